@@ -1,0 +1,171 @@
+// Package arch holds the import rules of ARCHITECTURE.md against the code.
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/gotnc/gotnc/"
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	CgoFiles   []string
+	Standard   bool
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,CgoFiles,Standard", "./...")
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var all []pkg
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		p.ImportPath = strings.TrimPrefix(p.ImportPath, module)
+		all = append(all, p)
+	}
+	require.Greater(t, len(all), 15, "go list found the module's packages")
+	return all
+}
+
+// under reports whether path is the folder dir or lies below it.
+func under(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+
+func local(p pkg) (in []string) {
+	for _, i := range p.Imports {
+		if s, ok := strings.CutPrefix(i, module); ok {
+			in = append(in, s)
+		}
+	}
+	return in
+}
+
+// allowed lists, for each folder, the only folders of this module that its
+// packages may import beside the floor. The longest match counts. This is the
+// drawing in ARCHITECTURE.md, as data.
+var allowed = []struct {
+	dir string
+	may []string
+}{
+	{"internal/wire", nil},
+	{"internal/log", nil},
+	{"internal/config", []string{"internal/config"}},
+	{"tpm", []string{"tpm", "internal/wire"}},
+
+	{"ike/message", nil},
+	{"ike/crypto", []string{"ike/message"}},
+	{"ike/eap", []string{"ike/eap"}},
+	{"ike/esp", []string{"ike/crypto", "ike/message"}},
+	{"ike/udp", []string{"ike", "ike/crypto", "ike/message", "ike/eap"}},
+	{"ike", []string{"ike/message", "ike/crypto", "ike/eap"}},
+
+	{"tnccs/pb", nil},
+	{"tnccs/dlimc", []string{"tnccs"}},
+	{"tnccs", []string{"tnccs/pb"}},
+
+	{"imc/patnc", nil},
+	{"imc/pts", []string{"imc/patnc", "tpm"}},
+	{"imc/measure", []string{"imc/patnc", "imc/pts", "internal/config"}},
+	{"imc", []string{"imc/patnc", "imc/pts", "internal/config"}},
+
+	{"capi", []string{"capi", "imc", "internal/config", "tpm"}},
+	{"internal/gateway", []string{"internal/gateway", "ike/message", "ike/crypto", "ike/eap", "ike/esp", "tnccs/pb", "imc/patnc", "imc/pts"}},
+}
+
+// floor may be imported from everywhere.
+var floor = []string{"internal/wire", "internal/log"}
+
+func TestImportsPointDownwards(t *testing.T) {
+	for _, p := range packages(t) {
+		rule := -1
+		for i, r := range allowed {
+			if under(p.ImportPath, r.dir) && (rule < 0 || len(r.dir) > len(allowed[rule].dir)) {
+				rule = i
+			}
+		}
+		if rule < 0 {
+			continue // cmd, tests and tools wire everything
+		}
+	imports:
+		for _, in := range local(p) {
+			for _, f := range floor {
+				if in == f && p.ImportPath != f {
+					continue imports
+				}
+			}
+			for _, may := range allowed[rule].may {
+				if under(in, may) && !(may == "ike" && in != "ike") && !(may == "imc" && p.ImportPath == "imc") {
+					continue imports
+				}
+			}
+			t.Errorf("%s imports %s, which ARCHITECTURE.md does not draw", p.ImportPath, in)
+		}
+	}
+}
+
+func TestTreesNeverImportEachOther(t *testing.T) {
+	trees := []string{"ike", "tnccs", "imc"}
+	for _, p := range packages(t) {
+		for _, from := range trees {
+			if !under(p.ImportPath, from) {
+				continue
+			}
+			for _, in := range local(p) {
+				for _, to := range trees {
+					if to != from && under(in, to) {
+						t.Errorf("%s imports %s: the consumer declares the interface, cmd and capi adapt", p.ImportPath, in)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyTheBorderUsesCgo(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.CgoFiles) == 0 {
+			continue
+		}
+		if !under(p.ImportPath, "capi") && p.ImportPath != "tnccs/dlimc" {
+			t.Errorf("%s imports \"C\"", p.ImportPath)
+		}
+	}
+}
+
+// Codecs and machines hold no socket, file, clock or goroutine of their own.
+func TestCodecsAndMachinesHaveNoEffects(t *testing.T) {
+	pure := []string{"internal/wire", "ike/message", "ike/eap", "tnccs/pb", "imc/patnc", "imc/pts", "imc"}
+	banned := []string{"net", "os", "os/exec", "syscall", "golang.org/x/sys/unix"}
+	for _, p := range packages(t) {
+		for _, dir := range pure {
+			if p.ImportPath != dir {
+				continue
+			}
+			for _, in := range p.Imports {
+				for _, b := range banned {
+					if in == b {
+						t.Errorf("%s imports %s: effects belong to the layer above", p.ImportPath, in)
+					}
+				}
+			}
+		}
+	}
+}
