@@ -1,0 +1,54 @@
+# Every target works from a fresh clone. `make` alone lists them.
+SHELL   := /bin/bash
+GO      ?= go
+BUILD   := build
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# The library exports the nine TNC_IMC_* names and nothing else.
+LIB_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/exports.map
+TNC_LDFLAGS := -s -w -X main.version=$(VERSION)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 3s
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+demo: lib tnc ## build both products and run `tnc demo`: no root, no TPM, no port below 1024
+	$(BUILD)/tnc demo
+
+lib: ## build build/imc-attestation.so
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LIB_LDFLAGS)' -o $(BUILD)/imc-attestation.so ./capi
+	@rm -f $(BUILD)/imc-attestation.h
+
+tnc: ## build build/tnc
+	@mkdir -p $(BUILD)
+	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(TNC_LDFLAGS)' -o $(BUILD)/tnc ./cmd/tnc
+
+test: peers ## run all tests; the closing summary names every skipped one
+	@set -o pipefail; $(GO) test -json -timeout 20m ./... | $(GO) run ./internal/testsummary
+
+peers: ## install Debian's packages that tests run as peers (root on Debian only)
+	@internal/interop/peers.sh
+
+check: ## gofmt, vet, staticcheck, race, short fuzz
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt -w the files above"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	CGO_ENABLED=0 $(GO) vet $$(CGO_ENABLED=0 $(GO) list ./... | grep -vE '/(capi|cmd/tnc|dlimc|capitest|interop)')
+	$(GO) test -race -short -timeout 20m ./...
+	internal/fuzzall.sh $(FUZZTIME)
+
+abi: lib ## compare the library's exported symbols with capi/abi.golden
+	@nm -D --defined-only $(BUILD)/imc-attestation.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/abi.golden - && echo "abi: as capi/abi.golden"
+
+interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX for strongSwan with TNC)
+	@set -o pipefail; $(GO) test -json -count=1 -timeout 20m ./internal/interop/... ./capi/... | $(GO) run ./internal/testsummary
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+.PHONY: help demo lib tnc test peers check abi interop clean
