@@ -1,0 +1,55 @@
+package config
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCharonDefaults(t *testing.T) {
+	o := New().Charon()
+	require.Equal(t, Charon{
+		Port: 500, PortNATT: 4500, RetransmitTimeout: 4 * time.Second, RetransmitBase: 1.8, RetransmitTries: 5,
+		FragmentSizeV4: 1280, FragmentSizeV6: 1280, MaxPacket: 10000, KeepAlive: 20 * time.Second,
+		InstallRoutes: true, InstallVirtualIP: true, RoutingTable: 220, RoutingTablePrio: 220, SignatureAuth: true, FollowRedirects: true,
+		TTLS: EAPTTLS{MaxMessageCount: 32, IncludeLength: true}, TNC: EAPTNC{MaxMessageCount: 10, Protocol: "tnccs-2.0"},
+		TLS: TLS{VersionMin: "1.2"}, TNCConfig: "/etc/tnc_config",
+	}, o)
+}
+
+func TestCharonOptions(t *testing.T) {
+	c := parse(t, `charon { port = 0
+ port_nat_t = 70000
+ retransmit_timeout = 0.5
+ retransmit_base = 0
+ retransmit_limit = -1
+ fragment_size = 1400
+ fragment_size_v6 = 1500
+ plugins { eap-ttls { max_message_count = 0
+ fragment_size = 4000
+ } } }
+libtnccs { tnc_config = /tmp/tnc_config
+}
+libtls { version_max = 1.3
+}
+`)
+	o := c.Charon()
+	require.EqualValues(t, 0, o.Port)
+	require.EqualValues(t, 4500, o.PortNATT)
+	require.Equal(t, 500*time.Millisecond, o.RetransmitTimeout)
+	require.Equal(t, 1.8, o.RetransmitBase)
+	require.Equal(t, 1400, o.FragmentSizeV4)
+	require.Equal(t, 1500, o.FragmentSizeV6)
+	require.Equal(t, 0, o.TTLS.MaxMessageCount)
+	require.Equal(t, 4000, o.TTLS.FragmentSize)
+	require.Equal(t, "/tmp/tnc_config", o.TNCConfig)
+	require.Equal(t, "1.3", o.TLS.VersionMax)
+	require.Len(t, c.Warnings(), 3)
+
+	c, err := Load("testdata/carol.strongswan.conf")
+	require.NoError(t, err)
+	o = c.Charon()
+	require.Equal(t, "@DIR@/@HOST@/tnc_config", o.TNCConfig)
+	require.Empty(t, c.Warnings())
+}

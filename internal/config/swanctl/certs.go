@@ -1,0 +1,170 @@
+package swanctl
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gotnc/gotnc/internal/config"
+)
+
+// Limits on certificate files.
+const (
+	maxCertFile  = 1 << 20 // octets
+	maxCertFiles = 4096    // in x509ca
+)
+
+// Authority is authorities.<name>: a CA and where its revocation data is.
+type Authority struct {
+	Name     string
+	Pos      config.Pos
+	CACert   string // file, "" = none
+	CRLURIs  []string
+	OCSPURIs []string
+}
+
+var authorityKeys = keys{
+	"cacert": used, "file": used, "crl_uris": used, "ocsp_uris": used,
+	"handle": ignored, "slot": ignored, "module": ignored, "cert_uri_base": ignored,
+}
+
+func (m *Config) authority(n *config.Node) {
+	a := &Authority{Name: n.Name(), Pos: n.Pos()}
+	if v, ok := n.Lookup("cacert"); ok {
+		a.CACert = m.path("x509ca", v.Text)
+	} else if v, ok := n.Lookup("file"); ok {
+		a.CACert = m.path("x509ca", v.Text)
+	}
+	if v, ok := n.Lookup("crl_uris"); ok {
+		a.CRLURIs = v.List()
+	}
+	if v, ok := n.Lookup("ocsp_uris"); ok {
+		a.OCSPURIs = v.List()
+	}
+	m.unknown(n, authorityKeys, nil, nil, nil)
+	m.Authorities = append(m.Authorities, a)
+}
+
+// Roots are the CA certificates that one end of a connection is held against.
+type Roots struct {
+	Pool  *x509.CertPool
+	Certs []*x509.Certificate // what Pool holds
+	// Warnings tell of files in x509ca that are not used.
+	Warnings []error
+}
+
+// Roots loads the CAs for a connection: those that its remote rounds name
+// with cacerts, and only those; else all of the directory x509ca beside
+// swanctl.conf and of authorities. A nil connection means the latter. A named
+// file that cannot be used is an error, one of the directory a warning; no CA
+// at all is an error.
+func (m *Config) Roots(c *Connection) (*Roots, error) {
+	r := &Roots{Pool: x509.NewCertPool()}
+	var named []string
+	if c != nil {
+		for _, rd := range c.Remote {
+			named = append(named, rd.CACerts...)
+		}
+	}
+	if len(named) > 0 {
+		for _, f := range named {
+			if err := r.add(f); err != nil {
+				return nil, fmt.Errorf("load CA certificate of connection %q: %w", c.Name, err)
+			}
+		}
+		return r, nil
+	}
+	for _, a := range m.Authorities {
+		if a.CACert == "" {
+			continue
+		}
+		if err := r.add(a.CACert); err != nil {
+			return nil, a.Pos.Errorf("load CA certificate of authority %q: %w", a.Name, err)
+		}
+	}
+	dir := filepath.Join(m.Dir, "x509ca")
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("load CA certificates: %w", err)
+	}
+	if len(entries) > maxCertFiles {
+		return nil, fmt.Errorf("load CA certificates: %s holds more than %d files", dir, maxCertFiles)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		if err := r.add(filepath.Join(dir, e.Name())); err != nil {
+			r.Warnings = append(r.Warnings, fmt.Errorf("load CA certificate: %w", err))
+		}
+	}
+	if len(r.Certs) == 0 {
+		return nil, errors.Join(append([]error{fmt.Errorf("no CA certificate found: put the one that issued the gateway's certificate into %s", dir)}, r.Warnings...)...)
+	}
+	return r, nil
+}
+
+func (r *Roots) add(file string) error {
+	certs, err := LoadCertificates(file)
+	if err != nil {
+		return err
+	}
+	for _, c := range certs {
+		if !c.IsCA {
+			return fmt.Errorf("%s: certificate %q is not of a CA (basic constraints)", file, c.Subject)
+		}
+	}
+	for _, c := range certs {
+		r.Pool.AddCert(c)
+		r.Certs = append(r.Certs, c)
+	}
+	return nil
+}
+
+// LoadCertificates reads one DER certificate or all certificates of a PEM file.
+func LoadCertificates(file string) ([]*x509.Certificate, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxCertFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxCertFile {
+		return nil, fmt.Errorf("%s: larger than %d octets, not a certificate", file, maxCertFile)
+	}
+	if len(b) > 0 && b[0] == 0x30 && !bytes.Contains(b, []byte("-----BEGIN")) {
+		c, err := x509.ParseCertificate(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		return []*x509.Certificate{c}, nil
+	}
+	var certs []*x509.Certificate
+	for rest := b; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		certs = append(certs, c)
+	}
+	if len(certs) == 0 {
+		return nil, fmt.Errorf("%s: no certificate in PEM or DER found", file)
+	}
+	return certs, nil
+}
