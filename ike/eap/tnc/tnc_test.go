@@ -1,0 +1,169 @@
+package tnc
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/eap/tlsframe"
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+type session struct {
+	first []byte
+	err   error
+	got   [][]byte
+	tr    Transport
+}
+
+func (s *session) Begin(_ int, tr Transport) ([]byte, error) { s.tr = tr; return s.first, s.err }
+func (s *session) Receive(b []byte) ([]byte, error) {
+	s.got = append(s.got, b)
+	if string(b) == "RESULT" {
+		return nil, nil
+	}
+	return append([]byte("re:"), b...), s.err
+}
+
+func newMethod(t *testing.T, cfg Config) *Method {
+	m, err := New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(m.Close)
+	return m
+}
+
+// The start packets of spec sheet §5, and every flags octet that follows.
+func TestPackets(t *testing.T) {
+	for _, c := range []struct {
+		typ   eap.Type
+		start byte
+		want  Transport
+	}{{eap.TypePT, 0x81, TransportPT}, {eap.TypeTNC, 0x21, TransportTNC}} {
+		t.Run(c.typ.String(), func(t *testing.T) {
+			var buf bytes.Buffer
+			s := &session{first: []byte("CDATA")}
+			m := newMethod(t, Config{Type: c.typ, Session: s, Log: log.NewWriter(&buf, slog.LevelInfo)})
+			require.Equal(t, c.typ, m.Type())
+			for _, step := range []struct{ in, want string }{
+				{string(c.start), "\x01CDATA"},
+				{"\x01SDATA", "\x01re:SDATA"},
+				{"\x01", "\x01"}, {"\x00", "\x01"}, {"", "\x01"}, // the server has nothing to say
+				{"\x01RESULT", "\x01"},
+			} {
+				in := []byte(step.in)
+				if step.in == string(c.start) {
+					in = []byte{c.start}
+				}
+				r, err := m.Handle(eap.Packet{Data: in})
+				require.NoError(t, err)
+				require.Equal(t, step.want, string(r.Data))
+				require.Equal(t, eap.DecisionMaySucceed, r.Decision)
+			}
+			require.Equal(t, c.want, s.tr)
+			require.Equal(t, [][]byte{[]byte("SDATA"), []byte("RESULT")}, s.got)
+			require.Equal(t, "[TLS] "+c.typ.String()+" version is v1\n", buf.String())
+			require.Contains(t, m.Explain(), "policy")
+			_, err := m.Handle(eap.Packet{Data: []byte{c.start}})
+			require.ErrorIs(t, err, errRestarted)
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	boom := errors.New("boom")
+	for name, c := range map[string]struct {
+		typ     eap.Type
+		session session
+		packets []string
+		want    error
+	}{
+		"PT no start":        {eap.TypePT, session{}, []string{"\x01x"}, errNotStarted},
+		"TNC no start":       {eap.TypeTNC, session{}, []string{"\x01"}, errNotStarted},
+		"PT start data":      {eap.TypePT, session{}, []string{"\x81x"}, errStartData},
+		"PT start version 0": {eap.TypePT, session{}, []string{"\x80"}, errVersion},
+		"PT version 2":       {eap.TypePT, session{}, []string{"\x81", "\x02x"}, errVersion},
+		"PT version 0":       {eap.TypePT, session{}, []string{"\x81", "\x00x"}, errNoFlags},
+		"TNC version 2":      {eap.TypeTNC, session{}, []string{"\x21", "\x02x"}, tlsframe.ErrVersion},
+		"TNC too large":      {eap.TypeTNC, session{}, []string{"\x21", "\xc1\x00\x01\x24\xf9x"}, tlsframe.ErrTooLarge},
+		"begin":              {eap.TypePT, session{err: boom}, []string{"\x81"}, boom},
+		"batch too large":    {eap.TypeTNC, session{first: make([]byte, MaxBatch+1)}, []string{"\x21"}, errBatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := c.session
+			m := newMethod(t, Config{Type: c.typ, Session: &s})
+			var err error
+			for i, p := range c.packets {
+				// Octets, not runes: the strings above are escapes of octets.
+				_, err = m.Handle(eap.Packet{Data: []byte(p)})
+				if i < len(c.packets)-1 {
+					require.NoError(t, err)
+				}
+			}
+			require.ErrorIs(t, err, c.want)
+		})
+	}
+	_, err := New(Config{Type: eap.TypeMD5, Session: &session{}})
+	require.ErrorIs(t, err, errType)
+	_, err = New(Config{Type: eap.TypePT})
+	require.ErrorIs(t, err, errNoSession)
+	_, err = NewServer(eap.TypeTTLS, 0)
+	require.ErrorIs(t, err, errType)
+	srv, err := NewServer(eap.TypePT, 0)
+	require.NoError(t, err)
+	_, err = srv.Send(make([]byte, 65530))
+	require.ErrorIs(t, err, errBatch)
+	_, err = srv.Send(make([]byte, 65529))
+	require.NoError(t, err)
+}
+
+// A conversation with fragments both ways, and every packet within its size.
+func TestFragments(t *testing.T) {
+	s := &session{first: bytes.Repeat([]byte("c"), 60000)}
+	m := newMethod(t, Config{Type: eap.TypeTNC, Session: s, FragmentSize: 1300})
+	srv, err := NewServer(eap.TypeTNC, 1200)
+	require.NoError(t, err)
+	packet := srv.StartPacket()
+	for range 1000 {
+		r, err := m.Handle(eap.Packet{Data: packet})
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(r.Data)+5, 1300)
+		batch, next, whole, err := srv.Receive(r.Data)
+		require.NoError(t, err)
+		if !whole {
+			packet = next
+			continue
+		}
+		if len(s.got) == 0 {
+			require.Equal(t, s.first, batch)
+			packet, err = srv.Send(bytes.Repeat([]byte("s"), 30000))
+			require.NoError(t, err)
+			continue
+		}
+		require.Len(t, s.got[0], 30000)
+		require.Len(t, batch, 30003)
+		return
+	}
+	t.Fatal("conversation without end")
+}
+
+func FuzzMethod(f *testing.F) {
+	f.Add([]byte{0x81}, []byte{1, 2}, true)
+	f.Add([]byte{0x21}, []byte{0xc1, 0, 0, 0, 9, 1}, false)
+	f.Fuzz(func(t *testing.T, a, b []byte, pt bool) {
+		cfg := Config{Type: eap.TypeTNC, Session: &session{first: []byte("x")}, FragmentSize: 64}
+		if pt {
+			cfg.Type = eap.TypePT
+		}
+		m, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range [][]byte{a, b, b} {
+			_, _ = m.Handle(eap.Packet{Data: d})
+		}
+	})
+}
