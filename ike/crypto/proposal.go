@@ -1,0 +1,407 @@
+package crypto
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gotnc/gotnc/ike/message"
+)
+
+// ErrUnsupported is the cause where an algorithm is not implemented here.
+var ErrUnsupported = errors.New("algorithm not supported")
+
+// ErrNoProposal is the cause where both sides have no proposal in common.
+var ErrNoProposal = errors.New("no acceptable proposal")
+
+func encr(id, bits uint16) message.Transform {
+	return message.Transform{Type: message.ENCR, ID: id, KeyBits: bits}
+}
+func prf(id uint16) message.Transform   { return message.Transform{Type: message.PRF, ID: id} }
+func integ(id uint16) message.Transform { return message.Transform{Type: message.INTEG, ID: id} }
+func kex(m message.KEMethod) message.Transform {
+	return message.Transform{Type: message.KEXCH, ID: uint16(m)}
+}
+func esn(id uint16) message.Transform { return message.Transform{Type: message.ESN, ID: id} }
+
+// keywords are strongSwan's names of the algorithms that are implemented.
+var keywords = func() map[string]message.Transform {
+	m := map[string]message.Transform{
+		"aes":              encr(message.EncrAESCBC, 128),
+		"chacha20poly1305": encr(message.EncrChaCha20Poly1305, 0),
+		"sha":              integ(message.IntegHMACSHA196), "sha1": integ(message.IntegHMACSHA196),
+		"sha256": integ(message.IntegHMACSHA256128), "sha2_256": integ(message.IntegHMACSHA256128),
+		"sha384": integ(message.IntegHMACSHA384192), "sha2_384": integ(message.IntegHMACSHA384192),
+		"sha512": integ(message.IntegHMACSHA512256), "sha2_512": integ(message.IntegHMACSHA512256),
+		"prfsha1":   prf(message.PRFHMACSHA1),
+		"prfsha256": prf(message.PRFHMACSHA256), "prfsha2_256": prf(message.PRFHMACSHA256),
+		"prfsha384": prf(message.PRFHMACSHA384), "prfsha2_384": prf(message.PRFHMACSHA384),
+		"prfsha512": prf(message.PRFHMACSHA512), "prfsha2_512": prf(message.PRFHMACSHA512),
+		"modp1024": kex(message.KEMODP1024), "modp1536": kex(message.KEMODP1536), "modp2048": kex(message.KEMODP2048),
+		"modp3072": kex(message.KEMODP3072), "modp4096": kex(message.KEMODP4096), "modp6144": kex(message.KEMODP6144),
+		"modp8192": kex(message.KEMODP8192), "ecp256": kex(message.KEECP256), "ecp384": kex(message.KEECP384),
+		"ecp521": kex(message.KEECP521), "curve25519": kex(message.KECurve25519), "x25519": kex(message.KECurve25519),
+		"noesn": esn(message.ESNNo), "esn": esn(message.ESNYes),
+	}
+	for _, bits := range []uint16{128, 192, 256} {
+		aes := fmt.Sprintf("aes%d", bits)
+		m[aes] = encr(message.EncrAESCBC, bits)
+		for suffix, id := range map[string]uint16{
+			"gcm8": message.EncrAESGCM8, "gcm64": message.EncrAESGCM8,
+			"gcm12": message.EncrAESGCM12, "gcm96": message.EncrAESGCM12,
+			"gcm16": message.EncrAESGCM16, "gcm128": message.EncrAESGCM16, "gcm": message.EncrAESGCM16,
+		} {
+			m[aes+suffix] = encr(id, bits)
+		}
+	}
+	return m
+}()
+
+// knownUnsupported are strongSwan's further names, for a better error.
+var knownUnsupported = []string{
+	"null", "3des", "des", "blowfish", "cast128", "serpent", "twofish", "camellia", "md5", "aesxcbc", "aescmac", "camelliaxcbc",
+	"prfmd5", "prfaesxcbc", "prfaescmac", "prfcamelliaxcbc", "sha256_96", "sha2_256_96", "sha1_160", "modp768", "modpnull",
+	"modp1024s160", "modp2048s224", "modp2048s256", "ecp192", "ecp224", "ecp", "curve448", "x448", "mlkem", "ke1_", "ke2_", "ke3_",
+	"ke4_", "ke5_", "ke6_", "ke7_", "aes",
+}
+
+// prfOf maps INTEG to the PRF that strongSwan takes where none is named.
+var prfOf = map[uint16]uint16{
+	message.IntegHMACSHA196: message.PRFHMACSHA1, message.IntegHMACSHA256128: message.PRFHMACSHA256,
+	message.IntegHMACSHA384192: message.PRFHMACSHA384, message.IntegHMACSHA512256: message.PRFHMACSHA512,
+}
+
+// ParseProposal reads one proposal in strongSwan's notation, algorithms
+// joined by hyphens: "aes256gcm16-prfsha256-curve25519", "aes128-aes256-sha256-modp2048".
+// "default" stands for DefaultIKE or DefaultESP. Protocol is ProtocolIKE or
+// ProtocolESP. As in strongSwan, a missing PRF follows the integrity
+// algorithms, AEAD ciphers drop those, and ESP without "esn" means "noesn".
+func ParseProposal(protocol message.ProtocolID, s string) ([]message.Proposal, error) {
+	fail := func(format string, a ...any) ([]message.Proposal, error) {
+		return nil, fmt.Errorf("parse %s proposal %q: %w", protocol, s, fmt.Errorf(format, a...))
+	}
+	switch {
+	case protocol != message.ProtocolIKE && protocol != message.ProtocolESP:
+		return fail("protocol: %w", ErrUnsupported)
+	case strings.TrimSpace(s) == "default" && protocol == message.ProtocolIKE:
+		return DefaultIKE(), nil
+	case strings.TrimSpace(s) == "default":
+		return DefaultESP(), nil
+	}
+	byType := map[message.TransformType][]message.Transform{}
+	for _, word := range strings.Split(strings.TrimSpace(s), "-") {
+		w := strings.ToLower(strings.TrimSpace(word))
+		t, ok := keywords[w]
+		if !ok {
+			for _, k := range knownUnsupported {
+				if strings.HasPrefix(w, k) {
+					return fail("%q is not implemented; take for example aes256gcm16, aes256-sha256, prfsha256, curve25519, modp3072: %w", word, ErrUnsupported)
+				}
+			}
+			return fail("%q is no algorithm; a proposal reads like aes256-sha256-modp2048 or aes256gcm16-prfsha256-curve25519: %w", word, ErrUnsupported)
+		}
+		byType[t.Type] = addUnique(byType[t.Type], t)
+	}
+	aead, classic := 0, 0
+	for _, t := range byType[message.ENCR] {
+		if encrAlgs[t.ID].aead {
+			aead++
+		} else {
+			classic++
+		}
+	}
+	switch {
+	case aead+classic == 0:
+		return fail("no cipher; add one such as aes256gcm16")
+	case aead > 0 && classic > 0:
+		return fail("AEAD and other ciphers need separate proposals; divide them with a comma")
+	case classic > 0 && len(byType[message.INTEG]) == 0:
+		return fail("no integrity algorithm; add one such as sha256")
+	}
+	p := message.Proposal{Protocol: protocol, Transforms: byType[message.ENCR]}
+	if classic > 0 {
+		p.Transforms = append(p.Transforms, byType[message.INTEG]...)
+	}
+	if protocol == message.ProtocolIKE {
+		prfs := byType[message.PRF]
+		if len(prfs) == 0 {
+			for _, t := range byType[message.INTEG] {
+				prfs = addUnique(prfs, prf(prfOf[t.ID]))
+			}
+		}
+		if len(prfs) == 0 {
+			return fail("no PRF; add one such as prfsha256")
+		}
+		if len(byType[message.KEXCH]) == 0 {
+			return fail("no key exchange; add one such as curve25519 or modp2048")
+		}
+		p.Transforms = append(append(p.Transforms, prfs...), byType[message.KEXCH]...)
+		return []message.Proposal{p}, nil
+	}
+	p.Transforms = append(p.Transforms, byType[message.KEXCH]...)
+	if len(byType[message.ESN]) == 0 {
+		byType[message.ESN] = []message.Transform{esn(message.ESNNo)}
+	}
+	p.Transforms = append(p.Transforms, byType[message.ESN]...)
+	return []message.Proposal{p}, nil
+}
+
+// ParseProposals reads a list of proposals in order of preference. An empty
+// list means "default".
+func ParseProposals(protocol message.ProtocolID, list []string) ([]message.Proposal, error) {
+	if len(list) == 0 {
+		list = []string{"default"}
+	}
+	var all []message.Proposal
+	for _, s := range list {
+		ps, err := ParseProposal(protocol, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ps...)
+	}
+	if len(all) > message.MaxProposals {
+		return nil, fmt.Errorf("%d %s proposals: at most %d", len(all), protocol, message.MaxProposals)
+	}
+	return all, nil
+}
+
+func addUnique(ts []message.Transform, t message.Transform) []message.Transform {
+	for _, v := range ts {
+		if v.Equal(t) {
+			return ts
+		}
+	}
+	return append(ts, t)
+}
+
+func mustParse(protocol message.ProtocolID, list ...string) []message.Proposal {
+	ps, err := ParseProposals(protocol, list)
+	if err != nil {
+		panic(err) // constant input, covered by tests
+	}
+	return ps
+}
+
+const defaultKE = "-curve25519-ecp256-ecp384-modp3072-modp4096-modp2048"
+
+// DefaultIKE returns the IKE proposals that are offered where none are named:
+// AES-GCM and ChaCha20-Poly1305, then AES-CBC with HMAC-SHA2; nothing weaker.
+func DefaultIKE() []message.Proposal {
+	return mustParse(message.ProtocolIKE,
+		"aes256gcm16-aes128gcm16-chacha20poly1305-prfsha256-prfsha384-prfsha512"+defaultKE,
+		"aes256-aes128-sha256-sha384-sha512-prfsha256-prfsha384-prfsha512"+defaultKE)
+}
+
+// DefaultESP returns the ESP proposals that are offered where none are named.
+func DefaultESP() []message.Proposal {
+	return mustParse(message.ProtocolESP,
+		"aes256gcm16-aes128gcm16-chacha20poly1305",
+		"aes256-aes128-sha256-sha384-sha512")
+}
+
+// WithoutKE returns ps without key exchange methods: what is offered for the
+// CHILD_SA of IKE_AUTH, which has no KE payload.
+func WithoutKE(ps []message.Proposal) []message.Proposal {
+	out := make([]message.Proposal, 0, len(ps))
+	for _, p := range ps {
+		q := p.Clone()
+		q.Transforms = q.Transforms[:0]
+		for _, t := range p.Transforms {
+			if t.Type < message.ADDKE1 && t.Type != message.KEXCH {
+				q.Transforms = append(q.Transforms, t)
+			}
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+// PreferredKE returns the first key exchange method of ps, the one to send a
+// KE payload for; KENone where there is none.
+func PreferredKE(ps []message.Proposal) message.KEMethod {
+	for _, p := range ps {
+		for _, t := range p.OfType(message.KEXCH) {
+			return message.KEMethod(t.ID)
+		}
+	}
+	return message.KENone
+}
+
+// OffersKE reports whether m is among the methods of ps: what INVALID_KE_PAYLOAD
+// asks for must have been offered.
+func OffersKE(ps []message.Proposal, m message.KEMethod) bool {
+	for _, p := range ps {
+		for _, t := range p.OfType(message.KEXCH) {
+			if t.ID == uint16(m) && m != message.KENone {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// SAPayload returns the SA payload that offers ps with the given SPI (nil in
+// IKE_SA_INIT); the proposals are numbered from 1.
+func SAPayload(ps []message.Proposal, spi []byte) *message.SA {
+	sa := &message.SA{}
+	for i, p := range ps {
+		q := p.Clone()
+		q.Number = uint8(i + 1)
+		q.SPI = append([]byte(nil), spi...)
+		sa.Proposals = append(sa.Proposals, q)
+	}
+	return sa
+}
+
+// optional reports whether a proposal without transforms of type t means the
+// same as one with ID 0: no integrity (AEAD), no key exchange, no ESN.
+func optional(t message.TransformType) bool {
+	return t == message.INTEG || t == message.KEXCH || t == message.ESN || t >= message.ADDKE1 && t <= message.ADDKE7
+}
+
+// CheckChosen checks the responder's SA payload against what was offered with
+// SAPayload: exactly one proposal, of an offered number and protocol, with one
+// transform of every offered type, each of them offered (RFC 7296 §3.3.6).
+// The proposal that it returns carries the responder's SPI.
+func CheckChosen(offered []message.Proposal, sa *message.SA) (Suite, message.Proposal, error) {
+	fail := func(format string, a ...any) (Suite, message.Proposal, error) {
+		return Suite{}, message.Proposal{}, fmt.Errorf("check chosen proposal: %w: %w", fmt.Errorf(format, a...), ErrNoProposal)
+	}
+	if sa == nil || len(sa.Proposals) != 1 {
+		n := 0
+		if sa != nil {
+			n = len(sa.Proposals)
+		}
+		return fail("%d proposals in place of one", n)
+	}
+	c := sa.Proposals[0]
+	if c.Number < 1 || int(c.Number) > len(offered) {
+		return fail("number %d was not offered", c.Number)
+	}
+	o := offered[c.Number-1]
+	if c.Protocol != o.Protocol {
+		return fail("protocol %s was not offered", c.Protocol)
+	}
+	seen := map[message.TransformType]bool{}
+	for _, t := range c.Transforms {
+		if seen[t.Type] {
+			return fail("two transforms of type %s", t.Type)
+		}
+		seen[t.Type] = true
+		ok := optional(t.Type) && t.ID == 0 && t.KeyBits == 0 && len(t.Attributes) == 0 && len(o.OfType(t.Type)) == 0
+		for _, u := range o.OfType(t.Type) {
+			ok = ok || u.Equal(t)
+		}
+		if !ok {
+			return fail("%s was not offered", transformName(t))
+		}
+	}
+	for _, t := range o.Transforms {
+		if seen[t.Type] {
+			continue
+		}
+		none := t
+		none.ID, none.KeyBits = 0, 0
+		ok := false
+		for _, u := range o.OfType(t.Type) {
+			ok = ok || optional(t.Type) && u.Equal(none)
+		}
+		if !ok {
+			return fail("no transform of type %s", t.Type)
+		}
+	}
+	s, err := SuiteOf(c)
+	if err != nil {
+		return fail("%w", err)
+	}
+	return s, c.Clone(), nil
+}
+
+// Select chooses as a responder: the first of the configured proposals, in
+// their order, that an offered one agrees with. The proposal that it returns
+// has the initiator's number and SPI; the caller replaces the SPI by its own.
+func Select(configured []message.Proposal, sa *message.SA) (Suite, message.Proposal, error) {
+	if sa != nil {
+		for _, own := range configured {
+			for _, peer := range sa.Proposals {
+				c, ok := agree(own, peer)
+				if !ok {
+					continue
+				}
+				if s, err := SuiteOf(c); err == nil {
+					return s, c, nil
+				}
+			}
+		}
+		return Suite{}, message.Proposal{}, fmt.Errorf("select proposal: received proposals unacceptable: %s; configured: %s: %w",
+			ProposalString(sa.Proposals...), ProposalString(configured...), ErrNoProposal)
+	}
+	return Suite{}, message.Proposal{}, fmt.Errorf("select proposal: no SA payload: %w", ErrNoProposal)
+}
+
+func agree(own, peer message.Proposal) (message.Proposal, bool) {
+	if own.Protocol != peer.Protocol {
+		return message.Proposal{}, false
+	}
+	c := message.Proposal{Number: peer.Number, Protocol: peer.Protocol, SPI: append([]byte(nil), peer.SPI...)}
+	done := map[message.TransformType]bool{}
+	for _, p := range []message.Proposal{own, peer} {
+		for _, t := range p.Transforms {
+			if done[t.Type] {
+				continue
+			}
+			done[t.Type] = true
+			v, explicit, ok := common(t.Type, own.OfType(t.Type), peer.OfType(t.Type))
+			if !ok {
+				return message.Proposal{}, false
+			}
+			if explicit {
+				c.Transforms = append(c.Transforms, v)
+			}
+		}
+	}
+	return c, true
+}
+
+// common returns the transform of type t that both lists have, own order
+// first; explicit says that the peer listed it.
+func common(t message.TransformType, own, peer []message.Transform) (v message.Transform, explicit, ok bool) {
+	none := []message.Transform{{Type: t}}
+	explicit = len(peer) > 0
+	if optional(t) && len(own) == 0 {
+		own = none
+	}
+	if optional(t) && len(peer) == 0 {
+		peer = none
+	}
+	for _, o := range own {
+		for _, p := range peer {
+			if o.Equal(p) {
+				return o, explicit, true
+			}
+		}
+	}
+	return message.Transform{}, false, false
+}
+
+// ProposalString is strongSwan's form for logs, proposals joined by ", ":
+// "IKE:AES_CBC_256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048".
+func ProposalString(ps ...message.Proposal) string {
+	var all []string
+	for _, p := range ps {
+		var names []string
+		for _, typ := range []message.TransformType{message.ENCR, message.INTEG, message.PRF, message.KEXCH} {
+			for _, t := range p.OfType(typ) {
+				names = append(names, transformName(t))
+			}
+		}
+		for _, t := range p.Transforms {
+			if t.Type >= message.ESN || t.Type == 0 {
+				names = append(names, transformName(t))
+			}
+		}
+		all = append(all, p.Protocol.String()+":"+strings.Join(names, "/"))
+	}
+	return strings.Join(all, ", ")
+}

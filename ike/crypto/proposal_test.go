@@ -1,0 +1,191 @@
+package crypto
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/ike/message"
+)
+
+func TestParseProposal(t *testing.T) {
+	for _, v := range []struct {
+		protocol message.ProtocolID
+		in, want string
+	}{
+		{message.ProtocolIKE, "aes256-sha256-modp2048", "IKE:AES_CBC_256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048"},
+		{message.ProtocolIKE, "aes128-aes256-sha256-sha512-ecp256-x25519", "IKE:AES_CBC_128/AES_CBC_256/HMAC_SHA2_256_128/HMAC_SHA2_512_256/PRF_HMAC_SHA2_256/PRF_HMAC_SHA2_512/ECP_256/CURVE_25519"},
+		{message.ProtocolIKE, "aes256gcm16-prfsha384-ecp384", "IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384"},
+		{message.ProtocolIKE, "aes128gcm128-sha256-modp3072", "IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/MODP_3072"},
+		{message.ProtocolIKE, " AES128-SHA1-modp1024 ", "IKE:AES_CBC_128/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_1024"},
+		{message.ProtocolIKE, "chacha20poly1305-prfsha256-curve25519", "IKE:CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE_25519"},
+		{message.ProtocolESP, "aes256gcm16", "ESP:AES_GCM_16_256/NO_EXT_SEQ"},
+		{message.ProtocolESP, "aes128-sha256-modp2048-esn-noesn", "ESP:AES_CBC_128/HMAC_SHA2_256_128/MODP_2048/EXT_SEQ/NO_EXT_SEQ"},
+		{message.ProtocolESP, "aes128-aes128-sha256", "ESP:AES_CBC_128/HMAC_SHA2_256_128/NO_EXT_SEQ"},
+	} {
+		ps, err := ParseProposal(v.protocol, v.in)
+		require.NoError(t, err, v.in)
+		require.Equal(t, v.want, ProposalString(ps...))
+	}
+	for _, v := range []struct {
+		protocol message.ProtocolID
+		in, want string
+	}{
+		{message.ProtocolIKE, "", "no algorithm"},
+		{message.ProtocolIKE, "aes256-sha256", "no key exchange"},
+		{message.ProtocolIKE, "aes256gcm16-modp2048", "no PRF"},
+		{message.ProtocolIKE, "sha256-modp2048", "no cipher"},
+		{message.ProtocolIKE, "aes256-modp2048", "no integrity"},
+		{message.ProtocolIKE, "aes256-aes256gcm16-sha256-modp2048", "separate proposals"},
+		{message.ProtocolESP, "3des-sha1", `"3des" is not implemented`},
+		{message.ProtocolESP, "aes256-foo", `"foo" is no algorithm`},
+		{message.ProtocolAH, "sha256", "not supported"},
+	} {
+		_, err := ParseProposal(v.protocol, v.in)
+		require.ErrorContains(t, err, v.want, v.in)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	for _, ps := range [][]message.Proposal{DefaultIKE(), DefaultESP()} {
+		require.Len(t, ps, 2)
+		require.NotRegexp(t, "SHA1|MODP_1024|MODP_1536|MD5|GCM_8|GCM_12", ProposalString(ps...))
+	}
+	ps, err := ParseProposals(message.ProtocolIKE, nil)
+	require.NoError(t, err)
+	require.Equal(t, DefaultIKE(), ps)
+	ps, err = ParseProposals(message.ProtocolESP, []string{"aes128-sha1", "default"})
+	require.NoError(t, err)
+	require.Len(t, ps, 3)
+	require.Equal(t, message.KECurve25519, PreferredKE(DefaultIKE()))
+	require.Equal(t, message.KENone, PreferredKE(DefaultESP()))
+	require.True(t, OffersKE(DefaultIKE(), message.KEMODP2048))
+	require.False(t, OffersKE(DefaultIKE(), message.KEMODP1024))
+	require.False(t, OffersKE(DefaultIKE(), message.KENone))
+}
+
+func mustList(t *testing.T, p message.ProtocolID, list ...string) []message.Proposal {
+	ps, err := ParseProposals(p, list)
+	require.NoError(t, err)
+	return ps
+}
+
+func TestSelectAndCheckChosen(t *testing.T) {
+	offer := DefaultIKE()
+	sa := SAPayload(offer, nil)
+	require.EqualValues(t, 2, sa.Proposals[1].Number)
+	// Over the wire, as a responder sees it.
+	body, err := sa.AppendBody(nil)
+	require.NoError(t, err)
+	first, b, err := message.AppendPayloads(nil, []message.Payload{sa})
+	require.NoError(t, err)
+	require.Equal(t, body, b[4:])
+	ps, err := message.ParsePayloads(first, b)
+	require.NoError(t, err)
+	got := ps[0].(*message.SA)
+
+	s, chosen, err := Select(mustList(t, message.ProtocolIKE, "aes128-sha256-modp2048"), got)
+	require.NoError(t, err)
+	require.Equal(t, "IKE:AES_CBC_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048", s.String())
+	require.EqualValues(t, 2, chosen.Number)
+	s2, c2, err := CheckChosen(offer, &message.SA{Proposals: []message.Proposal{chosen}})
+	require.NoError(t, err)
+	require.Equal(t, s, s2)
+	require.Equal(t, chosen.Number, c2.Number)
+
+	s, _, err = Select(mustList(t, message.ProtocolIKE, "aes128gcm16-prfsha256-x25519"), got)
+	require.NoError(t, err)
+	require.Equal(t, "IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519", s.String())
+
+	_, _, err = Select(mustList(t, message.ProtocolIKE, "aes128-sha1-modp1024"), got)
+	require.ErrorIs(t, err, ErrNoProposal)
+	_, _, err = Select(offer, nil)
+	require.ErrorIs(t, err, ErrNoProposal)
+}
+
+func TestCheckChosenRefuses(t *testing.T) {
+	offer := mustList(t, message.ProtocolIKE, "aes256-aes128-sha256-modp2048", "aes128gcm16-prfsha256-x25519")
+	good := mustList(t, message.ProtocolIKE, "aes128-sha256-modp2048")[0]
+	good.Number = 1
+	check := func(ps ...message.Proposal) error {
+		_, _, err := CheckChosen(offer, &message.SA{Proposals: ps})
+		return err
+	}
+	require.NoError(t, check(good))
+	require.ErrorIs(t, check(), ErrNoProposal)
+	require.ErrorIs(t, check(good, good), ErrNoProposal)
+	_, _, err := CheckChosen(offer, nil)
+	require.ErrorIs(t, err, ErrNoProposal)
+	for name, change := range map[string]func(p *message.Proposal){
+		"number 0":       func(p *message.Proposal) { p.Number = 0 },
+		"number 3":       func(p *message.Proposal) { p.Number = 3 },
+		"other proposal": func(p *message.Proposal) { p.Number = 2 },
+		"protocol":       func(p *message.Proposal) { p.Protocol = message.ProtocolESP },
+		"key length":     func(p *message.Proposal) { p.Transforms[0].KeyBits = 192 },
+		"no key length":  func(p *message.Proposal) { p.Transforms[0].KeyBits = 0 },
+		"two of a type":  func(p *message.Proposal) { p.Transforms = append(p.Transforms, p.Transforms[0]) },
+		"missing PRF":    func(p *message.Proposal) { p.Transforms = append(p.Transforms[:2:2], p.Transforms[3]) },
+		"missing KE":     func(p *message.Proposal) { p.Transforms = p.Transforms[:3] },
+		"missing INTEG":  func(p *message.Proposal) { p.Transforms = append(p.Transforms[:1:1], p.Transforms[2:]...) },
+		"NONE integrity": func(p *message.Proposal) { p.Transforms[1].ID = 0 },
+		"extra type":     func(p *message.Proposal) { p.Transforms = append(p.Transforms, esn(message.ESNYes)) },
+		"attribute":      func(p *message.Proposal) { p.Transforms[0].Attributes = []message.Attribute{{Type: 99}} },
+		"weaker KE":      func(p *message.Proposal) { p.Transforms[3] = kex(message.KEMODP1024) },
+		"unoffered AEAD": func(p *message.Proposal) { p.Transforms[0] = encr(message.EncrAESGCM16, 128) },
+	} {
+		p := good.Clone()
+		change(&p)
+		require.ErrorIs(t, check(p), ErrNoProposal, name)
+	}
+}
+
+func TestESPSelection(t *testing.T) {
+	offer := WithoutKE(mustList(t, message.ProtocolESP, "aes256gcm16-x25519", "aes128-sha256"))
+	require.NotContains(t, ProposalString(offer...), "CURVE")
+	spi := []byte{0xc0, 1, 2, 3}
+	s, c, err := Select(DefaultESP(), SAPayload(offer, spi))
+	require.NoError(t, err)
+	require.Equal(t, "ESP:AES_GCM_16_256/NO_EXT_SEQ", s.String())
+	require.Equal(t, spi, c.SPI)
+	c.SPI = []byte{1, 0, 0, 0}
+	_, got, err := CheckChosen(offer, &message.SA{Proposals: []message.Proposal{c}})
+	require.NoError(t, err)
+	require.Equal(t, c.SPI, got.SPI)
+
+	// A peer that leaves ESN out, and one that lists KE NONE and INTEG NONE.
+	bare := message.Proposal{Number: 1, Protocol: message.ProtocolESP, SPI: spi, Transforms: []message.Transform{encr(message.EncrAESGCM16, 256)}}
+	s, c, err = Select(DefaultESP(), &message.SA{Proposals: []message.Proposal{bare}})
+	require.NoError(t, err)
+	require.Len(t, c.Transforms, 1)
+	require.False(t, s.ESN)
+	bare.Transforms = append(bare.Transforms, integ(0), kex(0), esn(0))
+	_, c, err = Select(DefaultESP(), &message.SA{Proposals: []message.Proposal{bare}})
+	require.NoError(t, err)
+	require.Len(t, c.Transforms, 4)
+	// One that insists on an unknown transform type.
+	bare.Transforms = append(bare.Transforms, message.Transform{Type: 99, ID: 1})
+	_, _, err = Select(DefaultESP(), &message.SA{Proposals: []message.Proposal{bare}})
+	require.ErrorIs(t, err, ErrNoProposal)
+	require.ErrorContains(t, err, "TRANSFORM_99_1")
+}
+
+func TestTransformNames(t *testing.T) {
+	require.Equal(t, "3DES_CBC", transformName(encr(message.Encr3DES, 0)))
+	require.Equal(t, "CAMELLIA_CBC_256", transformName(encr(message.EncrCamelliaCBC, 256)))
+	require.Equal(t, "ENCRYPTION_ALGORITHM_77_128", transformName(encr(77, 128)))
+	require.Equal(t, "KE1_ML_KEM_768", transformName(message.Transform{Type: message.ADDKE1, ID: 36}))
+}
+
+func FuzzParseProposal(f *testing.F) {
+	f.Add("aes256-sha256-modp2048")
+	f.Add("default")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, p := range []message.ProtocolID{message.ProtocolIKE, message.ProtocolESP} {
+			if ps, err := ParseProposal(p, s); err == nil {
+				if _, _, err := Select(ps, SAPayload(ps, nil)); err != nil {
+					t.Fatalf("%q does not agree with itself: %v", s, err)
+				}
+			}
+		}
+	})
+}
