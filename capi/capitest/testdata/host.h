@@ -1,0 +1,54 @@
+/* What the test hosts share: loading the IMC, and recording what it calls. */
+#ifndef HOST_H
+#define HOST_H
+
+#include "tncifimc.h"
+
+struct imc {
+	void *handle;
+	TNC_IMC_InitializePointer             initialize;
+	TNC_IMC_NotifyConnectionChangePointer notify;
+	TNC_IMC_BeginHandshakePointer         begin;
+	TNC_IMC_ReceiveMessagePointer         receive;
+	TNC_IMC_ReceiveMessageSOHPointer      receive_soh;
+	TNC_IMC_ReceiveMessageLongPointer     receive_long;
+	TNC_IMC_BatchEndingPointer            ending;
+	TNC_IMC_TerminatePointer              terminate;
+	TNC_IMC_ProvideBindFunctionPointer    provide;
+};
+
+extern struct imc I;
+
+/* Opens the library; ends the program where it or a symbol is missing. */
+void load(const char *path);
+
+/* Prints "what = result" and returns it. */
+TNC_Result say(const char *what, TNC_Result result);
+
+/* Ends the program with a message unless the result is the expected one. */
+#define EXPECT(want, call)                                                          \
+	do {                                                                        \
+		TNC_Result got_ = (call);                                           \
+		if (got_ != (TNC_Result) (want))                                    \
+			fail(__FILE__, __LINE__, #call, got_, (TNC_Result) (want)); \
+	} while (0)
+
+void fail(const char *file, int line, const char *what, TNC_Result got, TNC_Result want);
+
+/* Bind functions of three hosts: one with all functions, one that has what
+ * wpa_supplicant has and answers as it does, one that cannot send. */
+TNC_Result bind_full(TNC_IMCID id, char *name, void **fn);
+TNC_Result bind_wpa(TNC_IMCID id, char *name, void **fn);
+TNC_Result bind_mute(TNC_IMCID id, char *name, void **fn);
+
+extern int quiet;                    /* 1: callbacks print nothing */
+extern volatile long calls;          /* of the host, by the IMC */
+extern volatile long sent;           /* messages */
+extern void (*on_send)(TNC_ConnectionID connection); /* called inside SendMessage* */
+extern const char *tnccs_version;    /* "2.0" */
+extern TNC_UInt32 max_message;       /* what GetAttribute says */
+
+/* Octets from hex digits; blanks are skipped. */
+unsigned long unhex(const char *text, unsigned char *out, unsigned long size);
+
+#endif

@@ -1,0 +1,30 @@
+/* What an IMC sees of libstrongswan: its logger, in the form that charon's
+ * process exports it. Lines go to standard output. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+static const char *names[] = {"DMN", "MGR", "IKE", "CHD", "JOB", "CFG", "KNL", "NET", "ASN", "ENC",
+                              "TNC", "IMC", "IMV", "PTS", "TLS", "APP", "ESP", "LIB", "ANY"};
+
+static void to_stdout(int group, int level, char *format, ...)
+{
+	va_list args;
+
+	printf("log %s %d: ", names[group], level);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	fflush(stdout);
+}
+
+void (*dbg)(int, int, char *, ...) = to_stdout;
+static int instance;
+void *lib = &instance;
+void *debug_names = names;
+
+const char *enum_to_name(void *e, int value)
+{
+	return value >= 0 && value < (int) (sizeof names / sizeof *names) ? ((const char **) e)[value] : NULL;
+}

@@ -1,0 +1,38 @@
+/* The C side of imc-attestation.so, as Go sees it: calls of the host's
+ * functions through their pointers, and the host's logger. */
+#ifndef GOTNC_CAPI_SHIM_H
+#define GOTNC_CAPI_SHIM_H
+
+#include "tncifimc.h"
+
+/* Asks the host for a function; NULL where it has none. */
+void *gotnc_bind(TNC_TNCC_BindFunctionPointer bind, TNC_IMCID id, char *name);
+
+TNC_Result gotnc_report_types(void *fn, TNC_IMCID id, TNC_UInt32 *types, TNC_UInt32 count);
+TNC_Result gotnc_report_types_long(void *fn, TNC_IMCID id, TNC_UInt32 *vendors, TNC_UInt32 *subtypes, TNC_UInt32 count);
+TNC_Result gotnc_request_retry(void *fn, TNC_IMCID id, TNC_ConnectionID connection, TNC_RetryReason reason);
+TNC_Result gotnc_send(void *fn, TNC_IMCID id, TNC_ConnectionID connection, void *message, TNC_UInt32 length, TNC_MessageType type);
+TNC_Result gotnc_send_long(void *fn, TNC_IMCID id, TNC_ConnectionID connection, TNC_UInt32 flags, void *message, TNC_UInt32 length,
+                           TNC_VendorID vendor, TNC_MessageSubtype subtype, TNC_UInt32 destination);
+TNC_Result gotnc_get_attribute(void *fn, TNC_IMCID id, TNC_ConnectionID connection, TNC_AttributeID attribute,
+                               TNC_UInt32 size, void *buffer, TNC_UInt32 *length);
+
+/* Looks for libstrongswan's logger in the running program. Returns 1 if it is
+ * there and libstrongswan is in use. */
+int gotnc_log_find(void);
+
+/* The folder and file of the libstrongswan that gotnc_log_find found, "" for
+ * none. */
+const char *gotnc_log_library(void);
+
+/* Logs through it. group is a strongSwan tag such as "PTS". */
+void gotnc_log(const char *group, int level, char *text);
+
+/* One line to standard error, and to syslog's daemon facility. */
+void gotnc_stderr(const char *group, const char *text);
+void gotnc_syslog(const char *group, const char *text);
+
+/* The host program's name without its folder. */
+const char *gotnc_program(void);
+
+#endif

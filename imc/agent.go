@@ -1,0 +1,346 @@
+package imc
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// MaxConnections bounds the connections that an Agent keeps a state for.
+const MaxConnections = 4096
+
+// Agent is one loaded IMC. Its methods are the TNC_IMC_* functions; they may be
+// called from any thread, for different connections at once. The Agent holds
+// no lock while it calls the Host. Create one with New.
+type Agent struct {
+	cfg  Config
+	log  *slog.Logger // IMC
+	tnc  *slog.Logger // TNC
+	name string
+
+	mu     sync.Mutex
+	loaded *loaded // nil before Initialize and after Terminate
+}
+
+// loaded is what lives from Initialize to Terminate.
+type loaded struct {
+	id    uint32
+	host  Host // nil before ProvideHost
+	ctx   context.Context
+	stop  context.CancelFunc
+	conns map[uint32]*connection
+	os    bool // sends operating system attributes
+}
+
+// New returns an Agent that is not initialised.
+func New(cfg Config) *Agent {
+	if cfg.Name == "" {
+		cfg.Name = "Attestation"
+	}
+	if cfg.Random == nil {
+		cfg.Random = func(b []byte) error { _, err := rand.Read(b); return err }
+	}
+	if cfg.Settings == nil {
+		cfg.Settings = defaults{}
+	}
+	return &Agent{cfg: cfg, name: cfg.Name, log: log.Group(cfg.Logger, log.IMC), tnc: log.Group(cfg.Logger, log.TNC)}
+}
+
+// defaults is Settings where nothing is set.
+type defaults struct{}
+
+func (defaults) String(_, def string) string     { return def }
+func (defaults) Bool(_ string, def bool) bool    { return def }
+func (defaults) Int(_ string, def int) int       { return def }
+func (a *Agent) infof(format string, v ...any)   { a.log.Info(fmt.Sprintf(format, v...)) }
+func (a *Agent) detailf(format string, v ...any) { detail(a.log, format, v...) }
+
+func detail(l *slog.Logger, format string, v ...any) {
+	if ctx := context.Background(); l.Enabled(ctx, log.LevelDetail) {
+		l.Log(ctx, log.LevelDetail, fmt.Sprintf(format, v...))
+	}
+}
+
+// Initialize is TNC_IMC_Initialize (IF-IMC 1.3 §3.9.1). Only version 1 exists.
+func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32, r Result) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.loaded != nil {
+		a.infof("IMC %q has already been initialized", a.name)
+		return 0, ResultAlreadyInitialized
+	}
+	if minVersion > Version1 || maxVersion < Version1 {
+		a.infof("no common IF-IMC version")
+		return 0, ResultNoCommonVersion
+	}
+	l := &loaded{id: imcID, conns: map[uint32]*connection{}}
+	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.os = a.cfg.Platform != nil && a.cfg.Settings.Bool("plugins.imc-attestation.os_info", true)
+	a.loaded = l
+
+	p := log.Group(a.cfg.Logger, log.PTS)
+	for _, s := range [...]string{
+		"mandatory PTS measurement algorithm HASH_SHA1",
+		"mandatory PTS measurement algorithm HASH_SHA2_256",
+		"optional  PTS measurement algorithm HASH_SHA2_384",
+		"optional  PTS measurement algorithm HASH_SHA2_512",
+		"optional  PTS DH group ECP_384",
+		"mandatory PTS DH group ECP_256",
+	} {
+		detail(p, "  %s available", s)
+	}
+	a.infof("IMC %d %q initialized", imcID, a.name)
+	return Version1, ResultSuccess
+}
+
+// Initialized reports whether the Agent is between Initialize and Terminate.
+func (a *Agent) Initialized() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.loaded != nil
+}
+
+// get returns what is loaded, or false after a line of log.
+func (a *Agent) get() (*loaded, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.loaded == nil {
+		a.infof("IMC %q has not been initialized", a.name)
+		return nil, false
+	}
+	return a.loaded, true
+}
+
+// ProvideHost is TNC_IMC_ProvideBindFunction (IF-IMC 1.3 §3.9.9), after the
+// caller has bound the host's functions: it reports the message types, in the
+// long form where the host has it. A host needs one way to report and one to
+// send.
+func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
+	l, ok := a.get()
+	if !ok {
+		return ResultNotInitialized
+	}
+	if h == nil {
+		a.infof("TNC client failed to provide bind function")
+		return ResultInvalidParameter
+	}
+	if !h.Has(FuncSendMessage) && !h.Has(FuncSendMessageLong) {
+		a.infof("TNC client offers neither %v nor %v", FuncSendMessage, FuncSendMessageLong)
+		return ResultFatal
+	}
+	a.mu.Lock()
+	l.host = h
+	a.mu.Unlock()
+
+	types := []MessageType{TypePTS}
+	if l.os && !keepsOneMessage(h) {
+		types = append(types, TypeOperatingSystem)
+	}
+	r := ResultFatal
+	switch {
+	case h.Has(FuncReportMessageTypesLong):
+		r = h.ReportMessageTypesLong(imcID, types)
+	case h.Has(FuncReportMessageTypes):
+		short := make([]uint32, len(types))
+		for i, t := range types {
+			short[i], _ = t.Short()
+		}
+		r = h.ReportMessageTypes(imcID, short)
+	}
+	if r != ResultSuccess {
+		a.infof("IMC %d %q could not report its message types: %v", imcID, a.name, r)
+		return r
+	}
+	a.infof("IMC %d %q provided with bind function", imcID, a.name)
+	return ResultSuccess
+}
+
+// keepsOneMessage reports whether the host may keep only the last message that
+// an IMC sends in a batch. wpa_supplicant does, and neither it nor any other
+// such host has the long functions; strongSwan has them. Two replies to one
+// batch would replace each other there and nothing tells where a batch begins
+// (BatchEnding is never called). So on such a host the operating system's
+// attributes are sent at BeginHandshake, the only message then, and the type
+// IETF/Operating System is not subscribed to: every later message is a reply
+// of PTS, one for one received.
+func keepsOneMessage(h Host) bool { return !h.Has(FuncSendMessageLong) }
+
+// NotifyConnectionChange is TNC_IMC_NotifyConnectionChange (IF-IMC 1.3 §3.9.2).
+func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state ConnectionState) Result {
+	l, ok := a.get()
+	if !ok {
+		return ResultNotInitialized
+	}
+	switch state {
+	case ConnectionCreate:
+		return a.create(l, connectionID)
+	case ConnectionDelete:
+		a.mu.Lock()
+		c := l.conns[connectionID]
+		delete(l.conns, connectionID)
+		a.mu.Unlock()
+		if c == nil {
+			a.infof("IMC %d %q has no state for Connection ID %d", l.id, a.name, connectionID)
+			return ResultFatal
+		}
+		c.close()
+		a.detailf("IMC %d %q deleted the state of Connection ID %d", l.id, a.name, connectionID)
+		return ResultSuccess
+	case ConnectionHandshake, ConnectionAccessAllowed, ConnectionAccessIsolated, ConnectionAccessNone:
+		c, ok := a.connection(l, connectionID)
+		if !ok {
+			return ResultFatal
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		old := c.state
+		c.state = state
+		a.detailf("IMC %d %q changed state of Connection ID %d to '%v'", l.id, a.name, connectionID, state)
+		if state == ConnectionHandshake && old != ConnectionCreate {
+			c.machine.Reset()
+			a.detailf("IMC %d %q reset state of Connection ID %d", l.id, a.name, connectionID)
+		}
+		return ResultSuccess
+	}
+	a.infof("IMC %d %q was notified of unknown state %d for Connection ID %d", l.id, a.name, uint32(state), connectionID)
+	return ResultInvalidParameter
+}
+
+// connection finds a connection's state, or says that there is none.
+func (a *Agent) connection(l *loaded, id uint32) (*connection, bool) {
+	a.mu.Lock()
+	c := l.conns[id]
+	a.mu.Unlock()
+	if c == nil {
+		a.infof("IMC %d %q has no state for Connection ID %d", l.id, a.name, id)
+	}
+	return c, c != nil
+}
+
+// create makes a connection's state and asks the host what the connection can.
+func (a *Agent) create(l *loaded, id uint32) Result {
+	s := a.cfg.Settings
+	c := &connection{id: id, state: ConnectionCreate, machine: pts.NewMachine(pts.Config{
+		Logger:      a.cfg.Logger,
+		Measurer:    a.cfg.Measurer,
+		HashUpTo:    s.String("plugins.imc-attestation.hash_algorithm", "sha384"),
+		NonceLength: s.Int("plugins.imc-attestation.nonce_len", pts.DefaultNonce),
+	})}
+	a.mu.Lock()
+	_, exists := l.conns[id]
+	full := len(l.conns) >= MaxConnections
+	if !exists && !full {
+		l.conns[id] = c
+	}
+	host := l.host
+	a.mu.Unlock()
+	switch {
+	case exists:
+		a.infof("IMC %d %q already created a state for Connection ID %d", l.id, a.name, id)
+		return ResultOther
+	case full:
+		a.infof("IMC %d %q keeps %d connections already; the TNC client does not delete them", l.id, a.name, MaxConnections)
+		return ResultOther
+	}
+	v := attributes{host: host, imcID: l.id, connectionID: id}
+	long := v.bool(AttributeHasLongTypes)
+	excl := v.bool(AttributeHasExclusive)
+	soh := v.bool(AttributeHasSOH)
+	tnccs := v.text(AttributeIFTNCCSProtocol) + " " + v.text(AttributeIFTNCCSVersion)
+	transport := v.text(AttributeIFTProtocol) + " " + v.text(AttributeIFTVersion)
+	size := v.uint32(AttributeMaxMessageSize)
+	c.mu.Lock()
+	c.hasLong, c.hasExclusive = long, excl
+	c.maxMessage = int(min(size, maxMessageSize))
+	if size == 0xFFFFFFFF {
+		c.maxMessage = 0
+	}
+	c.mu.Unlock()
+	a.detailf("IMC %d %q created a state for %s Connection ID %d: %slong %sexcl %ssoh",
+		l.id, a.name, tnccs, id, sign(long), sign(excl), sign(soh))
+	a.detailf("  over %s with maximum PA-TNC message size of %d bytes", transport, size)
+	return ResultSuccess
+}
+
+func sign(b bool) string {
+	if b {
+		return "+"
+	}
+	return "-"
+}
+
+// Terminate is TNC_IMC_Terminate (IF-IMC 1.3 §3.9.8). It stops measurements
+// under way, drops every connection's state and returns the Agent to where it
+// was before Initialize.
+func (a *Agent) Terminate(imcID uint32) Result {
+	a.mu.Lock()
+	l := a.loaded
+	a.loaded = nil
+	a.mu.Unlock()
+	if l == nil {
+		a.infof("IMC %q has not been initialized", a.name)
+		return ResultNotInitialized
+	}
+	l.stop()
+	a.mu.Lock()
+	conns := l.conns
+	l.conns = map[uint32]*connection{}
+	a.mu.Unlock()
+	for _, c := range conns {
+		c.close()
+	}
+	a.infof("IMC %d %q terminated", l.id, a.name)
+	return ResultSuccess
+}
+
+// attributes reads a connection's attributes (IF-IMC 1.3 §3.8.6).
+type attributes struct {
+	host                Host
+	imcID, connectionID uint32
+}
+
+// Buffers that strongSwan's IMCs pass.
+const (
+	integerBuffer = 4
+	stringBuffer  = 512
+)
+
+func (v attributes) get(id AttributeID, size int) []byte {
+	if v.host == nil || !v.host.Has(FuncGetAttribute) {
+		return nil
+	}
+	b, r := v.host.GetAttribute(v.imcID, v.connectionID, id, size)
+	if r != ResultSuccess || len(b) > size {
+		return nil
+	}
+	return b
+}
+
+func (v attributes) bool(id AttributeID) bool {
+	b := v.get(id, integerBuffer)
+	return len(b) == 1 && b[0] == 1
+}
+
+func (v attributes) uint32(id AttributeID) uint32 {
+	b := v.get(id, integerBuffer)
+	if len(b) != 4 {
+		return 0
+	}
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+// text returns a NUL-terminated string, "?" where the host has none.
+func (v attributes) text(id AttributeID) string {
+	b := v.get(id, stringBuffer)
+	for i, c := range b {
+		if c == 0 {
+			return string(b[:i])
+		}
+	}
+	return "?"
+}

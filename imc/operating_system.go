@@ -1,0 +1,126 @@
+package imc
+
+import (
+	"context"
+
+	"github.com/gotnc/gotnc/imc/patnc"
+)
+
+// pushed lists what is sent unasked at BeginHandshake, in strongSwan's order.
+var pushed = []patnc.Type{
+	patnc.TypeProductInformation,
+	patnc.TypeStringVersion,
+	patnc.TypeNumericVersion,
+	patnc.TypeOperationalStatus,
+	patnc.TypeForwardingEnabled,
+	patnc.TypeFactoryDefaultPassword,
+	patnc.TypeITADeviceID,
+}
+
+// requestable holds what an Attribute Request may ask for.
+var requestable = map[patnc.Type]bool{
+	patnc.TypeProductInformation:     true,
+	patnc.TypeStringVersion:          true,
+	patnc.TypeNumericVersion:         true,
+	patnc.TypeOperationalStatus:      true,
+	patnc.TypeForwardingEnabled:      true,
+	patnc.TypeFactoryDefaultPassword: true,
+	patnc.TypeITADeviceID:            true,
+	patnc.TypeInstalledPackages:      true,
+}
+
+// maxSettings bounds the settings read for one request.
+const maxSettings = 64
+
+// platformAttributes asks the Platform; what it cannot tell is left out.
+func (a *Agent) platformAttributes(ctx context.Context, types []patnc.Type) []patnc.Attribute {
+	var out []patnc.Attribute
+	for _, t := range types {
+		v, err := a.cfg.Platform.Attribute(ctx, t)
+		if err != nil {
+			a.infof("no %s available: %v", t.Name(), err)
+			continue
+		}
+		a.logPlatform(v)
+		out = append(out, patnc.Skip(v))
+	}
+	return out
+}
+
+func (a *Agent) logPlatform(v patnc.Value) {
+	switch v := v.(type) {
+	case patnc.NumericVersion:
+		a.infof("operating system numeric version is %d.%d", v.Major, v.Minor)
+	case patnc.OperationalStatus:
+		if !v.LastUse.IsZero() {
+			a.infof("last boot: %s", v.LastUse.UTC().Format("Jan 02 15:04:05 UTC 2006"))
+		}
+	case patnc.ForwardingStatus:
+		a.infof("IPv4 forwarding is %v", v.Status)
+	case patnc.FactoryDefaultPassword:
+		state := "disabled"
+		if v.Enabled {
+			state = "enabled"
+		}
+		a.infof("factory default password is %s", state)
+	case patnc.DeviceID:
+		a.infof("device ID is %s", v.ID)
+	}
+}
+
+// operatingSystem answers an Attribute Request and ITA-HSR's Get Settings.
+// Nothing is sent that was not asked for (RFC 5792 §4.2.1).
+func (a *Agent) operatingSystem(ctx context.Context, v patnc.Value) []patnc.Attribute {
+	if a.cfg.Platform == nil {
+		return nil
+	}
+	switch v := v.(type) {
+	case patnc.AttributeRequest:
+		var types []patnc.Type
+		seen := map[patnc.Type]bool{}
+		for _, t := range v.Types {
+			if requestable[t] && !seen[t] {
+				seen[t] = true
+				types = append(types, t)
+			}
+		}
+		return a.platformAttributes(ctx, types)
+	case patnc.GetSettings:
+		names := v.Names
+		if len(names) > maxSettings {
+			names = names[:maxSettings]
+		}
+		if s := a.cfg.Platform.Settings(ctx, names); len(s) > 0 {
+			return []patnc.Attribute{patnc.Skip(patnc.Settings{Settings: s})}
+		}
+	}
+	return nil
+}
+
+// splitPackages divides a list of installed packages that fits no message of
+// max octets (0 = no limit) into several attributes; a verifier adds them up.
+func splitPackages(as []patnc.Attribute, max int) []patnc.Attribute {
+	room := max - patnc.MessageHeaderSize - patnc.AttributeHeaderSize - 4
+	if max == 0 || room <= 0 {
+		return as
+	}
+	var out []patnc.Attribute
+	for _, at := range as {
+		v, ok := at.Value.(patnc.InstalledPackages)
+		if !ok {
+			out = append(out, at)
+			continue
+		}
+		start, size := 0, 0
+		for i, p := range v.Packages {
+			n := 2 + len(p.Name) + len(p.Version)
+			if size+n > room && i > start {
+				out = append(out, patnc.Attribute{NoSkip: at.NoSkip, Value: patnc.InstalledPackages{Packages: v.Packages[start:i]}})
+				start, size = i, 0
+			}
+			size += n
+		}
+		out = append(out, patnc.Attribute{NoSkip: at.NoSkip, Value: patnc.InstalledPackages{Packages: v.Packages[start:]}})
+	}
+	return out
+}

@@ -1,0 +1,147 @@
+package pts
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/wire"
+)
+
+// DHGroups is a set of Diffie-Hellman groups, most significant bit first (TCG
+// PTS Protocol Binding §3.8.6); one bit names one group.
+type DHGroups uint16
+
+// Groups, strongest last.
+const (
+	MODP1024 DHGroups = 0x8000 // IKE group 2
+	MODP1536 DHGroups = 0x4000 // IKE group 5
+	MODP2048 DHGroups = 0x2000 // IKE group 14
+	ECP256   DHGroups = 0x1000 // IKE group 19, mandatory
+	ECP384   DHGroups = 0x0800 // IKE group 20
+)
+
+// groups by falling strength.
+var groups = [...]struct {
+	group DHGroups
+	name  string
+}{
+	{ECP384, "ECP_384"}, {ECP256, "ECP_256"}, {MODP2048, "MODP_2048"}, {MODP1536, "MODP_1536"}, {MODP1024, "MODP_1024"},
+}
+
+// Strongest returns the strongest group of the set, 0 for the empty set.
+func (g DHGroups) Strongest() DHGroups {
+	for _, e := range groups {
+		if g&e.group != 0 {
+			return e.group
+		}
+	}
+	return 0
+}
+
+// String lists the groups as strongSwan names them.
+func (g DHGroups) String() string {
+	var s []string
+	for _, e := range groups {
+		if g&e.group != 0 {
+			s = append(s, e.name)
+		}
+	}
+	if len(s) == 0 {
+		return fmt.Sprintf("0x%04x", uint16(g))
+	}
+	return strings.Join(s, "|")
+}
+
+// Nonce lengths (TCG PTS Protocol Binding §3.8.1).
+const (
+	MinNonce     = 17
+	DefaultNonce = 20
+	maxNonce     = math.MaxUint8
+)
+
+// DHNonceParametersRequest is the D-H Nonce Parameters Request: u8 0 | u8
+// minimum nonce length, 0 = any | u16 groups.
+type DHNonceParametersRequest struct {
+	MinNonce uint8
+	Groups   DHGroups
+}
+
+// Type returns TCG type 0x03000000.
+func (DHNonceParametersRequest) Type() patnc.Type { return TypeDHNonceParametersRequest }
+
+// AppendValue appends the value.
+func (v DHNonceParametersRequest) AppendValue(b []byte) ([]byte, error) {
+	return wire.AppendU16(append(b, 0, v.MinNonce), uint16(v.Groups)), nil
+}
+
+func parseDHNonceParametersRequest(r *wire.Reader) (patnc.Value, error) {
+	r.Skip(1)
+	v := DHNonceParametersRequest{MinNonce: r.U8(), Groups: DHGroups(r.U16())}
+	return v, r.Finish()
+}
+
+// DHNonceParametersResponse is the D-H Nonce Parameters Response:
+//
+//	u24 0 | u8 nonce length | u16 group | u16 hash set | responder nonce | responder public value
+type DHNonceParametersResponse struct {
+	Group  DHGroups
+	Hashes HashAlgorithms
+	Nonce  []byte
+	Public []byte
+}
+
+// Type returns TCG type 0x04000000.
+func (DHNonceParametersResponse) Type() patnc.Type { return TypeDHNonceParametersResponse }
+
+// AppendValue appends the value.
+func (v DHNonceParametersResponse) AppendValue(b []byte) ([]byte, error) {
+	if len(v.Nonce) > maxNonce {
+		return b, wire.ErrTooLong
+	}
+	b = append(b, 0, 0, 0, byte(len(v.Nonce)))
+	b = wire.AppendU16(wire.AppendU16(b, uint16(v.Group)), uint16(v.Hashes))
+	return append(append(b, v.Nonce...), v.Public...), nil
+}
+
+func parseDHNonceParametersResponse(r *wire.Reader) (patnc.Value, error) {
+	r.Skip(3)
+	n := int(r.U8())
+	v := DHNonceParametersResponse{Group: DHGroups(r.U16()), Hashes: HashAlgorithms(r.U16())}
+	v.Nonce = clone(r.Bytes(n))
+	v.Public = clone(r.Rest())
+	return v, r.Err()
+}
+
+// DHNonceFinish is the D-H Nonce Finish:
+//
+//	u8 0 | u8 nonce length | u16 hash | initiator public value | initiator nonce
+type DHNonceFinish struct {
+	Hash   HashAlgorithms // exactly one
+	Public []byte
+	Nonce  []byte
+}
+
+// Type returns TCG type 0x05000000.
+func (DHNonceFinish) Type() patnc.Type { return TypeDHNonceFinish }
+
+// AppendValue appends the value.
+func (v DHNonceFinish) AppendValue(b []byte) ([]byte, error) {
+	if len(v.Nonce) > maxNonce {
+		return b, wire.ErrTooLong
+	}
+	b = wire.AppendU16(append(b, 0, byte(len(v.Nonce))), uint16(v.Hash))
+	return append(append(b, v.Public...), v.Nonce...), nil
+}
+
+func parseDHNonceFinish(r *wire.Reader) (patnc.Value, error) {
+	r.Skip(1)
+	n := int(r.U8())
+	v := DHNonceFinish{Hash: HashAlgorithms(r.U16())}
+	v.Public = clone(r.Bytes(r.Len() - n))
+	v.Nonce = clone(r.Rest())
+	return v, r.Err()
+}
+
+func clone(b []byte) []byte { return append([]byte(nil), b...) }

@@ -1,0 +1,305 @@
+package pts
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+
+	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// Config is what a Machine runs with.
+type Config struct {
+	Logger      *slog.Logger // nil discards
+	Measurer    Measurer     // nil: every file request is answered with File Not Found
+	HashUpTo    string       // strongest algorithm: sha1, sha256, sha384, sha512; "" = sha384; another word disables all
+	NonceLength int          // own D-H nonce; 0 = DefaultNonce
+	Random      io.Reader    // nil: crypto/rand
+}
+
+// SupportedGroups are the D-H groups that the Machine computes.
+const SupportedGroups = ECP256 | ECP384
+
+// Causes of a Handle that ends the turn without an answer.
+var (
+	ErrNonce     = errors.New("D-H nonce exchange failed")
+	ErrComponent = errors.New("functional components are not measured by this collector")
+)
+
+// Machine answers the requests of one verifier on one connection. Attributes go
+// in in the order of their message, and answers come out in that order. It is
+// for one goroutine.
+type Machine struct {
+	cfg    Config
+	log    *slog.Logger // PTS
+	imc    *slog.Logger // IMC
+	hashes HashAlgorithms
+
+	own, caps Capabilities
+	alg       HashAlgorithms
+
+	key    *ecdh.PrivateKey
+	nonce  []byte
+	secret []byte
+}
+
+// NewMachine returns a Machine in its initial state.
+func NewMachine(cfg Config) *Machine {
+	if cfg.HashUpTo == "" {
+		cfg.HashUpTo = "sha384"
+	}
+	if cfg.NonceLength == 0 {
+		cfg.NonceLength = DefaultNonce
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	m := &Machine{cfg: cfg, log: log.Group(cfg.Logger, log.PTS), imc: log.Group(cfg.Logger, log.IMC), own: CapVerify}
+	m.hashes, _ = HashAlgorithmsUpTo(cfg.HashUpTo)
+	m.Reset()
+	return m
+}
+
+// Reset returns the Machine to its initial state, for a new handshake.
+func (m *Machine) Reset() {
+	m.Close()
+	m.caps, m.alg = m.own, SHA384
+}
+
+// Close zeroes the secrets. The Machine can go on as after Reset.
+func (m *Machine) Close() {
+	clear(m.secret)
+	clear(m.nonce)
+	m.key, m.nonce, m.secret = nil, nil, nil
+}
+
+// Algorithm returns the measurement algorithm in force.
+func (m *Machine) Algorithm() HashAlgorithms { return m.alg }
+
+// Handle answers one attribute of vendor TCG, or ITA-HSR's Get Symlinks. An
+// attribute that is not a request gives no answer. An error ends the turn:
+// nothing of it is sent.
+func (m *Machine) Handle(ctx context.Context, v patnc.Value) ([]patnc.Attribute, error) {
+	switch v := v.(type) {
+	case RequestProtocolCapabilities:
+		m.caps = m.own & v.Capabilities
+		m.log.Log(ctx, log.LevelDetail, "supported PTS protocol capabilities: "+m.caps.String())
+		return one(patnc.Skip(ProtocolCapabilities{m.caps})), nil
+	case MeasurementAlgorithm:
+		return one(m.selectAlgorithm(ctx, v)), nil
+	case DHNonceParametersRequest:
+		return m.startNonce(ctx, v)
+	case DHNonceFinish:
+		return nil, m.finishNonce(v)
+	case GetTPMVersionInformation:
+		m.log.Info("no TPM available")
+		return one(errorFor(ErrorTPMVersionUnavailable, v)), nil
+	case GetAIK:
+		m.imc.Info("no AIK certificate or public key available")
+		return nil, nil
+	case RequestFileMeasurement:
+		return m.measure(ctx, v)
+	case RequestFileMetadata:
+		return m.metadata(ctx, v)
+	case RequestFunctionalComponentEvidence:
+		return m.components(ctx, v)
+	case GenerateAttestationEvidence:
+		// Nothing was measured, so there is nothing to quote.
+		return one(patnc.Skip(SimpleEvidenceFinal{Kind: QuoteNone})), nil
+	case patnc.GetSymlinks:
+		return m.symlinks(ctx, v)
+	}
+	return nil, nil
+}
+
+func one(a patnc.Attribute) []patnc.Attribute { return []patnc.Attribute{a} }
+
+// selectAlgorithm answers with the strongest common measurement algorithm.
+func (m *Machine) selectAlgorithm(ctx context.Context, v MeasurementAlgorithm) patnc.Attribute {
+	alg := (m.hashes & v.Algorithms).Strongest()
+	if alg == 0 {
+		m.log.Info(fmt.Sprintf("no common PTS measurement algorithm: offered %v, supported %v", v.Algorithms, m.hashes))
+		return errorSet(ErrorHashAlgorithm, 0, uint16(m.hashes))
+	}
+	m.alg = alg
+	m.log.Log(ctx, log.LevelDetail, "selected PTS measurement algorithm is "+alg.String())
+	return patnc.Skip(MeasurementAlgorithmSelection{alg})
+}
+
+func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([]patnc.Attribute, error) {
+	n := m.cfg.NonceLength
+	if n < MinNonce || n > maxNonce || v.MinNonce > 0 && n < int(v.MinNonce) {
+		return one(errorSet(ErrorDHNonce, uint16(min(max(n, 0), 0xFFFF)), 0xFFFF)), nil
+	}
+	group := (SupportedGroups & v.Groups).Strongest()
+	if group == 0 {
+		return one(errorSet(ErrorDHGroup, 0, uint16(SupportedGroups))), nil
+	}
+	m.Close()
+	curve := ecdh.P256()
+	if group == ECP384 {
+		curve = ecdh.P384()
+	}
+	key, err := curve.GenerateKey(m.cfg.Random)
+	if err != nil {
+		return nil, fmt.Errorf("generate D-H key: %w", err)
+	}
+	nonce := make([]byte, n)
+	if _, err := io.ReadFull(m.cfg.Random, nonce); err != nil {
+		return nil, fmt.Errorf("generate D-H nonce: %w", err)
+	}
+	m.key, m.nonce = key, nonce
+	m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("selected PTS DH group is %v", group))
+	public := key.PublicKey().Bytes()[1:] // X ‖ Y without the 0x04 of SEC 1
+	return one(patnc.Skip(DHNonceParametersResponse{Group: group, Hashes: m.alg, Nonce: clone(nonce), Public: public})), nil
+}
+
+// finishNonce computes the secret that a quote will carry (pts.md §7).
+func (m *Machine) finishNonce(v DHNonceFinish) error {
+	if m.key == nil {
+		return fmt.Errorf("%w: no parameters were negotiated", ErrNonce)
+	}
+	if v.Hash&m.hashes == 0 || v.Hash != v.Hash.Strongest() {
+		return fmt.Errorf("%w: hash algorithm %v is not supported", ErrNonce, v.Hash)
+	}
+	if len(v.Nonce) != m.cfg.NonceLength {
+		return fmt.Errorf("%w: initiator and responder nonces have differing lengths", ErrNonce)
+	}
+	public, err := m.key.Curve().NewPublicKey(append([]byte{4}, v.Public...))
+	if err != nil {
+		return fmt.Errorf("%w: public value: %w", ErrNonce, err)
+	}
+	z, err := m.key.ECDH(public)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNonce, err)
+	}
+	clear(m.secret)
+	m.secret = nonceSecret(v.Hash, v.Nonce, m.nonce, z)
+	clear(z)
+	m.key = nil
+	return nil
+}
+
+// nonceSecret is H( "1" ‖ initiator nonce ‖ responder nonce ‖ Z ).
+func nonceSecret(alg HashAlgorithms, initiator, responder, z []byte) []byte {
+	h, ok := alg.New()
+	if !ok {
+		return nil
+	}
+	h.Write([]byte{'1'})
+	h.Write(initiator)
+	h.Write(responder)
+	h.Write(z)
+	return h.Sum(nil)
+}
+
+func validDelimiter(d uint32) bool { return d == DelimiterSlash || d == DelimiterBackslash }
+
+// pathError answers what a Measurer could not read, where the protocol has an
+// error for it.
+func (m *Machine) pathError(path string, request patnc.Value, err error) ([]patnc.Attribute, error) {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		m.log.Info("file/directory does not exist " + quote(path))
+		return one(errorFor(ErrorFileNotFound, request)), nil
+	case errors.Is(err, ErrInvalidPath):
+		m.log.Info(err.Error())
+		return one(errorFor(ErrorInvalidPath, request)), nil
+	}
+	return nil, err
+}
+
+// quote makes a path from the wire safe for a line of log.
+func quote(s string) string {
+	if len(s) > 256 {
+		s = s[:256]
+	}
+	q := strconv.Quote(s)
+	return "'" + q[1:len(q)-1] + "'"
+}
+
+func kind(directory bool) string {
+	if directory {
+		return "directory"
+	}
+	return "file"
+}
+
+func (m *Machine) measure(ctx context.Context, v RequestFileMeasurement) ([]patnc.Attribute, error) {
+	if !validDelimiter(v.Delimiter) {
+		return one(errorFor(ErrorDelimiter, v)), nil
+	}
+	m.imc.Log(ctx, log.LevelDetail, fmt.Sprintf("measurement request %d for %s %s", v.RequestID, kind(v.Directory), quote(v.Path)))
+	if m.cfg.Measurer == nil {
+		return m.pathError(v.Path, v, ErrNotFound)
+	}
+	files, err := m.cfg.Measurer.Measure(ctx, v.Path, v.Directory, m.alg)
+	if err != nil {
+		return m.pathError(v.Path, v, err)
+	}
+	for _, f := range files {
+		m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("  %x for %s", f.Measurement, quote(f.Name)))
+	}
+	return one(patnc.NoSkip(FileMeasurement{RequestID: v.RequestID, Files: files})), nil
+}
+
+func (m *Machine) metadata(ctx context.Context, v RequestFileMetadata) ([]patnc.Attribute, error) {
+	if !validDelimiter(uint32(v.Delimiter)) {
+		return one(errorFor(ErrorDelimiter, v)), nil
+	}
+	m.imc.Log(ctx, log.LevelDetail, fmt.Sprintf("metadata request for %s %s", kind(v.Directory), quote(v.Path)))
+	if m.cfg.Measurer == nil {
+		return m.pathError(v.Path, v, ErrNotFound)
+	}
+	files, err := m.cfg.Measurer.Metadata(ctx, v.Path, v.Directory)
+	if err != nil {
+		return m.pathError(v.Path, v, err)
+	}
+	return one(patnc.NoSkip(UnixFileMetadata{Files: files})), nil
+}
+
+// components answers the first entry whose flags ask for what was not
+// negotiated; the checks have strongSwan's order (pts.md §3.1).
+func (m *Machine) components(ctx context.Context, v RequestFunctionalComponentEvidence) ([]patnc.Attribute, error) {
+	m.imc.Info(fmt.Sprintf("evidence requested for %d functional components", len(v.Components)))
+	for _, c := range v.Components {
+		m.log.Log(ctx, log.LevelDetail, "* "+c.Component.String())
+		for _, check := range [...]struct {
+			flag  ComponentRequestFlags
+			needs Capabilities
+			code  ErrorCode
+		}{
+			{RequestTransitiveTrust, 0, ErrorTransitiveTrust},
+			{RequestVerify, CapVerify, ErrorLocalValidation},
+			{RequestCurrent, CapCurrent, ErrorCurrentEvidence},
+			{RequestPCR, CapTPM, ErrorPCR},
+		} {
+			if c.Flags&check.flag != 0 && m.caps&check.needs == 0 {
+				return one(errorFor(check.code, v)), nil
+			}
+		}
+		if c.Depth > 0 {
+			return nil, fmt.Errorf("sub-component depth %d: %w", c.Depth, ErrComponent)
+		}
+		m.log.Info("no collector for functional component " + c.Component.String())
+	}
+	return nil, nil
+}
+
+func (m *Machine) symlinks(ctx context.Context, v patnc.GetSymlinks) ([]patnc.Attribute, error) {
+	if m.cfg.Measurer == nil {
+		return nil, nil
+	}
+	links, err := m.cfg.Measurer.Symlinks(ctx, v.Directory)
+	if err != nil {
+		m.log.Info(fmt.Sprintf("symlinks of %s: %v", quote(v.Directory), err))
+		return nil, nil
+	}
+	return one(patnc.Skip(patnc.Symlinks{Links: links})), nil
+}
