@@ -66,7 +66,8 @@ func (c *Connection) Child(name string) *Child {
 	return nil
 }
 
-// Remote host of an initiator: the first remote address that is a host.
+// RemoteHost is the peer of an initiator: the first remote address that is an
+// address or a name.
 func (c *Connection) RemoteHost() (string, bool) { return firstHost(c.RemoteAddrs) }
 
 // LocalHost is the first local address that is a host; false = any.
@@ -121,6 +122,19 @@ type Round struct {
 	CACerts []string // files; remote only: the chain has to end in one of them
 }
 
+// EAPIdentity is the identity for the EAP method: eap_id, else id; "" where
+// none is set, or any (%any) will do.
+func (r *Round) EAPIdentity() string {
+	id := r.EAPID
+	if id == "" {
+		id = r.ID
+	}
+	if id == "%any" {
+		return ""
+	}
+	return id
+}
+
 // Child is children.<name>.
 type Child struct {
 	Name string
@@ -157,7 +171,7 @@ var localKeys = keys{
 
 var remoteKeys = keys{
 	"round": used, "auth": used, "id": used, "eap_id": used, "groups": used, "certs": used, "cacerts": used,
-	"cert_policy": used, "ca_id": used, "pubkeys": used, "revocation": used,
+	"cert_policy": used, "ca_id": used, "pubkeys": used, "revocation": used, "xauth_id": ignored,
 }
 
 var certKeys = keys{"file": used, "handle": ignored, "slot": ignored, "module": ignored}

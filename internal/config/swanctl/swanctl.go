@@ -5,9 +5,7 @@
 package swanctl
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,15 +42,13 @@ type Config struct {
 }
 
 // Load reads swanctl.conf at path, "" for DefaultPath. Its error is about the
-// file or its grammar; problems of one connection are told by Connection.
+// file (errors.Is fs.ErrNotExist) or its grammar; problems of one connection
+// are told by Connection.
 func Load(path string) (*Config, error) {
 	if path == "" {
 		path = DefaultPath()
 	}
 	c, err := config.Load(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; write the connection there, or name another directory with %s", err, EnvDir)
-	}
 	if err != nil {
 		return nil, err
 	}

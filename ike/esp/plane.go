@@ -1,0 +1,156 @@
+package esp
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+)
+
+// Plane carries the traffic of a CHILD_SA between the host and the gateway.
+type Plane interface {
+	// Kind is what it is.
+	Kind() Kind
+	// Device is the name of its network device, "" where it has none.
+	Device() string
+	// Receive takes an ESP packet that came from the gateway, without the UDP
+	// header; what cannot be used is counted and dropped. The packet is
+	// changed, and not kept. Safe for concurrent use.
+	Receive(pkt []byte)
+	// Install adds the ESP SAs of a rekeyed CHILD_SA: they carry what is sent
+	// from now on; the SAs before it receive until they are removed.
+	Install(Child) error
+	// Remove drops the ESP SAs with that inbound SPI, zeroes their keys, and
+	// reports whether there were any.
+	Remove(spiIn uint32) bool
+	// Stats sums up all SAs so far.
+	Stats() Stats
+	// Done is closed when the plane has ended: by Close, or because its device
+	// is gone, which Err then tells.
+	Done() <-chan struct{}
+	Err() error
+	// Close removes addresses, routes, rules and the device, and zeroes the
+	// keys. It returns what could not be removed.
+	Close() error
+}
+
+// Config is what a Plane is made with.
+type Config struct {
+	Logger *slog.Logger // nil discards
+
+	Child Child
+	// Send sends an ESP packet to the gateway, in UDP where encapsulation was
+	// agreed on. It must not keep the packet. Required.
+	Send func(pkt []byte) error
+	// Authenticated, where set, hears of every packet that authenticated: a
+	// sign of life. It has to be quick.
+	Authenticated func()
+
+	// Device is the name of the TUN device; "" = ipsec0, ipsec1, …; a "%d" in
+	// it is replaced by the first free number.
+	Device string
+	// MTU of the device in octets; 0 = as large as fits OuterMTU, at most 1400.
+	MTU int
+	// OuterMTU is the MTU of the path to the gateway; 0 = 1500.
+	OuterMTU int
+	// Addresses are the virtual IPs; they become addresses of the device.
+	Addresses []netip.Addr
+	// Local and Gateway are the ends of the UDP encapsulation. Packets to the
+	// Gateway's address and port never enter the tunnel.
+	Local, Gateway netip.AddrPort
+	// NoRoutes leaves routes and rules away (charon.install_routes = no).
+	NoRoutes bool
+	// NoAddresses leaves the virtual IPs away (charon.install_virtual_ip = no).
+	NoAddresses bool
+	// Table and Priority of the routes and their rule; 0 = 220 (charon's
+	// routing_table and routing_table_prio).
+	Table, Priority int
+}
+
+// Defaults of Config.
+const (
+	DefaultTable    = 220
+	DefaultPriority = 220
+	DefaultOuterMTU = 1500
+	DefaultMaxMTU   = 1400
+	minMTU          = 1280 // of a link that carries IPv6, RFC 8200 §5
+	maxMTU          = 65535
+)
+
+// Kind names a data plane.
+type Kind string
+
+// Data planes.
+const (
+	Auto Kind = "auto" // the best one that works
+	XFRM Kind = "xfrm" // the kernel's ESP
+	TUN  Kind = "tun"  // ESP in this program, over a TUN device
+	None Kind = "none" // no traffic is carried
+)
+
+// ParseKind reads the name of a data plane; "" is Auto.
+func ParseKind(s string) (Kind, error) {
+	switch k := Kind(s); k {
+	case "":
+		return Auto, nil
+	case Auto, XFRM, TUN, None:
+		return k, nil
+	}
+	return "", fmt.Errorf("data plane %q is not known; use auto, xfrm, tun or none", s)
+}
+
+// Choice is the outcome of Select.
+type Choice struct {
+	Kind   Kind
+	Reason string // why, for the log
+}
+
+// ErrNoXFRM: the kernel's ESP cannot be used by this version.
+var ErrNoXFRM = errors.New("data plane xfrm is not available in this version; use tun or auto")
+
+// Select chooses a data plane and says why. An explicit one is probed too, so
+// that the reason is told before a connection stands. Auto never chooses none.
+func Select(want Kind) (Choice, error) { return choose(want, ProbeTUN, ProbeXFRM) }
+
+func choose(want Kind, probeTUN, probeXFRM func() error) (Choice, error) {
+	switch want {
+	case None:
+		return Choice{None, "as asked: no traffic is carried"}, nil
+	case TUN:
+		if err := probeTUN(); err != nil {
+			return Choice{}, fmt.Errorf("use data plane tun: %w", err)
+		}
+		return Choice{TUN, "as asked"}, nil
+	case XFRM:
+		if err := probeXFRM(); err != nil {
+			return Choice{}, fmt.Errorf("%w (and here: %w)", ErrNoXFRM, err)
+		}
+		return Choice{}, ErrNoXFRM
+	case Auto, "":
+		if err := probeTUN(); err != nil {
+			return Choice{}, fmt.Errorf("no data plane works; tun: %w; to connect without one choose none", err)
+		}
+		return Choice{TUN, "xfrm is not available in this version, TUN devices work"}, nil
+	}
+	_, err := ParseKind(string(want))
+	return Choice{}, err
+}
+
+// Open makes the plane that Select chose. None gives a Plane that drops what
+// it receives.
+func Open(kind Kind, cfg Config) (Plane, error) {
+	switch kind {
+	case TUN:
+		return OpenTUN(cfg)
+	case None:
+		for _, c := range []Cipher{cfg.Child.In, cfg.Child.Out} {
+			if c != nil {
+				c.Zero()
+			}
+		}
+		return &nonePlane{done: make(chan struct{})}, nil
+	case XFRM:
+		return nil, ErrNoXFRM
+	}
+	return nil, fmt.Errorf("open data plane: %q is not one, ask Select first", kind)
+}
