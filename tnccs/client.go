@@ -1,0 +1,436 @@
+// Package tnccs is the TNC client (TNCC): it runs IMCs, and for each connection
+// a PB-TNC session (IF-TNCCS 2.0, RFC 5793) whose messages it routes to the
+// IMCs by what they subscribed to.
+package tnccs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/tnccs/pb"
+)
+
+// Limits on what IMCs may ask for.
+const (
+	MaxIMCs           = 64      // collectors of a client
+	MaxIDs            = 1024    // primary and additional IDs
+	MaxSubscriptions  = 1024    // message types that one collector may report
+	MaxQueuedMessages = 8192    // PA-TNC messages that wait for a batch
+	MaxQueuedBytes    = 4 << 20 // octets of them
+)
+
+// Errors of the client.
+var (
+	ErrClosed = errors.New("TNC client is closed")
+)
+
+// Config configures a Client. The zero value is usable.
+type Config struct {
+	// Logger takes the client's log; nil discards.
+	Logger *slog.Logger
+	// MaxBatchSize lowers the largest batch, in octets; 0 means the transport's.
+	MaxBatchSize int
+	// MaxMessageSize lowers the largest PA-TNC message, in octets; 0 means what
+	// fits a batch.
+	MaxMessageSize int
+	// PreferredLanguage is an Accept-Language value (RFC 3282); "" means "en".
+	PreferredLanguage string
+}
+
+// Client holds the IMCs and makes sessions with them. It is the TNCC that they
+// call. Its methods may be called concurrently.
+type Client struct {
+	cfg      Config
+	tnc, imc *slog.Logger
+
+	mu       sync.Mutex
+	imcs     []*collector // in load order
+	ids      map[uint32]*collector
+	nextIMC  uint32
+	nextConn uint32
+	sessions map[uint32]*Session
+	closed   bool
+}
+
+// collector is one IMC with what it has told the client. The client's mutex
+// guards what changes.
+type collector struct {
+	id   uint32
+	name string
+	imc  IMC
+
+	subscribed []subscription
+	lost       error // why it is not used any more
+}
+
+type subscription struct{ vendor, subtype uint32 }
+
+// wants reports whether the collector subscribed to the type. strongSwan's
+// rule: a wildcard vendor counts only with a wildcard subtype.
+func (c *collector) wants(vendor, subtype uint32) bool {
+	for _, s := range c.subscribed {
+		if s.vendor == VendorAny && s.subtype == SubtypeAny ||
+			s.vendor == vendor && (s.subtype == SubtypeAny || s.subtype == subtype) {
+			return true
+		}
+	}
+	return false
+}
+
+// NewClient returns a client without IMCs.
+func NewClient(cfg Config) (*Client, error) {
+	if cfg.PreferredLanguage == "" {
+		cfg.PreferredLanguage = "en"
+	}
+	if _, err := (pb.LanguagePreference{Languages: cfg.PreferredLanguage}).AppendBinary(nil); err != nil {
+		return nil, fmt.Errorf("configure TNC client: %w", err)
+	}
+	if cfg.MaxBatchSize < 0 || cfg.MaxMessageSize < 0 {
+		return nil, errors.New("configure TNC client: sizes must not be negative")
+	}
+	return &Client{
+		cfg:      cfg,
+		tnc:      log.Group(cfg.Logger, log.TNC),
+		imc:      log.Group(cfg.Logger, log.IMC),
+		ids:      map[uint32]*collector{},
+		nextIMC:  1,
+		nextConn: 1,
+		sessions: map[uint32]*Session{},
+	}, nil
+}
+
+// Add initializes imc under the next free ID and registers it. The client owns
+// imc from now on: it terminates it in Close, or before Add returns an error.
+func (c *Client) Add(name string, imc IMC) error {
+	col := &collector{name: name, imc: imc}
+	c.mu.Lock()
+	err := ErrClosed
+	switch {
+	case c.closed:
+	case len(c.imcs) >= MaxIMCs || len(c.ids) >= MaxIDs:
+		err = fmt.Errorf("more than %d IMCs", MaxIMCs)
+	default:
+		err = nil
+		col.id = c.nextIMC
+		c.nextIMC++
+		c.ids[col.id] = col
+	}
+	c.mu.Unlock()
+	if err == nil {
+		err = imc.Initialize(col.id, c)
+	}
+	c.mu.Lock()
+	if err == nil && c.closed {
+		err = ErrClosed
+	}
+	if err == nil {
+		c.imcs = append(c.imcs, col)
+	} else {
+		c.forget(col)
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.imc.Warn(fmt.Sprintf("IMC %q failed to initialize: %v", name, err))
+		_ = imc.Terminate() // the reason stands in err
+		return fmt.Errorf("initialize IMC %q: %w", name, err)
+	}
+	c.imc.Info(fmt.Sprintf("IMC %d %q loaded", col.id, name))
+	return nil
+}
+
+// forget removes all IDs of col. The mutex is held.
+func (c *Client) forget(col *collector) {
+	for id, o := range c.ids {
+		if o == col {
+			delete(c.ids, id)
+		}
+	}
+}
+
+// IMCs returns the names of the collectors in load order, without those lost.
+func (c *Client) IMCs() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for _, col := range c.imcs {
+		if col.lost == nil {
+			names = append(names, col.name)
+		}
+	}
+	return names
+}
+
+// Close terminates all IMCs, the last added first, after it has closed the
+// sessions that are still open.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	imcs := slices.Clone(c.imcs)
+	open := make([]*Session, 0, len(c.sessions))
+	for _, s := range c.sessions {
+		open = append(open, s)
+	}
+	c.mu.Unlock()
+	slices.SortFunc(open, func(a, b *Session) int { return int(int64(a.id) - int64(b.id)) })
+	for _, s := range open {
+		_ = s.Close() // its only errors are the IMCs' own, which are logged
+	}
+	var errs []error
+	for _, col := range slices.Backward(imcs) {
+		if err := col.imc.Terminate(); err != nil {
+			c.imc.Warn(fmt.Sprintf("IMC %q not terminated successfully: %v", col.name, err))
+			errs = append(errs, fmt.Errorf("terminate IMC %q: %w", col.name, err))
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.imcs = nil
+	clear(c.ids)
+	return errors.Join(errs...)
+}
+
+// NewSession returns a session with a connection ID of its own: 1, 2, 3 … for
+// the life of the client.
+func (c *Client) NewSession() *Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &Session{c: c, id: c.nextConn}
+	if c.nextConn++; c.nextConn == ConnectionAny {
+		c.nextConn = 1
+	}
+	if c.closed {
+		s.failed = ErrClosed
+		return s
+	}
+	c.sessions[s.id] = s
+	c.tnc.Info(fmt.Sprintf("assigned TNCCS Connection ID %d", s.id))
+	return s
+}
+
+// collectors returns those in use, in load order.
+func (c *Client) collectors() []*collector {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([]*collector, 0, len(c.imcs))
+	for _, col := range c.imcs {
+		if col.lost == nil {
+			out = append(out, col)
+		}
+	}
+	return out
+}
+
+// session returns the open session of a connection ID, nil if there is none.
+func (c *Client) session(id uint32) *Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sessions[id]
+}
+
+// owner returns the collector that owns a primary or additional ID.
+func (c *Client) owner(id uint32) *collector {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ids[id]
+}
+
+func (c *Client) registered(id uint32, call string) bool {
+	if c.owner(id) == nil {
+		c.tnc.Warn(fmt.Sprintf("ignoring %s() from unregistered IMC %d", call, id))
+		return false
+	}
+	return true
+}
+
+// ReportMessageTypes replaces what the collector subscribed to (IF-IMC §3.8.6.1).
+func (c *Client) ReportMessageTypes(imc uint32, types []uint32) Result {
+	subs := make([]subscription, 0, min(len(types), MaxSubscriptions))
+	for _, t := range types[:min(len(types), MaxSubscriptions+1)] {
+		subs = append(subs, subscription{t >> 8, t & 0xff})
+	}
+	return c.report("ReportMessageTypes", imc, subs, 2)
+}
+
+// ReportMessageTypesLong is ReportMessageTypes for long types.
+func (c *Client) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) Result {
+	if len(vendors) != len(subtypes) {
+		return ResultInvalidParameter
+	}
+	subs := make([]subscription, 0, min(len(vendors), MaxSubscriptions))
+	for i := range vendors[:min(len(vendors), MaxSubscriptions+1)] {
+		subs = append(subs, subscription{vendors[i], subtypes[i]})
+	}
+	return c.report("ReportMessageTypesLong", imc, subs, 8)
+}
+
+func (c *Client) report(call string, imc uint32, subs []subscription, digits int) Result {
+	col := c.owner(imc)
+	if col == nil || col.id != imc { // only the primary ID may report
+		c.tnc.Warn(fmt.Sprintf("ignoring %s() from unregistered IMC %d", call, imc))
+		return ResultInvalidParameter
+	}
+	if len(subs) > MaxSubscriptions {
+		return ResultInvalidParameter
+	}
+	for _, s := range subs {
+		if s.vendor > VendorAny {
+			return ResultInvalidParameter
+		}
+	}
+	c.mu.Lock()
+	col.subscribed = subs
+	c.mu.Unlock()
+	var b strings.Builder
+	for _, s := range subs {
+		name := pb.PAName(s.vendor, s.subtype)
+		if digits == 2 {
+			name = strings.Replace(name, fmt.Sprintf("/0x%08x", s.subtype), fmt.Sprintf("/0x%02x", s.subtype), 1)
+		}
+		b.WriteString(" " + name)
+	}
+	plural := "s"
+	if len(subs) == 1 {
+		plural = ""
+	}
+	logAt(c.tnc, log.LevelDetail, fmt.Sprintf("IMC %d supports %d message type%s:%s", imc, len(subs), plural, b.String()))
+	return ResultSuccess
+}
+
+// RequestHandshakeRetry asks for a new handshake. The session looks at it when
+// it builds its next batch, and acts on it only in state Decided.
+func (c *Client) RequestHandshakeRetry(imc, connection, reason uint32) Result {
+	if !c.registered(imc, "RequestHandshakeRetry") {
+		return ResultInvalidParameter
+	}
+	if connection != ConnectionAny {
+		c.tnc.Info(fmt.Sprintf("IMC %d requests handshake retry for Connection ID %d (reason: %d)", imc, connection, reason))
+		s := c.session(connection)
+		if s == nil {
+			return ResultInvalidParameter
+		}
+		s.requestRetry()
+		return ResultSuccess
+	}
+	c.tnc.Info(fmt.Sprintf("IMC %d requests handshake retry for all connections (reason: %d)", imc, reason))
+	c.mu.Lock()
+	all := make([]*Session, 0, len(c.sessions))
+	for _, s := range c.sessions {
+		all = append(all, s)
+	}
+	c.mu.Unlock()
+	for _, s := range all {
+		s.requestRetry()
+	}
+	return ResultSuccess
+}
+
+// SendMessage queues a message of a short type for the next batch.
+func (c *Client) SendMessage(imc, connection uint32, message []byte, messageType uint32) Result {
+	return c.send(imc, connection, 0, message, messageType>>8, messageType&0xff, IMVAny)
+}
+
+// SendMessageLong queues a message for the next batch.
+func (c *Client) SendMessageLong(imc, connection, flags uint32, message []byte, vendor, subtype, imv uint32) Result {
+	return c.send(imc, connection, flags, message, vendor, subtype, imv)
+}
+
+func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, subtype, imv uint32) Result {
+	if !c.registered(imc, "SendMessage") {
+		return ResultInvalidParameter
+	}
+	if vendor >= VendorAny || subtype == SubtypeAny || subtype == pb.TypeReserved {
+		c.tnc.Warn(fmt.Sprintf("not sending message of invalid type 0x%02x/0x%08x", vendor, subtype))
+		return ResultInvalidParameter
+	}
+	if imc > IMCAny || imv > IMVAny {
+		return ResultInvalidParameter
+	}
+	s := c.session(connection)
+	if s == nil {
+		return ResultInvalidParameter
+	}
+	return s.enqueue(imc, pb.PA{
+		Exclusive: flags&FlagsExclusive != 0,
+		Vendor:    vendor,
+		Subtype:   subtype,
+		Collector: uint16(imc),
+		Validator: uint16(imv),
+		Body:      message,
+	})
+}
+
+// GetAttribute answers as strongSwan does; what it does not know is INVALID_PARAMETER.
+func (c *Client) GetAttribute(imc, connection, attribute uint32) ([]byte, Result) {
+	if !c.registered(imc, "GetAttribute") {
+		return nil, ResultInvalidParameter
+	}
+	s := c.session(connection)
+	if s == nil {
+		return nil, ResultInvalidParameter
+	}
+	switch attribute {
+	case AttrPrimaryIMCID:
+		// strongSwan lets it through and then knows no answer; the value is plain.
+		return u32(c.owner(imc).id), ResultSuccess
+	default:
+		return s.attribute(attribute)
+	}
+}
+
+// SetAttribute knows no attribute that an IMC may set.
+func (c *Client) SetAttribute(imc, _, _ uint32, _ []byte) Result {
+	c.registered(imc, "SetAttribute")
+	return ResultInvalidParameter
+}
+
+// ReserveAdditionalIMCID gives the collector one more ID, for as long as it is loaded.
+func (c *Client) ReserveAdditionalIMCID(imc uint32) (uint32, Result) {
+	if !c.registered(imc, "ReserveAdditionalIMCID") {
+		return 0, ResultInvalidParameter
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	col := c.ids[imc]
+	if col == nil || len(c.ids) >= MaxIDs || c.nextIMC >= IMCAny {
+		return 0, ResultOther
+	}
+	id := c.nextIMC
+	c.nextIMC++
+	c.ids[id] = col
+	c.tnc.Info(fmt.Sprintf("additional ID %d reserved for IMC with primary ID %d", id, col.id))
+	return id, ResultSuccess
+}
+
+// LogMessage takes a log line of a collector (severity as TNC_9048_LogMessage:
+// 0 error, 1 warning, 2 notice, 3 info, 4 debug).
+func (c *Client) LogMessage(imc, severity uint32, text string) Result {
+	level := slog.LevelDebug
+	switch severity {
+	case 0:
+		level = slog.LevelError
+	case 1:
+		level = slog.LevelWarn
+	case 2, 3:
+		level = slog.LevelInfo
+	}
+	logAt(c.imc, level, oneLine(text))
+	return ResultSuccess
+}
+
+func u32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
+
+// logAt logs at a level of its own; the client's calls have no context.
+func logAt(l *slog.Logger, level slog.Level, text string) {
+	l.Log(context.Background(), level, text)
+}

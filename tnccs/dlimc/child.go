@@ -1,0 +1,236 @@
+package dlimc
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// ChildArg is the first argument of a child process: "tnc imc-host".
+const ChildArg = "imc-host"
+
+const (
+	childEnv = "GOTNC_IMC_HOST" // set to protocol for a child
+	protocol = "1"
+	childFD  = 3
+)
+
+// Exit codes of a child.
+const (
+	exitParentGone = 0
+	exitUsage      = 2
+)
+
+// IsChild reports whether this process was started as the child that holds an
+// IMC: main then calls ChildMain before anything else.
+func IsChild() bool { return len(os.Args) > 1 && os.Args[1] == ChildArg }
+
+// ChildMain is the program of the child: it serves the parent over descriptor 3
+// until that is closed. It does not return.
+func ChildMain() int {
+	os.Exit(childMain())
+	return 0
+}
+
+func childMain() int {
+	if os.Getenv(childEnv) != protocol {
+		fmt.Fprintf(os.Stderr, "%s: this command holds an IMC for the program that started it; it is not meant to be called\n", ChildArg)
+		return exitUsage
+	}
+	// What the IMC starts is no child of ours.
+	os.Unsetenv(childEnv)
+	f := os.NewFile(childFD, "parent")
+	conn, err := net.FileConn(f)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: descriptor %d: %v\n", ChildArg, childFD, err)
+		return exitUsage
+	}
+	f.Close()
+	_ = os.WriteFile("/proc/self/comm", []byte("tnc-imc-host"), 0) // for ps; it is only a name
+	prepareChild()
+	c := &hosted{}
+	c.link = newLink(conn, true, c.serve)
+	err = c.link.run()
+	c.link.fail(err)
+	// The parent is gone or done with us. Whatever the IMC does now, it ends.
+	return exitParentGone
+}
+
+// hosted is the IMC in the child, and the TNCC that it sees there.
+type hosted struct {
+	link  *link
+	marks atomic.Uint32
+
+	mu  sync.Mutex
+	mod tnccs.IMC // nil before opLoad
+}
+
+func (c *hosted) imc() tnccs.IMC {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mod
+}
+
+// serve runs one call of the parent.
+func (c *hosted) serve(o op, payload []byte) (a answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(os.Stderr, "panic in %s: %v\n%s", o, p, debug.Stack())
+			a = answer{result: tnccs.ResultFatal}
+		}
+		c.mark(&a)
+	}()
+	r := wire.NewReader("question", payload)
+	if o == opLoad {
+		return c.load(r)
+	}
+	imc := c.imc()
+	if imc == nil {
+		return answer{result: tnccs.ResultNotInitialized}
+	}
+	var err error
+	switch o {
+	case opInitialize:
+		return loadAnswer(imc.Initialize(r.U32(), c))
+	case opNotify:
+		err = imc.NotifyConnectionChange(r.U32(), tnccs.ConnectionState(r.U32()))
+	case opBegin:
+		err = imc.BeginHandshake(r.U32())
+	case opReceive:
+		conn := r.U32()
+		err = imc.ReceiveMessage(conn, tnccs.Message{
+			Exclusive: r.U8() != 0, Vendor: r.U32(), Subtype: r.U32(), SourceIMV: r.U32(), DestIMC: r.U32(), Data: r.Rest(),
+		})
+	case opEnding:
+		err = imc.BatchEnding(r.U32())
+	case opTerminate:
+		err = imc.Terminate()
+	default:
+		return answer{result: tnccs.ResultInvalidParameter}
+	}
+	var res tnccs.Result
+	if errors.As(err, &res) {
+		return answer{result: res}
+	}
+	if err != nil {
+		return answer{result: tnccs.ResultOther}
+	}
+	return answer{}
+}
+
+func (c *hosted) load(r *wire.Reader) answer {
+	m, err := openModule(Entry{Path: string(r.Rest())}, true)
+	if err != nil {
+		return loadAnswer(err)
+	}
+	c.mu.Lock()
+	c.mod = m
+	c.mu.Unlock()
+	return answer{}
+}
+
+// causes are what a LoadError may be about, as a number on the link.
+var causes = []error{ErrNotFound, ErrNotLibrary, ErrNotLoadable, ErrNoSymbol, ErrRefused}
+
+// loadAnswer carries an error of loading: u8 cause, detail.
+func loadAnswer(err error) answer {
+	if err == nil {
+		return answer{}
+	}
+	a := answer{result: tnccs.ResultFatal, data: []byte{2}}
+	var res tnccs.Result
+	if errors.As(err, &res) {
+		a.result = res
+	}
+	detail := err.Error()
+	var le *LoadError
+	if errors.As(err, &le) {
+		detail = le.Detail
+		for i, c := range causes {
+			if errors.Is(le.Err, c) {
+				a.data[0] = byte(i)
+			}
+		}
+	}
+	a.data = append(a.data, detail...)
+	return a
+}
+
+// mark puts a mark into the log stream and its number before the answer's or
+// question's octets: the parent waits for it, so that lines of the IMC stand in
+// the log before what follows from them.
+func (c *hosted) mark(a *answer) { a.data = append(c.markOctets(), a.data...) }
+
+func (c *hosted) markOctets() []byte {
+	n := c.marks.Add(1)
+	fmt.Fprintf(os.Stderr, "\x00%08x\n", n)
+	return wire.AppendU32(nil, n)
+}
+
+// ask asks the parent.
+func (c *hosted) ask(o op, payload []byte) answer {
+	a, err := c.link.ask(o, append(c.markOctets(), payload...), 0)
+	if err != nil {
+		return answer{result: tnccs.ResultFatal}
+	}
+	return a
+}
+
+func u32s(vs ...uint32) []byte {
+	b := make([]byte, 0, 4*len(vs))
+	for _, v := range vs {
+		b = wire.AppendU32(b, v)
+	}
+	return b
+}
+
+// The TNCC, by way of the parent.
+
+func (c *hosted) ReportMessageTypes(imc uint32, types []uint32) tnccs.Result {
+	return c.ask(opReportTypes, append(u32s(imc), u32s(types...)...)).result
+}
+
+func (c *hosted) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) tnccs.Result {
+	return c.ask(opReportTypesLong, append(append(u32s(imc), u32s(vendors...)...), u32s(subtypes...)...)).result
+}
+
+func (c *hosted) RequestHandshakeRetry(imc, connection, reason uint32) tnccs.Result {
+	return c.ask(opRetry, u32s(imc, connection, reason)).result
+}
+
+func (c *hosted) SendMessage(imc, connection uint32, message []byte, messageType uint32) tnccs.Result {
+	return c.ask(opSend, append(u32s(imc, connection, messageType), message...)).result
+}
+
+func (c *hosted) SendMessageLong(imc, connection, flags uint32, message []byte, vendor, subtype, imv uint32) tnccs.Result {
+	return c.ask(opSendLong, append(u32s(imc, connection, flags, vendor, subtype, imv), message...)).result
+}
+
+func (c *hosted) GetAttribute(imc, connection, attribute uint32) ([]byte, tnccs.Result) {
+	a := c.ask(opGetAttribute, u32s(imc, connection, attribute))
+	return a.data, a.result
+}
+
+func (c *hosted) SetAttribute(imc, connection, attribute uint32, value []byte) tnccs.Result {
+	return c.ask(opSetAttribute, append(u32s(imc, connection, attribute), value...)).result
+}
+
+func (c *hosted) ReserveAdditionalIMCID(imc uint32) (uint32, tnccs.Result) {
+	a := c.ask(opReserve, u32s(imc))
+	if a.result != tnccs.ResultSuccess || len(a.data) != 4 {
+		return 0, max(a.result, tnccs.ResultOther)
+	}
+	return wire.NewReader("answer", a.data).U32(), tnccs.ResultSuccess
+}
+
+func (c *hosted) LogMessage(_, _ uint32, text string) tnccs.Result {
+	fmt.Fprintln(os.Stderr, text)
+	return tnccs.ResultSuccess
+}

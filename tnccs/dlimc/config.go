@@ -1,0 +1,131 @@
+package dlimc
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// DefaultTNCConfig is where TNC clients look for their IMCs.
+const DefaultTNCConfig = "/etc/tnc_config"
+
+const maxConfig = 1 << 20 // octets of a tnc_config file
+
+// Entry is one IMC of a tnc_config file.
+type Entry struct {
+	Name string // human-readable name
+	Path string // absolute path of the shared library
+	File string // where it is configured, for messages; may be empty
+	Line int
+}
+
+// ConfigError is a line of a tnc_config file that names no IMC though it tries to.
+type ConfigError struct {
+	File string
+	Line int
+	What string
+}
+
+func (e *ConfigError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.What) }
+
+// ParseTNCConfig reads the IMC entries of a tnc_config file (IF-IMC 1.3 §4.2.2):
+//
+//	IMC "human-readable name" /absolute/path.so
+//
+// It takes what strongSwan takes: blanks before the keyword, any blanks between
+// the parts, CR LF, lines of other keywords. problems says what is wrong in it,
+// each a *ConfigError; where strongSwan stops reading at the first, the entries
+// of the other lines are here. err means that the file could not be read.
+func ParseTNCConfig(path string) (entries []Entry, problems []error, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read TNC configuration: %w", err)
+	}
+	defer f.Close()
+	entries, problems, err = parseTNCConfig(path, f)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read TNC configuration %s: %w", path, err)
+	}
+	return entries, problems, nil
+}
+
+func parseTNCConfig(file string, r io.Reader) (entries []Entry, problems []error, err error) {
+	lr := &io.LimitedReader{R: r, N: maxConfig + 1}
+	sc := bufio.NewScanner(lr)
+	sc.Buffer(make([]byte, 0, 4096), 64<<10)
+	for n := 1; sc.Scan(); n++ {
+		e, what := parseLine(sc.Text())
+		if what == "" && e.Path != "" && len(entries) == tnccs.MaxIMCs {
+			what = fmt.Sprintf("more than %d IMCs", tnccs.MaxIMCs)
+		}
+		switch {
+		case what != "":
+			problems = append(problems, &ConfigError{File: file, Line: n, What: what})
+		case e.Path != "":
+			e.File, e.Line = file, n
+			entries = append(entries, e)
+		}
+		if len(problems) > 100 {
+			return nil, nil, errors.New("this is no TNC configuration: more than 100 bad lines")
+		}
+	}
+	if err := sc.Err(); err != nil {
+		return nil, nil, err
+	}
+	if lr.N <= 0 {
+		return nil, nil, fmt.Errorf("more than %d octets", maxConfig)
+	}
+	return entries, problems, nil
+}
+
+const blank = " \t"
+
+// parseLine returns the IMC of a line, an empty Entry where it is none, or what
+// is wrong with it.
+func parseLine(line string) (Entry, string) {
+	s := strings.Trim(strings.TrimRight(line, "\r\n"), blank)
+	if s == "" || s[0] == '#' {
+		return Entry{}, ""
+	}
+	end := strings.IndexAny(s, blank+`"`)
+	if end < 0 {
+		end = len(s)
+	}
+	keyword, rest := s[:end], s[end:]
+	if keyword != "IMC" {
+		if strings.EqualFold(keyword, "IMC") {
+			return Entry{}, fmt.Sprintf("the keyword is IMC, not %s", keyword)
+		}
+		return Entry{}, "" // IMV, JAVA-IMC and what others may add
+	}
+	if rest == "" || !strings.ContainsAny(rest[:1], blank) {
+		return Entry{}, "the keyword IMC must be followed by a space"
+	}
+	_, rest, ok := strings.Cut(rest, `"`)
+	if !ok {
+		return Entry{}, "the name of the IMC must be set in double quotes"
+	}
+	name, rest, ok := strings.Cut(rest, `"`)
+	if !ok {
+		return Entry{}, "the name of the IMC lacks its closing double quote"
+	}
+	path := strings.TrimLeft(rest, blank)
+	if i := strings.IndexAny(path, blank); i >= 0 {
+		path = path[:i]
+	}
+	switch {
+	case path == "":
+		return Entry{}, "the path of the IMC is missing"
+	case !filepath.IsAbs(path):
+		return Entry{}, fmt.Sprintf("the path of the IMC must be absolute, not %q", path)
+	case strings.IndexByte(path, 0) >= 0:
+		return Entry{}, "the path of the IMC holds a NUL"
+	}
+	return Entry{Name: name, Path: path}, ""
+}

@@ -1,0 +1,375 @@
+//go:build cgo && unix
+
+package dlimc
+
+/*
+#cgo linux LDFLAGS: -ldl
+#include <stdlib.h>
+#include "bridge.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"unsafe"
+
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// Limits on what a library may hand over in one call.
+const (
+	maxTypes   = 1 << 12 // message types
+	maxMessage = 4 << 20 // octets
+)
+
+// module is a library in this process.
+type module struct {
+	entry Entry
+	c     *C.gotnc_imc // C memory: the library is called from many threads
+
+	mu      sync.Mutex
+	id      uint32
+	started bool // Initialize succeeded and Terminate was not called
+	closed  bool
+}
+
+// hosts finds the TNCC by IMC ID, the only thing that names it in a call. It
+// holds primary and additional IDs.
+var hosts = struct {
+	sync.RWMutex
+	m map[uint32]tnccs.TNCC
+}{m: map[uint32]tnccs.TNCC{}}
+
+// openModule loads the library of e into this process. The lock opening is
+// held until the library is initialized: see bridge.c. alone says that the
+// process holds nothing but this IMC.
+func openModule(e Entry, alone bool) (*module, error) {
+	if err := checkFile(e); err != nil {
+		return nil, err
+	}
+	m := &module{entry: e, c: (*C.gotnc_imc)(C.calloc(1, C.sizeof_gotnc_imc))}
+	path := C.CString(e.Path)
+	defer C.free(unsafe.Pointer(path))
+	const size = 1024
+	why := (*C.char)(C.calloc(1, size))
+	defer C.free(unsafe.Pointer(why))
+	var global C.int
+	if alone {
+		global = 1
+	}
+	missing := C.gotnc_open(m.c, path, global, why, size)
+	if missing == nil {
+		return m, nil
+	}
+	C.free(unsafe.Pointer(m.c))
+	if name := C.GoString(missing); name != "" {
+		return nil, loadError(e, ErrNoSymbol, fmt.Sprintf("it has no function %s, so it is no IMC", name))
+	}
+	return nil, loadError(e, ErrNotLoadable, C.GoString(why))
+}
+
+// Initialize implements tnccs.IMC.
+func (m *module) Initialize(id uint32, host tnccs.TNCC) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || m.started {
+		return tnccs.ResultAlreadyInitialized
+	}
+	hosts.Lock()
+	if _, taken := hosts.m[id]; taken {
+		hosts.Unlock()
+		return fmt.Errorf("IMC ID %d belongs to another TNC client in this process", id)
+	}
+	hosts.m[id] = host
+	hosts.Unlock()
+	m.id = id
+	var version C.gotnc_u32
+	r := result(C.gotnc_initialize(m.c, C.gotnc_u32(id), &version))
+	if r != tnccs.ResultSuccess {
+		m.release()
+		return loadError(m.entry, ErrRefused, fmt.Sprintf("TNC_IMC_Initialize returned %d (%s)", uint32(r), r.String()))
+	}
+	m.started = true
+	if r := result(C.gotnc_provide_bind(m.c, C.gotnc_u32(id))); r != tnccs.ResultSuccess {
+		C.gotnc_terminate(m.c, C.gotnc_u32(id))
+		m.started = false
+		m.release()
+		return loadError(m.entry, ErrRefused, fmt.Sprintf("TNC_IMC_ProvideBindFunction returned %d (%s)", uint32(r), r.String()))
+	}
+	return nil
+}
+
+// release forgets the IDs of the module.
+func (m *module) release() {
+	hosts.Lock()
+	defer hosts.Unlock()
+	host := hosts.m[m.id]
+	for id, h := range hosts.m {
+		if h == host && (id == m.id || owners[id] == m.id) {
+			delete(hosts.m, id)
+			delete(owners, id)
+		}
+	}
+}
+
+// owners gives the primary ID of an additional one; the lock of hosts guards it.
+var owners = map[uint32]uint32{}
+
+// NotifyConnectionChange implements tnccs.IMC.
+func (m *module) NotifyConnectionChange(connection uint32, state tnccs.ConnectionState) error {
+	return failed(C.gotnc_notify(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection), C.gotnc_u32(state)))
+}
+
+// BeginHandshake implements tnccs.IMC.
+func (m *module) BeginHandshake(connection uint32) error {
+	return failed(C.gotnc_begin(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection)))
+}
+
+// ReceiveMessage implements tnccs.IMC. strongSwan's choice: the long function
+// where the library has it.
+func (m *module) ReceiveMessage(connection uint32, x tnccs.Message) error {
+	// The library may be careless with an empty message: it gets an address all the same.
+	buf := x.Data
+	if len(buf) == 0 {
+		buf = make([]byte, 1)
+	}
+	p := (*C.uchar)(unsafe.Pointer(unsafe.SliceData(buf)))
+	n := C.gotnc_u32(len(x.Data))
+	if m.c.receive_long != nil {
+		var flags C.gotnc_u32
+		if x.Exclusive {
+			flags = tnccs.FlagsExclusive
+		}
+		return failed(C.gotnc_receive_long(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection), flags, p, n,
+			C.gotnc_u32(x.Vendor), C.gotnc_u32(x.Subtype), C.gotnc_u32(x.SourceIMV), C.gotnc_u32(x.DestIMC)))
+	}
+	if x.Subtype > tnccs.SubtypeAny {
+		return nil // a short type cannot name it
+	}
+	return failed(C.gotnc_receive(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection), p, n, C.gotnc_u32(x.Vendor<<8|x.Subtype)))
+}
+
+// BatchEnding implements tnccs.IMC.
+func (m *module) BatchEnding(connection uint32) error {
+	return failed(C.gotnc_ending(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection)))
+}
+
+// Terminate implements tnccs.IMC.
+func (m *module) Terminate() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	var err error
+	if m.started {
+		m.started = false
+		err = failed(C.gotnc_terminate(m.c, C.gotnc_u32(m.id)))
+		m.release()
+	}
+	opening.Lock()
+	C.gotnc_close(m.c)
+	opening.Unlock()
+	// m.c itself is kept: a thread of the library may still be inside a call.
+	return err
+}
+
+func result(r C.gotnc_u32) tnccs.Result {
+	if uint64(r) > math.MaxUint32 {
+		return tnccs.ResultOther
+	}
+	return tnccs.Result(r)
+}
+
+func failed(r C.gotnc_u32) error { return tnccs.ErrorOf(result(r)) }
+
+// host returns the TNCC for a call under an ID.
+func host(id uint32) tnccs.TNCC {
+	hosts.RLock()
+	defer hosts.RUnlock()
+	return hosts.m[id]
+}
+
+// fit converts values of TNC_UInt32, which is wider than its name says.
+func fit(vs ...C.gotnc_u32) ([9]uint32, bool) {
+	var out [9]uint32
+	for i, v := range vs {
+		if uint64(v) > math.MaxUint32 {
+			return out, false
+		}
+		out[i] = uint32(v)
+	}
+	return out, true
+}
+
+// list copies an array of TNC_UInt32.
+func list(p *C.gotnc_u32, n uint32) ([]uint32, bool) {
+	if n > maxTypes || p == nil && n > 0 {
+		return nil, false
+	}
+	out := make([]uint32, n)
+	if n == 0 {
+		return out, true
+	}
+	for i, v := range unsafe.Slice(p, n) {
+		if uint64(v) > math.MaxUint32 {
+			return nil, false
+		}
+		out[i] = uint32(v)
+	}
+	return out, true
+}
+
+// octets copies a buffer.
+func octets(p *C.uchar, n uint32) ([]byte, bool) {
+	if n > maxMessage || p == nil && n > 0 {
+		return nil, false
+	}
+	if n == 0 {
+		return []byte{}, true
+	}
+	return C.GoBytes(unsafe.Pointer(p), C.int(n)), true
+}
+
+const invalidParameter = C.gotnc_u32(tnccs.ResultInvalidParameter)
+
+//export gotncReportMessageTypes
+func gotncReportMessageTypes(imc C.gotnc_u32, types *C.gotnc_u32, count C.gotnc_u32) C.gotnc_u32 {
+	v, ok := fit(imc, count)
+	if !ok {
+		return invalidParameter
+	}
+	h := host(v[0])
+	ts, ok := list(types, v[1])
+	if h == nil || !ok {
+		return invalidParameter
+	}
+	return C.gotnc_u32(h.ReportMessageTypes(v[0], ts))
+}
+
+//export gotncReportMessageTypesLong
+func gotncReportMessageTypesLong(imc C.gotnc_u32, vendors, subtypes *C.gotnc_u32, count C.gotnc_u32) C.gotnc_u32 {
+	v, ok := fit(imc, count)
+	if !ok {
+		return invalidParameter
+	}
+	h := host(v[0])
+	vs, ok1 := list(vendors, v[1])
+	ss, ok2 := list(subtypes, v[1])
+	if h == nil || !ok1 || !ok2 {
+		return invalidParameter
+	}
+	return C.gotnc_u32(h.ReportMessageTypesLong(v[0], vs, ss))
+}
+
+//export gotncRequestHandshakeRetry
+func gotncRequestHandshakeRetry(imc, connection, reason C.gotnc_u32) C.gotnc_u32 {
+	v, ok := fit(imc, connection, reason)
+	h := host(v[0])
+	if h == nil || !ok {
+		return invalidParameter
+	}
+	return C.gotnc_u32(h.RequestHandshakeRetry(v[0], v[1], v[2]))
+}
+
+//export gotncSendMessage
+func gotncSendMessage(imc, connection C.gotnc_u32, message *C.uchar, length, messageType C.gotnc_u32) C.gotnc_u32 {
+	v, ok := fit(imc, connection, length, messageType)
+	if !ok {
+		return invalidParameter
+	}
+	h := host(v[0])
+	if h == nil {
+		return invalidParameter
+	}
+	if v[2] > maxMessage {
+		return C.gotnc_u32(tnccs.ResultExceededMaxMessageSize)
+	}
+	b, ok := octets(message, v[2])
+	if !ok {
+		return invalidParameter
+	}
+	return C.gotnc_u32(h.SendMessage(v[0], v[1], b, v[3]))
+}
+
+//export gotncSendMessageLong
+func gotncSendMessageLong(imc, connection, flags C.gotnc_u32, message *C.uchar, length, vendor, subtype, imv C.gotnc_u32) C.gotnc_u32 {
+	v, ok := fit(imc, connection, flags, length, vendor, subtype, imv)
+	if !ok {
+		return invalidParameter
+	}
+	h := host(v[0])
+	if h == nil {
+		return invalidParameter
+	}
+	if v[3] > maxMessage {
+		return C.gotnc_u32(tnccs.ResultExceededMaxMessageSize)
+	}
+	b, ok := octets(message, v[3])
+	if !ok {
+		return invalidParameter
+	}
+	return C.gotnc_u32(h.SendMessageLong(v[0], v[1], v[2], b, v[4], v[5], v[6]))
+}
+
+//export gotncGetAttribute
+func gotncGetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buffer *C.uchar, valueLength *C.gotnc_u32) C.gotnc_u32 {
+	v, ok := fit(imc, connection, attribute)
+	h := host(v[0])
+	if h == nil || !ok || valueLength == nil {
+		return invalidParameter
+	}
+	value, r := h.GetAttribute(v[0], v[1], v[2])
+	if r != tnccs.ResultSuccess {
+		return C.gotnc_u32(r)
+	}
+	*valueLength = C.gotnc_u32(len(value)) // also where the buffer is too small
+	if buffer == nil || uint64(bufferLength) < uint64(len(value)) {
+		return invalidParameter
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(buffer)), len(value)), value)
+	return 0
+}
+
+//export gotncSetAttribute
+func gotncSetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buffer *C.uchar) C.gotnc_u32 {
+	v, ok := fit(imc, connection, attribute, bufferLength)
+	if !ok {
+		return invalidParameter
+	}
+	h := host(v[0])
+	b, ok := octets(buffer, v[3])
+	if h == nil || !ok {
+		return invalidParameter
+	}
+	return C.gotnc_u32(h.SetAttribute(v[0], v[1], v[2], b))
+}
+
+//export gotncReserveAdditionalIMCID
+func gotncReserveAdditionalIMCID(imc C.gotnc_u32, out *C.gotnc_u32) C.gotnc_u32 {
+	v, ok := fit(imc)
+	h := host(v[0])
+	if h == nil || !ok || out == nil {
+		return invalidParameter
+	}
+	id, r := h.ReserveAdditionalIMCID(v[0])
+	if r != tnccs.ResultSuccess {
+		return C.gotnc_u32(r)
+	}
+	hosts.Lock()
+	primary := v[0]
+	if p, ok := owners[primary]; ok {
+		primary = p
+	}
+	hosts.m[id], owners[id] = h, primary
+	hosts.Unlock()
+	*out = C.gotnc_u32(id)
+	return 0
+}
+
+// prepareChild makes what C code prints come out line by line, and a fault in
+// it end the process by its signal.
+func prepareChild() { C.gotnc_prepare_child() }

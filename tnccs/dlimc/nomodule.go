@@ -1,0 +1,12 @@
+//go:build !cgo || !unix
+
+package dlimc
+
+import "github.com/gotnc/gotnc/tnccs"
+
+// openModule cannot load anything in a program that was built without cgo.
+func openModule(e Entry, _ bool) (tnccs.IMC, error) {
+	return nil, loadError(e, ErrNotLoadable, "this program was built without cgo: build it with CGO_ENABLED=1")
+}
+
+func prepareChild() {}
