@@ -1,0 +1,230 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/wire"
+)
+
+// Bits of Gateway.asked.
+const (
+	askedKE = 1 << iota
+)
+
+// handleInit answers an IKE_SA_INIT request (RFC 7296 §1.2).
+func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
+	for _, c := range g.clients {
+		if !c.freed && c.addr == from && bytes.Equal(c.initRequest, b) {
+			c.report.Retransmits++
+			g.log.Info("received retransmit of request with ID 0, retransmitting response")
+			g.send(from, c.initResponse)
+			return
+		}
+	}
+	m, err := message.Parse(b)
+	if err != nil {
+		g.log.Info(fmt.Sprintf("IKE_SA_INIT request ignored: %v", err))
+		return
+	}
+	g.enc.Info("parsed " + m.Summary())
+	f := &g.cfg.Faults
+	g.requests++
+	if f.SilentAfter > 0 && g.requests > f.SilentAfter {
+		return
+	}
+	sa, ok1 := message.First[*message.SA](m.Payloads)
+	ke, ok2 := message.First[*message.KE](m.Payloads)
+	ni, ok3 := message.First[*message.Nonce](m.Payloads)
+	if !ok1 || !ok2 || !ok3 {
+		g.answerPlain(from, m.Header, &message.Notify{NotifyType: message.InvalidSyntax})
+		return
+	}
+	if f.Cookie || f.CookieTwice {
+		if want := g.cookie(m, ni.Data, from); want != nil {
+			g.answerPlain(from, m.Header, &message.Notify{NotifyType: message.Cookie, Data: want})
+			return
+		}
+	}
+	if f.NoProposal {
+		g.answerPlain(from, m.Header, &message.Notify{NotifyType: message.NoProposalChosen})
+		return
+	}
+	if f.InvalidKE && g.asked[m.SPIi]&askedKE == 0 {
+		if other := g.otherKE(sa, ke.Method); other != message.KENone {
+			g.asked[m.SPIi] |= askedKE
+			g.answerPlain(from, m.Header, message.NewInvalidKE(other))
+			return
+		}
+	}
+	suite, chosen, err := crypto.Select(onlyKE(g.ike, ke.Method), sa)
+	if err != nil {
+		suite, chosen, err = crypto.Select(g.ike, sa)
+	}
+	if err != nil {
+		g.log.Info(fmt.Sprintf("no matching proposal: %v", err))
+		g.answerPlain(from, m.Header, &message.Notify{NotifyType: message.NoProposalChosen})
+		return
+	}
+	if suite.KE != ke.Method {
+		g.answerPlain(from, m.Header, message.NewInvalidKE(suite.KE))
+		return
+	}
+	if g.active() >= g.cfg.MaxClients {
+		g.log.Info(fmt.Sprintf("ignoring IKE_SA setup from %s, %d clients are connected", from.Addr(), g.active()))
+		return
+	}
+	c, err := g.newClient(now, from, m, b, suite, chosen, ke, ni)
+	if err != nil {
+		g.log.Info(fmt.Sprintf("IKE_SA_INIT with %s failed: %v", from, err))
+		g.answerPlain(from, m.Header, &message.Notify{NotifyType: message.InvalidSyntax})
+		return
+	}
+	g.clients = append(g.clients, c)
+	g.bySPI[c.spir] = c
+	g.log.Info(fmt.Sprintf("selected proposal: %s", suite))
+	g.send(from, c.initResponse)
+}
+
+// cookie returns the cookie that the request still lacks, nil where it has it
+// (RFC 7296 §2.6). With CookieTwice there are two generations.
+func (g *Gateway) cookie(m *message.Message, ni []byte, from netip.AddrPort) []byte {
+	make := func(generation byte) []byte {
+		h := hmac.New(sha256.New, g.secret[:])
+		h.Write([]byte{generation})
+		h.Write(m.SPIi.Bytes())
+		h.Write(ni)
+		h.Write(from.Addr().AsSlice())
+		return h.Sum(nil)
+	}
+	var got []byte
+	// "The COOKIE … MUST be included as the first payload."
+	if n, ok := m.Payloads[0].(*message.Notify); ok && n.NotifyType == message.Cookie {
+		got = n.Data
+	}
+	first := make(0)
+	if !g.cfg.Faults.CookieTwice {
+		if hmac.Equal(got, first) {
+			return nil
+		}
+		return first
+	}
+	second := make(1)
+	switch {
+	case hmac.Equal(got, second):
+		return nil
+	case hmac.Equal(got, first):
+		return second
+	}
+	return first
+}
+
+// otherKE returns a key exchange method that the client offers and the gateway
+// has, other than used.
+func (g *Gateway) otherKE(sa *message.SA, used message.KEMethod) message.KEMethod {
+	for _, p := range sa.Proposals {
+		for _, t := range p.OfType(message.KEXCH) {
+			m := message.KEMethod(t.ID)
+			if m == used || m == message.KENone {
+				continue
+			}
+			if _, _, err := crypto.Select(onlyKE(g.ike, m), sa); err == nil {
+				return m
+			}
+		}
+	}
+	return message.KENone
+}
+
+// onlyKE returns the proposals that allow method m, with no other method.
+func onlyKE(ps []message.Proposal, m message.KEMethod) (out []message.Proposal) {
+	for _, p := range ps {
+		q := p
+		q.Transforms = nil
+		found := false
+		for _, t := range p.Transforms {
+			if t.Type == message.KEXCH {
+				if t.ID != uint16(m) {
+					continue
+				}
+				found = true
+			}
+			q.Transforms = append(q.Transforms, t)
+		}
+		if found {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// newClient agrees on keys and prepares the IKE_SA_INIT response.
+func (g *Gateway) newClient(now time.Time, from netip.AddrPort, m *message.Message, request []byte,
+	suite crypto.Suite, chosen message.Proposal, ke *message.KE, ni *message.Nonce) (*client, error) {
+	var random [8 + 32]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, err
+	}
+	c := &client{
+		g: g, addr: from, started: now, spii: m.SPIi, spir: message.SPI(binary.BigEndian.Uint64(random[:8]) | 1),
+		ni: ni.Data, nr: random[8:], suite: suite, initRequest: request, nextID: 1,
+		report: ClientReport{Addr: from, Started: now, IKEProposal: suite.String()},
+	}
+	c.reassembler.MaxOctets = maxPacket
+	x, err := crypto.NewKeyExchange(ke.Method, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	defer x.Zero()
+	shared, err := x.Shared(ke.Data)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(shared)
+	if c.prf, err = crypto.NewPRF(suite.PRF.ID); err != nil {
+		return nil, err
+	}
+	if c.keys, err = crypto.DeriveIKE(suite, shared, c.ni, c.nr, c.spii, c.spir); err != nil {
+		return nil, err
+	}
+	if c.protector, err = crypto.NewProtector(suite, c.keys, false, rand.Reader); err != nil {
+		return nil, err
+	}
+	if chosen.Number == 0 {
+		chosen.Number = 1
+	}
+	ps := []message.Payload{
+		&message.SA{Proposals: []message.Proposal{chosen}},
+		&message.KE{Method: ke.Method, Data: x.Public()},
+		&message.Nonce{Data: c.nr},
+		&message.Notify{NotifyType: message.NATDetectionSourceIP, Data: crypto.NATDetection(c.spii, c.spir, g.local)},
+		&message.Notify{NotifyType: message.NATDetectionDestinationIP, Data: crypto.NATDetection(c.spii, c.spir, from)},
+	}
+	if m.Notify(message.FragmentationSupported) != nil && !g.cfg.Faults.NoFragmentation {
+		c.fragmentation = true
+		ps = append(ps, &message.Notify{NotifyType: message.FragmentationSupported})
+	}
+	if n := m.Notify(message.SignatureHashAlgorithms); n != nil {
+		for i := 0; i+1 < len(n.Data); i += 2 {
+			c.sha256 = c.sha256 || binary.BigEndian.Uint16(n.Data[i:]) == 2
+		}
+		ps = append(ps, &message.Notify{NotifyType: message.SignatureHashAlgorithms, Data: wire.AppendU16(nil, 2)})
+	}
+	response := message.Message{
+		Header:   message.Header{SPIi: c.spii, SPIr: c.spir, Exchange: message.IKESAInit, Flags: message.FlagResponse},
+		Payloads: ps,
+	}
+	if c.initResponse, err = response.AppendBinary(nil); err != nil {
+		return nil, err
+	}
+	g.enc.Info("generating " + response.Summary())
+	return c, nil
+}
