@@ -141,7 +141,11 @@ func (c *Client) Add(name string, imc IMC) error {
 		_ = imc.Terminate() // the reason stands in err
 		return fmt.Errorf("initialize IMC %q: %w", name, err)
 	}
-	c.imc.Info(fmt.Sprintf("IMC %d %q loaded", col.id, name))
+	from := ""
+	if s, ok := imc.(Sourced); ok {
+		from = fmt.Sprintf(" from '%s'", s.Source())
+	}
+	c.tnc.Info(fmt.Sprintf("IMC %d %q loaded%s", col.id, name, from))
 	return nil
 }
 

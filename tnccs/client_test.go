@@ -168,7 +168,7 @@ func TestWholeSession(t *testing.T) {
 	require.NoError(t, c.Close())
 	require.Equal(t, []string{"Initialize", "Create", "Handshake", "Begin", "Receive 5597/1 ask", "Ending", "Ending", "Isolated", "Ending", "Delete", "Terminate"}, f.calls)
 	for _, l := range []string{
-		"[IMC] IMC 1 \"Fake1\" loaded",
+		"[TNC] IMC 1 \"Fake1\" loaded",
 		"[TNC] assigned TNCCS Connection ID 1",
 		"[TNC] creating PB-PA message type 'TCG/PTS' 0x005597/0x00000001",
 		"[TNC] creating PB-TNC CDATA batch",

@@ -26,6 +26,12 @@ type IMC interface {
 	Terminate() error
 }
 
+// Sourced is an IMC that knows where it was loaded from, for the log.
+type Sourced interface {
+	// Source returns the path of the library.
+	Source() string
+}
+
 // Message is a PA-TNC message on its way to an IMC. An IMC without
 // TNC_IMC_ReceiveMessageLong gets the short form of it.
 type Message struct {

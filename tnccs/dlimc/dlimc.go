@@ -154,6 +154,9 @@ type inProcess struct {
 	closed bool
 }
 
+// Source returns the path of the library.
+func (p *inProcess) Source() string { return p.entry.Path }
+
 // Initialize opens the library and initializes it.
 func (p *inProcess) Initialize(id uint32, host tnccs.TNCC) error {
 	p.mu.Lock()

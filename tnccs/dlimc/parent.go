@@ -349,3 +349,6 @@ func clean(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, "?"))
 }
+
+// Source returns the path of the library.
+func (c *remote) Source() string { return c.entry.Path }

@@ -1,0 +1,489 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/eap/md5"
+	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
+)
+
+// connection is one run of a connection of swanctl.conf. newConnection, run,
+// close; once.
+type connection struct {
+	*setup
+	logger   *slog.Logger
+	progress *progress
+	plane    plane // who carries the packets
+	mark     uint32
+	// ready hears that the connection stands; with stay unset it then ends.
+	ready func(*outcome)
+	stay  bool
+
+	client  *tnccs.Client
+	session *tnccs.Session // nil until the gateway asks for attestation
+	sock    *udp.Conn
+	out     outcome
+	started time.Time
+	failure error // why the connection was given up from our side
+	up      bool
+}
+
+// plane carries the packets of a CHILD_SA.
+type plane interface {
+	// start takes the CHILD_SA, whose keys it zeroes when it is done.
+	start(child *ike.ChildSA, sock *udp.Conn) error
+	// close removes all that start made. It may be called without start.
+	close() error
+}
+
+// newConnection loads the IMCs: an IMC that does not load is an error that
+// names it.
+func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, error) {
+	c := &connection{setup: s, logger: logger, progress: p, plane: noPlane{}}
+	c.out = outcome{Connection: s.conn.Name, Recommendation: recNone, IMCs: []string{}}
+	var err error
+	if c.client, err = tnccs.NewClient(tnccs.Config{
+		Logger:            logger,
+		PreferredLanguage: s.strongswan.View("charon").String("plugins.tnc-imc.preferred_language", ""),
+		MaxBatchSize:      s.strongswan.View("charon").Int("plugins.tnccs-20.max_batch_size", 0),
+		MaxMessageSize:    s.strongswan.View("charon").Int("plugins.tnccs-20.max_message_size", 0),
+	}); err != nil {
+		return nil, err
+	}
+	if len(s.imcs) > 0 {
+		log.Group(logger, log.TNC).Info("loading IMCs from '" + s.imcs[0].File + "'")
+	}
+	for _, e := range s.imcs {
+		p.note("loading IMC %q", e.Name)
+		imc, err := dlimc.Load(e, dlimc.Options{Logger: logger, Env: s.environ()})
+		if err == nil {
+			err = c.client.Add(e.Name, imc)
+		}
+		if err != nil {
+			_ = c.client.Close()
+			return nil, fmt.Errorf("%s:%d: load IMC %q from %s: %w", e.File, e.Line, e.Name, e.Path, err)
+		}
+		c.out.IMCs = append(c.out.IMCs, e.Name)
+	}
+	return c, nil
+}
+
+// close ends the IMCs; the connection must not run any more.
+func (c *connection) close() {
+	if c.session != nil {
+		_ = c.session.Close()
+	}
+	if err := c.client.Close(); err != nil {
+		log.Group(c.logger, log.TNC).Warn(err.Error())
+	}
+}
+
+// run connects and returns the outcome with the reason where it failed.
+func (c *connection) run(ctx context.Context) (*outcome, error) {
+	c.started = time.Now()
+	err := c.connect(ctx)
+	c.settle()
+	if cerr := c.plane.close(); cerr != nil {
+		log.Group(c.logger, log.KNL).Warn(cerr.Error())
+	}
+	if c.failure != nil {
+		err = c.failure
+	}
+	if c.up && errors.Is(err, context.Canceled) {
+		err = nil // the user ended it
+	}
+	if err != nil {
+		err = c.explain(err)
+	}
+	c.out.setExit(err)
+	return &c.out, err
+}
+
+func (c *connection) connect(ctx context.Context) error {
+	id, err := c.localIdentity()
+	if err != nil {
+		return err
+	}
+	cfg := ike.Config{
+		Name:     c.conn.Name,
+		LocalID:  id,
+		Roots:    c.roots.Pool,
+		Logger:   c.logger,
+		DPDDelay: c.conn.DPDDelay,
+
+		Proposals:       c.conn.Proposals,
+		VirtualIPs:      c.conn.VIPs,
+		ForceEncap:      true, // ESP is in user space: it needs the UDP header
+		NoFragmentation: c.conn.Fragmentation == "no",
+		MaxPacket:       c.charon.MaxPacket,
+		Retransmission: ike.Retransmission{
+			Timeout: c.charon.RetransmitTimeout,
+			Base:    c.charon.RetransmitBase,
+			Tries:   c.charon.RetransmitTries,
+			Limit:   c.charon.RetransmitLimit,
+		},
+	}
+	if cfg.Retransmission.Tries == 0 {
+		cfg.Retransmission.Tries = -1 // strongSwan's 0 means none
+	}
+	if err := c.remoteAuth(&cfg); err != nil {
+		return err
+	}
+	if err := c.childConfig(&cfg); err != nil {
+		return err
+	}
+	peer, err := c.eapPeer(&cfg)
+	if err != nil {
+		return err
+	}
+	defer peer.Close()
+	cfg.EAP = peer
+
+	remote, local, err := c.addresses(ctx)
+	if err != nil {
+		return err
+	}
+	cfg.FragmentSize = c.charon.FragmentSizeV4
+	if remote.Addr().Is6() {
+		cfg.FragmentSize = c.charon.FragmentSizeV6
+	}
+	c.out.Gateway, c.out.Identity = remote.String(), id.String()
+	if c.sock, err = c.open(remote, local); err != nil {
+		return err
+	}
+	defer c.sock.Close()
+	c.progress.note("connecting to %s", remote)
+	return c.sock.Run(ctx, cfg, c.event)
+}
+
+// event follows what the IKE machine tells.
+func (c *connection) event(e ike.Event) {
+	switch e := e.(type) {
+	case ike.Established:
+		c.out.GatewayID, c.out.IKEProposal = e.RemoteID.String(), e.Suite
+		c.out.Gateway = e.Remote.String()
+	case ike.ChildEstablished:
+		c.childUp(e.Child)
+	case ike.ChildFailed:
+		c.failure = e.Err
+		c.sock.Stop()
+	case ike.ChildClosed:
+		if c.stay && c.failure == nil {
+			c.failure = errors.New("the gateway closed the CHILD_SA: connect again with tnc up " + c.conn.Name)
+			c.sock.Stop()
+		}
+	}
+}
+
+func (c *connection) childUp(sa *ike.ChildSA) {
+	c.out.Child = &child{
+		Name:     sa.Name,
+		SPIIn:    fmt.Sprintf("%08x", sa.SPIIn),
+		SPIOut:   fmt.Sprintf("%08x", sa.SPIOut),
+		Proposal: sa.ESP.String(),
+		LocalTS:  selectorNames(sa.LocalTS),
+		RemoteTS: selectorNames(sa.RemoteTS),
+	}
+	if err := c.plane.start(sa, c.sock); err != nil {
+		c.failure = err
+		c.sock.Stop()
+		return
+	}
+	c.up = true
+	c.settle()
+	c.progress.end()
+	c.out.setExit(nil)
+	if c.ready != nil {
+		c.ready(&c.out)
+	}
+	if !c.stay {
+		c.sock.Stop()
+	}
+}
+
+// settle brings the figures of the outcome up to date.
+func (c *connection) settle() {
+	if !c.up || c.out.Seconds == 0 {
+		c.out.Seconds = time.Since(c.started).Seconds()
+	}
+	if c.sock != nil {
+		st := c.sock.Stats()
+		c.out.Exchanges, c.out.BytesSent, c.out.BytesReceived = st.Exchanges, st.BytesSent, st.BytesReceived
+	}
+	if c.session == nil {
+		return
+	}
+	o := c.session.Outcome()
+	c.out.Batches = o.BatchesSent + o.BatchesReceived
+	switch o.Recommendation {
+	case tnccs.RecommendAllow:
+		c.out.Recommendation = recAllowed
+	case tnccs.RecommendIsolate:
+		c.out.Recommendation = recIsolated
+	case tnccs.RecommendDeny:
+		c.out.Recommendation = recDenied
+	}
+	if o.Assessment != tnccs.AssessmentNone {
+		c.out.Assessment = o.Assessment.String()
+	}
+	c.out.Reasons, c.out.Remediation = nil, nil
+	for _, r := range o.Reasons {
+		c.out.Reasons = append(c.out.Reasons, text{r.Text, r.Language})
+	}
+	for _, r := range o.Remediation {
+		switch {
+		case r.URI != "":
+			c.out.Remediation = append(c.out.Remediation, text{Text: r.URI})
+		case r.Text != "":
+			c.out.Remediation = append(c.out.Remediation, text{r.Text, r.Language})
+		}
+	}
+}
+
+func (c *connection) localIdentity() (ike.Identity, error) {
+	if len(c.conn.Local) == 0 {
+		return ike.Identity{}, c.conn.Pos.Errorf("connection %q has no local section: add one with auth = eap-ttls and id", c.conn.Name)
+	}
+	if len(c.conn.Local) > 1 {
+		return ike.Identity{}, c.conn.Local[1].Pos.Errorf("connection %q authenticates in several rounds, which is not supported yet", c.conn.Name)
+	}
+	l := c.conn.Local[0]
+	if l.Auth.Class != "eap" || l.Auth.Method != "" && l.Auth.Method != "ttls" {
+		return ike.Identity{}, l.Pos.Errorf("connection %q: auth = %s is not supported yet: use eap-ttls", c.conn.Name, l.Auth)
+	}
+	name := l.ID
+	if name == "" {
+		name = l.EAPID
+	}
+	if name == "" {
+		return ike.Identity{}, l.Pos.Errorf("connection %q: local has no id: set id to the name that the gateway knows this machine by", c.conn.Name)
+	}
+	id, err := ike.ParseIdentity(name)
+	if err != nil {
+		return ike.Identity{}, l.Pos.Errorf("local.id of connection %q: %w", c.conn.Name, err)
+	}
+	return id, nil
+}
+
+func (c *connection) remoteAuth(cfg *ike.Config) error {
+	if len(c.conn.Remote) == 0 {
+		return nil
+	}
+	if len(c.conn.Remote) > 1 {
+		return c.conn.Remote[1].Pos.Errorf("connection %q: a gateway that authenticates in several rounds is not supported yet", c.conn.Name)
+	}
+	r := c.conn.Remote[0]
+	id, err := ike.ParseIdentity(r.ID)
+	if err != nil {
+		return r.Pos.Errorf("remote.id of connection %q: %w", c.conn.Name, err)
+	}
+	cfg.RemoteID = id
+	switch r.Auth.Class {
+	case "eap":
+		cfg.RemoteAuth = ike.RemoteEAP
+	case "pubkey", "":
+		cfg.RemoteAuth = ike.RemotePubkey
+	default:
+		return r.Pos.Errorf("connection %q: remote auth = %s is not supported: use eap-ttls or pubkey", c.conn.Name, r.Auth)
+	}
+	return nil
+}
+
+func (c *connection) childConfig(cfg *ike.Config) error {
+	if len(c.conn.Children) == 0 {
+		return c.conn.Pos.Errorf("connection %q has no child: add children { %s { remote_ts = … } }", c.conn.Name, c.conn.Name)
+	}
+	ch := c.conn.Children[0]
+	if len(c.conn.Children) > 1 {
+		log.Group(c.logger, log.CFG).Warn(fmt.Sprintf("connection %q has %d children: only %q is set up", c.conn.Name, len(c.conn.Children), ch.Name))
+	}
+	if ch.Mode != "tunnel" {
+		return ch.Pos.Errorf("child %q: mode = %s is not supported: use tunnel", ch.Name, ch.Mode)
+	}
+	cfg.Child = ike.ChildConfig{Name: ch.Name, Proposals: ch.ESPProposals}
+	for _, ts := range ch.LocalTS {
+		cfg.Child.LocalTS = append(cfg.Child.LocalTS, selector(ts))
+	}
+	for _, ts := range ch.RemoteTS {
+		cfg.Child.RemoteTS = append(cfg.Child.RemoteTS, selector(ts))
+	}
+	return nil
+}
+
+func selector(ts swanctl.TrafficSelector) ike.TrafficSelector {
+	t := ike.DynamicSelector
+	if !ts.Dynamic {
+		t.TSType = message.TSIPv6Range
+		if ts.From.Is4() {
+			t.TSType = message.TSIPv4Range
+		}
+		t.Start, t.End = ts.From, ts.To
+	}
+	t.Protocol, t.StartPort, t.EndPort = ts.Protocol, ts.FromPort, ts.ToPort
+	return t
+}
+
+func selectorNames(ts []ike.TrafficSelector) []string {
+	names := make([]string, len(ts))
+	for i, t := range ts {
+		names[i] = t.String()
+	}
+	return names
+}
+
+// eapPeer makes EAP-TTLS with EAP-MD5 and the TNC session inside.
+func (c *connection) eapPeer(cfg *ike.Config) (*eap.Peer, error) {
+	l := c.conn.Local[0]
+	name := l.EAPID
+	if name == "" {
+		name = l.ID
+	}
+	gw := &gatewayIdentity{shown: cfg.RemoteID}
+	cfg.GatewayIdentified = gw.identified
+	if gw.aaa = l.AAAID; gw.aaa != "" {
+		if _, err := ttls.MatchIdentity(gw.aaa); err != nil {
+			return nil, l.Pos.Errorf("local.aaa_id of connection %q: %w", c.conn.Name, err)
+		}
+	}
+	minTLS, err := tlsVersion(c.charon.TLS.VersionMin)
+	if err != nil {
+		return nil, fmt.Errorf("libtls.version_min: %w", err)
+	}
+	maxTLS, err := tlsVersion(c.charon.TLS.VersionMax)
+	if err != nil {
+		return nil, fmt.Errorf("libtls.version_max: %w", err)
+	}
+	methods := []eap.Offer{{Type: eap.TypeMD5, New: func() (eap.Method, error) {
+		secret, ok := c.swanctl.Secret("eap", name)
+		if !ok {
+			return nil, fmt.Errorf("the gateway asks for a password, but %s has none for %q: add a section eap with id and secret to secrets", c.swanctl.File, name)
+		}
+		return md5.New(secret.Secret), nil
+	}}}
+	methods = append(methods, tnc.Offers(tnc.Config{Session: tncSession{c}, Log: c.logger})...)
+	return eap.NewPeer(eap.Config{
+		Identity: name,
+		Log:      c.logger,
+		Methods: []eap.Offer{ttls.Offer(ttls.Config{
+			Roots:         c.roots.Pool,
+			MatchIdentity: gw.match,
+			MinVersion:    minTLS,
+			MaxVersion:    maxTLS,
+			FragmentSize:  c.charon.TTLS.FragmentSize,
+			Inner:         eap.Config{Identity: name, Methods: methods, Log: c.logger},
+			Log:           c.logger,
+		})},
+	}), nil
+}
+
+func tlsVersion(s string) (uint16, error) {
+	switch s {
+	case "":
+		return 0, nil
+	case "1.0", "1.1": // strongSwan knows them; nothing below 1.2 is spoken here
+		return tls.VersionTLS12, nil
+	case "1.2":
+		return tls.VersionTLS12, nil
+	case "1.3":
+		return tls.VersionTLS13, nil
+	}
+	return 0, fmt.Errorf("%q is not a TLS version: use 1.2 or 1.3", s)
+}
+
+// tncSession is the TNC session as the EAP method sees it.
+type tncSession struct{ c *connection }
+
+func (s tncSession) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
+	s.c.progress.note("attestation begins")
+	s.c.session = s.c.client.NewSession()
+	return s.c.session.Begin(maxBatch, t.Protocol, t.Version)
+}
+
+func (s tncSession) Receive(batch []byte) ([]byte, error) {
+	reply, err := s.c.session.Receive(batch)
+	o := s.c.session.Outcome()
+	s.c.progress.note("attestation, %d batches, %d octets sent", o.BatchesSent+o.BatchesReceived, o.BytesSent)
+	return reply, err
+}
+
+// addresses resolves the two ends.
+func (c *connection) addresses(ctx context.Context) (remote netip.AddrPort, local netip.Addr, err error) {
+	host, ok := c.conn.RemoteHost()
+	if !ok {
+		return remote, local, c.conn.Pos.Errorf("connection %q has no remote_addrs: set it to the gateway's name or address", c.conn.Name)
+	}
+	addr, err := resolve(ctx, host)
+	if err != nil {
+		return remote, local, fmt.Errorf("find the gateway's address: %w: check remote_addrs of connection %q and the name service", err, c.conn.Name)
+	}
+	if host, ok := c.conn.LocalHost(); ok {
+		if local, err = resolve(ctx, host); err != nil {
+			return remote, local, fmt.Errorf("find our address: %w: check local_addrs of connection %q", err, c.conn.Name)
+		}
+	}
+	return netip.AddrPortFrom(addr, c.conn.RemotePort), local, nil
+}
+
+const resolveTimeout = 10 * time.Second
+
+func resolve(ctx context.Context, host string) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, a := range addrs { // IPv4 first, as strongSwan
+		if a.Unmap().Is4() {
+			return a.Unmap(), nil
+		}
+	}
+	return addrs[0], nil
+}
+
+// open binds the sockets; where the usual ports are taken or forbidden, any
+// other two will do: to the gateway that looks like a NAT.
+func (c *connection) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error) {
+	o := udp.Options{
+		Remote: remote, Local: local, Mark: c.mark,
+		Port: c.charon.Port, PortNATT: c.charon.PortNATT,
+		KeepAlive: c.charon.KeepAlive, Logger: c.logger,
+	}
+	if c.conn.LocalPort != ike.PortIKE {
+		o.Port = c.conn.LocalPort
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = -1 // strongSwan's 0 means none
+	}
+	sock, err := udp.Open(o)
+	if (o.Port != 0 || o.PortNATT != 0) && (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, os.ErrPermission)) {
+		log.Group(c.logger, log.NET).Info(fmt.Sprintf("%v: using other ports", err))
+		o.Port, o.PortNATT = 0, 0
+		sock, err = udp.Open(o)
+	}
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return nil, fmt.Errorf("%w: local_addrs of connection %q names an address that this machine does not have", err, c.conn.Name)
+	}
+	return sock, err
+}

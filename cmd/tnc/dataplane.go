@@ -1,0 +1,136 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/internal/config"
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// choosePlane settles who carries the packets, before anything is sent: what
+// cannot work is told at once.
+func (c *connection) choosePlane(name string) error {
+	kind, err := esp.ParseKind(name)
+	if err != nil {
+		return err
+	}
+	choice, err := esp.Select(kind)
+	if err != nil {
+		if os.Geteuid() != 0 {
+			err = fmt.Errorf("%w (run tnc as root, or with --dataplane none to carry no packets)", err)
+		}
+		return err
+	}
+	log.Group(c.logger, log.KNL).Info(fmt.Sprintf("using data plane %s: %s", choice.Kind, choice.Reason))
+	if choice.Kind == esp.None {
+		c.plane = noPlane{}
+		return nil
+	}
+	p := &devicePlane{kind: choice.Kind, charon: c.charon, logger: c.logger}
+	if len(c.conn.Children) > 0 {
+		p.window = c.conn.Children[0].ReplayWindow
+	}
+	c.plane = p
+	return nil
+}
+
+// noPlane carries nothing.
+type noPlane struct{}
+
+func (noPlane) start(child *ike.ChildSA, _ *udp.Conn) error {
+	child.Zero()
+	return nil
+}
+
+func (noPlane) close() error { return nil }
+
+// deviceName is that of our TUN devices.
+const deviceName = "tnc%d"
+
+// devicePlane carries packets through a network device.
+type devicePlane struct {
+	kind   esp.Kind
+	charon config.Charon
+	logger *slog.Logger
+	window int // packets; 0 = the default
+	plane  esp.Plane
+}
+
+func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
+	if !child.Encap {
+		child.Zero()
+		return fmt.Errorf("the gateway does not take ESP in UDP, which the data plane %s needs: allow NAT traversal on the gateway", p.kind)
+	}
+	c, err := espChild(child)
+	if err != nil {
+		return err
+	}
+	c.ReplayWindow = p.window
+	var virtual []netip.Addr
+	for _, a := range child.Internal.Addresses {
+		virtual = append(virtual, a.Addr())
+	}
+	p.plane, err = esp.Open(p.kind, esp.Config{
+		Logger:        p.logger,
+		Child:         c,
+		Send:          sock.SendESP,
+		Authenticated: sock.Alive,
+		Device:        deviceName,
+		Addresses:     virtual,
+		Local:         child.Local,
+		Gateway:       child.Remote,
+		NoRoutes:      !p.charon.InstallRoutes,
+		NoAddresses:   !p.charon.InstallVirtualIP,
+		Table:         p.charon.RoutingTable,
+		Priority:      p.charon.RoutingTablePrio,
+	})
+	if err != nil {
+		return fmt.Errorf("start data plane %s: %w", p.kind, err)
+	}
+	sock.OnESP(p.plane.Receive)
+	return nil
+}
+
+func (p *devicePlane) close() error {
+	if p.plane == nil {
+		return nil
+	}
+	log.Group(p.logger, log.CHD).Info(p.plane.Stats().String())
+	return p.plane.Close()
+}
+
+// espChild makes the packet ciphers of a CHILD_SA and forgets its keys.
+func espChild(child *ike.ChildSA) (esp.Child, error) {
+	defer child.Zero()
+	k := child.Keys
+	out, err := crypto.NewPacketCipher(child.ESP, k.Ei, k.Ai, nil)
+	if err != nil {
+		return esp.Child{}, fmt.Errorf("outbound ESP cipher: %w", err)
+	}
+	in, err := crypto.NewPacketCipher(child.ESP, k.Er, k.Ar, nil)
+	if err != nil {
+		out.Zero()
+		return esp.Child{}, fmt.Errorf("inbound ESP cipher: %w", err)
+	}
+	return esp.Child{
+		Name: child.Name, SPIIn: child.SPIIn, SPIOut: child.SPIOut, In: in, Out: out,
+		LocalTS: espSelectors(child.LocalTS), RemoteTS: espSelectors(child.RemoteTS),
+	}, nil
+}
+
+func espSelectors(ts []ike.TrafficSelector) []esp.Selector {
+	out := make([]esp.Selector, 0, len(ts))
+	for _, t := range ts {
+		if t.Start.IsValid() {
+			out = append(out, esp.Selector{From: t.Start, To: t.End, Protocol: t.Protocol, FromPort: t.StartPort, ToPort: t.EndPort})
+		}
+	}
+	return out
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/eap/ttls"
+)
+
+// explain makes one sentence of the reason why a connection failed: what
+// happened, and what its user can do.
+func (c *connection) explain(err error) error {
+	var verify *ttls.VerifyError
+	var imcs []string
+	if c.session != nil {
+		for _, e := range c.session.Outcome().IMCErrors {
+			imcs = append(imcs, e.Error())
+		}
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted before the connection stood")
+	case errors.As(err, &verify):
+		err = fmt.Errorf("the gateway's certificate was not accepted, and no password was sent: %w", verify.Err)
+	case errors.Is(err, ike.ErrProposal):
+		err = fmt.Errorf("%w: compare proposals of connection %q with the gateway's", err, c.conn.Name)
+	case errors.Is(err, eap.ErrFailure) && c.out.Recommendation == recDenied:
+		err = errors.New("the verifier denied access")
+	}
+	if len(imcs) > 0 {
+		err = fmt.Errorf("%w (%s)", err, strings.Join(imcs, "; "))
+	}
+	return err
+}

@@ -1,0 +1,114 @@
+// Command tnc connects to a gateway, proves to it what this machine is, and
+// keeps the tunnel: IKEv2, EAP-TTLS, EAP-TNC, PB-TNC, and the IMCs that
+// tnc_config names.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gotnc/gotnc/tnccs/dlimc"
+)
+
+// version is set by the linker (Makefile).
+var version = "unknown"
+
+func main() {
+	if dlimc.IsChild() {
+		dlimc.ChildMain() // does not return
+	}
+	// A reader that goes away (tnc demo | head) is an error of Write, so that
+	// what was made is removed all the same.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cmd := newRoot()
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	err := cmd.ExecuteContext(ctx)
+	code, say := exitCode(err)
+	if say {
+		fmt.Fprintf(stderr, "tnc: %v\n", err)
+		if code == exitUsage {
+			fmt.Fprintf(stderr, "Run 'tnc help' for the commands and flags.\n")
+		}
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tnc",
+		Short: "Prove to a gateway what this machine is, and get a tunnel",
+		Long: `tnc connects to an IKEv2 gateway, answers what its verifiers ask through the
+IMCs of tnc_config, and says what they decided.
+
+` + exitHelp,
+		Example: `  tnc attest home                   connect, attest, print the outcome, disconnect
+  sudo tnc up home                  the same, then stay connected
+  tnc attest home --json | jq .     for scripts
+  tnc demo                          a whole run on this machine, without root`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError("%q is not a command of tnc", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_ = cmd.Help()
+			return &exitError{code: exitUsage}
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
+	root.AddCommand(newAttest(), newUp(), newDemo(), newVersion())
+	return root
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := version
+			if bi, ok := debug.ReadBuildInfo(); ok && v == "unknown" && bi.Main.Version != "" {
+				v = bi.Main.Version
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "tnc %s, %s %s/%s\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return nil
+		},
+	}
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError("tnc %s takes no argument, got %q", cmd.Name(), args[0])
+	}
+	return nil
+}
+
+// oneConnection checks that exactly one connection is named.
+func oneConnection(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usageError("tnc %s needs the name of one connection, as in: tnc %s home", cmd.Name(), cmd.Name())
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gotnc/gotnc/internal/config"
+	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
+)
+
+// options are the flags of attest and up.
+type options struct {
+	swanctl    string // "" = swanctl.DefaultPath
+	strongswan string // "" = $STRONGSWAN_CONF, then /etc/strongswan.conf
+	tncConfig  string // "" = as strongswan.conf says
+	dataplane  string
+	json       bool
+	verbose    int
+}
+
+func (o *options) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.swanctl, "swanctl", "", "swanctl.conf to read (default $SWANCTL_DIR/swanctl.conf, then /etc/swanctl/swanctl.conf)")
+	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
+	f.StringVar(&o.tncConfig, "tnc-config", "", "tnc_config to read (default libtnccs.tnc_config of strongswan.conf, then /etc/tnc_config)")
+	f.StringVar(&o.dataplane, "dataplane", "auto", "who carries the packets: auto, xfrm, tun or none")
+	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
+	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
+}
+
+// check refuses flag values that mean nothing.
+func (o *options) check() error {
+	switch o.dataplane {
+	case "auto", "xfrm", "tun", "none":
+		return nil
+	}
+	return usageError("--dataplane %s: not one of auto, xfrm, tun, none", o.dataplane)
+}
+
+// logger writes to w what -v asks for; base is the verbosity without -v.
+func (o *options) logger(w io.Writer, base int) *slog.Logger {
+	switch o.verbose + base {
+	case 0:
+		return log.NewWriter(w, slog.LevelWarn)
+	case 1:
+		return log.NewWriter(w, slog.LevelInfo)
+	case 2:
+		return log.NewWriter(w, log.LevelDetail)
+	}
+	return log.NewWriter(w, slog.LevelDebug)
+}
+
+// setup is everything that was read from files for one connection.
+type setup struct {
+	strongswan     *config.Config
+	strongswanPath string // where the IMCs find it too; "" = their default
+	charon         config.Charon
+	swanctl        *swanctl.Config
+	conn           *swanctl.Connection
+	roots          *swanctl.Roots
+	imcs           []dlimc.Entry
+	warnings       []error
+}
+
+// load reads the files for the connection of that name.
+func (o *options) load(name string) (*setup, error) {
+	s := &setup{}
+	var err error
+	if o.strongswan != "" {
+		s.strongswanPath = o.strongswan
+		s.strongswan, err = config.Load(o.strongswan)
+	} else {
+		s.strongswan, err = config.LoadDefault()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read strongswan.conf: %w", err)
+	}
+	s.charon = s.strongswan.Charon()
+	if s.swanctl, err = swanctl.Load(o.swanctl); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("read swanctl.conf: %w: name it with --swanctl", err)
+		}
+		return nil, fmt.Errorf("read swanctl.conf: %w", err)
+	}
+	if s.conn, err = s.swanctl.Connection(name); err != nil {
+		return nil, err
+	}
+	if s.roots, err = s.swanctl.Roots(s.conn); err != nil {
+		return nil, err
+	}
+	if err := s.loadTNCConfig(o); err != nil {
+		return nil, err
+	}
+	for _, w := range s.strongswan.Warnings() {
+		s.warnings = append(s.warnings, w)
+	}
+	for _, w := range s.swanctl.Warnings() {
+		s.warnings = append(s.warnings, w)
+	}
+	s.warnings = append(s.warnings, s.roots.Warnings...)
+	return s, nil
+}
+
+// loadTNCConfig reads which IMCs to load. The default file may be missing: a
+// gateway that asks for no attestation needs none.
+func (s *setup) loadTNCConfig(o *options) error {
+	path, named := o.tncConfig, o.tncConfig != ""
+	if !named {
+		path = s.charon.TNCConfig
+	}
+	if path == "" {
+		return nil
+	}
+	entries, problems, err := dlimc.ParseTNCConfig(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !named && path == defaultTNCConfig:
+		s.warnings = append(s.warnings, fmt.Errorf("%s does not exist: no IMC is loaded, a gateway that asks for measurements gets none", path))
+		return nil
+	case err != nil:
+		return fmt.Errorf("read tnc_config: %w", err)
+	case len(problems) > 0:
+		return fmt.Errorf("read tnc_config: %w", problems[0])
+	}
+	s.imcs = entries
+	return nil
+}
+
+const defaultTNCConfig = "/etc/tnc_config"
+
+// close zeroes the secrets.
+func (s *setup) close() { s.swanctl.Close() }
+
+// environ is the environment of the children that hold the IMCs: they read the
+// same strongswan.conf.
+func (s *setup) environ() []string {
+	env := os.Environ()
+	if s.strongswanPath != "" {
+		env = append(env, config.Env+"="+s.strongswanPath)
+	}
+	return env
+}
+
+// warn prints warnings, one a line.
+func (s *setup) warn(w io.Writer) {
+	for _, err := range s.warnings {
+		fmt.Fprintf(w, "tnc: warning: %v\n", err)
+	}
+}
