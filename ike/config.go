@@ -1,0 +1,261 @@
+package ike
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/gotnc/gotnc/ike/eap"
+)
+
+// Retransmission is strongSwan's schedule: the n-th retransmission of a
+// request follows Timeout·Base^n after the transmission before it; after
+// Tries retransmissions and one more such wait the peer counts as dead.
+type Retransmission struct {
+	Timeout time.Duration // 0 = 4 s (charon.retransmit_timeout)
+	Base    float64       // 0 = 1.8 (charon.retransmit_base)
+	Tries   int           // 0 = 5 (charon.retransmit_tries); negative = none
+	Limit   time.Duration // longest single wait, 0 = no limit (charon.retransmit_limit)
+}
+
+// RemoteAuth is how the gateway has to prove who it is.
+type RemoteAuth int
+
+// Ways of gateway authentication.
+const (
+	// RemoteEAP: the gateway proves itself by the EAP method alone (RFC 5998):
+	// the method has to be mutual and to yield a key. N(EAP_ONLY_AUTHENTICATION)
+	// is announced.
+	RemoteEAP RemoteAuth = iota
+	// RemotePubkey: the gateway signs before EAP starts; Config.Roots verifies
+	// its certificate.
+	RemotePubkey
+)
+
+// ChildConfig is the CHILD_SA that is asked for in IKE_AUTH.
+type ChildConfig struct {
+	Name string // for the log; "" = the connection's name
+	// LocalTS is what our side protects; empty = our address: the virtual IP
+	// where one is requested, else the address of the IKE_SA ("dynamic").
+	LocalTS []TrafficSelector
+	// RemoteTS is what lies behind the gateway; empty = the gateway's address.
+	RemoteTS []TrafficSelector
+	// Proposals in strongSwan's grammar ("aes128gcm16-ecp256"); empty = default.
+	Proposals []string
+}
+
+// Config describes one connection. New validates it once; what it points to
+// must not change afterwards. The zero value of each field is documented.
+type Config struct {
+	// Name of the connection in the log; "" = "ike".
+	Name string
+	// ID is the number of this IKE_SA in the log ("home[1]"); 0 = 1.
+	ID int
+	// Local is the address and port that datagrams to Remote leave from, as
+	// they stand in the packet (needed for NAT detection). Required.
+	Local netip.AddrPort
+	// LocalNATT is the same for port 4500; zero = Local (one socket for both).
+	LocalNATT netip.AddrPort
+	// Remote is the gateway. Port 0 = 500. Where the port is 500 the exchange
+	// moves to 4500 after IKE_SA_INIT; any other port carries the non-ESP
+	// marker from the first packet.
+	Remote netip.AddrPort
+
+	// LocalID is our identity (IDi). Required.
+	LocalID Identity
+	// RemoteID is the identity that the gateway has to show (IDr), and that is
+	// sent as the wanted one where it is no pattern. Zero = any (%any).
+	RemoteID Identity
+	// RemoteAuth: how the gateway authenticates.
+	RemoteAuth RemoteAuth
+	// Roots verify the gateway's certificate (RemotePubkey only).
+	Roots *x509.CertPool
+	// SendCertReq asks for a certificate of the CAs in CertReqKeys
+	// (send_certreq); strongSwan sends its certificate only where asked.
+	SendCertReq bool
+	// CertReqKeys are what CertReqKey returns of each CA, 20 octets each.
+	CertReqKeys [][]byte
+	// EAP authenticates us. Required.
+	EAP EAP
+	// GatewayIdentified, where set, hears the gateway's IKE identity before the
+	// first EAP request is handled (EAP-TTLS expects it in the server
+	// certificate unless aaa_id says otherwise). An error ends the exchange.
+	GatewayIdentified func(id Identity) error
+
+	// Proposals for the IKE_SA in strongSwan's grammar; empty = default.
+	Proposals []string
+	// Child is the CHILD_SA to set up.
+	Child ChildConfig
+	// VirtualIPs are requested from the gateway; the unspecified address
+	// (0.0.0.0, ::) asks for any. Empty = none.
+	VirtualIPs []netip.Addr
+	// ForceEncap reports a NAT that is not there (encap = yes), so that ESP
+	// arrives in UDP; user-space ESP needs it.
+	ForceEncap bool
+	// NoFragmentation switches RFC 7383 off.
+	NoFragmentation bool
+	// FragmentSize is the size of a fragment as IP datagram, in octets; 0 =
+	// 1280 (charon.fragment_size).
+	FragmentSize int
+	// MaxPacket caps a reassembled message, in octets; 0 = 10000
+	// (charon.max_packet).
+	MaxPacket int
+	// NoInitialContact leaves N(INITIAL_CONTACT) away.
+	NoInitialContact bool
+
+	// Retransmission schedule.
+	Retransmission Retransmission
+	// DPDDelay: an IKE_SA idle that long is probed; 0 = never (dpd_delay).
+	DPDDelay time.Duration
+	// EstablishTimeout bounds the way from the first packet to the
+	// established IKE_SA; 0 = 15 minutes. A gateway that keeps the EAP
+	// exchange going for ever ends there.
+	EstablishTimeout time.Duration
+
+	// Rand is the source of SPIs, nonces and keys; nil = crypto/rand. Tests
+	// may inject one.
+	Rand io.Reader
+	// Logger gets strongSwan's lines; nil = none.
+	Logger *slog.Logger
+}
+
+// Defaults and caps.
+const (
+	PortIKE  = 500
+	PortNATT = 4500
+
+	DefaultRetransmitTimeout = 4 * time.Second
+	DefaultRetransmitBase    = 1.8
+	DefaultRetransmitTries   = 5
+	DefaultFragmentSize      = 1280
+	DefaultMaxPacket         = 10000
+	DefaultEstablishTimeout  = 15 * time.Minute
+
+	maxCookies      = 8     // COOKIE replies followed
+	maxEAPRounds    = 16384 // IKE_AUTH exchanges that carry EAP
+	minFragmentSize = 256
+	maxFragmentSize = 65535
+	maxMaxPacket    = 1 << 20
+)
+
+// EAP is the peer side of an EAP conversation; ike/eap.Peer is one.
+type EAP interface {
+	// Handle answers one EAP packet (a Request, Success or Failure). With
+	// EAPContinue the response is sent. With EAPPending the answer comes
+	// later through Machine.ResumeEAP. An error ends the exchange; a response
+	// beside it (a TLS alert) is still sent, so that the server learns why.
+	// Ownership of request stays with the caller; of response it passes.
+	Handle(request []byte) (response []byte, status EAPStatus, err error)
+	// MSK returns the key after EAPSuccess, 64 octets; nil where the method
+	// derives none.
+	MSK() []byte
+}
+
+// EAPStatus is where an EAP conversation stands.
+type EAPStatus = eap.Status
+
+// EAP statuses.
+const (
+	EAPContinue = eap.StatusContinue // a response goes out, more is to come
+	EAPSuccess  = eap.StatusSuccess  // EAP-Success accepted
+	EAPFailure  = eap.StatusFailure  // the conversation failed
+	// EAPPending: the answer is being made and comes through Machine.ResumeEAP.
+	EAPPending EAPStatus = 0xff
+)
+
+// validate fills defaults in.
+func (c *Config) validate() error {
+	if c.Name == "" {
+		c.Name = "ike"
+	}
+	if c.ID == 0 {
+		c.ID = 1
+	}
+	if !c.Local.IsValid() || c.Local.Addr().IsUnspecified() {
+		return errors.New("ike: no local address")
+	}
+	if !c.LocalNATT.IsValid() {
+		c.LocalNATT = c.Local
+	}
+	if !c.Remote.IsValid() || c.Remote.Addr().IsUnspecified() {
+		return errors.New("ike: no gateway address: set remote_addrs")
+	}
+	if c.Remote.Port() == 0 {
+		c.Remote = netip.AddrPortFrom(c.Remote.Addr(), PortIKE)
+	}
+	if c.Local.Addr().Is4() != c.Remote.Addr().Is4() {
+		return fmt.Errorf("ike: local address %s and gateway %s are of different families", c.Local.Addr(), c.Remote.Addr())
+	}
+	if IsPattern(c.LocalID) {
+		return errors.New("ike: no local identity: set local.id")
+	}
+	if c.EAP == nil {
+		return errors.New("ike: no EAP method")
+	}
+	if c.RemoteAuth == RemotePubkey && c.Roots == nil {
+		return errors.New("ike: the gateway has to authenticate with a certificate, but no CA certificate is loaded: set remote.cacerts")
+	}
+	if c.FragmentSize == 0 {
+		c.FragmentSize = DefaultFragmentSize
+	}
+	if c.FragmentSize < minFragmentSize || c.FragmentSize > maxFragmentSize {
+		return fmt.Errorf("ike: fragment size %d is outside %d to %d", c.FragmentSize, minFragmentSize, maxFragmentSize)
+	}
+	if c.MaxPacket == 0 {
+		c.MaxPacket = DefaultMaxPacket
+	}
+	if c.MaxPacket < 1000 || c.MaxPacket > maxMaxPacket {
+		return fmt.Errorf("ike: maximum packet size %d is outside 1000 to %d", c.MaxPacket, maxMaxPacket)
+	}
+	if c.EstablishTimeout == 0 {
+		c.EstablishTimeout = DefaultEstablishTimeout
+	}
+	r := &c.Retransmission
+	if r.Timeout == 0 {
+		r.Timeout = DefaultRetransmitTimeout
+	}
+	if r.Base == 0 {
+		r.Base = DefaultRetransmitBase
+	}
+	if r.Tries == 0 {
+		r.Tries = DefaultRetransmitTries
+	} else if r.Tries < 0 {
+		r.Tries = 0
+	}
+	if r.Timeout < 0 || r.Base < 1 || r.Base > 100 || r.Tries > 100 || r.Limit < 0 {
+		return errors.New("ike: retransmission schedule out of range: see charon.retransmit_* in strongswan.conf")
+	}
+	for _, v := range c.VirtualIPs {
+		if !v.IsValid() {
+			return errors.New("ike: bad virtual IP")
+		}
+	}
+	for _, k := range c.CertReqKeys {
+		if len(k) != 20 {
+			return errors.New("ike: a CERTREQ key hash has 20 octets")
+		}
+	}
+	return nil
+}
+
+// wait returns how long after the n-th transmission (0 = the first) the next
+// one is due.
+func (r Retransmission) wait(n int) time.Duration {
+	d := float64(r.Timeout)
+	for range n {
+		d *= r.Base
+		if d > float64(24*time.Hour) {
+			d = float64(24 * time.Hour)
+			break
+		}
+	}
+	w := time.Duration(d)
+	if r.Limit > 0 && w > r.Limit {
+		w = r.Limit
+	}
+	return w
+}

@@ -1,0 +1,87 @@
+package ike
+
+import (
+	"net/netip"
+)
+
+// Packet is one datagram to send.
+type Packet struct {
+	From netip.AddrPort // Config.Local or Config.LocalNATT
+	To   netip.AddrPort
+	// Marker: four zero octets (the non-ESP marker, RFC 3948 §2.2) go before
+	// Data on the wire.
+	Marker bool
+	Data   []byte // the IKE message; not changed by the Machine afterwards
+}
+
+// Datagram is one received datagram, the non-ESP marker already removed.
+// Data is only read during Handle.
+type Datagram struct {
+	From netip.AddrPort
+	To   netip.AddrPort // the local address; may be zero
+	Data []byte
+}
+
+// Outputs is what a call of the Machine asks for: packets to send in order,
+// events to act on in order. The next deadline is Machine.NextDeadline.
+type Outputs struct {
+	Packets []Packet
+	Events  []Event
+}
+
+// Event is one of Established, ChildEstablished, ChildFailed, ChildClosed,
+// Failed, Closed.
+type Event interface{ event() }
+
+// Established: both sides are authenticated. Child follows as an event of its
+// own in the same Outputs.
+type Established struct {
+	SPIi, SPIr uint64
+	Suite      string // "AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519"
+	Local      netip.AddrPort
+	Remote     netip.AddrPort
+	RemoteID   Identity
+	NATLocal   bool // we are behind a NAT (or ForceEncap says so)
+	NATRemote  bool // the gateway is
+}
+
+// ChildEstablished: the CHILD_SA can be installed.
+type ChildEstablished struct {
+	Child *ChildSA
+}
+
+// ChildFailed: the IKE_SA stands, the CHILD_SA was refused.
+type ChildFailed struct {
+	Err error
+}
+
+// ChildClosed: the gateway deleted the CHILD_SA; stop using it.
+type ChildClosed struct {
+	SPIIn, SPIOut uint32
+}
+
+// Failed: the IKE_SA could not be set up, or died (no answer). The Machine is
+// finished.
+type Failed struct {
+	Err error
+}
+
+// Closed: the IKE_SA was deleted in order. The Machine is finished.
+type Closed struct {
+	ByPeer bool
+}
+
+func (Established) event()      {}
+func (ChildEstablished) event() {}
+func (ChildFailed) event()      {}
+func (ChildClosed) event()      {}
+func (Failed) event()           {}
+func (Closed) event()           {}
+
+// Internal is the configuration that the gateway assigned (RFC 7296 §3.15).
+type Internal struct {
+	Addresses []netip.Prefix // virtual IPs, as /32 and /128
+	DNS       []netip.Addr
+	Subnets   []netip.Prefix
+	Domains   []string // INTERNAL_DNS_DOMAIN (RFC 8598)
+}

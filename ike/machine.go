@@ -1,0 +1,364 @@
+package ike
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// state is where an IKE_SA stands.
+type state uint8
+
+const (
+	stateCreated     state = iota // nothing sent
+	stateInit                     // IKE_SA_INIT request is out
+	stateAuth                     // first IKE_AUTH request is out
+	stateEAP                      // IKE_AUTH request with EAP is out
+	stateEAPPending               // EAP makes its answer; nothing is out
+	stateAuthFinal                // IKE_AUTH request with AUTH is out
+	stateEstablished              // both sides are authenticated
+	stateDeleting                 // our DELETE waits or is out
+	stateDone
+)
+
+func (s state) String() string {
+	return [...]string{"CREATED", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "ESTABLISHED", "DELETING", "DESTROYING"}[s]
+}
+
+// Machine is one IKE_SA as initiator. It has no socket, clock or goroutine:
+// the caller hands in time and datagrams and carries out the Outputs. Not
+// safe for concurrent use.
+//
+//	CREATED -> IKE_SA_INIT -> IKE_AUTH [IDi SA TS] -> IKE_AUTH [EAP] … -> IKE_AUTH [AUTH] -> ESTABLISHED -> DELETING -> done
+type Machine struct {
+	cfg                      Config
+	ike, enc, net, chd, conf *slog.Logger
+	rand                     io.Reader
+
+	state state
+	now   time.Time
+	out   Outputs
+
+	local, remote       netip.AddrPort
+	marker              bool
+	natLocal, natRemote bool
+	natt                bool // the peer takes part in NAT traversal
+
+	ikeProposals, espProposals []message.Proposal
+	spii, spir                 message.SPI
+	ni, nr                     []byte
+	cookie                     []byte
+	cookies                    int
+	ke                         crypto.KeyExchange
+	triedKE                    map[message.KEMethod]bool
+	initRequest, initResponse  []byte
+	suite                      crypto.Suite
+	prf                        crypto.PRF
+	keys                       *crypto.IKEKeys
+	prot                       *crypto.Protector
+	fragments                  bool
+
+	idiBody, idrBody []byte
+	remoteID         Identity
+	signed           bool // the gateway's signature was verified
+	eapRounds        int
+	eapErr           error // the EAP failure that the gateway is being told of
+
+	spiIn    uint32 // of the CHILD_SA asked for
+	localTS  []TrafficSelector
+	remoteTS []TrafficSelector
+	child    *childState
+
+	nextID   uint32    // of our next request
+	answered int       // requests of ours that were answered
+	pending  *exchange // the one request that is out (window 1)
+	queue    []request // what waits for it
+	peerNext uint32    // ID of the peer's next request
+	peerResp [][]byte  // our response to the peer's last request
+	reqAsm   crypto.Reassembler
+
+	establishBy time.Time
+	lastIn      time.Time // last sign of life, authenticated
+	dropped     string    // why the last datagram was dropped, for the error after giving up
+}
+
+// New checks cfg and returns a Machine that has sent nothing yet.
+func New(cfg Config) (*Machine, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	m := &Machine{
+		cfg: cfg, rand: cfg.Rand, triedKE: map[message.KEMethod]bool{},
+		ike: log.Group(cfg.Logger, log.IKE), enc: log.Group(cfg.Logger, log.ENC), net: log.Group(cfg.Logger, log.NET),
+		chd: log.Group(cfg.Logger, log.CHD), conf: log.Group(cfg.Logger, log.CFG),
+		local: cfg.Local, remote: cfg.Remote,
+	}
+	if m.rand == nil {
+		m.rand = rand.Reader
+	}
+	if m.remote.Port() != PortIKE {
+		m.marker, m.local = true, cfg.LocalNATT
+	}
+	var err error
+	if m.ikeProposals, err = proposals(message.ProtocolIKE, cfg.Proposals); err != nil {
+		return nil, fmt.Errorf("ike: proposals of %s: %w", cfg.Name, err)
+	}
+	if m.espProposals, err = proposals(message.ProtocolESP, cfg.Child.Proposals); err != nil {
+		return nil, fmt.Errorf("ike: esp_proposals of %s: %w", cfg.childName(), err)
+	}
+	// A CHILD_SA of IKE_AUTH has no key exchange of its own (RFC 7296 §1.2).
+	m.espProposals = withoutESN(crypto.WithoutKE(m.espProposals))
+	if len(m.espProposals) == 0 {
+		return nil, fmt.Errorf("ike: esp_proposals of %s: extended sequence numbers are not supported: remove esn", cfg.childName())
+	}
+	m.idiBody = cfg.LocalID.Body()
+	return m, nil
+}
+
+func proposals(p message.ProtocolID, list []string) ([]message.Proposal, error) {
+	if len(list) == 0 {
+		if p == message.ProtocolIKE {
+			return crypto.DefaultIKE(), nil
+		}
+		return crypto.DefaultESP(), nil
+	}
+	return crypto.ParseProposals(p, list)
+}
+
+// withoutESN drops extended sequence numbers, which ike/esp does not count,
+// and the proposals that offer nothing else.
+func withoutESN(ps []message.Proposal) (out []message.Proposal) {
+	for _, p := range ps {
+		esn := p.OfType(message.ESN)
+		p.Transforms = slices.DeleteFunc(slices.Clone(p.Transforms), func(t message.Transform) bool {
+			return t.Type == message.ESN && t.ID == message.ESNYes
+		})
+		if len(esn) == 0 || len(p.OfType(message.ESN)) > 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (c *Config) childName() string {
+	if c.Child.Name != "" {
+		return c.Child.Name
+	}
+	return c.Name
+}
+
+func (m *Machine) name() string { return fmt.Sprintf("%s[%d]", m.cfg.Name, m.cfg.ID) }
+
+// begin and end frame every call.
+func (m *Machine) begin(now time.Time) { m.now, m.out = now, Outputs{} }
+
+func (m *Machine) end() Outputs {
+	m.flushQueue()
+	out := m.out
+	m.out = Outputs{}
+	return out
+}
+
+func (m *Machine) emit(e Event) { m.out.Events = append(m.out.Events, e) }
+
+// Start sends IKE_SA_INIT. It may be called once.
+func (m *Machine) Start(now time.Time) Outputs {
+	m.begin(now)
+	if m.state != stateCreated {
+		return m.end()
+	}
+	m.establishBy = now.Add(m.cfg.EstablishTimeout)
+	m.ike.Info(fmt.Sprintf("initiating IKE_SA %s to %s", m.name(), m.remote.Addr()))
+	if err := m.startInit(); err != nil {
+		m.fail(err)
+	}
+	return m.end()
+}
+
+// Handle processes one datagram. What cannot be used is logged and dropped.
+func (m *Machine) Handle(now time.Time, d Datagram) Outputs {
+	m.begin(now)
+	if m.state != stateCreated && m.state != stateDone {
+		m.receive(d)
+	}
+	return m.end()
+}
+
+// ResumeEAP delivers the answer of an EAP.Handle that returned EAPPending.
+// Ownership of response passes for the time of the call.
+func (m *Machine) ResumeEAP(now time.Time, response []byte, status EAPStatus, err error) Outputs {
+	m.begin(now)
+	if m.state == stateEAPPending {
+		m.eapAnswer(response, status, err)
+	}
+	return m.end()
+}
+
+// Tick carries out what is due at now: retransmission, dead peer detection,
+// giving up. To call it too early does nothing.
+func (m *Machine) Tick(now time.Time) Outputs {
+	m.begin(now)
+	switch {
+	case m.state == stateCreated || m.state == stateDone:
+	case m.connecting() && !now.Before(m.establishBy):
+		m.fail(fmt.Errorf("%w: %s are over", ErrTimeout, m.cfg.EstablishTimeout))
+	case m.pending != nil:
+		if !now.Before(m.pending.due) {
+			m.retransmit()
+		}
+	case m.state == stateEstablished && m.cfg.DPDDelay > 0 && !now.Before(m.lastIn.Add(m.cfg.DPDDelay)):
+		m.ike.Info("sending DPD request")
+		m.request(request{exchange: message.Informational})
+	}
+	return m.end()
+}
+
+// NextDeadline returns when Tick wants to be called next; zero = never.
+func (m *Machine) NextDeadline() time.Time {
+	var at time.Time
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if m.state == stateCreated || m.state == stateDone {
+		return at
+	}
+	if m.connecting() {
+		earlier(m.establishBy)
+	}
+	if m.pending != nil {
+		earlier(m.pending.due)
+	} else if m.state == stateEstablished && m.cfg.DPDDelay > 0 {
+		earlier(m.lastIn.Add(m.cfg.DPDDelay))
+	}
+	return at
+}
+
+// Alive notes that the peer showed life outside IKE: an ESP packet that
+// authenticated at the given time. It puts dead peer detection off.
+func (m *Machine) Alive(at time.Time) {
+	if at.After(m.lastIn) {
+		m.lastIn = at
+	}
+}
+
+// Delete starts the orderly end: DELETE is sent, and Closed follows with the
+// answer, or when the retransmissions end. Before the IKE_SA is established it
+// ends at once and without a packet, as in strongSwan.
+func (m *Machine) Delete(now time.Time) Outputs {
+	m.begin(now)
+	switch {
+	case m.state == stateEstablished:
+		m.state = stateDeleting
+		m.ike.Info(fmt.Sprintf("deleting IKE_SA %s between %s", m.name(), m.ends()))
+		m.ike.Info("sending DELETE for IKE_SA " + m.name())
+		m.request(request{exchange: message.Informational, what: doDelete,
+			payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}})
+	case m.state != stateDone && m.state != stateDeleting:
+		if m.state != stateCreated {
+			m.ike.Info(fmt.Sprintf("destroying IKE_SA in state %s without notification", m.state))
+		}
+		m.finish(Closed{})
+	}
+	return m.end()
+}
+
+// Close forgets all keys without sending anything. The Machine is finished.
+// It may be called again.
+func (m *Machine) Close() {
+	m.state = stateDone
+	m.pending, m.queue, m.peerResp = nil, nil, nil
+	if m.ke != nil {
+		m.ke.Zero()
+		m.ke = nil
+	}
+	if m.keys != nil {
+		m.keys.Zero()
+		m.keys = nil
+	}
+	if m.prot != nil {
+		m.prot.Zero()
+		m.prot = nil
+	}
+	clear(m.ni)
+	clear(m.nr)
+}
+
+// Done reports whether the Machine is finished.
+func (m *Machine) Done() bool { return m.state == stateDone }
+
+// Path is the way that datagrams take now.
+type Path struct {
+	Local, Remote       netip.AddrPort
+	Marker              bool // IKE goes behind the non-ESP marker; ESP may go in UDP
+	NATLocal, NATRemote bool // who is behind a NAT; NATLocal also where ForceEncap says so
+}
+
+// Path returns the way that datagrams take now. It is settled with the answer
+// to IKE_SA_INIT.
+func (m *Machine) Path() Path {
+	return Path{Local: m.local, Remote: m.remote, Marker: m.marker, NATLocal: m.natLocal, NATRemote: m.natRemote}
+}
+
+// connecting reports whether the IKE_SA is not established yet.
+func (m *Machine) connecting() bool { return m.state > stateCreated && m.state < stateEstablished }
+
+// ends writes both ends as strongSwan does.
+func (m *Machine) ends() string {
+	return fmt.Sprintf("%s[%s]...%s[%s]", m.local.Addr(), m.cfg.LocalID, m.remote.Addr(), m.remoteID)
+}
+
+// fail ends the IKE_SA with a reason.
+func (m *Machine) fail(err error) {
+	if m.state == stateDone {
+		return
+	}
+	if m.connecting() {
+		m.ike.Info("establishing IKE_SA failed: " + err.Error())
+	}
+	m.finish(Failed{Err: err})
+}
+
+func (m *Machine) finish(e Event) {
+	if m.state == stateDone {
+		return
+	}
+	m.emit(e)
+	m.Close()
+}
+
+// failNotify tells the gateway that we reject its authentication, or ended
+// ours, then ends the IKE_SA (RFC 7296 §2.21.2). Nothing waits for the answer.
+func (m *Machine) failNotify(err error) {
+	if m.prot != nil {
+		m.pending = nil
+		m.request(request{exchange: message.Informational,
+			payloads: []message.Payload{&message.Notify{NotifyType: message.AuthenticationFailed}}})
+	}
+	m.fail(err)
+}
+
+func (m *Machine) random(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(m.rand, b); err != nil {
+		return nil, fmt.Errorf("read random octets: %w", err)
+	}
+	return b, nil
+}
+
+// clone keeps what the caller owns.
+func clone(b []byte) []byte { return bytes.Clone(b) }
+
+// Exchanges returns how many requests of ours were answered so far,
+// IKE_SA_INIT among them.
+func (m *Machine) Exchanges() int { return m.answered }

@@ -1,0 +1,770 @@
+package ike
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/testpki"
+)
+
+type everyLevel struct{}
+
+func (everyLevel) Level() slog.Level { return slog.LevelDebug }
+
+func TestHappyPath(t *testing.T) {
+	n := newNetwork(t, nil)
+	n.start()
+	e, c := n.established()
+	require.Equal(t, []string{
+		"IKE_SA_INIT request 0 [ SA KE No N(NATD_S_IP) N(NATD_D_IP) N(FRAG_SUP) N(HASH_ALG) ]",
+		"IKE_AUTH request 1 [ IDi N(INIT_CONTACT) IDr SA TSi TSr N(EAP_ONLY) ]",
+		"IKE_AUTH request 2 [ EAP/RES/TTLS ]",
+		"IKE_AUTH request 3 [ EAP/RES/TTLS ]",
+		"IKE_AUTH request 4 [ EAP/RES/TTLS ]",
+		"IKE_AUTH request 5 [ AUTH ]",
+	}, n.r.seen)
+	require.False(t, e.NATLocal)
+	require.False(t, e.NATRemote)
+	require.Equal(t, "IKE:AES_CBC_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/ECP_256", e.Suite)
+	require.Equal(t, "moon.strongswan.org", e.RemoteID.String())
+	require.Equal(t, netip.MustParseAddrPort("192.168.0.1:4500"), e.Remote, "strongSwan floats without NAT too")
+	require.Equal(t, clientNATT, n.sent[1].From)
+	require.True(t, n.sent[1].Marker)
+	require.False(t, n.sent[0].Marker)
+	require.False(t, c.Encap)
+	require.EqualValues(t, 0xc1020304, c.SPIOut)
+	require.Equal(t, n.r.spiIn, c.SPIIn)
+	require.Equal(t, uint32(0xc), c.SPIIn>>28)
+	require.Equal(t, n.r.childKeys, c.Keys)
+	require.Equal(t, "192.168.0.100/32", selectors(c.LocalTS))
+	require.Equal(t, "10.1.0.0/16", selectors(c.RemoteTS))
+	in, out, err := c.Ciphers(nil)
+	require.NoError(t, err)
+	require.NotNil(t, in)
+	require.NotNil(t, out)
+	require.True(t, n.m.NextDeadline().IsZero(), "nothing is due without DPD")
+	for _, line := range []string{
+		"[IKE] initiating IKE_SA home[1] to 192.168.0.1\n",
+		"[ENC] generating IKE_SA_INIT request 0 [ SA KE No N(NATD_S_IP) N(NATD_D_IP) N(FRAG_SUP) N(HASH_ALG) ]\n",
+		"[NET] sending packet: from 192.168.0.100[500] to 192.168.0.1[500] (",
+		"[CFG] selected proposal: IKE:AES_CBC_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/ECP_256\n",
+		"[NET] sending packet: from 192.168.0.100[4500] to 192.168.0.1[4500] (",
+		"[IKE] authentication of 'moon.strongswan.org' with EAP successful\n",
+		"[IKE] IKE_SA home[1] established between 192.168.0.100[carol@strongswan.org]...192.168.0.1[moon.strongswan.org]\n",
+		"_o and TS 192.168.0.100/32 === 10.1.0.0/16\n",
+	} {
+		require.Contains(t, n.log.String(), line)
+	}
+}
+
+func TestDefaultsAgreeWithADefaultGateway(t *testing.T) {
+	n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
+		c.Proposals, c.Child.Proposals = nil, nil
+		r.proposals, r.esp = crypto.DefaultIKE(), crypto.DefaultESP()
+	})
+	n.start()
+	e, _ := n.established()
+	require.Contains(t, e.Suite, "CURVE_25519")
+}
+
+func TestCookie(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.cookie = []byte("cookie") })
+	n.start()
+	n.established()
+	require.Equal(t, "IKE_SA_INIT request 0 [ N(COOKIE) SA KE No N(NATD_S_IP) N(NATD_D_IP) N(FRAG_SUP) N(HASH_ALG) ]", n.r.seen[1])
+	a, _ := message.Parse(n.sent[0].Data)
+	b, _ := message.Parse(n.sent[1].Data)
+	require.Equal(t, a.Payloads, b.Payloads[1:], "same nonce and key exchange value")
+}
+
+func TestCookiesWithoutEnd(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) {
+		r.cookie = []byte("cookie")
+		r.editInit = func(*message.Message) { r.cookie = append(r.cookie, 'x') }
+	})
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrProtocol)
+	require.LessOrEqual(t, len(n.sent), maxCookies+2)
+}
+
+func TestInvalidKEKeepsTheCookie(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) {
+		r.cookie = []byte("cookie")
+		r.wantKE = message.KECurve25519
+		r.proposals = r.proposals[1:]
+	})
+	n.start()
+	e, _ := n.established()
+	require.Contains(t, e.Suite, "CURVE_25519")
+	require.Equal(t, "IKE_SA_INIT request 0 [ N(COOKIE) SA KE No N(NATD_S_IP) N(NATD_D_IP) N(FRAG_SUP) N(HASH_ALG) ]", n.r.seen[2])
+}
+
+func TestInvalidKERefused(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.wantKE = message.KEMODP4096 })
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrProposal, "a method that was not offered")
+
+	n = newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) {
+		r.wantKE = message.KECurve25519
+		r.editInit = func(m *message.Message) {
+			methods := []message.KEMethod{message.KECurve25519, message.KEECP384, message.KEECP256, message.KECurve25519}
+			m.Payloads = []message.Payload{message.NewInvalidKE(methods[len(r.seen)-1])}
+		}
+	})
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrProtocol, "no method twice")
+}
+
+func TestNoProposalChosen(t *testing.T) {
+	n := newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) { c.Proposals = []string{"aes192-sha512-modp2048"} })
+	n.start()
+	err := n.failure()
+	require.ErrorIs(t, err, ErrProposal)
+	require.Contains(t, err.Error(), "AES_CBC_192/HMAC_SHA2_512_256")
+}
+
+func TestGatewayChoosesWhatWasNotOffered(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) {
+		r.editInit = func(m *message.Message) {
+			if sa, ok := message.First[*message.SA](m.Payloads); ok {
+				sa.Proposals[0].Transforms[0].KeyBits = 256
+			}
+		}
+	})
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrProposal)
+}
+
+func TestNATAndEncapsulation(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.natClient = true })
+	n.start()
+	e, c := n.established()
+	require.True(t, e.NATLocal)
+	require.True(t, c.Encap)
+
+	n = newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) { c.ForceEncap = true })
+	n.start()
+	e, c = n.established()
+	require.True(t, e.NATLocal)
+	require.True(t, c.Encap)
+	init, _ := message.Parse(n.sent[0].Data)
+	require.NotEqual(t, crypto.NATDetection(n.m.spii, 0, clientAddr), init.Notify(message.NATDetectionSourceIP).Data)
+
+	n = newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.noNATT = true })
+	n.start()
+	e, c = n.established()
+	require.Equal(t, gwAddr, e.Remote, "a gateway without NAT traversal stays on 500")
+	require.False(t, c.Encap)
+	require.False(t, n.sent[3].Marker)
+}
+
+func TestOtherPortCarriesTheMarkerFromTheStart(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.EAP = &fakeEAP{}
+	cfg.Remote = netip.MustParseAddrPort("192.168.0.1:4711")
+	m, err := New(cfg)
+	require.NoError(t, err)
+	out := m.Start(time.Unix(0, 0))
+	require.True(t, out.Packets[0].Marker)
+	require.Equal(t, clientNATT, out.Packets[0].From)
+}
+
+func TestFragmentationBothWays(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, e *fakeEAP) { r.eapSize, e.size, r.fragSize = 8000, 9000, 600 })
+	n.start()
+	n.established()
+	require.Greater(t, n.r.fragsIn, 20)
+	require.Greater(t, n.r.fragsOut, 30)
+	require.Contains(t, n.log.String(), "splitting IKE message into 8 fragments")
+}
+
+func TestLargeMessagesWithoutFragmentation(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, e *fakeEAP) { r.eapSize, e.size, r.noFrag = 8000, 9000, true })
+	n.start()
+	n.established()
+	require.Zero(t, n.r.fragsIn)
+}
+
+func TestTooLargeMessage(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.eapSize = 11000 })
+	n.start()
+	err := n.failure()
+	require.ErrorContains(t, err, "charon.max_packet")
+	n = newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) { r.eapSize = 11000; c.MaxPacket = 20000 })
+	n.start()
+	n.established()
+}
+
+func TestEveryPacketLostOnce(t *testing.T) {
+	for _, size := range []int{40, 5000} {
+		seen := map[string]bool{}
+		n := newNetwork(t, func(_ *Config, r *responder, e *fakeEAP) { r.eapSize, e.size = size, size })
+		n.drop = func(_ bool, _ int, b []byte) bool {
+			first := !seen[string(b)]
+			seen[string(b)] = true
+			return first
+		}
+		n.start()
+		for range 200 {
+			if _, ok := event[Established](n); ok || !n.wait() {
+				break
+			}
+		}
+		n.established()
+	}
+}
+
+func TestGiveUp(t *testing.T) {
+	n := newNetwork(t, nil)
+	n.drop = func(toGateway bool, _ int, _ []byte) bool { return toGateway }
+	start := n.now
+	n.start()
+	var at []time.Duration
+	for n.wait() {
+		at = append(at, n.now.Sub(start).Round(100*time.Millisecond))
+	}
+	d := func(s float64) time.Duration { return time.Duration(s * 1e9).Round(100 * time.Millisecond) }
+	require.Equal(t, []time.Duration{d(4), d(11.2), d(24.2), d(47.5), d(89.5), d(165.1)}, at)
+	require.Len(t, n.sent, 6)
+	for _, p := range n.sent {
+		require.Equal(t, n.sent[0], p)
+	}
+	err := n.failure()
+	require.ErrorIs(t, err, ErrNoAnswer)
+	require.Contains(t, err.Error(), "UDP port 500")
+}
+
+func TestRetransmissionSchedule(t *testing.T) {
+	r := Retransmission{Timeout: time.Second, Base: 3, Tries: 2, Limit: 5 * time.Second}
+	require.Equal(t, []time.Duration{time.Second, 3 * time.Second, 5 * time.Second}, []time.Duration{r.wait(0), r.wait(1), r.wait(2)})
+	require.Equal(t, 24*time.Hour, Retransmission{Timeout: time.Hour, Base: 100}.wait(90))
+	n := newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) { c.Retransmission.Tries = -1 })
+	n.drop = func(bool, int, []byte) bool { return true }
+	n.start()
+	n.wait()
+	require.ErrorIs(t, n.failure(), ErrNoAnswer)
+	require.Len(t, n.sent, 1)
+}
+
+func TestEarlyTickDoesNothing(t *testing.T) {
+	n := newNetwork(t, nil)
+	require.Empty(t, n.m.Tick(n.now))
+	n.drop = func(bool, int, []byte) bool { return true }
+	n.start()
+	require.Empty(t, n.m.Tick(n.now.Add(3999*time.Millisecond)))
+	require.Len(t, n.m.Tick(n.now.Add(4*time.Second)).Packets, 1)
+}
+
+// An attacker on the path may send anything; only the first IKE_SA_INIT
+// answer that is usable and what carries the right keys may count.
+func TestHostilePacketsAreIgnored(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, e *fakeEAP) { r.eapSize, e.size = 3000, 3000 })
+	n.hostile = func(b []byte) (out [][]byte) {
+		out = append(out, nil, []byte{0}, make([]byte, 28), bytes.Repeat([]byte{0xff}, 5000), make([]byte, 70000))
+		for i := range b {
+			out = append(out, b[:i])
+		}
+		init := b[18] == byte(message.IKESAInit)
+		for i := range b {
+			c := bytes.Clone(b)
+			c[i] ^= 0x80
+			if init && (i > 17 || i >= 8 && i < 16) {
+				continue // nothing protects the rest of IKE_SA_INIT
+			}
+			out = append(out, c)
+		}
+		if init {
+			c := bytes.Clone(b)
+			c[8], c[9] = 0, 0
+			binary.BigEndian.PutUint32(c[20:], 7)
+			return append(out, c)
+		}
+		plain := &message.Message{Header: message.Header{SPIi: n.r.spii, SPIr: n.r.spir, Exchange: message.IKEAuth,
+			Flags: message.FlagResponse, MessageID: binary.BigEndian.Uint32(b[20:])},
+			Payloads: []message.Payload{notify(message.AuthenticationFailed, nil)}}
+		p, err := plain.AppendBinary(nil)
+		require.NoError(t, err)
+		del := &message.Message{Header: message.Header{SPIi: n.r.spii, SPIr: n.r.spir, Exchange: message.Informational},
+			Payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}}
+		q, err := del.AppendBinary(nil)
+		require.NoError(t, err)
+		return append(out, p, q)
+	}
+	n.start()
+	n.established()
+	_, failed := event[Failed](n)
+	require.False(t, failed)
+	_, closed := event[Closed](n)
+	require.False(t, closed)
+}
+
+func TestInitFromAnotherAddressIsIgnored(t *testing.T) {
+	n := newNetwork(t, nil)
+	out := n.m.Start(n.now)
+	answer := n.r.handle(out.Packets[0])[0]
+	require.Empty(t, n.m.Handle(n.now, Datagram{From: netip.MustParseAddrPort("192.168.0.66:500"), Data: answer}))
+	require.NotEmpty(t, n.m.Handle(n.now, Datagram{From: gwAddr, Data: answer}).Packets)
+}
+
+func TestIncompleteInitIsIgnored(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) {
+		r.editInit = func(m *message.Message) { m.Payloads = m.Payloads[1:] }
+	})
+	n.start()
+	for n.wait() {
+	}
+	err := n.failure()
+	require.ErrorIs(t, err, ErrNoAnswer)
+	require.Contains(t, err.Error(), "without SA")
+}
+
+func TestInitErrors(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.firstErr = message.InvalidSyntax })
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrRefused)
+	n = newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) {
+		r.editInit = func(m *message.Message) {
+			if ke, ok := message.First[*message.KE](m.Payloads); ok {
+				ke.Data = make([]byte, len(ke.Data))
+			}
+		}
+	})
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrProtocol, "point outside of the curve")
+}
+
+func TestWrongGatewayAUTH(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.badAuth = true })
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
+	require.Equal(t, message.AuthenticationFailed, n.r.lastNotified, "RFC 7296 §2.21.2")
+	_, ok := event[Established](n)
+	require.False(t, ok)
+}
+
+func TestWrongMSK(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, _ *responder, e *fakeEAP) { e.msk = bytes.Repeat([]byte{1}, 64) })
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrAuthFailed)
+}
+
+func TestEAPWithoutKeyDoesNotProveTheGateway(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, e *fakeEAP) { r.msk, e.msk = nil, nil })
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
+}
+
+func TestEAPSuccessBeforeAnyMethod(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, e *fakeEAP) { r.rounds = 0; e.msk = nil })
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
+}
+
+func TestGatewayIdentity(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.idr, _ = ParseIdentity("sun.strongswan.org") })
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
+	require.Zero(t, n.eap.requests, "no EAP with the wrong gateway")
+
+	var heard Identity
+	n = newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) {
+		c.RemoteID, _ = ParseIdentity("*.strongswan.org")
+		c.GatewayIdentified = func(id Identity) error { heard = id; return nil }
+	})
+	n.start()
+	n.established()
+	require.Equal(t, "moon.strongswan.org", heard.String())
+	require.NotContains(t, n.r.seen[1], "IDr")
+
+	n = newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) {
+		c.GatewayIdentified = func(Identity) error { return errors.New("unknown") }
+	})
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
+}
+
+func TestEAPFailure(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.eapFailure = true })
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrEAP)
+	require.Len(t, n.r.seen, 5, "nothing is sent after EAP-Failure")
+}
+
+func TestEAPErrorOfOurs(t *testing.T) {
+	bad := errors.New("certificate signed by unknown authority")
+	n := newNetwork(t, func(_ *Config, _ *responder, e *fakeEAP) { e.fail = bad })
+	n.start()
+	err := n.failure()
+	require.ErrorIs(t, err, ErrEAP)
+	require.ErrorIs(t, err, bad)
+	require.Equal(t, message.AuthenticationFailed, n.r.lastNotified)
+
+	n = newNetwork(t, func(_ *Config, r *responder, e *fakeEAP) {
+		e.fail, e.alert = bad, eapPacket(2, 2, []byte{21, 0, 21, 3, 3, 0, 2, 2, 48})
+	})
+	n.start()
+	require.ErrorIs(t, n.failure(), bad)
+	require.Equal(t, "IKE_AUTH request 3 [ EAP/RES/TTLS ]", n.r.seen[len(n.r.seen)-1], "the alert reaches the server")
+}
+
+func TestAsynchronousEAP(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, _ *responder, e *fakeEAP) { e.async = true })
+	n.start()
+	for range 3 {
+		require.Nil(t, n.m.pending)
+		n.now = n.now.Add(time.Minute)
+		n.run(n.m.Tick(n.now))
+		n.run(n.m.ResumeEAP(n.now, n.eap.response(n.eap.last), EAPContinue, nil))
+	}
+	n.established()
+	require.Empty(t, n.m.ResumeEAP(n.now, []byte{1}, EAPContinue, nil), "a late answer does nothing")
+}
+
+func TestEstablishTimeout(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, _ *responder, e *fakeEAP) { e.async = true })
+	n.start()
+	require.Equal(t, n.now.Add(DefaultEstablishTimeout), n.m.NextDeadline())
+	n.wait()
+	require.ErrorIs(t, n.failure(), ErrTimeout)
+}
+
+func TestGatewayCertificate(t *testing.T) {
+	ca, err := testpki.NewCA("Root CA", testpki.ECDSA)
+	require.NoError(t, err)
+	cert, err := ca.Issue("moon.strongswan.org", testpki.ECDSA, nil)
+	require.NoError(t, err)
+	other, err := testpki.NewCA("Other CA", testpki.ECDSA)
+	require.NoError(t, err)
+	pubkey := func(more func(*Config, *responder, *fakeEAP)) *network {
+		n := newNetwork(t, func(c *Config, r *responder, e *fakeEAP) {
+			c.RemoteAuth, c.Roots, r.cert = RemotePubkey, x509.NewCertPool(), &cert
+			c.Roots.AddCert(ca.Cert)
+			if more != nil {
+				more(c, r, e)
+			}
+		})
+		n.now = time.Now()
+		n.start()
+		return n
+	}
+	key := CertReqKey(ca.Cert)
+	n := pubkey(func(c *Config, _ *responder, _ *fakeEAP) { c.SendCertReq, c.CertReqKeys = true, [][]byte{key} })
+	n.established()
+	require.Contains(t, n.r.seen[1], "CERTREQ")
+	require.NotContains(t, n.r.seen[1], "EAP_ONLY")
+	n = pubkey(func(_ *Config, r *responder, e *fakeEAP) { r.msk, e.msk = nil, nil })
+	n.established()
+	require.ErrorIs(t, pubkey(func(_ *Config, r *responder, _ *fakeEAP) { r.badSig = true }).failure(), ErrGatewayAuth)
+	require.ErrorIs(t, pubkey(func(_ *Config, r *responder, _ *fakeEAP) { r.cert = nil }).failure(), ErrGatewayAuth)
+	require.ErrorIs(t, pubkey(func(c *Config, _ *responder, _ *fakeEAP) {
+		c.Roots = x509.NewCertPool()
+		c.Roots.AddCert(other.Cert)
+	}).failure(), ErrGatewayAuth)
+	require.ErrorIs(t, pubkey(func(c *Config, r *responder, _ *fakeEAP) {
+		c.RemoteID = Identity{}
+		r.idr, _ = ParseIdentity("sun.strongswan.org")
+	}).failure(), ErrGatewayAuth, "a certificate of another name")
+}
+
+func TestVirtualIP(t *testing.T) {
+	n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
+		c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()}
+		r.vip = netip.MustParseAddr("10.3.0.1")
+	})
+	n.start()
+	_, c := n.established()
+	require.Equal(t, "IKE_AUTH request 1 [ IDi N(INIT_CONTACT) IDr CPRQ(ADDR DNS) SA TSi TSr N(EAP_ONLY) ]", n.r.seen[1])
+	require.Equal(t, "10.3.0.1/32", selectors(c.LocalTS), "narrowed to the virtual IP although the gateway did not")
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.3.0.1/32")}, c.Internal.Addresses)
+	require.Equal(t, []netip.Addr{netip.MustParseAddr("10.1.0.53")}, c.Internal.DNS)
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, c.Internal.Subnets)
+}
+
+func childFailure(t *testing.T, edit func(*Config, *responder, *fakeEAP)) (*network, error) {
+	t.Helper()
+	n := newNetwork(t, edit)
+	n.start()
+	_, ok := event[Established](n)
+	require.True(t, ok)
+	f, ok := event[ChildFailed](n)
+	require.True(t, ok)
+	require.False(t, n.m.Done(), "the IKE_SA stands")
+	require.ErrorIs(t, f.Err, ErrChild)
+	return n, f.Err
+}
+
+func TestChildRefused(t *testing.T) {
+	_, err := childFailure(t, func(_ *Config, r *responder, _ *fakeEAP) { r.childErr = message.TSUnacceptable })
+	require.ErrorContains(t, err, "192.168.0.100/32 === 10.1.0.0/16")
+	_, err = childFailure(t, func(_ *Config, r *responder, _ *fakeEAP) { r.childErr = message.NoProposalChosen })
+	require.ErrorContains(t, err, "AES_GCM_16_128")
+	_, err = childFailure(t, func(c *Config, r *responder, _ *fakeEAP) { r.childErr = message.InternalAddressFailure })
+	require.ErrorContains(t, err, "address pool")
+	n, _ := childFailure(t, func(c *Config, r *responder, _ *fakeEAP) { c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()} })
+	require.Equal(t, "INFORMATIONAL request 6 [ D ]", n.r.seen[len(n.r.seen)-1], "the gateway's half is deleted")
+	edits := map[string]func(ps []message.Payload) []message.Payload{
+		"no TS":   func(ps []message.Payload) []message.Payload { return ps[:1] },
+		"nothing": func(ps []message.Payload) []message.Payload { return nil },
+		"SPI": func(ps []message.Payload) []message.Payload {
+			ps[0].(*message.SA).Proposals[0].SPI = []byte{0, 0, 0, 9}
+			return ps
+		},
+		"short SPI": func(ps []message.Payload) []message.Payload {
+			ps[0].(*message.SA).Proposals[0].SPI = []byte{9}
+			return ps
+		},
+		"other cipher": func(ps []message.Payload) []message.Payload {
+			ps[0].(*message.SA).Proposals[0].Transforms[0].KeyBits = 256
+			return ps
+		},
+		"other net": func(ps []message.Payload) []message.Payload {
+			ps[2] = &message.TSr{Selectors: []TrafficSelector{message.SelectorFromPrefix(netip.MustParsePrefix("172.16.0.0/12"))}}
+			return ps
+		},
+		"transport": func(ps []message.Payload) []message.Payload { return append(ps, notify(message.UseTransportMode, nil)) },
+	}
+	for name, edit := range edits {
+		t.Run(name, func(t *testing.T) {
+			childFailure(t, func(_ *Config, r *responder, _ *fakeEAP) { r.editChild = edit })
+		})
+	}
+}
+
+func TestWidenedSelectorsAreCut(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.widen = true })
+	n.start()
+	_, c := n.established()
+	require.Equal(t, "10.1.0.0/16", selectors(c.RemoteTS))
+}
+
+func up(t *testing.T, edit func(*Config, *responder, *fakeEAP)) *network {
+	t.Helper()
+	n := newNetwork(t, edit)
+	n.start()
+	n.established()
+	n.r.seen = nil
+	return n
+}
+
+func TestPeerDeletesTheIKESA(t *testing.T) {
+	n := up(t, nil)
+	n.fromGateway(n.r.request(message.Informational, &message.Delete{Protocol: message.ProtocolIKE}))
+	require.Equal(t, []string{"INFORMATIONAL response 0 [ ]"}, n.r.respSeen)
+	c, ok := event[Closed](n)
+	require.True(t, ok)
+	require.True(t, c.ByPeer)
+	require.True(t, n.m.Done())
+}
+
+func TestPeerDeletesTheChild(t *testing.T) {
+	n := up(t, nil)
+	del := &message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{{1, 2, 3, 4}, {0xc1, 2, 3, 4}}}
+	n.fromGateway(n.r.request(message.Informational, del))
+	c, ok := event[ChildClosed](n)
+	require.True(t, ok)
+	require.EqualValues(t, 0xc1020304, c.SPIOut)
+	d, ok := message.First[*message.Delete](n.r.responses[0].Payloads)
+	require.True(t, ok)
+	require.Equal(t, [][]byte{binary.BigEndian.AppendUint32(nil, n.r.spiIn)}, d.SPIs)
+	n.fromGateway(n.r.request(message.Informational, del))
+	require.Equal(t, "INFORMATIONAL response 1 [ ]", n.r.respSeen[1], "the second time there is nothing to delete")
+	require.False(t, n.m.Done())
+}
+
+func TestPeerRequestsAreAnsweredOnce(t *testing.T) {
+	n := up(t, nil)
+	req := n.r.request(message.Informational, notify(message.Cookie2, []byte("12345678")))
+	n.fromGateway(req)
+	n.fromGateway(req)
+	require.Len(t, n.sent[len(n.sent)-2:], 2)
+	require.Equal(t, n.sent[len(n.sent)-1], n.sent[len(n.sent)-2], "the same octets")
+	require.Equal(t, "INFORMATIONAL response 0 [ N(COOKIE2) ]", n.r.respSeen[0])
+	before := len(n.sent)
+	n.r.myID = 9
+	n.fromGateway(n.r.request(message.Informational))
+	forged := bytes.Clone(req[0])
+	forged[len(forged)-1] ^= 1
+	n.fromGateway([][]byte{forged})
+	require.Len(t, n.sent, before, "outside of the window, or forged")
+}
+
+func TestPeerRequestInFragments(t *testing.T) {
+	n := up(t, func(_ *Config, r *responder, _ *fakeEAP) { r.fragSize = 300 })
+	req := n.r.request(message.Informational, &message.VendorID{Data: make([]byte, 900)}, notify(message.Cookie2, []byte("12345678")))
+	require.Greater(t, len(req), 3)
+	n.fromGateway(req)
+	require.Len(t, n.r.respSeen, 1)
+	before := len(n.sent)
+	n.fromGateway(req)
+	require.Len(t, n.sent, before+1, "its first fragment asks for the response again, the others do not")
+}
+
+func TestPeerSendsWhatCannotBeRead(t *testing.T) {
+	n := up(t, nil)
+	n.fromGateway(n.r.request(message.Informational, &message.Raw{PayloadType: 200, Critical: true, Body: []byte{1}}))
+	require.Equal(t, message.UnsupportedCriticalPayload, n.r.responses[0].ErrorNotify().NotifyType)
+	require.Equal(t, []byte{200}, n.r.responses[0].ErrorNotify().Data)
+	n.fromGateway(n.r.request(message.Informational, &message.Raw{PayloadType: message.TypeNotify, Body: []byte{1}}))
+	require.Equal(t, message.InvalidSyntax, n.r.responses[1].ErrorNotify().NotifyType)
+	n.fromGateway(n.r.request(message.ExchangeType(99)))
+	require.Equal(t, message.InvalidSyntax, n.r.responses[2].ErrorNotify().NotifyType)
+	require.False(t, n.m.Done())
+}
+
+func TestCreateChildIsRefused(t *testing.T) {
+	n := up(t, nil)
+	esp := crypto.SAPayload(n.r.esp, []byte{0xc1, 9, 9, 9})
+	no := &message.Nonce{Data: make([]byte, 32)}
+	n.fromGateway(n.r.request(message.CreateChildSA, esp, no))
+	rekey := &message.Notify{Protocol: message.ProtocolESP, SPI: []byte{0xc1, 2, 3, 4}, NotifyType: message.RekeySA}
+	n.fromGateway(n.r.request(message.CreateChildSA, rekey, esp, no))
+	n.fromGateway(n.r.request(message.CreateChildSA, crypto.SAPayload(n.r.proposals, make([]byte, 8)), no))
+	n.fromGateway(n.r.request(message.CreateChildSA, &message.Notify{Protocol: message.ProtocolESP, SPI: []byte{1, 2, 3, 4}, NotifyType: message.RekeySA}, esp, no))
+	var got []message.NotifyType
+	for _, r := range n.r.responses {
+		got = append(got, r.ErrorNotify().NotifyType)
+	}
+	require.Equal(t, []message.NotifyType{message.NoAdditionalSAs, message.TemporaryFailure, message.TemporaryFailure, message.ChildSANotFound}, got)
+}
+
+func TestPeerRejectsUsLater(t *testing.T) {
+	n := up(t, nil)
+	n.fromGateway(n.r.request(message.Informational, notify(message.AuthenticationFailed, nil)))
+	require.ErrorIs(t, n.failure(), ErrAuthFailed)
+	require.Len(t, n.r.respSeen, 1)
+}
+
+func TestDPD(t *testing.T) {
+	n := up(t, func(c *Config, _ *responder, _ *fakeEAP) { c.DPDDelay = 30 * time.Second })
+	require.Equal(t, n.now.Add(30*time.Second), n.m.NextDeadline())
+	n.m.Alive(n.now.Add(10 * time.Second))
+	require.Equal(t, n.now.Add(40*time.Second), n.m.NextDeadline())
+	n.wait()
+	require.Equal(t, []string{"INFORMATIONAL request 6 [ ]"}, n.r.seen)
+	require.Equal(t, n.now.Add(30*time.Second), n.m.NextDeadline())
+	n.drop = func(toGateway bool, _ int, _ []byte) bool { return toGateway }
+	for n.wait() {
+	}
+	require.ErrorIs(t, n.failure(), ErrNoAnswer)
+}
+
+func TestDelete(t *testing.T) {
+	n := up(t, nil)
+	n.run(n.m.Delete(n.now))
+	require.Equal(t, []string{"INFORMATIONAL request 6 [ D ]"}, n.r.seen)
+	c, ok := event[Closed](n)
+	require.True(t, ok)
+	require.False(t, c.ByPeer)
+	require.True(t, n.m.Done())
+	require.Empty(t, n.m.Delete(n.now))
+	n.m.Close()
+}
+
+func TestDeleteUnanswered(t *testing.T) {
+	n := up(t, nil)
+	n.drop = func(bool, int, []byte) bool { return true }
+	n.run(n.m.Delete(n.now))
+	for n.wait() {
+	}
+	_, ok := event[Closed](n)
+	require.True(t, ok)
+	_, failed := event[Failed](n)
+	require.False(t, failed)
+}
+
+func TestDeleteWaitsForTheExchangeThatIsOut(t *testing.T) {
+	n := up(t, func(c *Config, _ *responder, _ *fakeEAP) { c.DPDDelay = time.Second })
+	lost := true
+	n.drop = func(bool, int, []byte) bool { return lost }
+	n.wait()
+	n.run(n.m.Delete(n.now))
+	require.Empty(t, n.r.seen)
+	lost = false
+	n.wait()
+	require.Equal(t, []string{"INFORMATIONAL request 6 [ ]", "INFORMATIONAL request 7 [ D ]"}, n.r.seen)
+	require.True(t, n.m.Done())
+}
+
+func TestBothDelete(t *testing.T) {
+	n := up(t, nil)
+	lost := true
+	n.drop = func(bool, int, []byte) bool { return lost }
+	n.run(n.m.Delete(n.now))
+	lost = false
+	n.fromGateway(n.r.request(message.Informational, &message.Delete{Protocol: message.ProtocolIKE}))
+	c, ok := event[Closed](n)
+	require.True(t, ok)
+	require.False(t, c.ByPeer)
+}
+
+func TestDeleteBeforeEstablished(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, _ *responder, e *fakeEAP) { e.async = true })
+	n.start()
+	n.run(n.m.Delete(n.now))
+	_, ok := event[Closed](n)
+	require.True(t, ok)
+	require.Contains(t, n.log.String(), "destroying IKE_SA in state CONNECTING without notification")
+}
+
+func TestUnreadableResponseEndsTheIKESA(t *testing.T) {
+	n := newNetwork(t, nil)
+	out := n.m.Start(n.now)
+	auth := n.m.Handle(n.now, Datagram{From: gwAddr, Data: n.r.handle(out.Packets[0])[0]})
+	require.Len(t, auth.Packets, 1)
+	b := n.r.seal(message.Header{SPIi: n.r.spii, SPIr: n.r.spir, Exchange: message.IKEAuth, Flags: message.FlagResponse, MessageID: 1},
+		[]message.Payload{&message.Raw{PayloadType: message.TypeIDr, Body: []byte{1}}})
+	n.run(n.m.Handle(n.now, Datagram{From: gwAddr, Data: b[0]}))
+	require.ErrorIs(t, n.failure(), ErrProtocol)
+}
+
+func TestRefusedInFirstAuth(t *testing.T) {
+	n := newNetwork(t, nil)
+	out := n.m.Start(n.now)
+	n.m.Handle(n.now, Datagram{From: gwAddr, Data: n.r.handle(out.Packets[0])[0]})
+	b := n.r.seal(message.Header{SPIi: n.r.spii, SPIr: n.r.spir, Exchange: message.IKEAuth, Flags: message.FlagResponse, MessageID: 1},
+		[]message.Payload{notify(message.AuthenticationFailed, nil)})
+	n.run(n.m.Handle(n.now, Datagram{From: gwAddr, Data: b[0]}))
+	require.ErrorIs(t, n.failure(), ErrAuthFailed)
+}
+
+func TestKeysAreForgotten(t *testing.T) {
+	n := up(t, nil)
+	require.Equal(t, make([]byte, len(n.m.keys.Pi)), n.m.keys.Pi, "needed for AUTH only")
+	d := n.m.keys.D
+	n.m.Close()
+	require.Equal(t, make([]byte, len(d)), d)
+	require.Empty(t, n.m.Tick(n.now.Add(time.Hour)))
+}
+
+func TestConfigErrors(t *testing.T) {
+	for name, edit := range map[string]func(*Config){
+		"no local address":   func(c *Config) { c.Local = netip.AddrPort{} },
+		"no gateway address": func(c *Config) { c.Remote = netip.AddrPort{} },
+		"families":           func(c *Config) { c.Remote = netip.MustParseAddrPort("[2001:db8::1]:500") },
+		"local identity":     func(c *Config) { c.LocalID = Identity{} },
+		"no EAP method":      func(c *Config) { c.EAP = nil },
+		"cacerts":            func(c *Config) { c.RemoteAuth = RemotePubkey },
+		"fragment size":      func(c *Config) { c.FragmentSize = 10 },
+		"maximum packet":     func(c *Config) { c.MaxPacket = 10 },
+		"retransmission":     func(c *Config) { c.Retransmission.Base = 0.5 },
+		"proposals of home":  func(c *Config) { c.Proposals = []string{"rot13"} },
+		"esp_proposals":      func(c *Config) { c.Child.Proposals = []string{"rot13"} },
+		"remove esn":         func(c *Config) { c.Child.Proposals = []string{"aes128gcm16-esn"} },
+	} {
+		cfg := testConfig(t)
+		cfg.EAP = &fakeEAP{}
+		edit(&cfg)
+		_, err := New(cfg)
+		require.ErrorContains(t, err, name)
+	}
+}

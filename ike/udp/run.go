@@ -1,0 +1,205 @@
+package udp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gotnc/gotnc/ike"
+)
+
+// Run makes a Machine of cfg, whose addresses it fills in, runs it until it
+// is finished and returns why: nil after Stop, the cause of ctx after
+// cancellation (the IKE_SA is deleted first; CloseTimeout bounds that),
+// ike.ErrPeerDeleted after a DELETE of the gateway, the reason of ike.Failed.
+// Events are delivered in order from the loop: on must not block for long and
+// may call Stop. EAP.Handle runs in a goroutine of its own, so that a slow
+// measurement does not keep Run from ending; where it is still running then,
+// Run waits for it up to 5 s more. One Run at a time.
+func (c *Conn) Run(ctx context.Context, cfg ike.Config, on func(ike.Event)) error {
+	c.Configure(&cfg)
+	if cfg.Logger == nil {
+		cfg.Logger = c.opts.Logger
+	}
+	ae := &asyncEAP{inner: cfg.EAP, done: make(chan eapAnswer, 1)}
+	if cfg.EAP != nil {
+		cfg.EAP = ae
+	}
+	m, err := ike.New(cfg)
+	if err != nil {
+		return err
+	}
+	for drained := false; !drained; { // what an earlier Run left
+		select {
+		case <-c.in:
+		default:
+			drained = true
+		}
+	}
+	l := &loop{c: c, m: m, on: on, timer: time.NewTimer(time.Hour)}
+	defer func() {
+		c.espTo.Store(nil)
+		l.timer.Stop()
+		ae.wait(eapGrace)
+		m.Close()
+	}()
+	return l.run(ctx, ae)
+}
+
+// Stop makes Run delete the IKE_SA and return nil. Safe for concurrent use; a
+// later Run returns at once.
+func (c *Conn) Stop() { c.stopped.Do(func() { close(c.stop) }) }
+
+type loop struct {
+	c         *Conn
+	m         *ike.Machine
+	on        func(ike.Event)
+	timer     *time.Timer
+	keepAlive time.Time // next one due; zero = none
+	end       error
+	asked     bool // the caller asked for the end
+}
+
+var errClosed = errors.New("IKE sockets are closed")
+
+func (l *loop) run(ctx context.Context, ae *asyncEAP) error {
+	l.do(l.m.Start(time.Now()))
+	stop, cancel := l.c.stop, ctx.Done()
+	var grace <-chan time.Time
+	ending := func(reason error) {
+		l.end, l.asked = reason, true // whatever ends the Machine now
+		stop, cancel = nil, nil
+		t := time.NewTimer(l.c.opts.CloseTimeout)
+		grace = t.C
+		l.do(l.m.Delete(time.Now()))
+	}
+	for !l.m.Done() {
+		l.arm()
+		select {
+		case d := <-l.c.in:
+			l.do(l.m.Handle(time.Now(), d))
+		case a := <-ae.done:
+			ae.busy = false
+			l.do(l.m.ResumeEAP(time.Now(), a.response, a.status, a.err))
+		case <-l.timer.C:
+			l.tick()
+		case <-stop:
+			ending(nil)
+		case <-cancel:
+			ending(context.Cause(ctx))
+		case <-grace:
+			return l.end
+		case <-l.c.closed:
+			return errClosed
+		}
+	}
+	return l.end
+}
+
+// arm sets the timer to the earliest deadline.
+func (l *loop) arm() {
+	at := l.m.NextDeadline()
+	if !l.keepAlive.IsZero() && (at.IsZero() || l.keepAlive.Before(at)) {
+		at = l.keepAlive
+	}
+	d := time.Hour
+	if !at.IsZero() {
+		d = max(time.Until(at), 0)
+	}
+	l.timer.Reset(d)
+}
+
+func (l *loop) tick() {
+	now := time.Now()
+	if a := l.c.aliveAt.Load(); a > 0 {
+		l.m.Alive(l.c.base.Add(time.Duration(a)))
+	}
+	if !l.keepAlive.IsZero() && !now.Before(l.keepAlive) {
+		next := l.c.base.Add(time.Duration(l.c.lastSent.Load())).Add(l.c.opts.KeepAlive)
+		if !now.Before(next) {
+			if to := l.c.espTo.Load(); to != nil {
+				l.c.net.Debug("sending keep alive to " + to.String())
+				_, _ = l.c.nattFd.WriteToUDPAddrPort([]byte{0xff}, *to) // lost ones are repeated anyway
+			}
+			l.c.lastSent.Store(int64(now.Sub(l.c.base)))
+			next = now.Add(l.c.opts.KeepAlive)
+		}
+		l.keepAlive = next
+	}
+	l.do(l.m.Tick(now))
+}
+
+// do carries the Outputs out.
+func (l *loop) do(out ike.Outputs) {
+	l.c.counters.exchanges.Store(int64(l.m.Exchanges()))
+	for _, p := range out.Packets {
+		l.c.send(p)
+	}
+	if p := l.m.Path(); p.Marker {
+		if to := l.c.espTo.Load(); to == nil || *to != p.Remote {
+			l.c.espTo.Store(&p.Remote)
+		}
+		if p.NATLocal && l.c.opts.KeepAlive > 0 && l.keepAlive.IsZero() {
+			l.keepAlive = time.Now().Add(l.c.opts.KeepAlive)
+		}
+	}
+	for _, e := range out.Events {
+		switch e := e.(type) {
+		case ike.Failed:
+			if !l.asked {
+				l.end = e.Err
+			}
+		case ike.Closed:
+			if e.ByPeer && !l.asked {
+				l.end = ike.ErrPeerDeleted
+			}
+		}
+		if l.on != nil {
+			l.on(e)
+		}
+	}
+}
+
+// asyncEAP answers EAPPending at once and makes the real answer in a
+// goroutine. Only one runs at a time: IKE_AUTH is lock-step.
+type asyncEAP struct {
+	inner ike.EAP
+	done  chan eapAnswer
+	busy  bool // used by the loop only
+}
+
+type eapAnswer struct {
+	response []byte
+	status   ike.EAPStatus
+	err      error
+}
+
+func (a *asyncEAP) Handle(request []byte) ([]byte, ike.EAPStatus, error) {
+	if a.busy {
+		return nil, ike.EAPFailure, errors.New("handle EAP packet: the one before is not answered yet")
+	}
+	a.busy = true
+	request = bytes.Clone(request)
+	go func() {
+		response, status, err := a.inner.Handle(request)
+		a.done <- eapAnswer{response, status, err}
+	}()
+	return nil, ike.EAPPending, nil
+}
+
+func (a *asyncEAP) MSK() []byte { return a.inner.MSK() }
+
+// wait gives an answer that is being made some time, so that the caller can
+// close the method without a race.
+func (a *asyncEAP) wait(limit time.Duration) {
+	if !a.busy {
+		return
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-a.done:
+	case <-t.C:
+	}
+}

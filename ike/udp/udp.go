@@ -1,0 +1,316 @@
+// Package udp carries IKE and UDP-encapsulated ESP over sockets (RFC 3948)
+// and drives an ike.Machine on them.
+package udp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// Defaults and caps.
+const (
+	DefaultKeepAlive    = 20 * time.Second
+	DefaultCloseTimeout = 3 * time.Second
+
+	queueLen    = 64    // IKE datagrams that wait for the loop; more are dropped
+	maxDatagram = 65535 // octets
+	markerLen   = 4     // non-ESP marker, RFC 3948 §2.2
+	// eapGrace is how long Run waits for an EAP answer that is being made when
+	// the connection ends.
+	eapGrace = 5 * time.Second
+)
+
+// Options of the sockets.
+type Options struct {
+	// Remote is the gateway; port 0 = 500.
+	Remote netip.AddrPort
+	// Local is our address; zero = the one that the route to Remote gives.
+	Local netip.Addr
+	// Port and PortNATT are the local ports for IKE and for NAT traversal
+	// (charon.port, charon.port_nat_t); 0 = any free port. Where both are 0,
+	// or Remote has another port than 500, one socket serves for both.
+	Port, PortNATT uint16
+	// Mark is the firewall mark of all datagrams (SO_MARK, needs
+	// CAP_NET_ADMIN), which keeps them out of the tunnel's routes; 0 = none.
+	Mark uint32
+	// KeepAlive is the interval of NAT keep-alives; 0 = 20 s, negative = none.
+	KeepAlive time.Duration
+	// CloseTimeout bounds the wait for the answer to our DELETE; 0 = 3 s.
+	CloseTimeout time.Duration
+	// Logger gets strongSwan's lines; nil = none.
+	Logger *slog.Logger
+}
+
+// Conn is the sockets towards one gateway. Close it.
+type Conn struct {
+	opts   Options
+	net    *slog.Logger
+	local  netip.AddrPort
+	natt   netip.AddrPort
+	ikeFd  *net.UDPConn
+	nattFd *net.UDPConn // == ikeFd where one socket serves for both
+
+	in    chan ike.Datagram
+	esp   atomic.Pointer[func([]byte)]
+	espMu sync.Mutex // calls of esp come one at a time
+
+	espTo    atomic.Pointer[netip.AddrPort] // where SendESP sends; nil before the IKE_SA stands
+	lastSent atomic.Int64                   // of UDP encapsulation, since base
+	aliveAt  atomic.Int64                   // since base
+	base     time.Time
+	counters counters
+
+	stop    chan struct{}
+	stopped sync.Once
+	closed  chan struct{}
+	once    sync.Once
+	wg      sync.WaitGroup
+}
+
+// Open binds the sockets and starts to read them.
+func Open(o Options) (*Conn, error) {
+	if !o.Remote.IsValid() || o.Remote.Addr().IsUnspecified() {
+		return nil, errors.New("open IKE socket: no gateway address: set remote_addrs")
+	}
+	port := o.Remote.Port()
+	if port == 0 {
+		port = ike.PortIKE
+	}
+	o.Remote = netip.AddrPortFrom(o.Remote.Addr().Unmap(), port)
+	if o.KeepAlive == 0 {
+		o.KeepAlive = DefaultKeepAlive
+	}
+	if o.CloseTimeout == 0 {
+		o.CloseTimeout = DefaultCloseTimeout
+	}
+	local := o.Local.Unmap()
+	if !o.Local.IsValid() || o.Local.IsUnspecified() {
+		var err error
+		if local, err = sourceAddr(o); err != nil {
+			return nil, err
+		}
+	}
+	c := &Conn{
+		opts: o, net: log.Group(o.Logger, log.NET), base: time.Now(),
+		in: make(chan ike.Datagram, queueLen), stop: make(chan struct{}), closed: make(chan struct{}),
+	}
+	single := o.Port == 0 && o.PortNATT == 0 || port != ike.PortIKE
+	first := o.Port
+	if port != ike.PortIKE {
+		first = o.PortNATT
+	}
+	var err error
+	if c.ikeFd, err = listen(o, netip.AddrPortFrom(local, first)); err != nil {
+		return nil, err
+	}
+	c.nattFd = c.ikeFd
+	if !single {
+		if c.nattFd, err = listen(o, netip.AddrPortFrom(local, o.PortNATT)); err != nil {
+			c.ikeFd.Close()
+			return nil, err
+		}
+	}
+	c.local = localOf(c.ikeFd)
+	c.natt = localOf(c.nattFd)
+	c.wg.Add(1)
+	go c.read(c.ikeFd, c.local)
+	if c.nattFd != c.ikeFd {
+		c.wg.Add(1)
+		go c.read(c.nattFd, c.natt)
+	}
+	return c, nil
+}
+
+func localOf(fd *net.UDPConn) netip.AddrPort {
+	a := fd.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+func control(mark uint32) func(string, string, syscall.RawConn) error {
+	if mark == 0 {
+		return nil
+	}
+	return func(_, _ string, rc syscall.RawConn) error {
+		var serr error
+		if err := rc.Control(func(fd uintptr) {
+			serr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(mark))
+		}); err != nil {
+			return err
+		}
+		if serr != nil {
+			return fmt.Errorf("set mark %#x: %w (CAP_NET_ADMIN is needed)", mark, serr)
+		}
+		return nil
+	}
+}
+
+// sourceAddr asks the routing table which address packets to the gateway
+// leave from. Nothing is sent.
+func sourceAddr(o Options) (netip.Addr, error) {
+	d := net.Dialer{Control: control(o.Mark)}
+	fd, err := d.Dial("udp", o.Remote.String())
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("find a route to %s: %w", o.Remote.Addr(), err)
+	}
+	defer fd.Close()
+	return fd.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone(""), nil
+}
+
+func listen(o Options, at netip.AddrPort) (*net.UDPConn, error) {
+	lc := net.ListenConfig{Control: control(o.Mark)}
+	network := "udp4"
+	if at.Addr().Is6() {
+		network = "udp6"
+	}
+	pc, err := lc.ListenPacket(context.Background(), network, at.String())
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("bind IKE socket: port %d is in use, perhaps by another IKE daemon; stop it or set charon.port and charon.port_nat_t to 0: %w", at.Port(), err)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("bind IKE socket: port %d needs root; or set charon.port and charon.port_nat_t to 0: %w", at.Port(), err)
+	case err != nil:
+		return nil, fmt.Errorf("bind IKE socket: %w", err)
+	}
+	return pc.(*net.UDPConn), nil
+}
+
+// Local is the address that IKE_SA_INIT leaves from.
+func (c *Conn) Local() netip.AddrPort { return c.local }
+
+// LocalNATT is the address that everything leaves from once NAT traversal is
+// in use.
+func (c *Conn) LocalNATT() netip.AddrPort { return c.natt }
+
+// Configure fills the addresses of cfg in: Local, LocalNATT, Remote.
+func (c *Conn) Configure(cfg *ike.Config) {
+	cfg.Local, cfg.LocalNATT, cfg.Remote = c.local, c.natt, c.opts.Remote
+}
+
+// Close closes the sockets and waits for their readers. Run, if it runs,
+// returns an error.
+func (c *Conn) Close() error {
+	var err error
+	c.once.Do(func() {
+		close(c.closed)
+		err = c.ikeFd.Close()
+		if c.nattFd != c.ikeFd {
+			err = errors.Join(err, c.nattFd.Close())
+		}
+		c.wg.Wait()
+	})
+	return err
+}
+
+// SendESP sends one ESP packet in UDP to the gateway. Safe for concurrent
+// use. It fails before the IKE_SA stands.
+func (c *Conn) SendESP(packet []byte) error {
+	to := c.espTo.Load()
+	if to == nil {
+		return errors.New("send ESP: no IKE_SA with UDP encapsulation")
+	}
+	if _, err := c.nattFd.WriteToUDPAddrPort(packet, *to); err != nil {
+		return fmt.Errorf("send ESP: %w", err)
+	}
+	c.lastSent.Store(int64(time.Since(c.base)))
+	return nil
+}
+
+// OnESP sets the receiver of UDP-encapsulated ESP packets from the gateway;
+// nil drops them. The slice is only valid, and may be changed, during the
+// call; calls come one at a time, from a goroutine of Conn.
+func (c *Conn) OnESP(f func(packet []byte)) {
+	if f == nil {
+		c.esp.Store(nil)
+		return
+	}
+	c.esp.Store(&f)
+}
+
+// Alive notes that an ESP packet of the gateway authenticated; it puts DPD
+// off. Safe for concurrent use.
+func (c *Conn) Alive() { c.aliveAt.Store(int64(time.Since(c.base))) }
+
+// read takes datagrams apart until the socket is closed. From port 500 comes
+// plain IKE; from any other port ESP, IKE behind the non-ESP marker, or NAT
+// keep-alives (RFC 3948 §2).
+func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
+	defer c.wg.Done()
+	buf := make([]byte, maxDatagram)
+	for {
+		n, from, err := fd.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			select {
+			case <-c.closed:
+				return
+			default:
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// An ICMP error that the kernel reports here says nothing that
+			// could be trusted.
+			c.net.Debug("receive: " + err.Error())
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
+		if from.Addr() != c.opts.Remote.Addr().WithZone("") {
+			continue
+		}
+		b := buf[:n]
+		if from.Port() != ike.PortIKE {
+			switch {
+			case n <= markerLen: // keep-alive, or too short for anything
+				continue
+			case b[0]|b[1]|b[2]|b[3] != 0:
+				if f := c.esp.Load(); f != nil {
+					c.espMu.Lock()
+					(*f)(b)
+					c.espMu.Unlock()
+				}
+				continue
+			}
+			b = b[markerLen:]
+		}
+		c.counters.received.Add(int64(n))
+		d := ike.Datagram{From: from, To: at, Data: append([]byte(nil), b...)}
+		select {
+		case c.in <- d:
+		default: // a flood; the gateway's retransmission or ours repairs it
+		}
+	}
+}
+
+// send puts a packet of the Machine on the wire. A failure is logged: the
+// retransmission tries again.
+func (c *Conn) send(p ike.Packet) {
+	fd := c.ikeFd
+	if p.From == c.natt && c.natt != c.local {
+		fd = c.nattFd
+	}
+	b := p.Data
+	if p.Marker {
+		b = append(make([]byte, markerLen, markerLen+len(b)), b...)
+	}
+	if _, err := fd.WriteToUDPAddrPort(b, p.To); err != nil {
+		c.net.Warn(fmt.Sprintf("error writing to socket: %v", err))
+		return
+	}
+	c.counters.sent.Add(int64(len(b)))
+	if p.Marker {
+		c.lastSent.Store(int64(time.Since(c.base)))
+	}
+}
