@@ -50,7 +50,7 @@ func (m *Machine) sendAuth() error {
 // refusedBy turns an error notify of an IKE_AUTH response into a reason.
 func refusedBy(n *message.Notify) error {
 	if n.NotifyType == message.AuthenticationFailed {
-		return fmt.Errorf("%w (%s): check local.id, the EAP identity and secret, and the gateway's log", ErrAuthFailed, n.NotifyType)
+		return fmt.Errorf("%w (%s): check local.id, remote.id, the EAP identity and secret, and the gateway's log", ErrAuthFailed, n.NotifyType)
 	}
 	return fmt.Errorf("%w: %s", ErrRefused, n.NotifyType)
 }

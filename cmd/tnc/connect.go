@@ -44,6 +44,7 @@ type connection struct {
 	started time.Time
 	failure error // why the connection was given up from our side
 	up      bool
+	keyed   bool // EAP came as far as its key
 }
 
 // plane carries the packets of a CHILD_SA.
@@ -171,7 +172,9 @@ func (c *connection) connect(ctx context.Context) error {
 	}
 	defer c.sock.Close()
 	c.progress.note("connecting to %s", remote)
-	return c.sock.Run(ctx, cfg, c.event)
+	err = c.sock.Run(ctx, cfg, c.event)
+	c.keyed = peer.MSK() != nil
+	return err
 }
 
 // event follows what the IKE machine tells.
