@@ -14,9 +14,6 @@ import (
 	"testing"
 )
 
-// DefaultPrefix is where StrongSwan looks when STRONGSWAN_PREFIX is not set.
-const DefaultPrefix = "/opt/strongswan"
-
 // Root skips the test unless it runs as root.
 func Root(t testing.TB) {
 	t.Helper()
@@ -44,20 +41,18 @@ func Program(t testing.TB, program, debianPackage string) string {
 	return ""
 }
 
-// StrongSwan returns the prefix of a strongSwan that was built with its TNC
-// plugins, which Debian's is not. Without it the test is skipped.
+// StrongSwan returns $STRONGSWAN_PREFIX: where a strongSwan is installed that
+// was built with its TNC plugins, which Debian's is not. Where the variable is
+// not set the test is skipped; where it names no such thing the test fails.
 func StrongSwan(t testing.TB) string {
 	t.Helper()
-	prefix, set := os.LookupEnv("STRONGSWAN_PREFIX")
-	if !set || prefix == "" {
-		prefix = DefaultPrefix
+	prefix := os.Getenv("STRONGSWAN_PREFIX")
+	if prefix == "" {
+		t.Skip("SKIP needs strongSwan 6 with its TNC plugins: set STRONGSWAN_PREFIX to where it is installed")
 	}
 	for _, f := range []string{"libexec/ipsec/charon", "sbin/swanctl", "lib/ipsec/imcvs/imv-attestation.so"} {
 		if _, err := os.Stat(filepath.Join(prefix, f)); err != nil {
-			if set {
-				t.Fatalf("STRONGSWAN_PREFIX=%s holds no strongSwan with TNC: %v", prefix, err)
-			}
-			t.Skipf("SKIP needs strongSwan 6 with its TNC plugins (no %s): set STRONGSWAN_PREFIX to its installation", filepath.Join(prefix, f))
+			t.Fatalf("STRONGSWAN_PREFIX=%s holds no strongSwan with TNC: %v", prefix, err)
 		}
 	}
 	return prefix
