@@ -83,9 +83,7 @@ type innerServer struct {
 	t        *testing.T
 	tncType  eap.Type // TypeNone: no TNC
 	reply    int      // octets of the server's batch
-	ask      bool     // ask for the identity instead of taking it unasked
 	fragment int
-	padEmpty bool // TNC: an empty packet of the server first
 
 	step     string
 	md5      *md5.Challenge

@@ -237,7 +237,7 @@ func (v *Verifier) attribute(from pa, a patnc.Attribute) {
 		r.SegmentSize = x.MaxSegment
 		v.segments.granted = true
 	case patnc.ContractRequest:
-		v.reply(from, patnc.Skip(patnc.ContractResponse{Contract: x.Contract}))
+		v.reply(from, patnc.Skip(patnc.ContractResponse(x)))
 	case patnc.SegmentEnvelope:
 		v.segment(from, x)
 	case pts.ProtocolCapabilities:
