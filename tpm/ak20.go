@@ -1,0 +1,456 @@
+package tpm
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+)
+
+// Scheme is a signature scheme of attestation keys (TPM Library Part 2 §6.3).
+type Scheme uint16
+
+// Signature schemes.
+const (
+	RSASSA Scheme = 0x0014
+	RSAPSS Scheme = 0x0016 // strongSwan's verifier does not know it in quotes
+	ECDSA  Scheme = 0x0018
+)
+
+// String returns the name as tpm2-tools write it.
+func (s Scheme) String() string {
+	switch s {
+	case RSASSA:
+		return "rsassa"
+	case RSAPSS:
+		return "rsapss"
+	case ECDSA:
+		return "ecdsa"
+	}
+	return fmt.Sprintf("0x%04x", uint16(s))
+}
+
+// Auth20 are the passwords of a TPM 2.0's hierarchies; empty ones are what a
+// TPM has until somebody sets others.
+type Auth20 struct {
+	Owner, Endorsement []byte
+}
+
+// KeyTemplate is the kind of attestation key to make.
+type KeyTemplate struct {
+	Scheme Scheme // 0: RSASSA
+	Hash   Hash   // of the scheme; 0: SHA256
+	Bits   int    // of an RSA modulus or of an ECC curve; 0: 2048, 256
+}
+
+func (k KeyTemplate) withDefaults() KeyTemplate {
+	if k.Scheme == 0 {
+		k.Scheme = RSASSA
+	}
+	if k.Hash == 0 {
+		k.Hash = SHA256
+	}
+	if k.Bits == 0 {
+		k.Bits = 2048
+		if k.Scheme == ECDSA {
+			k.Bits = 256
+		}
+	}
+	return k
+}
+
+// public returns the template of an attestation key: a restricted signing key
+// that never leaves the TPM, with no password, and so with no need for
+// dictionary-attack protection (TCG TPM v2.0 Provisioning Guidance §7).
+func (k KeyTemplate) public() (tpm2.TPMTPublic, error) {
+	k = k.withDefaults()
+	pub := tpm2.TPMTPublic{
+		NameAlg: tpm2.TPMAlgSHA256,
+		ObjectAttributes: tpm2.TPMAObject{
+			FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true,
+			NoDA: true, Restricted: true, SignEncrypt: true,
+		},
+	}
+	if k.Hash.Size() == 0 || k.Hash == SHA1 {
+		return pub, fmt.Errorf("attestation key: %v is not one of SHA-256, SHA-384, SHA-512", k.Hash)
+	}
+	h := tpm2.TPMAlgID(k.Hash)
+	switch k.Scheme {
+	case RSASSA, RSAPSS:
+		if k.Bits != 2048 && k.Bits != 3072 && k.Bits != 4096 {
+			return pub, fmt.Errorf("attestation key: RSA with %d bits; TPMs have 2048, some 3072 or 4096", k.Bits)
+		}
+		s := tpm2.TPMTRSAScheme{Scheme: tpm2.TPMAlgID(k.Scheme)}
+		if k.Scheme == RSASSA {
+			s.Details = tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSASSA, &tpm2.TPMSSigSchemeRSASSA{HashAlg: h})
+		} else {
+			s.Details = tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSAPSS, &tpm2.TPMSSigSchemeRSAPSS{HashAlg: h})
+		}
+		pub.Type = tpm2.TPMAlgRSA
+		pub.Parameters = tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
+			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: s, KeyBits: tpm2.TPMKeyBits(k.Bits),
+		})
+		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{})
+	case ECDSA:
+		curve, ok := map[int]tpm2.TPMECCCurve{256: tpm2.TPMECCNistP256, 384: tpm2.TPMECCNistP384, 521: tpm2.TPMECCNistP521}[k.Bits]
+		if !ok {
+			return pub, fmt.Errorf("attestation key: ECC with %d bits is not one of 256, 384, 521", k.Bits)
+		}
+		pub.Type = tpm2.TPMAlgECC
+		pub.Parameters = tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull},
+			Scheme: tpm2.TPMTECCScheme{
+				Scheme:  tpm2.TPMAlgECDSA,
+				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSigSchemeECDSA{HashAlg: h}),
+			},
+			CurveID: curve,
+			KDF:     tpm2.TPMTKDFScheme{Scheme: tpm2.TPMAlgNull},
+		})
+		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
+	default:
+		return pub, fmt.Errorf("attestation key: unknown scheme %v", k.Scheme)
+	}
+	return pub, nil
+}
+
+// Key20 is a key of a TPM 2.0.
+type Key20 struct {
+	Handle    uint32
+	Area      []byte // TPMT_PUBLIC
+	Name      []byte // TPM2B_NAME without its length
+	PublicKey crypto.PublicKey
+	Scheme    Scheme // 0: the key leaves it open
+	Hash      Hash
+}
+
+func (k *publicKey) exported(handle uint32) *Key20 {
+	out := &Key20{Handle: handle, Area: tpm2.Marshal(k.area), Name: k.name, PublicKey: k.key, Hash: k.hash}
+	if k.scheme != tpm2.TPMAlgNull {
+		out.Scheme = Scheme(k.scheme)
+	}
+	return out
+}
+
+// Key returns the key at a handle.
+func (t *V20) Key(ctx context.Context, handle uint32) (key *Key20, err error) {
+	err = t.do(ctx, "read key", func(s *session20) error {
+		k, err := s.readPublic(handle)
+		if err != nil {
+			return err
+		}
+		key = k.exported(handle)
+		return nil
+	})
+	return key, err
+}
+
+// Persistent handles (TCG Registry of Reserved TPM 2.0 Handles §2.3).
+const (
+	FirstAKHandle = 0x81010003 // behind the EKs at 0x81010001 and 0x81010002; strongSwan's documents use it
+	lastAKHandle  = 0x8101ffff
+)
+
+// KeyType is the type of an endorsement key.
+type KeyType uint8
+
+// Types of endorsement keys.
+const (
+	RSA KeyType = iota // template L-1, RSA 2048
+	ECC                // template L-2, NIST P-256
+)
+
+// NV indices of endorsement keys (TCG EK Credential Profile §2.2.1.4).
+var ekIndices = map[KeyType]struct{ cert, nonce, template uint32 }{
+	RSA: {0x01c00002, 0x01c00003, 0x01c00004},
+	ECC: {0x01c0000a, 0x01c0000b, 0x01c0000c},
+}
+
+// ekTemplate returns the TCG's template, or the one that the manufacturer left
+// in the TPM.
+func (s *session20) ekTemplate(typ KeyType) (tpm2.TPM2BPublic, error) {
+	pub := tpm2.RSAEKTemplate
+	if typ == ECC {
+		pub = tpm2.ECCEKTemplate
+	}
+	idx := ekIndices[typ]
+	if b, err := s.readNV(idx.template, nil); err == nil {
+		return tpm2.BytesAs2B[tpm2.TPMTPublic](b), nil
+	} else if !errors.Is(err, ErrNoKey) {
+		return tpm2.TPM2BPublic{}, err
+	}
+	nonce, err := s.readNV(idx.nonce, nil)
+	switch {
+	case errors.Is(err, ErrNoKey):
+		return tpm2.New2B(pub), nil
+	case err != nil:
+		return tpm2.TPM2BPublic{}, err
+	}
+	// EK Credential Profile §2.2.1.3: the nonce stands first in unique, zeros behind it
+	if typ == RSA {
+		u := make([]byte, 256)
+		copy(u, nonce)
+		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: u})
+	} else {
+		x := make([]byte, 32)
+		copy(x, nonce)
+		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
+			X: tpm2.TPM2BECCParameter{Buffer: x}, Y: tpm2.TPM2BECCParameter{Buffer: make([]byte, 32)},
+		})
+	}
+	return tpm2.New2B(pub), nil
+}
+
+// object20 is a loaded object.
+type object20 struct {
+	handle tpm2.TPMHandle
+	name   []byte
+	pub    *publicKey
+}
+
+func (s *session20) createEK(typ KeyType, auth Auth20) (*object20, error) {
+	template, err := s.ekTemplate(typ)
+	if err != nil {
+		return nil, fmt.Errorf("endorsement key's template: %w", err)
+	}
+	rsp, err := tpm2.CreatePrimary{
+		PrimaryHandle: withPassword(tpm2.TPMRHEndorsement, nil, auth.Endorsement),
+		InPublic:      template,
+	}.Execute(s)
+	if err != nil {
+		return nil, fmt.Errorf("endorsement key: %w", err)
+	}
+	ek := &object20{handle: rsp.ObjectHandle, name: bytes.Clone(rsp.Name.Buffer)}
+	area, err := rsp.OutPublic.Contents()
+	if err == nil {
+		ek.pub, err = newPublicKey(area)
+	}
+	if err != nil {
+		s.flush(ek.handle)
+		return nil, replyError("TPM2_CreatePrimary", err)
+	}
+	ek.pub.name = ek.name
+	return ek, nil
+}
+
+// flush drops a transient object; that it fails changes nothing for the caller.
+func (s *session20) flush(h tpm2.TPMHandle) {
+	tpm2.FlushContext{FlushHandle: h}.Execute(s)
+}
+
+// ekPolicy authorizes an endorsement key's use: its policy is PolicySecret
+// with the endorsement hierarchy's password.
+func ekPolicy(auth Auth20) tpm2.Session {
+	return tpm2.Policy(tpm2.TPMAlgSHA256, 16, func(t transport.TPM, h tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+		_, err := tpm2.PolicySecret{
+			AuthHandle:    withPassword(tpm2.TPMRHEndorsement, nil, auth.Endorsement),
+			PolicySession: h,
+			NonceTPM:      nonce,
+		}.Execute(t)
+		return err
+	})
+}
+
+func (o *object20) withPolicy(auth Auth20) tpm2.AuthHandle {
+	return tpm2.AuthHandle{Handle: o.handle, Name: tpm2.TPM2BName{Buffer: o.name}, Auth: ekPolicy(auth)}
+}
+
+// CreateAK makes an attestation key under the endorsement key of the given
+// type and stores it at a persistent handle; 0 takes the first free one. A
+// handle that is taken is an error unless replace is set.
+func (t *V20) CreateAK(ctx context.Context, ekType KeyType, kt KeyTemplate, handle uint32, replace bool, auth Auth20) (key *Key20, err error) {
+	template, err := kt.public()
+	if err != nil {
+		return nil, err
+	}
+	if handle != 0 && handle>>24 != 0x81 {
+		return nil, fmt.Errorf("create AK: 0x%08x is not a persistent handle: those are 0x81000000 to 0x817fffff for the owner", handle)
+	}
+	err = t.do(ctx, "create AK", func(s *session20) error {
+		taken, err := s.persistentHandles()
+		if err != nil {
+			return err
+		}
+		if handle == 0 {
+			for handle = FirstAKHandle; slices.Contains(taken, handle); handle++ {
+				if handle == lastAKHandle {
+					return errors.New("no free persistent handle")
+				}
+			}
+		}
+		occupied := slices.Contains(taken, handle)
+		if occupied && !replace {
+			return fmt.Errorf("there is a key at handle 0x%08x already; replace it, or choose another", handle)
+		}
+		ek, err := s.createEK(ekType, auth)
+		if err != nil {
+			return err
+		}
+		defer s.flush(ek.handle)
+		made, err := tpm2.Create{ParentHandle: ek.withPolicy(auth), InPublic: tpm2.New2B(template)}.Execute(s)
+		if err != nil {
+			return err
+		}
+		loaded, err := tpm2.Load{ParentHandle: ek.withPolicy(auth), InPrivate: made.OutPrivate, InPublic: made.OutPublic}.Execute(s)
+		if err != nil {
+			return err
+		}
+		defer s.flush(loaded.ObjectHandle)
+		if occupied {
+			if err := s.evict(tpm2.TPMHandle(handle), handle, auth); err != nil {
+				return fmt.Errorf("remove the old key: %w", err)
+			}
+		}
+		if err := s.evict(loaded.ObjectHandle, handle, auth); err != nil {
+			return err
+		}
+		k, err := s.readPublic(handle)
+		if err != nil {
+			return err
+		}
+		key = k.exported(handle)
+		return nil
+	})
+	return key, err
+}
+
+func (s *session20) evict(object tpm2.TPMHandle, persistent uint32, auth Auth20) error {
+	_, err := tpm2.EvictControl{
+		Auth:             withPassword(tpm2.TPMRHOwner, nil, auth.Owner),
+		ObjectHandle:     withPassword(object, nil, nil), // only its handle counts
+		PersistentHandle: tpm2.TPMHandle(persistent),
+	}.Execute(s)
+	return err
+}
+
+// RemoveKey removes a persistent key.
+func (t *V20) RemoveKey(ctx context.Context, handle uint32, auth Auth20) error {
+	return t.do(ctx, fmt.Sprintf("remove key 0x%08x", handle), func(s *session20) error {
+		return s.evict(tpm2.TPMHandle(handle), handle, auth)
+	})
+}
+
+// PersistentHandles returns the handles of persistent objects.
+func (t *V20) PersistentHandles(ctx context.Context) (handles []uint32, err error) {
+	err = t.do(ctx, "read persistent handles", func(s *session20) error {
+		handles, err = s.persistentHandles()
+		return err
+	})
+	return handles, err
+}
+
+func (s *session20) persistentHandles() (out []uint32, err error) {
+	next := tpm2.TPMHandle(0x81000000)
+	for range 64 {
+		rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: uint32(next), PropertyCount: 64}.Execute(s)
+		if err != nil {
+			return nil, err
+		}
+		l, err := rsp.CapabilityData.Data.Handles()
+		if err != nil {
+			return nil, replyError("TPM2_GetCapability", err)
+		}
+		for _, h := range l.Handle {
+			if h >= next {
+				out = append(out, uint32(h))
+				next = h + 1
+			}
+		}
+		if !rsp.MoreData || len(l.Handle) == 0 {
+			break
+		}
+	}
+	return out, nil
+}
+
+// Endorsement is the endorsement key, by which the manufacturer vouches for
+// the TPM.
+type Endorsement struct {
+	Type        KeyType
+	PublicKey   crypto.PublicKey
+	Area        []byte // TPMT_PUBLIC of a TPM 2.0
+	Certificate []byte // X.509 in DER; nil where the TPM holds none
+}
+
+// EndorsementKey makes the endorsement key again, which is always the same,
+// and reads its certificate. A certificate of another key is an error.
+func (t *V20) EndorsementKey(ctx context.Context, typ KeyType, auth Auth20) (e *Endorsement, err error) {
+	err = t.do(ctx, "read endorsement key", func(s *session20) error {
+		ek, err := s.createEK(typ, auth)
+		if err != nil {
+			return err
+		}
+		s.flush(ek.handle)
+		e = &Endorsement{Type: typ, PublicKey: ek.pub.key, Area: tpm2.Marshal(ek.pub.area)}
+		cert, err := s.readNV(ekIndices[typ].cert, auth.Owner)
+		if errors.Is(err, ErrNoKey) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("endorsement key's certificate: %w", err)
+		}
+		e.Certificate, err = checkEKCertificate(cert, ek.pub.key)
+		return err
+	})
+	return e, err
+}
+
+// checkEKCertificate cuts off what stands behind the certificate in the NV
+// index, which some manufacturers made too long, and compares the key.
+func checkEKCertificate(b []byte, key crypto.PublicKey) ([]byte, error) {
+	der, err := firstDER(b)
+	if err != nil {
+		return nil, fmt.Errorf("endorsement key's certificate: %w", err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("endorsement key's certificate: %w", err)
+	}
+	if k, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); ok && !k.Equal(key) {
+		return nil, errors.New("the endorsement key's certificate is of another key: the TPM was cleared with a new endorsement seed, or its template is not the TCG's")
+	}
+	return der, nil
+}
+
+// nvChunk is how much of an NV index is read at once; TPM_PT_NV_BUFFER_MAX is
+// 512 at least (TCG PC Client Platform TPM Profile §4.2).
+const nvChunk = 512
+
+// readNV reads an NV index whole, by its own empty password, else by the
+// owner's. ErrNoKey where there is no such index.
+func (s *session20) readNV(index uint32, owner []byte) ([]byte, error) {
+	pub, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(s)
+	if err != nil {
+		return nil, err
+	}
+	area, err := pub.NVPublic.Contents()
+	if err != nil {
+		return nil, replyError("TPM2_NV_ReadPublic", err)
+	}
+	auth := withPassword(tpm2.TPMHandle(index), pub.NVName.Buffer, nil)
+	if !area.Attributes.AuthRead {
+		auth = withPassword(tpm2.TPMRHOwner, nil, owner)
+	}
+	var out []byte
+	for len(out) < int(area.DataSize) {
+		rsp, err := tpm2.NVRead{
+			AuthHandle: auth,
+			NVIndex:    tpm2.NamedHandle{Handle: tpm2.TPMHandle(index), Name: pub.NVName},
+			Size:       uint16(min(nvChunk, int(area.DataSize)-len(out))),
+			Offset:     uint16(len(out)),
+		}.Execute(s)
+		if err != nil {
+			return nil, err
+		}
+		if len(rsp.Data.Buffer) == 0 {
+			return nil, replyError("TPM2_NV_Read", errors.New("no data"))
+		}
+		out = append(out, rsp.Data.Buffer...)
+	}
+	return out, nil
+}

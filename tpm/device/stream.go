@@ -1,0 +1,215 @@
+package device
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/gotnc/gotnc/tpm"
+)
+
+// frame is how commands and replies stand in an octet stream.
+type frame interface {
+	write(w io.Writer, command []byte) error
+	read(r io.Reader) ([]byte, error)
+	// bye is what a client says before it leaves, nil for nothing.
+	bye() []byte
+}
+
+// stream is an emulator on a socket.
+type stream struct {
+	c       net.Conn
+	f       frame
+	timeout time.Duration
+	dead    error // why it is of no more use
+}
+
+func newStream(c net.Conn, f frame, timeout time.Duration) *stream {
+	return &stream{c: c, f: f, timeout: timeout}
+}
+
+// Exchange sends one command and reads its reply.
+func (s *stream) Exchange(ctx context.Context, command []byte) ([]byte, error) {
+	if s.dead != nil {
+		return nil, fmt.Errorf("%w: after: %w", tpm.ErrGone, s.dead)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx) // nothing was sent: the stream stays good
+	}
+	if err := s.c.SetDeadline(time.Now().Add(s.timeout)); err != nil {
+		return nil, s.die(err)
+	}
+	stop := context.AfterFunc(ctx, func() { s.c.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	reply, err := s.exchange(command)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", tpm.ErrTimeout, context.Cause(ctx))
+		} else if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = fmt.Errorf("%w: %v passed; does another program hold it?", tpm.ErrTimeout, s.timeout)
+		} else if !errors.Is(err, tpm.ErrReply) {
+			err = fmt.Errorf("%w: %w", tpm.ErrGone, err)
+		}
+		return nil, s.die(err)
+	}
+	return reply, nil
+}
+
+func (s *stream) exchange(command []byte) ([]byte, error) {
+	if err := s.f.write(s.c, command); err != nil {
+		return nil, err
+	}
+	return s.f.read(s.c)
+}
+
+func (s *stream) die(err error) error {
+	if s.dead == nil {
+		s.dead = err
+		s.c.Close()
+	}
+	return err
+}
+
+// Close ends the connection.
+func (s *stream) Close() error {
+	if s.dead != nil {
+		return nil
+	}
+	s.dead = errors.New("closed")
+	if b := s.f.bye(); b != nil {
+		s.c.SetWriteDeadline(time.Now().Add(time.Second))
+		s.c.Write(b)
+	}
+	return s.c.Close()
+}
+
+// plainFrame is swtpm's: commands and replies as they are, their header's
+// length field delimits them.
+type plainFrame struct{}
+
+func (plainFrame) bye() []byte { return nil }
+
+func (plainFrame) write(w io.Writer, command []byte) error {
+	_, err := w.Write(command)
+	return err
+}
+
+const headerLen = 10 // u16 tag, u32 length, u32 response code
+
+func (plainFrame) read(r io.Reader) ([]byte, error) {
+	head := make([]byte, headerLen)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(head[2:])
+	if n < headerLen || n > tpm.MaxReply {
+		return nil, fmt.Errorf("%w: it claims a length of %d octets", tpm.ErrReply, n)
+	}
+	reply := make([]byte, n)
+	copy(reply, head)
+	if _, err := io.ReadFull(r, reply[headerLen:]); err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+// Commands of the reference simulator's protocol (TPM Library Part 4,
+// TpmTcpProtocol.h), each u32.
+const (
+	simPowerOn     = 1
+	simSendCommand = 8
+	simNVOn        = 11
+	simSessionEnd  = 20
+)
+
+// simFrame is the reference simulator's:
+//
+//	u32 8 | u8 locality | u32 n, command   ->   u32 n, reply | u32 0
+type simFrame struct{}
+
+func (simFrame) bye() []byte { return binary.BigEndian.AppendUint32(nil, simSessionEnd) }
+
+func (simFrame) write(w io.Writer, command []byte) error {
+	b := binary.BigEndian.AppendUint32(nil, simSendCommand)
+	b = append(b, 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(command)))
+	_, err := w.Write(append(b, command...))
+	return err
+}
+
+func (simFrame) read(r io.Reader) ([]byte, error) {
+	n, err := readU32(r)
+	if err != nil {
+		return nil, err
+	}
+	if n < headerLen || n > tpm.MaxReply {
+		return nil, fmt.Errorf("%w: it claims a length of %d octets", tpm.ErrReply, n)
+	}
+	reply := make([]byte, n)
+	if _, err := io.ReadFull(r, reply); err != nil {
+		return nil, err
+	}
+	if code, err := readU32(r); err != nil {
+		return nil, err
+	} else if code != 0 {
+		return nil, fmt.Errorf("%w: the simulator reports error %d", tpm.ErrReply, code)
+	}
+	return reply, nil
+}
+
+func readU32(r io.Reader) (uint32, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return 0, err
+	}
+	return binary.BigEndian.Uint32(b[:]), nil
+}
+
+// openSimulator connects to the reference simulator: power and non-volatile
+// memory are turned on over the platform port, one above the command port.
+func openSimulator(ctx context.Context, a address, timeout time.Duration) (tpm.Transport, error) {
+	if a.path != "" {
+		return nil, errors.New("plugins.tpm.tcti.opts: mssim has no option path: it needs host and port")
+	}
+	c, err := a.dial(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := powerOn(ctx, a, timeout); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return newStream(c, simFrame{}, timeout), nil
+}
+
+func powerOn(ctx context.Context, a address, timeout time.Duration) error {
+	p, err := a.dial(ctx, 1)
+	if err != nil {
+		return fmt.Errorf("platform port: %w", err)
+	}
+	defer p.Close()
+	if err := p.SetDeadline(time.Now().Add(min(timeout, dialTimeout))); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { p.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for _, cmd := range []uint32{simPowerOn, simNVOn} {
+		if _, err := p.Write(binary.BigEndian.AppendUint32(nil, cmd)); err != nil {
+			return fmt.Errorf("platform port: %w: %w", tpm.ErrGone, err)
+		}
+		code, err := readU32(p)
+		if err != nil {
+			return fmt.Errorf("platform port: %w: %w", tpm.ErrGone, err)
+		}
+		if code != 0 {
+			return fmt.Errorf("platform port: %w: command %d fails with %d", tpm.ErrReply, cmd, code)
+		}
+	}
+	_, err = p.Write(binary.BigEndian.AppendUint32(nil, simSessionEnd))
+	return err
+}

@@ -1,0 +1,46 @@
+package tpm
+
+import "github.com/gotnc/gotnc/internal/wire"
+
+// locality0 is TPM_LOC_ZERO of the TPM_LOCALITY_SELECTION in a Quote2's
+// TPM_PCR_INFO_SHORT.
+const locality0 = 0x01
+
+// selection12 returns a TPM_PCR_SELECTION: u16 3, bit map.
+func selection12(pcrs Selection) []byte {
+	m := pcrs.Bitmap()
+	return append(wire.AppendU16(nil, uint16(len(m))), m[:]...)
+}
+
+// Composite12 returns the hash of TPM_PCR_COMPOSITE (TPM Main Part 2 §8.2):
+// u16 3 | bit map | u32 20·n | values in ascending order of their PCRs.
+func Composite12(values map[int][]byte) []byte {
+	idx := sortedPCRs(values)
+	b := selection12(Select(idx...))
+	b = wire.AppendU32(b, uint32(SHA1.Size()*len(idx)))
+	for _, i := range idx {
+		b = append(b, values[i]...)
+	}
+	return SHA1.Sum(b)
+}
+
+// Info12 returns what a TPM 1.2 signs in a quote (TPM Main Part 2 §11.3,
+// §11.4; Part 3 §16.3, §16.5). Version is the TPM_CAP_VERSION_INFO of
+// QuoteInfo2Version, unused by the others; nil is returned for a kind that is
+// not of a TPM 1.2.
+func Info12(kind QuoteKind, composite, external []byte, pcrs Selection, version []byte) []byte {
+	switch kind {
+	case QuoteInfo:
+		b := append([]byte{1, 1, 0, 0}, "QUOT"...)
+		return append(append(b, composite...), external...)
+	case QuoteInfo2, QuoteInfo2Version:
+		b := append(wire.AppendU16(nil, 0x0036), "QUT2"...)
+		b = append(append(b, external...), selection12(pcrs)...)
+		b = append(append(b, locality0), composite...)
+		if kind == QuoteInfo2Version {
+			b = append(b, version...)
+		}
+		return b
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package tpm
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// signature20 returns the octets of a TPMT_SIGNATURE in strongSwan's form and
+// the hash of its scheme: RSA as it is; ECDSA r and s in a row. strongSwan cuts
+// that in the middle, so both are filled up to the size of the curve where a
+// TPM dropped leading zeros.
+func signature20(sig *tpm2.TPMTSignature, key crypto.PublicKey) ([]byte, Hash, error) {
+	switch sig.SigAlg {
+	case tpm2.TPMAlgRSASSA:
+		v, err := sig.Signature.RSASSA()
+		if err != nil {
+			return nil, 0, replyError("TPM2_Quote", err)
+		}
+		return rsaSignature(v)
+	case tpm2.TPMAlgRSAPSS:
+		v, err := sig.Signature.RSAPSS()
+		if err != nil {
+			return nil, 0, replyError("TPM2_Quote", err)
+		}
+		return rsaSignature(v)
+	case tpm2.TPMAlgECDSA:
+		v, err := sig.Signature.ECDSA()
+		if err != nil {
+			return nil, 0, replyError("TPM2_Quote", err)
+		}
+		size := max(len(v.SignatureR.Buffer), len(v.SignatureS.Buffer))
+		if k, ok := key.(*ecdsa.PublicKey); ok {
+			size = max(size, (k.Curve.Params().BitSize+7)/8)
+		}
+		out := append(leftPad(v.SignatureR.Buffer, size), leftPad(v.SignatureS.Buffer, size)...)
+		return out, Hash(v.Hash), knownHash(Hash(v.Hash))
+	}
+	return nil, 0, fmt.Errorf("%w: signature algorithm 0x%04x is not RSASSA, RSAPSS or ECDSA", ErrNoKey, uint16(sig.SigAlg))
+}
+
+func rsaSignature(v *tpm2.TPMSSignatureRSA) ([]byte, Hash, error) {
+	return bytes.Clone(v.Sig.Buffer), Hash(v.Hash), knownHash(Hash(v.Hash))
+}
+
+func knownHash(h Hash) error {
+	if h.Size() == 0 {
+		return fmt.Errorf("%w: the key signs with %v", ErrNoKey, h)
+	}
+	return nil
+}
+
+// leftPad returns a copy of b with zeros before it, n octets long at least.
+func leftPad(b []byte, n int) []byte {
+	return append(make([]byte, max(0, n-len(b)), max(n, len(b))), b...)
+}
