@@ -228,8 +228,11 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 	c := &connection{id: id, state: ConnectionCreate, machine: pts.NewMachine(pts.Config{
 		Logger:      a.cfg.Logger,
 		Measurer:    a.cfg.Measurer,
-		HashUpTo:    s.String("plugins.imc-attestation.hash_algorithm", "sha384"),
+		HashUpTo:    s.String("plugins.imc-attestation.hash_algorithm", ""),
 		NonceLength: s.Int("plugins.imc-attestation.nonce_len", pts.DefaultNonce),
+		TPM:         a.cfg.TPM,
+		Collector:   a.collector(),
+		Wait:        a.cfg.Wait,
 	})}
 	a.mu.Lock()
 	_, exists := l.conns[id]
@@ -265,6 +268,14 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 		l.id, a.name, tnccs, id, sign(long), sign(excl), sign(soh))
 	a.detailf("  over %s with maximum PA-TNC message size of %d bytes", transport, size)
 	return ResultSuccess
+}
+
+// collector returns a connection's own collector of evidence, nil for none.
+func (a *Agent) collector() pts.Collector {
+	if a.cfg.Collector == nil {
+		return nil
+	}
+	return a.cfg.Collector()
 }
 
 func sign(b bool) string {

@@ -97,4 +97,8 @@ type Config struct {
 	Measurer pts.Measurer         // nil: files cannot be measured
 	Platform Platform             // nil: no operating system attributes
 	Random   func(b []byte) error // fills b; nil: crypto/rand
+
+	TPM       pts.Quoter           // nil: no TPM
+	Collector func() pts.Collector // makes a connection's collector of evidence; nil: none
+	Wait      pts.WaitFunc         // between attempts at a quote; nil: none
 }

@@ -23,6 +23,9 @@ const maxContracts = 64
 const (
 	maxTurn  = 2 * time.Minute // for all its measurements
 	maxReply = 64 << 20        // octets of the attributes that answer it
+	// Evidence of functional components is as long as the machine's logs, not as
+	// a verifier likes; its collector bounds what one request collects.
+	maxEvidence = 256 << 20
 )
 
 // connection is the state of one connection.
@@ -155,7 +158,7 @@ func (a *Agent) answer(l *loaded, c *connection, message []byte, t MessageType, 
 	fatal := a.assessment(l, m.Attributes, t, imv, source)
 	ctx, cancel := context.WithTimeout(l.ctx, maxTurn)
 	defer cancel()
-	size := 0
+	size, evidence := 0, 0
 	for _, at := range m.Attributes {
 		out, err := a.process(ctx, c, at, t)
 		for _, o := range out {
@@ -163,7 +166,12 @@ func (a *Agent) answer(l *loaded, c *connection, message []byte, t MessageType, 
 			if b, err = o.AppendBinary(nil); err != nil {
 				break
 			}
-			if size += len(b); size > maxReply {
+			if o.Value.Type() == pts.TypeSimpleComponentEvidence {
+				evidence += len(b)
+			} else {
+				size += len(b)
+			}
+			if size > maxReply || evidence > maxEvidence {
 				err = errReplySize
 			}
 		}

@@ -2,7 +2,42 @@
 // of files (Files, a pts.Measurer), and facts of the operating system
 // (Platform, an imc.Platform).
 //
-// It runs as root on paths that a verifier names. So it reads regular files
-// only, never waits for a device, a FIFO or a blocking pseudo file, and bounds
-// files, octets and time of every call.
+// It runs as root on paths that a verifier names, and a verifier is not trusted.
+// A path is looked at without being opened (O_PATH), held against the Policy
+// under the name where it lies after all symbolic links, and opened only where
+// it is a regular file; devices, FIFOs and sockets are never touched. Files,
+// octets and seconds of a request are bounded, and a request that a dead network
+// file system keeps from ending is left behind after its time. Memory grows with
+// neither the size nor, beyond the answer itself, the number of files.
+//
+// # Settings
+//
+// In strongswan.conf, below NAME.plugins.imc-attestation, where NAME is the host
+// (charon, charon-systemd, …) or libimcv:
+//
+//	measure_allow        patterns of paths that a verifier may ask for (all)
+//	measure_deny         patterns of paths that it may not ask for (none)
+//	measure_max_files    files and links of one directory (100000)
+//	measure_max_bytes    octets read for one request (68719476736)
+//	measure_max_seconds  seconds until the answer (60); the requests of one message
+//	                     have 120 together
+//
+// Patterns are absolute, and separated by blanks or commas. * ? and [classes]
+// match within a component (? stands for a blank or comma too), ** any number of
+// components; a pattern that matches a directory covers all below it. What lies
+// below /proc, /sys or /dev, or on a file system of that kind mounted elsewhere,
+// is refused unless a pattern of measure_allow begins with that directory:
+//
+//	measure_allow = / /proc/cmdline
+//	measure_deny = /home, /**/*.key
+//
+// A refused path, as one beyond a limit, is logged under [PTS] and answered with
+// the PTS error Invalid Path; in a directory refused files are left out.
+//
+// # As strongSwan
+//
+// Symbolic links are followed, to files and to the directory that is asked for;
+// a directory's hidden names and subdirectories are left out. Unlike strongSwan a
+// file that cannot be read is answered with Invalid Path instead of no answer to
+// the whole message, and a link that leads in circles does not end the list.
 package measure

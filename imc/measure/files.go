@@ -4,161 +4,258 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"io/fs"
-	"os"
+	"log/slog"
 	"path"
 	"path/filepath"
-	"slices"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/log"
 )
 
-// Default limits of one call.
+// Default limits of one request.
 const (
-	DefaultMaxFiles = 65536
+	DefaultMaxFiles = 100_000
+	DefaultMaxBytes = 64 << 30
 	DefaultTimeout  = 60 * time.Second
 )
 
 // maxPath is PATH_MAX of Linux, without the NUL.
-const maxPath = 4095
+const maxPath = unix.PathMax - 1
 
-// Errors that end a call.
+// Limits bound what one request may cost; zero or less is the default.
+type Limits struct {
+	MaxFiles int           // regular files and links of one directory
+	MaxBytes int64         // octets read
+	Timeout  time.Duration // until the answer
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxFiles <= 0 {
+		l.MaxFiles = DefaultMaxFiles
+	}
+	if l.MaxBytes <= 0 {
+		l.MaxBytes = DefaultMaxBytes
+	}
+	if l.Timeout <= 0 {
+		l.Timeout = DefaultTimeout
+	}
+	return l
+}
+
+// Files measures files; it implements pts.Measurer. The zero value is ready: it
+// has the default limits, allows what Policy's zero value does, and logs
+// nothing. It may be used from many goroutines.
+type Files struct {
+	Limits
+	Policy Policy
+	Logger *slog.Logger // nil discards
+
+	cache *cache
+}
+
 var (
-	ErrTooManyFiles = errors.New("directory holds more files than one measurement may cover")
-	errNotRegular   = errors.New("not a regular file")
+	_ pts.Measurer           = Files{}
+	_ pts.ConnectionMeasurer = Files{}
 )
 
-// Files measures files; it implements pts.Measurer. The zero value is ready and
-// has the default limits.
-type Files struct {
-	MaxFiles int           // entries looked at in one directory; 0 = DefaultMaxFiles
-	Timeout  time.Duration // of one call; 0 = DefaultTimeout
+// FilesFromSettings returns the Files that strongswan.conf describes with
+// plugins.imc-attestation.measure_{allow,deny}, lists of patterns separated by
+// blanks or commas, and measure_max_{files,bytes,seconds}. What is wrong in
+// them is logged; the rest is in force.
+func FilesFromSettings(s Settings, logger *slog.Logger) Files {
+	const section = "plugins.imc-attestation."
+	list := func(key string) []string {
+		return strings.FieldsFunc(s.String(section+key, ""), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	}
+	cfg := log.Group(logger, log.CFG)
+	// Numbers are read as text: an octet count passes 32 bits, and a value that
+	// is wrong must be told.
+	number := func(key string, limit int64) int64 {
+		text := s.String(section+key, "")
+		if text == "" {
+			return 0
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n <= 0 || n > limit {
+			cfg.Warn(fmt.Sprintf("imc-attestation.%s = %s is no number from 1 to %d, the default is in force", key, quote(text), limit))
+			return 0
+		}
+		return n
+	}
+	f := Files{Logger: logger, Limits: Limits{
+		MaxFiles: int(number("measure_max_files", 10_000_000)),
+		MaxBytes: number("measure_max_bytes", 1<<62),
+		Timeout:  time.Duration(number("measure_max_seconds", 86_400)) * time.Second,
+	}}
+	var err error
+	if f.Policy, err = NewPolicy(list("measure_allow"), list("measure_deny")); err != nil {
+		cfg.Warn(fmt.Sprintf("imc-attestation.%v", err))
+		if f.Policy.closed {
+			cfg.Warn("imc-attestation: no file is measured until measure_allow and measure_deny are right")
+		}
+	}
+	return f
 }
 
-var _ pts.Measurer = Files{}
-
-func (f Files) limits(ctx context.Context) (context.Context, context.CancelFunc, int) {
-	n, d := f.MaxFiles, f.Timeout
-	if n <= 0 {
-		n = DefaultMaxFiles
-	}
-	if d <= 0 {
-		d = DefaultTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, d)
-	return ctx, cancel, n
+// ForConnection returns a Measurer for one connection: a file that has not
+// changed is not read again when it is asked for twice.
+func (f Files) ForConnection() pts.Measurer {
+	f.cache = newCache()
+	return f
 }
+
+func (f Files) logger() *slog.Logger { return log.Group(f.Logger, log.PTS) }
 
 // Measure returns the digest of a file, or of the regular files of a directory
 // (symbolic links to such included) whose names do not begin with a dot, in the
 // order of their names, not descending. Files of a directory that cannot be
-// read are left out.
+// read, or that the Policy refuses, are left out and logged.
 func (f Files) Measure(ctx context.Context, name string, directory bool, alg pts.HashAlgorithms) ([]pts.MeasuredFile, error) {
-	ctx, cancel, limit := f.limits(ctx)
-	defer cancel()
-	h, ok := alg.New()
-	if !ok {
-		return nil, fmt.Errorf("measure %q: no measurement algorithm %v", name, alg)
+	if _, ok := alg.New(); !ok {
+		return nil, fmt.Errorf("measure %s: no measurement algorithm %v", quote(name), alg)
 	}
-	if err := checkPath(name); err != nil {
-		return nil, fmt.Errorf("measure %q: %w", name, err)
-	}
-	if !directory {
-		sum, err := digest(ctx, name, h)
+	return do(ctx, f, "measure", name, directory, func(r *request, n *node) ([]pts.MeasuredFile, error) {
+		if directory {
+			return r.directory(n, alg)
+		}
+		s, err := r.acquire(false)
 		if err != nil {
-			return nil, fmt.Errorf("measure file %q: %w", name, classify(err))
+			return nil, err
+		}
+		defer s.release()
+		h := &hasher{alg: alg, ahead: true}
+		h.hash, _ = alg.New()
+		sum, err := r.digest(n, h, nil)
+		if err != nil {
+			return nil, err
 		}
 		return []pts.MeasuredFile{{Name: path.Base(name), Measurement: sum}}, nil
-	}
-	names, err := list(ctx, name, limit)
-	if err != nil {
-		return nil, fmt.Errorf("measure directory %q: %w", name, classify(err))
-	}
-	files := make([]pts.MeasuredFile, 0, len(names))
-	for _, n := range names {
-		sum, err := digest(ctx, filepath.Join(name, n), h)
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("measure directory %q: %w", name, ctx.Err())
-		}
-		if err != nil {
-			continue
-		}
-		files = append(files, pts.MeasuredFile{Name: n, Measurement: sum})
-	}
-	return files, nil
+	})
 }
 
 // Metadata returns the metadata of the files that Measure would cover; of a
 // single path whatever it leads to.
 func (f Files) Metadata(ctx context.Context, name string, directory bool) ([]pts.FileMetadata, error) {
-	ctx, cancel, limit := f.limits(ctx)
-	defer cancel()
-	if err := checkPath(name); err != nil {
-		return nil, fmt.Errorf("read metadata of %q: %w", name, err)
-	}
-	if !directory {
-		m, err := metadata(name, path.Base(name))
+	return do(ctx, f, "read metadata of", name, directory, func(r *request, n *node) ([]pts.FileMetadata, error) {
+		if !directory {
+			return []pts.FileMetadata{metadata(n, path.Base(name))}, nil
+		}
+		names, err := r.list(n, candidate)
 		if err != nil {
-			return nil, fmt.Errorf("read metadata of file %q: %w", name, classify(err))
+			return nil, err
 		}
-		return []pts.FileMetadata{m}, nil
-	}
-	names, err := list(ctx, name, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read metadata of directory %q: %w", name, classify(err))
-	}
-	files := make([]pts.FileMetadata, 0, len(names))
-	for _, n := range names {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("read metadata of directory %q: %w", name, ctx.Err())
+		files := make([]pts.FileMetadata, 0, len(names))
+		for _, name := range names {
+			if err := r.ctx.Err(); err != nil {
+				return nil, err
+			}
+			e, err := n.lookupIn(name)
+			if err == nil {
+				if e.is(unix.S_IFREG) {
+					if err = r.permits(e); err == nil {
+						files = append(files, metadata(e, name))
+					}
+				}
+				e.close()
+			}
+			if err != nil {
+				r.skipped(n.path, name, err)
+			}
 		}
-		m, err := metadata(filepath.Join(name, n), n)
-		if err != nil || m.Type != pts.FileRegular {
-			continue
-		}
-		files = append(files, m)
-	}
-	return files, nil
+		r.summary(n.path)
+		return files, nil
+	})
 }
 
 // Symlinks returns the symbolic links of a directory that lead to directories,
 // in the order of their names. A relative target is taken from the directory.
 func (f Files) Symlinks(ctx context.Context, directory string) ([]patnc.Symlink, error) {
-	ctx, cancel, limit := f.limits(ctx)
-	defer cancel()
-	if err := checkPath(directory); err != nil {
-		return nil, fmt.Errorf("list symlinks of %q: %w", directory, err)
-	}
-	names, err := list(ctx, directory, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list symlinks of %q: %w", directory, classify(err))
-	}
-	var links []patnc.Symlink
-	for _, n := range names {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("list symlinks of %q: %w", directory, ctx.Err())
-		}
-		link := filepath.Join(directory, n)
-		target, err := os.Readlink(link)
+	return do(ctx, f, "list symlinks of", directory, true, func(r *request, n *node) ([]patnc.Symlink, error) {
+		names, err := r.list(n, link)
 		if err != nil {
-			continue
+			return nil, err
 		}
-		if i, err := os.Stat(link); err != nil || !i.IsDir() {
-			continue
+		var links []patnc.Symlink
+		buf := make([]byte, unix.PathMax)
+		for _, name := range names {
+			if err := r.ctx.Err(); err != nil {
+				return nil, err
+			}
+			size, err := unix.Readlinkat(n.fd, name, buf)
+			if err != nil {
+				continue
+			}
+			e, err := n.lookupIn(name)
+			if err != nil {
+				continue
+			}
+			ok := e.is(unix.S_IFDIR) && r.permits(e) == nil
+			e.close()
+			if !ok {
+				continue
+			}
+			target := string(buf[:size])
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(directory, target)
+			}
+			links = append(links, patnc.Symlink{Path: filepath.Join(directory, name), Target: target})
 		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(directory, target)
-		}
-		links = append(links, patnc.Symlink{Path: link, Target: target})
+		return links, nil
+	})
+}
+
+// do finds what a verifier named, checks it against the Policy and hands it to
+// work.
+func do[T any](ctx context.Context, f Files, operation, name string, directory bool, work func(*request, *node) (T, error)) (T, error) {
+	what := "file"
+	if directory {
+		what = "directory"
 	}
-	return links, nil
+	value, err := run(ctx, f, func(r *request) (none T, err error) {
+		if err := checkPath(name); err != nil {
+			return none, err
+		}
+		if err := r.policy.checkAsked(name); err != nil {
+			return none, err
+		}
+		n, err := lookup(name)
+		if err != nil {
+			return none, err
+		}
+		defer n.close()
+		if directory && !n.is(unix.S_IFDIR) {
+			return none, unix.ENOTDIR
+		}
+		if err := r.permits(n); err != nil {
+			return none, err
+		}
+		return work(r, n)
+	})
+	if err != nil {
+		return value, fmt.Errorf("%s %s %s: %w", operation, what, quote(name), classify(err))
+	}
+	return value, nil
+}
+
+// quote makes a path safe for a line of log.
+func quote(s string) string {
+	const limit = 256
+	cut := ""
+	if len(s) > limit {
+		s, cut = s[:limit], "…"
+	}
+	q := strconv.Quote(s)
+	return "'" + q[1:len(q)-1] + cut + "'"
 }
 
 // checkPath refuses what no file can be called.
@@ -172,119 +269,131 @@ func checkPath(name string) error {
 	return nil
 }
 
-// classify adds the cause that the protocol has an error for.
+// classify adds the cause that the protocol has an error for: File Not Found for
+// what does not exist, Invalid Path for all else that stands in the way. Only an
+// end that comes from outside has none.
 func classify(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
-		return fmt.Errorf("%w: %w", pts.ErrNotFound, err)
-	case errors.Is(err, errNotRegular), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ENXIO):
-		return fmt.Errorf("%w: %w", pts.ErrInvalidPath, err)
-	}
-	return err
-}
-
-// list returns the sorted names of a directory that do not begin with a dot.
-func list(ctx context.Context, directory string, limit int) ([]string, error) {
-	fd, err := unix.Open(directory, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	d := os.NewFile(uintptr(fd), directory)
-	defer d.Close()
-	var names []string
-	for {
-		chunk, err := d.Readdirnames(1024)
-		for _, n := range chunk {
-			if !strings.HasPrefix(n, ".") {
-				names = append(names, n)
-			}
-		}
-		switch {
-		case len(names) > limit:
-			return nil, fmt.Errorf("%w (%d)", ErrTooManyFiles, limit)
-		case errors.Is(err, io.EOF):
-			slices.Sort(names)
-			return names, nil
-		case err != nil:
-			return nil, err
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// open opens a regular file without waiting for anything: O_NONBLOCK keeps a
-// FIFO or a device from blocking open, and a pseudo file from blocking read.
-func open(name string, flags int) (fd int, err error) {
-	for {
-		fd, err = unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC|flags, 0)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		return -1, err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		unix.Close(fd)
-		return -1, errNotRegular
-	}
-	return fd, nil
-}
-
-// isRegular keeps open from touching what is not a file at all: opening a
-// device can have effects of its own.
-func isRegular(name string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(name, &st); err != nil {
+	case errors.Is(err, pts.ErrInvalidPath), errors.Is(err, pts.ErrNotFound), errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("%w: %w", pts.ErrNotFound, err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return errNotRegular
-	}
-	return nil
+	return fmt.Errorf("%w: %w", pts.ErrInvalidPath, err)
 }
 
-// digest streams a regular file through h.
-func digest(ctx context.Context, name string, h hash.Hash) ([]byte, error) {
-	if err := isRegular(name); err != nil {
-		return nil, err
-	}
-	fd, err := open(name, 0)
+// list returns the names of a directory that want takes.
+func (r *request) list(n *node, want func([]byte, uint8) bool) ([]string, error) {
+	fd, err := n.open(r.ctx, true)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	h.Reset()
-	buf := make([]byte, 64<<10)
-	for {
-		if err := ctx.Err(); err != nil {
+	return list(r.ctx, fd, r.limits.MaxFiles, want)
+}
+
+// directory measures on all cores.
+func (r *request) directory(n *node, alg pts.HashAlgorithms) ([]pts.MeasuredFile, error) {
+	names, err := r.list(n, candidate)
+	if err != nil || len(names) == 0 {
+		return []pts.MeasuredFile{}, err
+	}
+	size := alg.Size()
+	sums := make([]byte, len(names)*size)
+	measured := make([]bool, len(names))
+	cores := runtime.GOMAXPROCS(0)
+	workers := min(cores, len(names))
+	var (
+		next  atomic.Int64
+		fatal firstError
+		wg    sync.WaitGroup
+	)
+	work := func(s *slot) {
+		defer wg.Done()
+		defer s.release()
+		var err error
+		defer func() { fatal.set(err) }()
+		defer recovered(&err)
+		h := &hasher{alg: alg, ahead: len(names) < cores}
+		h.hash, _ = alg.New()
+		for fatal.get() == nil {
+			i := int(next.Add(1) - 1)
+			if i >= len(names) {
+				return
+			}
+			ferr := r.entry(n, names[i], h, sums[i*size:i*size:(i+1)*size])
+			switch {
+			case ferr == nil:
+				measured[i] = true
+			case r.ctx.Err() != nil:
+				err = r.ctx.Err()
+				return
+			case errors.Is(ferr, ErrTooMuch):
+				err = ferr
+				return
+			case !errors.Is(ferr, errNotRegular):
+				r.skipped(n.path, names[i], ferr)
+			}
+		}
+	}
+	for i := range workers {
+		s, err := r.acquire(i > 0)
+		if err != nil {
 			return nil, err
 		}
-		n, err := unix.Read(fd, buf)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return nil, err
-		case n <= 0:
-			return h.Sum(nil), nil
+		if s == nil {
+			break
 		}
-		h.Write(buf[:n])
+		wg.Add(1)
+		go work(s)
+	}
+	wg.Wait()
+	if err := fatal.get(); err != nil {
+		return nil, err
+	}
+	r.summary(n.path)
+	files := make([]pts.MeasuredFile, 0, len(names))
+	for i, name := range names {
+		if measured[i] {
+			files = append(files, pts.MeasuredFile{Name: name, Measurement: sums[i*size : (i+1)*size : (i+1)*size]})
+		}
+	}
+	return files, nil
+}
+
+// entry measures one file of a directory into out, which has room for a digest.
+func (r *request) entry(n *node, name string, h *hasher, out []byte) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	e, err := n.lookupIn(name)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	_, err = r.digest(e, h, out)
+	return err
+}
+
+// firstError keeps the first error that is set.
+type firstError struct{ p atomic.Pointer[error] }
+
+func (f *firstError) set(err error) {
+	if err != nil {
+		f.p.CompareAndSwap(nil, &err)
 	}
 }
 
-// metadata follows symbolic links, as Measure does.
-func metadata(name, reported string) (pts.FileMetadata, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(name, &st); err != nil {
-		return pts.FileMetadata{}, err
+func (f *firstError) get() error {
+	if p := f.p.Load(); p != nil {
+		return *p
 	}
+	return nil
+}
+
+// metadata follows symbolic links, as Measure does.
+func metadata(n *node, reported string) pts.FileMetadata {
+	st := &n.stat
 	return pts.FileMetadata{
 		Name:     reported,
 		Type:     fileType(st.Mode),
@@ -294,7 +403,7 @@ func metadata(name, reported string) (pts.FileMetadata, error) {
 		Accessed: time.Unix(st.Atim.Unix()).Truncate(time.Second).UTC(),
 		Owner:    uint64(st.Uid),
 		Group:    uint64(st.Gid),
-	}, nil
+	}
 }
 
 func fileType(mode uint32) pts.FileType {
@@ -315,4 +424,23 @@ func fileType(mode uint32) pts.FileType {
 		return pts.FileSocket
 	}
 	return pts.FileOther
+}
+
+// openFile opens a regular file of the system itself for reading, without
+// waiting for anything.
+func openFile(name string, flags int) (int, error) {
+	fd, err := openRetry(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|flags)
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		unix.Close(fd)
+		return -1, errNotRegular
+	}
+	return fd, nil
 }

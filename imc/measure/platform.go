@@ -1,19 +1,11 @@
 package measure
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"crypto/sha1" //nolint:gosec // the key ID of a SubjectPublicKeyInfo is SHA-1
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -27,11 +19,10 @@ import (
 
 // Limits of what is read for one answer.
 const (
-	maxFact      = 64 << 10 // octets of os-release, a certificate, uptime …
-	maxSetting   = 2048     // octets of one setting, as with strongSwan
-	maxPackages  = math.MaxUint16
-	maxDpkgLine  = 1 << 20
-	maxDpkgLines = 20_000_000
+	maxFact    = 64 << 10 // octets of os-release, a certificate, uptime …
+	maxSetting = 2048     // octets of one setting, as with strongSwan
+
+	settingsTimeout = 10 * time.Second
 )
 
 // ErrUnknown says that a fact of the platform cannot be told.
@@ -60,7 +51,8 @@ type Settings interface {
 
 // PlatformFromSettings returns the Platform that strongswan.conf describes with
 // imcv.os_info.{name,version,default_password_enabled} and
-// plugins.imc-os.{device_id,device_pubkey,device_cert}.
+// plugins.imc-os.{device_id,device_pubkey,device_cert}; device_handle is a matter
+// of the TPM.
 func PlatformFromSettings(s Settings, logger *slog.Logger) *Platform {
 	return NewPlatform(PlatformConfig{
 		Logger:                 logger,
@@ -138,7 +130,7 @@ func (p *Platform) read(name string, limit int) ([]byte, error) {
 }
 
 func readFile(name string, flags, limit int) ([]byte, error) {
-	fd, err := open(name, flags)
+	fd, err := openFile(name, flags)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +157,13 @@ func readFile(name string, flags, limit int) ([]byte, error) {
 type osInfo struct{ name, version string }
 
 // os finds name and version: as configured, else in the first of strongSwan's
-// files that exists. The version ends with the hardware name.
+// files that exists. The name is ID with its first letter in upper case, the
+// version VERSION_ID, a blank and the hardware name ("Debian", "12 x86_64"),
+// which is what strongSwan reports where os-release is written as on Debian and
+// Ubuntu. Its reader expects ID without and VERSION_ID with quotes: of Fedora's
+// and Alpine's versions it drops the first digit and runs on to the next quote,
+// and it leaves OpenWrt's name in quotes. Here they are read as os-release(5)
+// says.
 func (p *Platform) os() (osInfo, error) {
 	if p.cfg.Name != "" && p.cfg.Version != "" {
 		return osInfo{p.cfg.Name, p.cfg.Version}, nil
@@ -180,14 +178,20 @@ func (p *Platform) os() (osInfo, error) {
 		if err != nil {
 			continue
 		}
-		info := osInfo{name: "Debian", version: strings.TrimSpace(string(b))}
+		// Of debian_version the major release only, as with strongSwan.
+		version, _, _ := strings.Cut(strings.TrimSpace(string(b)), ".")
+		info := osInfo{name: "Debian", version: version}
 		if f.id != "" {
 			info = osInfo{name: capitalize(shellValue(b, f.id)), version: shellValue(b, f.version)}
 		}
 		if info.name == "" {
 			continue
 		}
-		info.version = strings.TrimSpace(info.version + " " + p.machine())
+		machine := p.machine()
+		if info.name == "Raspbian" && machine == "armv7l" {
+			machine = "armhf"
+		}
+		info.version = strings.TrimSpace(info.version + " " + machine)
 		return info, nil
 	}
 	return osInfo{}, fmt.Errorf("operating system: %w", ErrUnknown)
@@ -300,135 +304,27 @@ func (p *Platform) forwarding() patnc.Forwarding {
 	return patnc.ForwardingUnknown
 }
 
-// deviceID is the first of: the configured text; the SHA-1 of the configured
-// public key, of the configured certificate's; the machine ID. A key that
-// cannot be loaded leads to the next, as with strongSwan.
-func (p *Platform) deviceID() (string, error) {
-	if p.cfg.DeviceID != "" {
-		return p.cfg.DeviceID, nil
-	}
-	imc := log.Group(p.cfg.Logger, log.IMC)
-	if f := p.cfg.DevicePublicKey; f != "" {
-		if id, err := keyID(f, func(der []byte) ([]byte, error) {
-			_, err := x509.ParsePKIXPublicKey(der)
-			return der, err
-		}); err == nil {
-			return id, nil
-		} else {
-			imc.Warn(fmt.Sprintf("loading device public key from '%s' failed: %v", f, err))
-		}
-	}
-	if f := p.cfg.DeviceCertificate; f != "" {
-		if id, err := keyID(f, func(der []byte) ([]byte, error) {
-			c, err := x509.ParseCertificate(der)
-			if err != nil {
-				return nil, err
-			}
-			return c.RawSubjectPublicKeyInfo, nil
-		}); err == nil {
-			return id, nil
-		} else {
-			imc.Warn(fmt.Sprintf("loading device certificate from '%s' failed: %v", f, err))
-		}
-	}
-	for _, f := range [...]string{"/var/lib/dbus/machine-id", "/etc/machine-id"} {
-		b, err := p.read(f, 256)
-		if err != nil {
-			continue
-		}
-		if id := strings.TrimSpace(string(b)); id != "" && strings.IndexByte(id, 0) < 0 {
-			return id, nil
-		}
-	}
-	return "", fmt.Errorf("device ID: %w; set imc-os.device_id in strongswan.conf", ErrUnknown)
-}
-
-// keyID is the hexadecimal SHA-1 of the SubjectPublicKeyInfo that spki finds in
-// a file, PEM or DER.
-func keyID(file string, spki func(der []byte) ([]byte, error)) (string, error) {
-	b, err := readFile(file, 0, maxFact)
-	if err != nil {
-		return "", err
-	}
-	if block, _ := pem.Decode(b); block != nil {
-		b = block.Bytes
-	}
-	der, err := spki(b)
-	if err != nil {
-		return "", err
-	}
-	sum := sha1.Sum(der) //nolint:gosec // as above
-	return hex.EncodeToString(sum[:]), nil
-}
-
-// packages lists what dpkg has installed; other package managers are not asked.
-func (p *Platform) packages(ctx context.Context) ([]patnc.Package, error) {
-	f, err := os.Open(filepath.Join(p.cfg.Root, "/var/lib/dpkg/status"))
-	if err != nil {
-		return nil, fmt.Errorf("installed packages: %w", ErrUnknown)
-	}
-	defer f.Close()
-	list, err := parseDpkgStatus(ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("read dpkg status: %w", err)
-	}
-	return list, nil
-}
-
-func parseDpkgStatus(ctx context.Context, r io.Reader) ([]patnc.Package, error) {
-	var (
-		list      []patnc.Package
-		current   patnc.Package
-		installed bool
-	)
-	flush := func() {
-		if installed && current.Name != "" && len(list) < maxPackages {
-			list = append(list, current)
-		}
-		current, installed = patnc.Package{}, false
-	}
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, maxDpkgLine)
-	for n := 0; s.Scan() && n < maxDpkgLines; n++ {
-		if n%4096 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		line := s.Text()
-		key, value, ok := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		switch {
-		case line == "":
-			flush()
-		case !ok || strings.IndexByte(value, 0) >= 0:
-		case key == "Package":
-			current.Name = cut(value, math.MaxUint8)
-		case key == "Version":
-			current.Version = cut(value, math.MaxUint8)
-		case key == "Status":
-			installed = value == "install ok installed"
-		}
-	}
-	flush()
-	return list, s.Err()
-}
-
 // settingRoots are where a system setting may be read; strongSwan's four.
 var settingRoots = [...]string{"/etc/", "/proc/", "/sys/", "/var/"}
 
-// Settings returns at most 2048 octets of each file named, without a trailing
-// newline; names that are not allowed or cannot be read are left out. A name
+// Settings returns at most 2048 octets of each file named; names that are not allowed or cannot be read are left out. A name
 // must lie below /etc, /proc, /sys or /var, also after its links are followed
 // (they may end in /usr/lib as well), and everybody on the system must be
 // allowed to read the file: a verifier is not handed /etc/shadow.
 func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting {
-	var out []patnc.Setting
-	for _, n := range names {
-		if ctx.Err() != nil {
-			return out
+	out, err := run(ctx, Files{Limits: Limits{Timeout: settingsTimeout}}, func(r *request) (out []patnc.Setting, _ error) {
+		for _, n := range names {
+			if r.ctx.Err() != nil {
+				break
+			}
+			if v, err := p.setting(n); err == nil {
+				out = append(out, patnc.Setting{Name: n, Value: v})
+			}
 		}
-		if v, err := p.setting(n); err == nil {
-			out = append(out, patnc.Setting{Name: n, Value: v})
-		}
+		return out, nil
+	})
+	if err != nil {
+		log.Group(p.cfg.Logger, log.IMC).Warn(fmt.Sprintf("reading system settings failed: %v", err))
 	}
 	return out
 }
@@ -456,11 +352,7 @@ func (p *Platform) setting(name string) ([]byte, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&unix.S_IROTH == 0 {
 		return nil, ErrUnknown
 	}
-	b, err := readFile(resolved, unix.O_NOFOLLOW, maxSetting)
-	if err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b, []byte("\n")), nil
+	return readFile(resolved, unix.O_NOFOLLOW, maxSetting)
 }
 
 func below(name string) bool {

@@ -2,11 +2,14 @@ package measure
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,26 +90,6 @@ func TestDeviceKeyID(t *testing.T) {
 	require.Contains(t, out.String(), "[IMC] loading device certificate from")
 }
 
-func TestDpkgStatus(t *testing.T) {
-	root := t.TempDir()
-	write(t, filepath.Join(root, "var/lib/dpkg/status"), `Package: bash
-Status: install ok installed
-Version: 5.2.15-2+b2
-Description: shell
- Package: not-this
-
-Package: gone
-Status: deinstall ok config-files
-Version: 1
-
-Package: zlib1g
-Version: 1:1.2.13
-Status: install ok installed
-`)
-	require.Equal(t, patnc.InstalledPackages{Packages: []patnc.Package{{Name: "bash", Version: "5.2.15-2+b2"}, {Name: "zlib1g", Version: "1:1.2.13"}}},
-		attribute(t, NewPlatform(PlatformConfig{Root: root}), patnc.TypeInstalledPackages))
-}
-
 func TestSettings(t *testing.T) {
 	root := t.TempDir()
 	write(t, filepath.Join(root, "etc/a"), "value\n")
@@ -122,19 +105,95 @@ func TestSettings(t *testing.T) {
 		"/etc/a", "/etc/long", "/etc/os-release", // these three
 		"/etc/shadow", "/etc/escape", "/etc/dir/secret", "/etc/../home/secret", "/home/secret", "/etc/none", "/etc", "", "etc/a", "/etc/a\x00",
 	})
-	require.Equal(t, []patnc.Setting{{Name: "/etc/a", Value: []byte("value")}, {Name: "/etc/long", Value: []byte(strings.Repeat("x", maxSetting))},
-		{Name: "/etc/os-release", Value: []byte("ID=debian")}}, got)
+	require.Equal(t, []patnc.Setting{{Name: "/etc/a", Value: []byte("value\n")}, {Name: "/etc/long", Value: []byte(strings.Repeat("x", maxSetting))},
+		{Name: "/etc/os-release", Value: []byte("ID=debian\n")}}, got)
 }
 
-func FuzzDpkgStatus(f *testing.F) {
-	f.Add("Package: a\nStatus: install ok installed\nVersion: 1\n\n")
-	f.Fuzz(func(t *testing.T, s string) {
-		list, err := parseDpkgStatus(ctx, strings.NewReader(s))
-		if err != nil {
-			return
+// TestDistributions: name and version as a verifier's database has them.
+func TestDistributions(t *testing.T) {
+	for _, c := range []struct {
+		files         map[string]string
+		machine       string
+		name, version string
+		vendor        uint32
+		major, minor  uint32
+	}{
+		{map[string]string{"etc/os-release": "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n", "etc/debian_version": "12.4\n"},
+			"x86_64", "Debian", "12 x86_64", patnc.PENDebian, 12, 0},
+		{map[string]string{"etc/os-release": "PRETTY_NAME=\"Ubuntu 22.04.4 LTS\"\nNAME=\"Ubuntu\"\nVERSION_ID=\"22.04\"\nVERSION=\"22.04.4 LTS (Jammy Jellyfish)\"\nID=ubuntu\nID_LIKE=debian\nUBUNTU_CODENAME=jammy\n"},
+			"x86_64", "Ubuntu", "22.04 x86_64", patnc.PENUbuntu, 22, 4},
+		{map[string]string{"usr/lib/os-release": "NAME=\"Fedora Linux\"\nVERSION=\"40 (Server Edition)\"\nID=fedora\nVERSION_ID=40\nVERSION_CODENAME=\"\"\nPLATFORM_ID=\"platform:f40\"\n"},
+			"aarch64", "Fedora", "40 aarch64", patnc.PENFedora, 40, 0},
+		{map[string]string{"etc/os-release": "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.19.1\nPRETTY_NAME=\"Alpine Linux v3.19\"\n"},
+			"x86_64", "Alpine", "3.19.1 x86_64", 0, 3, 19},
+		{map[string]string{"etc/os-release": "NAME=\"OpenWrt\"\nVERSION=\"23.05.2\"\nID=\"openwrt\"\nID_LIKE=\"lede openwrt\"\nPRETTY_NAME=\"OpenWrt 23.05.2\"\nVERSION_ID=\"23.05.2\"\n"},
+			"mips", "Openwrt", "23.05.2 mips", 0, 23, 5},
+		{map[string]string{"etc/os-release": "ID=raspbian\nVERSION_ID=\"11\"\n"}, "armv7l", "Raspbian", "11 armhf", 0, 11, 0},
+		{map[string]string{"etc/lsb-release": "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=10.04\nDISTRIB_CODENAME=lucid\n", "etc/debian_version": "squeeze/sid\n"},
+			"i686", "Ubuntu", "10.04 i686", patnc.PENUbuntu, 10, 4},
+		{map[string]string{"etc/debian_version": "7.11\n"}, "i686", "Debian", "7 i686", patnc.PENDebian, 7, 0},
+		{map[string]string{"etc/debian_version": "trixie/sid\n"}, "x86_64", "Debian", "trixie/sid x86_64", patnc.PENDebian, 0, 0},
+		{map[string]string{"etc/os-release": "ID=arch\nBUILD_ID=rolling\n"}, "x86_64", "Arch", "x86_64", 0, 0, 0},
+	} {
+		root := t.TempDir()
+		for name, content := range c.files {
+			write(t, filepath.Join(root, name), content)
 		}
-		if _, err := (patnc.InstalledPackages{Packages: list}).AppendValue(nil); err != nil {
-			t.Fatal(err)
+		p := NewPlatform(PlatformConfig{Root: root, Machine: c.machine})
+		require.Equal(t, patnc.ProductInformation{Vendor: c.vendor, Name: c.name}, attribute(t, p, patnc.TypeProductInformation))
+		require.Equal(t, patnc.StringVersion{Version: c.version}, attribute(t, p, patnc.TypeStringVersion))
+		if c.name != "Arch" {
+			require.Equal(t, patnc.NumericVersion{Major: c.major, Minor: c.minor}, attribute(t, p, patnc.TypeNumericVersion))
 		}
-	})
+	}
+}
+
+// TestDeviceIDOrder takes one source away after the other.
+func TestDeviceIDOrder(t *testing.T) {
+	spki := func() []byte {
+		public, _, err := ed25519.GenerateKey(nil)
+		require.NoError(t, err)
+		der, err := x509.MarshalPKIXPublicKey(public)
+		require.NoError(t, err)
+		return der
+	}
+	id := func(der []byte) string { return fmt.Sprintf("%x", sha1.Sum(der)) }
+	d, root := t.TempDir(), t.TempDir()
+	public := spki()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &rsaKey.PublicKey, rsaKey)
+	require.NoError(t, err)
+	rsaInfo, err := x509.MarshalPKIXPublicKey(&rsaKey.PublicKey)
+	require.NoError(t, err)
+	write(t, filepath.Join(root, "etc/machine-id"), "etc\n")
+	write(t, filepath.Join(root, "var/lib/dbus/machine-id"), "dbus\n")
+	cfg := PlatformConfig{
+		Root: root, DeviceID: "text",
+		DevicePublicKey:   write(t, filepath.Join(d, "public"), string(public)),
+		DeviceCertificate: write(t, filepath.Join(d, "cert"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
+	}
+	check := func(want string) {
+		t.Helper()
+		require.Equal(t, patnc.DeviceID{ID: want}, attribute(t, NewPlatform(cfg), patnc.TypeITADeviceID))
+	}
+	check("text")
+	cfg.DeviceID = ""
+	check(id(public))
+	write(t, cfg.DevicePublicKey, string(pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey)})))
+	check(id(rsaInfo))
+	var out strings.Builder
+	cfg.Logger, cfg.DevicePublicKey = log.NewWriter(&out, slog.LevelInfo), filepath.Join(d, "missing")
+	check(id(rsaInfo))
+	require.Contains(t, out.String(), "[IMC] loading device public key from '"+d+"/missing' failed")
+	cfg.DeviceCertificate = ""
+	check("dbus")
+	require.NoError(t, os.Remove(filepath.Join(root, "var/lib/dbus/machine-id")))
+	check("etc")
+
+	// The settings reach it.
+	const s = "plugins.imc-os.device_"
+	p := PlatformFromSettings(mapSettings{s + "id": "me"}, nil)
+	require.Equal(t, patnc.DeviceID{ID: "me"}, attribute(t, p, patnc.TypeITADeviceID))
 }

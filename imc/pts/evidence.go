@@ -18,9 +18,48 @@ type ComponentName struct {
 	Name      uint32
 }
 
+// String names the component as strongSwan does: "ITA-HSR functional component
+// 'Linux IMA' [K.] 'Operating System'".
 func (c ComponentName) String() string {
-	return fmt.Sprintf("0x%06x/0x%08x qualifier 0x%02x", c.Vendor, c.Name, c.Qualifier)
+	name := ""
+	switch {
+	case c.Vendor == patnc.VendorTCG && c.Name < uint32(len(tcgComponents)):
+		name = tcgComponents[c.Name]
+	case c.Vendor == patnc.VendorITA && c.Name < uint32(len(itaComponents)):
+		name = itaComponents[c.Name]
+	}
+	if name == "" {
+		return fmt.Sprintf("0x%06x functional component 0x%08x qualifier 0x%02x", c.Vendor, c.Name, c.Qualifier)
+	}
+	flags := []byte("..")
+	if c.Qualifier&qualifierKernel != 0 {
+		flags[0] = 'K'
+	}
+	if c.Qualifier&qualifierSub != 0 {
+		flags[1] = 'S'
+	}
+	of := "TCG"
+	if c.Vendor == patnc.VendorITA {
+		of = "ITA-HSR"
+	}
+	return fmt.Sprintf("%s functional component '%s' [%s] '%s'", of, name, flags, qualifierTypes[c.Qualifier&qualifierType])
 }
+
+// Bits of a qualifier of TCG and ITA-HSR.
+const (
+	qualifierKernel = 0x20
+	qualifierSub    = 0x10
+	qualifierType   = 0x0F
+)
+
+var (
+	tcgComponents = [...]string{"Ignore", "CRTM", "BIOS", "Platform Extensions", "Motherboard Firmware", "Initial Program Loader", "Option ROMs"}
+	itaComponents = [...]string{"Ignore", "Trusted GRUB", "Trusted Boot", "Linux IMA"}
+	// what the low four bits stand for
+	qualifierTypes = [16]string{0: "Unknown", 1: "Trusted Platform", 2: "Operating System", 3: "Graphical User Interface", 4: "Application",
+		5: "Networking", 6: "Library", 7: "TNC Defined Component", 8: "Reserved", 9: "Reserved", 10: "Reserved", 11: "Reserved",
+		12: "Reserved", 13: "Reserved", 14: "Reserved", 15: "All Matching Components"}
+)
 
 // errNameFamily is the cause of a decode error for a component name that is
 // not of the binary enumeration.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/log"
@@ -21,6 +22,10 @@ type Config struct {
 	HashUpTo    string       // strongest algorithm: sha1, sha256, sha384, sha512; "" = sha384; another word disables all
 	NonceLength int          // own D-H nonce; 0 = DefaultNonce
 	Random      io.Reader    // nil: crypto/rand
+	TPM         Quoter       // nil: no TPM
+	Collector   Collector    // nil: no evidence of functional components; belongs to the Machine
+
+	Wait WaitFunc // nil: returns at once
 }
 
 // SupportedGroups are the D-H groups that the Machine computes.
@@ -29,7 +34,7 @@ const SupportedGroups = ECP256 | ECP384
 // Causes of a Handle that ends the turn without an answer.
 var (
 	ErrNonce     = errors.New("D-H nonce exchange failed")
-	ErrComponent = errors.New("functional components are not measured by this collector")
+	ErrComponent = errors.New("sub-component measurements are not supported")
 )
 
 // Machine answers the requests of one verifier on one connection. Attributes go
@@ -44,24 +49,49 @@ type Machine struct {
 	own, caps Capabilities
 	alg       HashAlgorithms
 
+	tpm      Quoter // nil: none was found
+	tpmAsked bool
+	locality uint8 // from which the TPM was started
+
 	key    *ecdh.PrivateKey
 	nonce  []byte
 	secret []byte
 }
 
+// algorithms are those that the setting enables.
+func (c Config) algorithms() HashAlgorithms {
+	name := c.HashUpTo
+	if name == "" {
+		name = "sha384"
+	}
+	set, _ := HashAlgorithmsUpTo(name)
+	return set
+}
+
+// WaitFunc returns after d, or earlier with the context's error.
+type WaitFunc func(ctx context.Context, d time.Duration) error
+
+// wait is Wait, at once where there is none.
+func (c Config) wait(ctx context.Context, d time.Duration) error {
+	if c.Wait == nil {
+		return ctx.Err()
+	}
+	return c.Wait(ctx, d)
+}
+
 // NewMachine returns a Machine in its initial state.
 func NewMachine(cfg Config) *Machine {
-	if cfg.HashUpTo == "" {
-		cfg.HashUpTo = "sha384"
-	}
 	if cfg.NonceLength == 0 {
 		cfg.NonceLength = DefaultNonce
 	}
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
+	if c, ok := cfg.Measurer.(ConnectionMeasurer); ok {
+		cfg.Measurer = c.ForConnection()
+	}
 	m := &Machine{cfg: cfg, log: log.Group(cfg.Logger, log.PTS), imc: log.Group(cfg.Logger, log.IMC), own: CapVerify}
-	m.hashes, _ = HashAlgorithmsUpTo(cfg.HashUpTo)
+	m.hashes = cfg.algorithms()
 	m.Reset()
 	return m
 }
@@ -69,6 +99,7 @@ func NewMachine(cfg Config) *Machine {
 // Reset returns the Machine to its initial state, for a new handshake.
 func (m *Machine) Reset() {
 	m.Close()
+	m.forgetTPM()
 	m.caps, m.alg = m.own, SHA384
 }
 
@@ -88,21 +119,21 @@ func (m *Machine) Algorithm() HashAlgorithms { return m.alg }
 func (m *Machine) Handle(ctx context.Context, v patnc.Value) ([]patnc.Attribute, error) {
 	switch v := v.(type) {
 	case RequestProtocolCapabilities:
+		m.findTPM(ctx)
 		m.caps = m.own & v.Capabilities
 		m.log.Log(ctx, log.LevelDetail, "supported PTS protocol capabilities: "+m.caps.String())
 		return one(patnc.Skip(ProtocolCapabilities{m.caps})), nil
 	case MeasurementAlgorithm:
+		m.findTPM(ctx)
 		return one(m.selectAlgorithm(ctx, v)), nil
 	case DHNonceParametersRequest:
 		return m.startNonce(ctx, v)
 	case DHNonceFinish:
 		return nil, m.finishNonce(v)
 	case GetTPMVersionInformation:
-		m.log.Info("no TPM available")
-		return one(errorFor(ErrorTPMVersionUnavailable, v)), nil
+		return m.tpmVersion(ctx, v), nil
 	case GetAIK:
-		m.imc.Info("no AIK certificate or public key available")
-		return nil, nil
+		return m.aik(ctx), nil
 	case RequestFileMeasurement:
 		return m.measure(ctx, v)
 	case RequestFileMetadata:
@@ -110,8 +141,7 @@ func (m *Machine) Handle(ctx context.Context, v patnc.Value) ([]patnc.Attribute,
 	case RequestFunctionalComponentEvidence:
 		return m.components(ctx, v)
 	case GenerateAttestationEvidence:
-		// Nothing was measured, so there is nothing to quote.
-		return one(patnc.Skip(SimpleEvidenceFinal{Kind: QuoteNone})), nil
+		return m.generate(ctx)
 	case patnc.GetSymlinks:
 		return m.symlinks(ctx, v)
 	}
@@ -243,8 +273,10 @@ func (m *Machine) measure(ctx context.Context, v RequestFileMeasurement) ([]patn
 	if err != nil {
 		return m.pathError(v.Path, v, err)
 	}
-	for _, f := range files {
-		m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("  %x for %s", f.Measurement, quote(f.Name)))
+	if m.log.Enabled(ctx, log.LevelDetail) {
+		for _, f := range files {
+			m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("  %x for %s", f.Measurement, quote(f.Name)))
+		}
 	}
 	return one(patnc.NoSkip(FileMeasurement{RequestID: v.RequestID, Files: files})), nil
 }
@@ -262,34 +294,6 @@ func (m *Machine) metadata(ctx context.Context, v RequestFileMetadata) ([]patnc.
 		return m.pathError(v.Path, v, err)
 	}
 	return one(patnc.NoSkip(UnixFileMetadata{Files: files})), nil
-}
-
-// components answers the first entry whose flags ask for what was not
-// negotiated; the checks have strongSwan's order (pts.md §3.1).
-func (m *Machine) components(ctx context.Context, v RequestFunctionalComponentEvidence) ([]patnc.Attribute, error) {
-	m.imc.Info(fmt.Sprintf("evidence requested for %d functional components", len(v.Components)))
-	for _, c := range v.Components {
-		m.log.Log(ctx, log.LevelDetail, "* "+c.Component.String())
-		for _, check := range [...]struct {
-			flag  ComponentRequestFlags
-			needs Capabilities
-			code  ErrorCode
-		}{
-			{RequestTransitiveTrust, 0, ErrorTransitiveTrust},
-			{RequestVerify, CapVerify, ErrorLocalValidation},
-			{RequestCurrent, CapCurrent, ErrorCurrentEvidence},
-			{RequestPCR, CapTPM, ErrorPCR},
-		} {
-			if c.Flags&check.flag != 0 && m.caps&check.needs == 0 {
-				return one(errorFor(check.code, v)), nil
-			}
-		}
-		if c.Depth > 0 {
-			return nil, fmt.Errorf("sub-component depth %d: %w", c.Depth, ErrComponent)
-		}
-		m.log.Info("no collector for functional component " + c.Component.String())
-	}
-	return nil, nil
 }
 
 func (m *Machine) symlinks(ctx context.Context, v patnc.GetSymlinks) ([]patnc.Attribute, error) {

@@ -26,3 +26,10 @@ type Measurer interface {
 	// Symlinks returns the symbolic links of a directory that lead to directories.
 	Symlinks(ctx context.Context, directory string) ([]patnc.Symlink, error)
 }
+
+// ConnectionMeasurer is a Measurer that remembers what it measured for one
+// connection. NewMachine asks it for a Measurer of its own.
+type ConnectionMeasurer interface {
+	Measurer
+	ForConnection() Measurer
+}
