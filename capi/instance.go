@@ -106,5 +106,6 @@ func (l *imcLibrary) terminate(id uint32) imc.Result {
 			logger().Warn("the IMC is terminated while calls of it still run")
 		}
 	}
+	closeTPM()
 	return r
 }

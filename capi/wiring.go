@@ -121,12 +121,12 @@ func newAgent() *imc.Agent {
 	}
 	log.Group(l, log.LIB).Info(fmt.Sprintf("gotnc imc-attestation %s in %s", version, program))
 	set := newSettings(cfg, namespaces(program))
-	agent := imc.New(imc.Config{
+	agent := imc.New(withTPM(imc.Config{
 		Logger:   l,
 		Settings: set,
-		Measurer: measure.Files{},
+		Measurer: measure.FilesFromSettings(set, l),
 		Platform: measure.PlatformFromSettings(set, l),
-	})
+	}))
 	for _, w := range cfg.Warnings() {
 		cfgLog.Warn(w.Error())
 	}
