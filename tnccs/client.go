@@ -1,6 +1,6 @@
 // Package tnccs is the TNC client (TNCC): it runs IMCs, and for each connection
-// a PB-TNC session (IF-TNCCS 2.0, RFC 5793) whose messages it routes to the
-// IMCs by what they subscribed to.
+// a session of PB-TNC (IF-TNCCS 2.0, RFC 5793) or TNCCS-XML (IF-TNCCS 1.1) whose
+// messages it routes to the IMCs by what they subscribed to.
 package tnccs
 
 import (
@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
@@ -40,8 +41,38 @@ type Config struct {
 	// MaxMessageSize lowers the largest PA-TNC message, in octets; 0 means what
 	// fits a batch.
 	MaxMessageSize int
+	// MaxMessageSizeXML lowers the largest message over IF-TNCCS 1.1, in octets;
+	// 0 means DefaultMaxMessageXML.
+	MaxMessageSizeXML int
 	// PreferredLanguage is an Accept-Language value (RFC 3282); "" means "en".
 	PreferredLanguage string
+	// Protocol is what is spoken over EAP-TNC; PT-EAP and PT-TLS carry PB-TNC only.
+	Protocol Protocol
+	// Mutual makes the TNC server that measures the peer of a connection, where
+	// the peer agrees to that (strongSwan's tnccs-20.mutual); nil never proposes it.
+	Mutual func(connection uint32) (Server, error)
+	// Trace is told every PA-TNC message; nil is not. It must not call the client.
+	Trace func(Exchange)
+	// Tests makes the client break the protocol, for tests of servers.
+	Tests Tests
+}
+
+// Tests are strongSwan's settings tnccs-20.tests.
+type Tests struct {
+	NoSkip  bool  // the first batch holds an unknown message that must not be skipped
+	Version uint8 // of every batch but CLOSE; 0 means 2
+}
+
+// Exchange is one PA-TNC message on its way.
+type Exchange struct {
+	Connection      uint32
+	Sent            bool     // by an IMC; else received
+	IMCs            []string // who sent it, or those it was delivered to
+	IMC             uint32   // ID of the sender, or who it is addressed to; IMCAny for all
+	IMV             uint32   // who it is addressed to, or the sender's ID; IMVAny where not known
+	Exclusive       bool
+	Vendor, Subtype uint32
+	Body            []byte // the receiver's to keep
 }
 
 // Client holds the IMCs and makes sessions with them. It is the TNCC that they
@@ -57,17 +88,20 @@ type Client struct {
 	nextConn uint32
 	sessions map[uint32]*Session
 	closed   bool
+
+	reviving sync.Mutex // held while lost IMCs are started again
 }
 
-// collector is one IMC with what it has told the client. The client's mutex
-// guards what changes.
+// collector is one IMC with what it has told the client. One that is lost stays
+// lost: a new collector takes its place.
 type collector struct {
 	id   uint32
 	name string
-	imc  IMC
+	imc  IMC                 // nil where a restart failed
+	load func() (IMC, error) // nil: not started again
 
-	subscribed []subscription
-	lost       error // why it is not used any more
+	subscribed atomic.Pointer[[]subscription]
+	lost       atomic.Bool
 }
 
 type subscription struct{ vendor, subtype uint32 }
@@ -75,7 +109,11 @@ type subscription struct{ vendor, subtype uint32 }
 // wants reports whether the collector subscribed to the type. strongSwan's
 // rule: a wildcard vendor counts only with a wildcard subtype.
 func (c *collector) wants(vendor, subtype uint32) bool {
-	for _, s := range c.subscribed {
+	subs := c.subscribed.Load()
+	if subs == nil {
+		return false
+	}
+	for _, s := range *subs {
 		if s.vendor == VendorAny && s.subtype == SubtypeAny ||
 			s.vendor == vendor && (s.subtype == SubtypeAny || s.subtype == subtype) {
 			return true
@@ -92,7 +130,10 @@ func NewClient(cfg Config) (*Client, error) {
 	if _, err := (pb.LanguagePreference{Languages: cfg.PreferredLanguage}).AppendBinary(nil); err != nil {
 		return nil, fmt.Errorf("configure TNC client: %w", err)
 	}
-	if cfg.MaxBatchSize < 0 || cfg.MaxMessageSize < 0 {
+	if !cfg.Protocol.valid() {
+		return nil, fmt.Errorf("configure TNC client: protocol %q is none of %s, %s and %s", cfg.Protocol, ProtocolPB, ProtocolXML, ProtocolDynamic)
+	}
+	if cfg.MaxBatchSize < 0 || cfg.MaxMessageSize < 0 || cfg.MaxMessageSizeXML < 0 {
 		return nil, errors.New("configure TNC client: sizes must not be negative")
 	}
 	return &Client{
@@ -109,7 +150,21 @@ func NewClient(cfg Config) (*Client, error) {
 // Add initializes imc under the next free ID and registers it. The client owns
 // imc from now on: it terminates it in Close, or before Add returns an error.
 func (c *Client) Add(name string, imc IMC) error {
-	col := &collector{name: name, imc: imc}
+	return c.add(&collector{name: name, imc: imc})
+}
+
+// AddLoader is Add for an IMC that load makes. Where it is lost, load makes it
+// anew for the next connection, under the same ID.
+func (c *Client) AddLoader(name string, load func() (IMC, error)) error {
+	imc, err := load()
+	if err != nil {
+		return err
+	}
+	return c.add(&collector{name: name, imc: imc, load: load})
+}
+
+func (c *Client) add(col *collector) error {
+	name, imc := col.name, col.imc
 	c.mu.Lock()
 	err := ErrClosed
 	switch {
@@ -149,6 +204,57 @@ func (c *Client) Add(name string, imc IMC) error {
 	return nil
 }
 
+// revive starts the lost IMCs again that can be, and returns all in use, in
+// load order, with what went wrong.
+func (c *Client) revive() (use []*collector, errs []error) {
+	c.reviving.Lock()
+	defer c.reviving.Unlock()
+	c.mu.Lock()
+	all := slices.Clone(c.imcs)
+	c.mu.Unlock()
+	for i, col := range all {
+		if !col.lost.Load() {
+			use = append(use, col)
+			continue
+		}
+		if col.load == nil {
+			continue
+		}
+		fresh := &collector{id: col.id, name: col.name, load: col.load}
+		if col.imc != nil {
+			_ = col.imc.Terminate() // it is lost: that frees what is left of it
+		}
+		c.mu.Lock()
+		if c.closed {
+			c.mu.Unlock()
+			return nil, []error{ErrClosed}
+		}
+		c.forget(col)
+		c.ids[fresh.id] = fresh
+		c.imcs[i] = fresh
+		c.mu.Unlock()
+		imc, err := col.load()
+		if err == nil {
+			if err = imc.Initialize(fresh.id, c); err != nil {
+				_ = imc.Terminate() // the reason stands in err
+			}
+		}
+		if err != nil {
+			fresh.lost.Store(true)
+			err = fmt.Errorf("start IMC %d %q again: %w", fresh.id, fresh.name, err)
+			c.imc.Error(err.Error())
+			errs = append(errs, err)
+			continue
+		}
+		c.mu.Lock()
+		fresh.imc = imc
+		c.mu.Unlock()
+		c.imc.Info(fmt.Sprintf("IMC %d %q started again", fresh.id, fresh.name))
+		use = append(use, fresh)
+	}
+	return use, errs
+}
+
 // forget removes all IDs of col. The mutex is held.
 func (c *Client) forget(col *collector) {
 	for id, o := range c.ids {
@@ -164,11 +270,47 @@ func (c *Client) IMCs() []string {
 	defer c.mu.Unlock()
 	var names []string
 	for _, col := range c.imcs {
-		if col.lost == nil {
+		if !col.lost.Load() {
 			names = append(names, col.name)
 		}
 	}
 	return names
+}
+
+// Collector describes one IMC of the client.
+type Collector struct {
+	ID     uint32
+	Name   string
+	Source string // path of the library, where it is one
+	Types  []MessageType
+	Lost   bool // it crashed or hung and has not been started again
+}
+
+// MessageType is a kind of PA-TNC messages that an IMC receives. VendorAny and
+// SubtypeAny stand for all.
+type MessageType struct{ Vendor, Subtype uint32 }
+
+// String returns "'TCG/PTS' 0x005597/0x00000001".
+func (t MessageType) String() string { return pb.PAName(t.Vendor, t.Subtype) }
+
+// Collectors describes the IMCs in load order.
+func (c *Client) Collectors() []Collector {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([]Collector, 0, len(c.imcs))
+	for _, col := range c.imcs {
+		d := Collector{ID: col.id, Name: col.name, Lost: col.lost.Load()}
+		if s, ok := col.imc.(Sourced); ok {
+			d.Source = s.Source()
+		}
+		if subs := col.subscribed.Load(); subs != nil {
+			for _, s := range *subs {
+				d.Types = append(d.Types, MessageType{s.vendor, s.subtype})
+			}
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // Close terminates all IMCs, the last added first, after it has closed the
@@ -180,7 +322,6 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.closed = true
-	imcs := slices.Clone(c.imcs)
 	open := make([]*Session, 0, len(c.sessions))
 	for _, s := range c.sessions {
 		open = append(open, s)
@@ -191,7 +332,15 @@ func (c *Client) Close() error {
 		_ = s.Close() // its only errors are the IMCs' own, which are logged
 	}
 	var errs []error
+	c.reviving.Lock() // an IMC that is being started again is terminated too
+	defer c.reviving.Unlock()
+	c.mu.Lock()
+	imcs := slices.Clone(c.imcs)
+	c.mu.Unlock()
 	for _, col := range slices.Backward(imcs) {
+		if col.imc == nil {
+			continue
+		}
 		if err := col.imc.Terminate(); err != nil {
 			c.imc.Warn(fmt.Sprintf("IMC %q not terminated successfully: %v", col.name, err))
 			errs = append(errs, fmt.Errorf("terminate IMC %q: %w", col.name, err))
@@ -220,19 +369,6 @@ func (c *Client) NewSession() *Session {
 	c.sessions[s.id] = s
 	c.tnc.Info(fmt.Sprintf("assigned TNCCS Connection ID %d", s.id))
 	return s
-}
-
-// collectors returns those in use, in load order.
-func (c *Client) collectors() []*collector {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := make([]*collector, 0, len(c.imcs))
-	for _, col := range c.imcs {
-		if col.lost == nil {
-			out = append(out, col)
-		}
-	}
-	return out
 }
 
 // session returns the open session of a connection ID, nil if there is none.
@@ -292,9 +428,7 @@ func (c *Client) report(call string, imc uint32, subs []subscription, digits int
 			return ResultInvalidParameter
 		}
 	}
-	c.mu.Lock()
-	col.subscribed = subs
-	c.mu.Unlock()
+	col.subscribed.Store(&subs)
 	var b strings.Builder
 	for _, s := range subs {
 		name := pb.PAName(s.vendor, s.subtype)
@@ -364,7 +498,7 @@ func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, sub
 	if s == nil {
 		return ResultInvalidParameter
 	}
-	return s.enqueue(imc, pb.PA{
+	return s.enqueue(c.owner(imc), pb.PA{
 		Exclusive: flags&FlagsExclusive != 0,
 		Vendor:    vendor,
 		Subtype:   subtype,
@@ -386,7 +520,11 @@ func (c *Client) GetAttribute(imc, connection, attribute uint32) ([]byte, Result
 	switch attribute {
 	case AttrPrimaryIMCID:
 		// strongSwan lets it through and then knows no answer; the value is plain.
-		return u32(c.owner(imc).id), ResultSuccess
+		col := c.owner(imc)
+		if col == nil {
+			return nil, ResultInvalidParameter
+		}
+		return u32(col.id), ResultSuccess
 	default:
 		return s.attribute(attribute)
 	}

@@ -83,9 +83,15 @@ type Outcome struct {
 	State          pb.State
 	Recommendation Recommendation
 	Assessment     Assessment
-	Reasons        []Reason
-	Remediation    []Remediation
-	PDP            string // "host:port" of a PT-TLS server that the server refers to, or empty
+	// Reasons and Remediation are those in the language that the client prefers;
+	// where the server has none of them in it, all.
+	Reasons     []Reason
+	Remediation []Remediation
+	AllReasons  []Reason // in every language
+	// Mutual says that this side measured the peer too, PeerAllowed that its own
+	// verifier accepted it.
+	Mutual, PeerAllowed bool
+	PDP                 string // "host:port" of a PT-TLS server that the server refers to, or empty
 
 	BatchesSent      int
 	BatchesReceived  int

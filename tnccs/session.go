@@ -2,9 +2,12 @@ package tnccs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -22,6 +25,7 @@ const (
 	tlsBatch       = pb.DefaultMaxBatchTLS
 	eapBatch       = pb.DefaultMaxBatchEAP
 	maxTextKept    = 16 << 10 // octets of one reason or remediation text
+	maxItemsKept   = 1024     // messages whose room a session keeps between batches
 )
 
 // Errors of a session.
@@ -36,15 +40,22 @@ type Session struct {
 	c  *Client
 	id uint32
 
-	protocol, version string
+	protocol, version string // of the transport
 	maxBatch, maxMsg  int
+	imcs              []*collector // that the connection began with
+	xml               *xmlState    // nil: PB-TNC; written under mu
+	mutual            mutual
+	keepOpen          bool
+	tlsUnique         []byte // channel binding of the transport, or nil
 	opened            bool
 	closed            bool
 	failed            error
+	items             []pb.Item // of the batch under way; kept for the next
 
 	mu     sync.Mutex // guards what follows against the calls of IMCs
 	window bool       // SendMessage is allowed
 	retry  bool       // a handshake retry was asked for
+	wanted chan struct{}
 	queue  []pb.Message
 	queued int // octets of PA-TNC messages in queue
 	out    Outcome
@@ -81,12 +92,75 @@ func (s *Session) Open(maxBatch int, protocol, version string) error {
 	if n := s.c.cfg.MaxMessageSize; n > 0 && n < maxMsg {
 		maxMsg = n
 	}
+	imcs, errs := s.c.revive()
 	s.mu.Lock()
 	s.opened = true
+	s.imcs = imcs
 	s.protocol, s.version, s.maxBatch, s.maxMsg = protocol, version, maxBatch, maxMsg
+	s.out.IMCErrors = append(s.out.IMCErrors, errs...)
 	s.mu.Unlock()
+	if s.c.cfg.Protocol == ProtocolXML && carriesXML(protocol, version) {
+		s.speakXML()
+	}
 	s.notify(StateCreate)
 	return nil
+}
+
+// carriesXML reports whether the transport carries TNCCS-XML: EAP-TNC does,
+// PT-EAP and PT-TLS are defined for PB-TNC only (RFC 7171 §3.1, RFC 6876 §3).
+func carriesXML(protocol, version string) bool {
+	return protocol == TransportEAP && version != "2.0"
+}
+
+// SetTLSUnique gives the session the tls-unique channel binding (RFC 5929) of the
+// TLS connection that carries it, which IMCs may ask for. Call it before Open.
+func (s *Session) SetTLSUnique(v []byte) { s.tlsUnique = bytes.Clone(v) }
+
+// KeepOpen lets the session stay in state Decided after the server's RESULT,
+// instead of closing it, so that either end can ask for a new handshake: for
+// full-duplex transports. Wanted then says when Poll has something to send, and
+// End ends the session.
+func (s *Session) KeepOpen() { s.keepOpen = true }
+
+// Wanted receives when an IMC has asked for a handshake retry.
+func (s *Session) Wanted() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wanted == nil {
+		s.wanted = make(chan struct{}, 1)
+	}
+	return s.wanted
+}
+
+// Poll returns the batch that an IMC's request for a handshake retry leads to,
+// nil where there is none to send. A request in another state than Decided is
+// dropped (IF-IMC 1.3 §3.8.6.5).
+func (s *Session) Poll() ([]byte, error) {
+	if s.failed != nil || !s.opened || s.closed {
+		return nil, s.failed
+	}
+	s.mu.Lock()
+	ask := s.retry && s.out.State == pb.Decided
+	s.retry = s.retry && ask
+	s.mu.Unlock()
+	if !ask || s.xml != nil {
+		return nil, nil
+	}
+	return s.build()
+}
+
+// End ends the session from this side, in any state, and returns the batch
+// that tells the server: CLOSE over PB-TNC, nothing over TNCCS-XML.
+func (s *Session) End() []byte {
+	if s.failed != nil || !s.opened || s.closed || s.state() == pb.End {
+		return nil
+	}
+	s.clearQueue()
+	if s.xml != nil {
+		s.move(pb.End)
+		return nil
+	}
+	return s.send(pb.NewBuilder(pb.CLOSE, pb.Client, s.maxBatch), pb.CLOSE, pb.End)
 }
 
 // Begin opens the session and returns its first batch; for the arguments see
@@ -104,9 +178,24 @@ func (s *Session) Begin(maxBatch int, protocol, version string) ([]byte, error) 
 		return nil, fmt.Errorf("begin TNC session %d: it is in state '%s'", s.id, st)
 	}
 	logAt(s.c.tnc, log.LevelDetail, "TNC client is handling outbound connection")
-	s.language()
-	s.handshake()
+	s.first()
+	if s.xml != nil {
+		return s.buildXML()
+	}
 	return s.build()
+}
+
+// first prepares the first batch: what the client says of itself, then what the
+// IMCs have to say.
+func (s *Session) first() {
+	s.propose()
+	s.language()
+	if s.c.cfg.Tests.NoSkip && s.xml == nil {
+		s.mu.Lock()
+		s.queue = append(s.queue, pb.Raw{Flags: 0x80, Kind: pb.TypeNoskipTest, Value: make([]byte, 4)})
+		s.mu.Unlock()
+	}
+	s.handshake()
 }
 
 // language queues the language preference, which leads the first batch.
@@ -129,30 +218,33 @@ func (s *Session) notify(st ConnectionState) {
 
 // each calls f for all IMCs in load order, with or without the right to send.
 func (s *Session) each(window bool, f func(IMC) error) {
-	for _, col := range s.c.collectors() {
-		s.call(col, window, f)
+	for _, col := range s.imcs {
+		if !col.lost.Load() {
+			s.call(col, window, f)
+		}
 	}
 }
 
 // call calls f for one IMC. An IMC whose call fails with anything but a result
-// code is lost: the client does not call it again.
+// code is lost: the client does not call it again before it is started anew.
 func (s *Session) call(col *collector, window bool, f func(IMC) error) {
 	s.setWindow(window)
 	err := f(col.imc)
 	s.setWindow(false)
-	var r Result
-	if err == nil {
-		return
+	if err != nil {
+		s.answered(col, err)
 	}
+}
+
+func (s *Session) answered(col *collector, err error) {
+	var r Result
 	if errors.As(err, &r) {
 		logAt(s.c.imc, log.LevelDetail, fmt.Sprintf("IMC %d %q answered %v", col.id, col.name, error(r)))
 		return
 	}
 	err = fmt.Errorf("IMC %d %q is lost: %w", col.id, col.name, err)
 	s.c.imc.Error(err.Error())
-	s.c.mu.Lock()
-	col.lost = err
-	s.c.mu.Unlock()
+	col.lost.Store(true)
 	s.mu.Lock()
 	s.out.IMCErrors = append(s.out.IMCErrors, err)
 	s.mu.Unlock()
@@ -182,8 +274,16 @@ func (s *Session) move(to pb.State) {
 }
 
 // enqueue takes a message of an IMC.
-func (s *Session) enqueue(imc uint32, m pb.PA) Result {
+func (s *Session) enqueue(col *collector, m pb.PA) Result {
+	if col == nil {
+		return ResultInvalidParameter
+	}
 	s.mu.Lock()
+	if s.xml != nil && m.Subtype > SubtypeAny {
+		s.mu.Unlock()
+		s.c.tnc.Warn(fmt.Sprintf("IMC %d: message type 0x%06x/0x%08x does not fit IF-TNCCS 1.1", m.Collector, m.Vendor, m.Subtype))
+		return ResultNoLongMessageTypes
+	}
 	window, maxMsg := s.window, s.maxMsg
 	full := len(s.queue) >= MaxQueuedMessages || s.queued+len(m.Body) > MaxQueuedBytes
 	take := window && !full && len(m.Body) <= maxMsg
@@ -196,21 +296,34 @@ func (s *Session) enqueue(imc uint32, m pb.PA) Result {
 	switch {
 	case take:
 		s.c.tnc.Info("creating PB-PA message type " + pb.PAName(m.Vendor, m.Subtype))
+		if s.c.cfg.Trace != nil {
+			s.c.cfg.Trace(Exchange{
+				Connection: s.id, Sent: true, IMCs: []string{col.name}, IMC: uint32(m.Collector), IMV: uint32(m.Validator),
+				Exclusive: m.Exclusive, Vendor: m.Vendor, Subtype: m.Subtype, Body: bytes.Clone(m.Body),
+			})
+		}
 		return ResultSuccess
 	case !window:
-		s.c.tnc.Warn(fmt.Sprintf("IMC %d not allowed to call SendMessage()", imc))
+		s.c.tnc.Warn(fmt.Sprintf("IMC %d not allowed to call SendMessage()", m.Collector))
 		return ResultIllegalOperation
 	case len(m.Body) > maxMsg:
-		s.c.tnc.Warn(fmt.Sprintf("IMC %d: message of %d bytes exceeds the maximum of %d", imc, len(m.Body), maxMsg))
+		s.c.tnc.Warn(fmt.Sprintf("IMC %d: message of %d bytes exceeds the maximum of %d", m.Collector, len(m.Body), maxMsg))
 		return ResultExceededMaxMessageSize
 	}
-	s.c.tnc.Warn(fmt.Sprintf("IMC %d: too many messages wait for Connection ID %d", imc, s.id))
+	s.c.tnc.Warn(fmt.Sprintf("IMC %d: too many messages wait for Connection ID %d", m.Collector, s.id))
 	return ResultOther
 }
 
 func (s *Session) requestRetry() {
 	s.mu.Lock()
 	s.retry = true
+	if s.wanted == nil {
+		s.wanted = make(chan struct{}, 1)
+	}
+	select {
+	case s.wanted <- struct{}{}:
+	default:
+	}
 	s.mu.Unlock()
 }
 
@@ -229,17 +342,27 @@ func (s *Session) attribute(a uint32) ([]byte, Result) {
 	}
 	text := func(t string) ([]byte, Result) { return append([]byte(t), 0), ResultSuccess }
 	switch a {
+	case AttrTLSUnique:
+		if s.tlsUnique != nil {
+			return s.tlsUnique, ResultSuccess
+		}
 	case AttrMaxRoundTrips:
 		return u32(0xffffffff), ResultSuccess
 	case AttrMaxMessageSize:
 		return u32(uint32(s.maxMsg)), ResultSuccess
 	case AttrHasLongTypes, AttrHasExclusive:
+		if s.xml != nil {
+			return []byte{0}, ResultSuccess
+		}
 		return []byte{1}, ResultSuccess
 	case AttrHasSOH:
 		return []byte{0}, ResultSuccess
 	case AttrIFTNCCSProtocol:
 		return text("IF-TNCCS")
 	case AttrIFTNCCSVersion:
+		if s.xml != nil {
+			return text("1.1")
+		}
 		return text("2.0")
 	case AttrIFTProtocol:
 		return text(s.protocol)
@@ -275,6 +398,9 @@ func (s *Session) build() ([]byte, error) {
 		case pb.Init, pb.ClientWorking:
 			s.c.tnc.Info("no client data to send, sending empty PB-TNC CDATA batch")
 		case pb.Decided:
+			if s.keepOpen {
+				return nil, nil
+			}
 			t = pb.CLOSE
 		default:
 			s.c.tnc.Info("no PB-TNC batch to send")
@@ -287,6 +413,9 @@ func (s *Session) build() ([]byte, error) {
 		// after RESULT nothing but CLOSE or CRETRY.
 		if st == pb.Decided {
 			s.clearQueue()
+			if s.keepOpen {
+				return nil, nil
+			}
 			return s.send(pb.NewBuilder(pb.CLOSE, pb.Client, s.maxBatch), pb.CLOSE, pb.End), nil
 		}
 		s.c.tnc.Info(fmt.Sprintf("canceling PB-TNC %s batch", t))
@@ -349,6 +478,9 @@ func (s *Session) fill(b *pb.Builder) (left int, err error) {
 // send accounts for a batch that goes out.
 func (s *Session) send(b *pb.Builder, t pb.BatchType, next pb.State) []byte {
 	s.move(next)
+	if v := s.c.cfg.Tests.Version; v != 0 && t != pb.CLOSE {
+		b.SetVersion(v)
+	}
 	out := b.Bytes()
 	s.mu.Lock()
 	s.out.BatchesSent++
@@ -400,13 +532,25 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 	if s.closed {
 		return nil, ErrEnded
 	}
-	s.c.tnc.Info(fmt.Sprintf("received TNCCS batch (%d bytes)", len(batch)))
 	s.mu.Lock()
 	s.out.BatchesReceived++
 	s.out.BytesReceived += int64(len(batch))
 	n, st, cause := s.out.BatchesReceived, s.out.State, s.out.Err
 	s.mu.Unlock()
-
+	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
+		s.c.tnc.Info(fmt.Sprintf("received TNCCS batch (%d bytes)", len(batch)))
+	}
+	if s.c.cfg.Protocol == ProtocolDynamic && st == pb.Init && s.xml == nil && carriesXML(s.protocol, s.version) {
+		if p, err := Detect(batch); err == nil && p == ProtocolXML {
+			s.speakXML()
+		}
+	}
+	if s.xml != nil {
+		return s.receiveXML(batch, n)
+	}
+	if s.mutual.on && (len(batch) < 2 || batch[1]&0x80 == 0) && st != pb.End {
+		return s.receivePeer(batch)
+	}
 	h, err := pb.ParseHeader(batch, pb.Client)
 	if st == pb.End {
 		// Whoever has ended answers nothing any more: two ends that report errors
@@ -423,9 +567,15 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 		return s.reject(&pb.ProtocolError{Code: pb.CodeLocalError, Err: fmt.Errorf("more than %d batches in a session", MaxBatches)})
 	}
 	if err != nil {
+		if p, derr := Detect(batch); derr == nil && p == ProtocolXML {
+			err = &pb.ProtocolError{Code: pb.CodeVersionNotSupported, BadVersion: batch[0],
+				Err: fmt.Errorf("the server speaks %s, this side %s: set the same protocol on both", ProtocolXML, ProtocolPB)}
+		}
 		return s.rejectErr(err)
 	}
-	s.c.tnc.Info(fmt.Sprintf("processing PB-TNC %s batch for Connection ID %d", h.Type, s.id))
+	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
+		s.c.tnc.Info(fmt.Sprintf("processing PB-TNC %s batch for Connection ID %d", h.Type, s.id))
+	}
 	next, verdict := st.Next(pb.Server, h.Type)
 	switch verdict {
 	case pb.Illegal:
@@ -434,7 +584,9 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 		s.c.tnc.Info(fmt.Sprintf("ignoring PB-TNC %s batch in state '%s'", h.Type, st))
 		return nil, nil
 	}
-	ms, err := pb.ParseMessages(h, batch)
+	items, warnings, err := pb.AppendItems(s.items[:0], h, batch)
+	s.items = items
+	defer s.forgetItems()
 	if err != nil {
 		if h.Type == pb.CLOSE {
 			// The session is over; there is nobody to answer.
@@ -446,9 +598,9 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 	}
 	s.move(next)
 	if h.Type == pb.CLOSE {
-		return nil, s.receiveClose(ms)
+		return nil, s.receiveClose(items)
 	}
-	if perr := fatalError(ms); perr != nil {
+	if perr := fatalError(items); perr != nil {
 		s.c.tnc.Error(perr.Error())
 		s.fail(perr)
 		s.c.tnc.Error("a fatal PB-TNC error occurred, terminating connection")
@@ -456,8 +608,7 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 	}
 	if h.Type == pb.SDATA && st == pb.Init {
 		// The server opened the transport: the handshake begins with its batch.
-		s.language()
-		s.handshake()
+		s.first()
 	}
 	if h.Type == pb.SRETRY {
 		s.clearQueue()
@@ -466,11 +617,40 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 		s.mu.Unlock()
 		s.handshake()
 	}
-	for _, m := range ms {
-		s.handle(h.Type, m)
+	for _, w := range warnings {
+		s.complain(w)
+	}
+	for i := range items {
+		if items[i].Message == nil {
+			s.deliver(&items[i].PA)
+		} else {
+			s.handle(h.Type, items[i].Message)
+		}
 	}
 	s.each(true, func(i IMC) error { return i.BatchEnding(s.id) })
+	if s.mutual.on {
+		return s.turn(true)
+	}
 	return s.build()
+}
+
+// forgetItems lets the batch go that the items refer to.
+func (s *Session) forgetItems() {
+	clear(s.items)
+	if cap(s.items) > maxItemsKept {
+		s.items = nil
+	}
+}
+
+// complain queues a PB-Error that is not fatal. It goes with the next CDATA
+// batch; CLOSE with an error in it would be a failure.
+func (s *Session) complain(pe *pb.ProtocolError) {
+	s.c.tnc.Warn(pe.Error())
+	s.mu.Lock()
+	if len(s.queue) < MaxQueuedMessages {
+		s.queue = append(s.queue, pe.Message())
+	}
+	s.mu.Unlock()
 }
 
 func (s *Session) rejectErr(err error) ([]byte, error) {
@@ -482,9 +662,9 @@ func (s *Session) rejectErr(err error) ([]byte, error) {
 }
 
 // fatalError returns the first fatal error that the server reports.
-func fatalError(ms []pb.Message) *pb.PeerError {
-	for _, m := range ms {
-		if e, ok := m.(pb.Error); ok && e.Fatal {
+func fatalError(items []pb.Item) *pb.PeerError {
+	for i := range items {
+		if e, ok := items[i].Message.(pb.Error); ok && e.Fatal {
 			return &pb.PeerError{Received: e}
 		}
 	}
@@ -493,13 +673,13 @@ func fatalError(ms []pb.Message) *pb.PeerError {
 
 // receiveClose ends the session on the server's CLOSE: an empty one is the
 // regular end, one with messages a failure.
-func (s *Session) receiveClose(ms []pb.Message) error {
+func (s *Session) receiveClose(items []pb.Item) error {
 	s.clearQueue()
-	if len(ms) == 0 {
+	if len(items) == 0 {
 		return nil
 	}
-	for _, m := range ms {
-		if e, ok := m.(pb.Error); ok {
+	for _, it := range items {
+		if e, ok := it.Message.(pb.Error); ok {
 			err := &pb.PeerError{Received: e}
 			s.c.tnc.Error(err.Error())
 			s.fail(err)
@@ -514,8 +694,6 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 	l := s.c.tnc
 	logAt(l, log.LevelDetail, fmt.Sprintf("processing %s message", m.MessageType()))
 	switch m := m.(type) {
-	case pb.PA:
-		s.deliver(m)
 	case pb.AssessmentResult:
 		if t != pb.RESULT {
 			l.Info(fmt.Sprintf("ignore %s message not received within RESULT batch", m.MessageType()))
@@ -548,16 +726,17 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 	case pb.PDPReferral:
 		s.refer(m)
 	case pb.MutualCapability:
-		// Not proposed, so not taken up: measurement stays one-sided.
-		l.Info("ignoring PB-TNC mutual capability of the server")
+		s.agree(m)
 	case pb.Raw:
 		l.Info(fmt.Sprintf("ignore PB-TNC message (0x%06x/0x%08x)", m.Kind.Vendor, m.Kind.Type))
 	}
 }
 
 // deliver gives a PA-TNC message to every IMC that it is for (RFC 5793 §4.5).
-func (s *Session) deliver(m pb.PA) {
-	s.c.tnc.Info("handling PB-PA message type " + pb.PAName(m.Vendor, m.Subtype))
+func (s *Session) deliver(m *pb.PA) {
+	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
+		s.c.tnc.Info("handling PB-PA message type " + pb.PAName(m.Vendor, m.Subtype))
+	}
 	s.mu.Lock()
 	s.out.MessagesReceived++
 	s.mu.Unlock()
@@ -569,19 +748,39 @@ func (s *Session) deliver(m pb.PA) {
 		DestIMC:   uint32(m.Collector),
 		Data:      m.Body,
 	}
+	if s.c.cfg.Trace != nil {
+		e := Exchange{
+			Connection: s.id, IMC: msg.DestIMC, IMV: msg.SourceIMV,
+			Exclusive: m.Exclusive, Vendor: m.Vendor, Subtype: m.Subtype, Body: bytes.Clone(m.Body),
+		}
+		for _, col := range s.imcs {
+			if s.wants(col, m) {
+				e.IMCs = append(e.IMCs, col.name)
+			}
+		}
+		s.c.cfg.Trace(e)
+	}
 	delivered := false
-	for _, col := range s.c.collectors() {
-		s.c.mu.Lock()
-		wants := col.wants(m.Vendor, m.Subtype) && (!m.Exclusive || s.c.ids[msg.DestIMC] == col)
-		s.c.mu.Unlock()
-		if wants {
-			delivered = true
-			s.call(col, true, func(i IMC) error { return i.ReceiveMessage(s.id, msg) })
+	for _, col := range s.imcs {
+		if !s.wants(col, m) {
+			continue
+		}
+		delivered = true
+		s.setWindow(true)
+		err := col.imc.ReceiveMessage(s.id, msg)
+		s.setWindow(false)
+		if err != nil {
+			s.answered(col, err)
 		}
 	}
 	if !delivered {
 		s.c.tnc.Info(fmt.Sprintf("message type 0x%06x/0x%08x not supported by any IMC", m.Vendor, m.Subtype))
 	}
+}
+
+// wants reports whether a message is for the IMC.
+func (s *Session) wants(col *collector, m *pb.PA) bool {
+	return !col.lost.Load() && col.wants(m.Vendor, m.Subtype) && (!m.Exclusive || s.c.owner(uint32(m.Collector)) == col)
 }
 
 // recommend takes the server's recommendation and tells the IMCs.
@@ -656,8 +855,9 @@ func (s *Session) Outcome() Outcome {
 	defer s.mu.Unlock()
 	o := s.out
 	o.ConnectionID = s.id
-	o.Reasons = append([]Reason(nil), o.Reasons...)
-	o.Remediation = append([]Remediation(nil), o.Remediation...)
+	o.AllReasons = slices.Clone(o.Reasons)
+	o.Reasons = preferred(s.c.cfg.PreferredLanguage, o.Reasons, func(r Reason) string { return r.Language })
+	o.Remediation = preferred(s.c.cfg.PreferredLanguage, o.Remediation, func(r Remediation) string { return r.Language })
 	o.IMCErrors = append([]error(nil), o.IMCErrors...)
 	if o.Err == nil {
 		o.Err = s.failed
@@ -674,6 +874,7 @@ func (s *Session) Close() error {
 	if s.opened {
 		s.notify(StateDelete)
 	}
+	s.mutual.close()
 	s.clearQueue()
 	s.c.mu.Lock()
 	delete(s.c.sessions, s.id)

@@ -52,6 +52,8 @@ static void chain_sigurg(void)
 
 	if (sigaction(SIGURG, NULL, &now) != 0 || is_ours(&now) || same(&now, &before))
 		return;
+	if (!(before.sa_flags & SA_SIGINFO) && (before.sa_handler == SIG_DFL || before.sa_handler == SIG_IGN))
+		return; /* nobody to call */
 	int n = chained;
 	if (!is_ours(&before)) {
 		if (n + 2 > MAX_CHAIN)
@@ -70,6 +72,22 @@ static void chain_sigurg(void)
 	ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
 	ours.sa_mask = now.sa_mask;
 	sigaction(SIGURG, &ours, NULL);
+}
+
+/* What stood before this program's or library's own runtime started: where that
+ * is itself a library (libtnccs), another runtime may have been there first. */
+__attribute__((constructor(150))) static void record_first(void)
+{
+	sigaction(SIGURG, NULL, &before);
+	recorded = 1;
+}
+
+void gotnc_chain_signals(void)
+{
+	if (recorded)
+		chain_sigurg();
+	recorded = 1;
+	sigaction(SIGURG, NULL, &before);
 }
 
 /* POSIX lets dlsym's result be a function; ISO C has no cast for it. */
@@ -99,6 +117,8 @@ const char *gotnc_open(gotnc_imc *m, const char *path, int global, char *err, si
 	}
 	if (!m->handle)
 		return "";
+	/* libstrongswan opens plugins that find its functions in the global scope only. */
+	dlopen("libstrongswan.so.0", RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
 	look(m->handle, "TNC_IMC_Initialize", &m->initialize);
 	look(m->handle, "TNC_IMC_NotifyConnectionChange", &m->notify);
 	look(m->handle, "TNC_IMC_BeginHandshake", &m->begin);

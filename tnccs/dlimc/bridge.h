@@ -42,4 +42,7 @@ gotnc_u32 gotnc_terminate(gotnc_imc *m, gotnc_u32 id);
  * ends the process by its signal instead of a trace of goroutines. */
 void gotnc_prepare_child(void);
 
+/* Makes all Go runtimes of this process get SIGURG; one thread at a time. */
+void gotnc_chain_signals(void);
+
 #endif

@@ -82,6 +82,9 @@ type Options struct {
 	InitTimeout, CallTimeout, TerminateTimeout time.Duration
 	// Env is the environment of the child; nil means that of this process.
 	Env []string
+	// Helper is the program that the child runs, whose main calls ChildMain: for
+	// libraries, whose process is another program. "" means this program's image.
+	Helper string
 }
 
 func (o Options) withDefaults() Options {
@@ -107,7 +110,7 @@ func Load(e Entry, o Options) (tnccs.IMC, error) {
 		return nil, err
 	}
 	if o.InProcess {
-		return &inProcess{entry: e}, nil
+		return &inProcess{entry: e, o: o}, nil
 	}
 	c, err := startChild(e, o)
 	if err != nil {
@@ -148,6 +151,7 @@ var opening sync.Mutex
 // inProcess is an IMC in this process.
 type inProcess struct {
 	entry Entry
+	o     Options
 
 	mu     sync.Mutex
 	imc    tnccs.IMC // nil before Initialize
@@ -169,6 +173,11 @@ func (p *inProcess) Initialize(id uint32, host tnccs.TNCC) error {
 	}
 	opening.Lock()
 	defer opening.Unlock()
+	done, err := strongswanEnv(p.entry, p.o)
+	if err != nil {
+		return loadError(p.entry, ErrNotLoadable, err.Error())
+	}
+	defer done()
 	m, err := openModule(p.entry, false)
 	if err != nil {
 		return err

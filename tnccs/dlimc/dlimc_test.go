@@ -38,7 +38,7 @@ func buildIMC(t *testing.T, macros ...string) Entry {
 		t.Skip("SKIP needs a C compiler: apt-get install gcc")
 	}
 	out := filepath.Join(t.TempDir(), "imc.so")
-	args := []string{"-shared", "-fPIC", "-O0", "-o", out, filepath.Join("testdata", "imc.c")}
+	args := []string{"-shared", "-fPIC", "-O0", "-pthread", "-o", out, filepath.Join("testdata", "imc.c")}
 	for _, m := range macros {
 		args = append(args, "-D"+m)
 	}

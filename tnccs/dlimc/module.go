@@ -128,7 +128,8 @@ func (m *module) BeginHandshake(connection uint32) error {
 }
 
 // ReceiveMessage implements tnccs.IMC. strongSwan's choice: the long function
-// where the library has it.
+// where the library has it and the sender is known, which it is not over
+// IF-TNCCS 1.1.
 func (m *module) ReceiveMessage(connection uint32, x tnccs.Message) error {
 	// The library may be careless with an empty message: it gets an address all the same.
 	buf := x.Data
@@ -137,7 +138,7 @@ func (m *module) ReceiveMessage(connection uint32, x tnccs.Message) error {
 	}
 	p := (*C.uchar)(unsafe.Pointer(unsafe.SliceData(buf)))
 	n := C.gotnc_u32(len(x.Data))
-	if m.c.receive_long != nil {
+	if m.c.receive_long != nil && (x.SourceIMV != 0 || m.c.receive == nil) {
 		var flags C.gotnc_u32
 		if x.Exclusive {
 			flags = tnccs.FlagsExclusive
@@ -373,3 +374,12 @@ func gotncReserveAdditionalIMCID(imc C.gotnc_u32, out *C.gotnc_u32) C.gotnc_u32 
 // prepareChild makes what C code prints come out line by line, and a fault in
 // it end the process by its signal.
 func prepareChild() { C.gotnc_prepare_child() }
+
+// ChainSignals makes all Go runtimes that have come into this process by now get
+// SIGURG, which each takes for itself when it starts: libtnccs calls it, whose
+// program may hold other libraries in Go.
+func ChainSignals() {
+	opening.Lock()
+	defer opening.Unlock()
+	C.gotnc_chain_signals()
+}

@@ -10,3 +10,6 @@ func openModule(e Entry, _ bool) (tnccs.IMC, error) {
 }
 
 func prepareChild() {}
+
+// ChainSignals has nothing to do in a program that was built without cgo.
+func ChainSignals() {}

@@ -68,11 +68,28 @@ func startChild(e Entry, o Options) (*remote, error) {
 		env = os.Environ()
 	}
 	// The running image itself, even where an update has replaced its file.
-	cmd := exec.Command("/proc/self/exe", ChildArg, e.Name)
-	cmd.Args[0] = os.Args[0]
+	program, name := "/proc/self/exe", o.Helper
+	if name == "" {
+		name = os.Args[0]
+	} else {
+		program = name
+	}
+	cmd := exec.Command(program, ChildArg, e.Name)
+	cmd.Args[0] = name
 	cmd.Env = append(append([]string(nil), env...), childEnv+"="+protocol)
 	cmd.Stdout, cmd.Stderr = pw, pw
 	cmd.ExtraFiles = []*os.File{theirs}
+	if usesLibimcv(e.Path) {
+		conf, err := memoryFile("strongswan.conf", strongswanConf(e.Path, env, o.Logger))
+		if err != nil {
+			conn.Close()
+			pr.Close()
+			return nil, loadError(e, ErrChild, err.Error())
+		}
+		defer conf.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, conf)
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=/proc/self/fd/%d", confEnv, childFD+1))
+	}
 	// A process group of its own: what the IMC starts dies with it, and Ctrl-C
 	// ends this program in order, not its IMCs before it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -156,6 +173,9 @@ func (c *remote) reason(err error) error {
 
 // describe says how a process ended.
 func describe(ps *os.ProcessState) string {
+	if ps == nil { // the program that uses libtnccs waited for a child not its own
+		return "how is not known"
+	}
 	if ws, ok := ps.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		return fmt.Sprintf("signal %s", unix.SignalName(ws.Signal()))
 	}

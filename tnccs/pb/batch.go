@@ -1,6 +1,7 @@
 package pb
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -107,20 +108,17 @@ func ParseHeader(b []byte, receiver Role) (Header, error) {
 // Unknown messages that may be skipped come back as Raw. The messages do not
 // refer to b. Errors are *ProtocolError: nothing of the batch may be acted upon.
 func ParseMessages(h Header, b []byte) ([]Message, error) {
-	if len(b) < HeaderSize {
-		return nil, invalid(0, wire.ErrTruncated)
+	items, _, err := AppendItems(nil, h, b)
+	if err != nil {
+		return nil, err
 	}
 	var out []Message
-	r := wire.NewReaderAt("PB-TNC batch", b[HeaderSize:], HeaderSize)
-	for r.Len() > 0 {
-		if len(out) == MaxMessages {
-			return nil, &ProtocolError{Code: CodeLocalError, Err: fmt.Errorf("more than %d messages in a PB-TNC batch", MaxMessages)}
+	for _, it := range items {
+		if it.Message == nil {
+			it.PA.Body = bytes.Clone(it.PA.Body)
+			it.Message = it.PA
 		}
-		m, err := parseMessage(r, h)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, m)
+		out = append(out, it.Message)
 	}
 	return out, nil
 }
@@ -194,6 +192,10 @@ func (b *Builder) Add(m Message) (bool, error) {
 	wire.PutU32At(b.b, 4, uint32(len(b.b)))
 	return true, nil
 }
+
+// SetVersion makes the batch claim another version, for tests of the peer
+// (strongSwan's tnccs-20.tests.pb_tnc_version).
+func (b *Builder) SetVersion(v uint8) { b.b[0] = v }
 
 // Count returns the number of messages in the batch.
 func (b *Builder) Count() int { return b.count }

@@ -84,12 +84,13 @@ func parseError(r *wire.Reader) (Message, error) {
 	return m, r.Err()
 }
 
-// ProtocolError is what this end found wrong with a batch. It is always fatal
-// (RFC 5793 §4.9 allows that for every code).
+// ProtocolError is what this end found wrong with a batch. It is fatal unless
+// NonFatal says otherwise, which RFC 5793 §4.9.1 allows for Invalid Parameter.
 type ProtocolError struct {
 	Code       ErrorCode
 	Offset     uint32 // codes 1 and 3: octets from the start of the batch
 	BadVersion uint8  // code 4
+	NonFatal   bool   // code 1: the session goes on
 	Err        error  // the cause
 }
 
@@ -112,7 +113,7 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 
 // Message returns the PB-Error that tells the peer.
 func (e *ProtocolError) Message() Error {
-	m := Error{Fatal: true, Vendor: VendorIETF, Code: e.Code}
+	m := Error{Fatal: !e.NonFatal, Vendor: VendorIETF, Code: e.Code}
 	switch e.Code {
 	case CodeInvalidParameter, CodeUnsupportedMandatory:
 		m.Parameters = wire.AppendU32(nil, e.Offset)

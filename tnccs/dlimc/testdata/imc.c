@@ -16,6 +16,33 @@ static U (*reserve)(U, U *);
 static U (*retry)(U, U, U);
 static U extra;
 
+#ifdef THREAD
+#include <pthread.h>
+struct call { U id, conn; };
+
+/* Calls back from a thread of its own, inside and outside of the host's calls. */
+static void *own_thread(void *arg)
+{
+	struct call c = *(struct call *)arg;
+	unsigned char buf[64];
+	U n = 0, inside = send_long(c.id, c.conn, 0, (unsigned char *)"thread", 6, 0x00902a, 1, 0xffff);
+
+	if (get(c.id, c.conn, 0x0055970A, sizeof buf, buf, &n) || strcmp((char *)buf, "IF-TNCCS"))
+		inside = 99;
+	fprintf(stderr, "thread inside %lu\n", inside);
+	return NULL;
+}
+
+static void *late_thread(void *arg)
+{
+	struct call c = *(struct call *)arg;
+	free(arg);
+	usleep(100000);
+	fprintf(stderr, "thread late %lu retry %lu\n", send_long(c.id, c.conn, 0, (unsigned char *)"late", 4, 0x00902a, 1, 0xffff), retry(c.id, c.conn, 3));
+	return NULL;
+}
+#endif
+
 #ifndef NO_INITIALIZE
 U TNC_IMC_Initialize(U id, U min, U max, U *version)
 {
@@ -85,6 +112,10 @@ U TNC_IMC_NotifyConnectionChange(U id, U conn, U state)
 
 U TNC_IMC_BeginHandshake(U id, U conn)
 {
+#ifdef CRASH_IF
+	if (access(getenv("GOTNC_TEST_CRASH"), F_OK) == 0)
+		abort();
+#endif
 #ifdef CRASH
 	*(volatile int *)8 = 1;
 #endif
@@ -97,6 +128,27 @@ U TNC_IMC_BeginHandshake(U id, U conn)
 			pause(); /* holds the log pipe too */
 	for (;;)
 		;
+#endif
+#ifdef THREAD
+	struct call c = {id, conn}, *later = malloc(sizeof c);
+	pthread_t t;
+	*later = c;
+	if (pthread_create(&t, NULL, own_thread, &c) || pthread_join(t, NULL) || pthread_create(&t, NULL, late_thread, later))
+		return 10;
+	pthread_detach(t);
+	return 0;
+#endif
+#ifdef GARBAGE
+	static unsigned char noise[5000];
+	for (U i = 0; i < sizeof noise; i++)
+		noise[i] = (unsigned char)(i * 7919 >> 3);
+	if (send_long(id, conn, ~0UL, noise, sizeof noise, 0x00902a, 1, 0xffff) != 6 ||
+	    send_long(id, conn, 0, NULL, 5, 0x00902a, 1, 0xffff) != 6 || send_long(~0UL, ~0UL, 0, noise, 1, ~0UL, ~0UL, ~0UL) != 6 ||
+	    send_long(id, conn, 0, noise, 1UL << 40, 1, 1, 0xffff) != 6 || send_long(id, conn, 0, noise, 1UL << 31, 1, 1, 0xffff) != 0x00559701 ||
+	    send_long(id, conn, 0, noise, 1, 0xffffff, 1, 0xffff) != 6 || send_long(77, conn, 0, noise, 1, 1, 1, 0xffff) != 6 ||
+	    send_long(id, 0xffffffff, 0, noise, 1, 1, 1, 0xffff) != 6 || retry(id, 1234, 99) != 6 || reserve(77, &extra) != 6)
+		return 10;
+	return send_long(id, conn, 0, noise, sizeof noise, 0x00902a, 1, 0xffff);
 #endif
 #ifdef BIG
 	static unsigned char big[1 << 20];

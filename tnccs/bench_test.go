@@ -1,0 +1,107 @@
+package tnccs
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/gotnc/gotnc/tnccs/pb"
+)
+
+// sink takes messages and says nothing.
+type sink struct {
+	quiet
+	octets int
+}
+
+func (s *sink) ReceiveMessage(_ uint32, m Message) error {
+	s.octets += len(m.Data)
+	return nil
+}
+
+// benchBatch is a batch of 64 KiB with 100 PA-TNC messages.
+func benchBatch(b *testing.B) []byte {
+	x := pb.Batch{FromServer: true, Type: pb.SDATA}
+	for i := range 100 {
+		n := (64<<10-pb.HeaderSize)/100 - pb.MessageOverhead - pb.PAOverhead
+		x.Messages = append(x.Messages, pb.PA{Vendor: 2, Subtype: 2, Collector: pb.AnyID, Validator: uint16(i), Body: make([]byte, n)})
+	}
+	out, err := x.AppendBinary(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return out
+}
+
+// BenchmarkReceive decodes a batch of 64 KiB with 100 PA-TNC messages and
+// routes each to its IMC; the time includes the answer's empty batch.
+func BenchmarkReceive(b *testing.B) {
+	c, err := NewClient(Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	i := &sink{}
+	if err := c.Add("sink", i); err != nil {
+		b.Fatal(err)
+	}
+	s := c.NewSession()
+	if _, err := s.Begin(0, TransportEAP, "2.0"); err != nil {
+		b.Fatal(err)
+	}
+	batch := benchBatch(b)
+	b.SetBytes(int64(len(batch)))
+	b.ReportAllocs()
+	for b.Loop() {
+		s.out.BatchesReceived = 0 // past the cap of a session
+		if out, err := s.Receive(batch); err != nil || len(out) != pb.HeaderSize {
+			b.Fatal(err, len(out))
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/message")
+}
+
+// BenchmarkConnections runs 1,000 connections at once in one process, from
+// their beginning to their end, with 5 exchanges of a message each.
+func BenchmarkConnections(b *testing.B) {
+	const n = 1000
+	c, err := NewClient(Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Add("quiet", &quiet{}); err != nil {
+		b.Fatal(err)
+	}
+	enc := func(t pb.BatchType, ms ...pb.Message) []byte {
+		out, err := pb.Batch{FromServer: true, Type: t, Messages: ms}.AppendBinary(nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return out
+	}
+	sdata := enc(pb.SDATA, pb.PA{Vendor: 2, Subtype: 2, Collector: pb.AnyID, Validator: 1, Body: make([]byte, 500)})
+	result := enc(pb.RESULT, pb.AssessmentResult{}, pb.AccessRecommendation{Code: pb.AccessAllowed})
+	b.ReportAllocs()
+	for b.Loop() {
+		var wg sync.WaitGroup
+		for range n {
+			s := c.NewSession()
+			wg.Go(func() {
+				_, err := s.Begin(0, TransportEAP, "2.0")
+				for range 5 {
+					if err == nil {
+						_, err = s.Receive(sdata)
+					}
+				}
+				if err == nil {
+					_, err = s.Receive(result)
+				}
+				if err != nil || !s.Outcome().Allowed() {
+					panic(fmt.Sprint("connection failed: ", err))
+				}
+				_ = s.Close()
+			})
+		}
+		wg.Wait()
+	}
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "connections/s")
+}

@@ -1,0 +1,133 @@
+package dlimc
+
+import (
+	"context"
+	"debug/elf"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// strongSwan's own IMCs are made for charon: they take its libstrongswan as
+// they find it. In another program libimcv starts that library itself, with the
+// plugins of the setting libimcv.load, whose default has no hash functions:
+// imc-attestation then refuses to start. So they get a strongswan.conf that
+// sets a useful default and includes the user's, whose settings win.
+
+// confEnv names the strongswan.conf to read.
+const confEnv = "STRONGSWAN_CONF"
+
+// imcPlugins are the plugins of libstrongswan that strongSwan's IMCs use.
+var imcPlugins = []string{"random", "nonce", "openssl", "gmp", "sha1", "sha2", "hmac", "pem", "pkcs1", "pubkey", "x509"}
+
+// usesLibimcv reports whether a library is one of strongSwan's IMCs.
+func usesLibimcv(path string) bool {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false // dlopen words it
+	}
+	defer f.Close()
+	libs, err := f.ImportedLibraries()
+	if err != nil {
+		return false
+	}
+	for _, l := range libs {
+		if strings.HasPrefix(l, "libimcv.so") {
+			return true
+		}
+	}
+	return false
+}
+
+// strongswanConf returns the text of the strongswan.conf for an IMC at path
+// whose environment is env.
+func strongswanConf(path string, env []string, l *slog.Logger) string {
+	plugins := imcPlugins
+	if dir := filepath.Join(filepath.Dir(filepath.Dir(path)), "plugins"); isDir(dir) {
+		plugins = nil
+		for _, p := range imcPlugins {
+			if _, err := os.Stat(filepath.Join(dir, "libstrongswan-"+p+".so")); err == nil {
+				plugins = append(plugins, p)
+			}
+		}
+	}
+	level := 1
+	switch {
+	case l == nil:
+	case l.Enabled(context.Background(), slog.LevelDebug):
+		level = 3
+	case l.Enabled(context.Background(), log.LevelDetail):
+		level = 2
+	}
+	user := ""
+	for _, v := range env {
+		if s, ok := strings.CutPrefix(v, confEnv+"="); ok {
+			user = s
+		}
+	}
+	if user == "" {
+		// Where a strongSwan that was built for this place looks.
+		user = "/etc/strongswan.conf"
+		if prefix, _, ok := strings.Cut(path, "/lib/"); ok && prefix != "" && prefix != "/usr" {
+			user = prefix + "/etc/strongswan.conf"
+		}
+	} else if abs, err := filepath.Abs(user); err == nil {
+		user = abs
+	}
+	return fmt.Sprintf("libimcv {\n  load = %s\n  debug_level = %d\n}\ninclude %s\n", strings.Join(plugins, " "), level, user)
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+// memoryFile returns an anonymous file with that text. It can be opened by
+// others under /proc/self/fd.
+func memoryFile(name, text string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create %s in memory: %w", name, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.WriteString(text); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write %s in memory: %w", name, err)
+	}
+	return f, nil
+}
+
+// strongswanEnv sets the environment of this process for one of strongSwan's
+// IMCs until done is called: they read their configuration in Initialize.
+func strongswanEnv(e Entry, o Options) (done func(), err error) {
+	if !usesLibimcv(e.Path) {
+		return func() {}, nil
+	}
+	env := o.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	conf, err := memoryFile("strongswan.conf", strongswanConf(e.Path, env, o.Logger))
+	if err != nil {
+		return nil, err
+	}
+	before, set := os.LookupEnv(confEnv)
+	if err := os.Setenv(confEnv, fmt.Sprintf("/proc/self/fd/%d", conf.Fd())); err != nil {
+		conf.Close()
+		return nil, err
+	}
+	return func() {
+		if set {
+			_ = os.Setenv(confEnv, before)
+		} else {
+			_ = os.Unsetenv(confEnv)
+		}
+		conf.Close()
+	}, nil
+}

@@ -1,0 +1,321 @@
+package pttls
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// Transport is what IMCs see as IFT_PROTOCOL and IFT_VERSION.
+const (
+	TransportProtocol = "IF-T for TLS"
+	TransportVersion  = "2.0"
+)
+
+// Time limits.
+const (
+	// DefaultSetupTimeout bounds TCP, TLS and the negotiation together.
+	DefaultSetupTimeout = 30 * time.Second
+	// DefaultIdleTimeout bounds the wait for the next batch and for the taking of
+	// one: verifiers ask databases and other servers.
+	DefaultIdleTimeout = 2 * time.Minute
+	// closeGrace is how long the server may take to close after CLOSE.
+	closeGrace = 2 * time.Second
+)
+
+// Session is the TNC client's session that a connection carries.
+// *tnccs.Session implements it.
+type Session interface {
+	// Begin returns the first batch.
+	Begin(maxBatch int, protocol, version string) ([]byte, error)
+	// Receive takes a batch of the server and returns the answer, or nothing.
+	Receive(batch []byte) ([]byte, error)
+	// Done reports whether CLOSE was sent or received.
+	Done() bool
+}
+
+// Config says whom to trust and who we are. Roots and ServerName are required.
+type Config struct {
+	// Roots are the CAs that may have issued the server's certificate.
+	Roots *x509.CertPool
+	// ServerName is the DNS name or IP address that the certificate must hold as
+	// subjectAltName, in full: neither a wildcard nor the common name counts (§5).
+	ServerName string
+	// Certificate authenticates this end inside TLS; nil: none.
+	Certificate *tls.Certificate
+	// Identity and Secret authenticate this end by SASL PLAIN where the server
+	// asks for it; without Secret that is refused.
+	Identity string
+	Secret   []byte
+	// MinVersion and MaxVersion bound TLS; 0 means TLS 1.2, and the latest.
+	MinVersion, MaxVersion uint16
+	// SetupTimeout and IdleTimeout: 0 means the defaults above.
+	SetupTimeout, IdleTimeout time.Duration
+	// Time is the clock of the certificate check; nil means time.Now.
+	Time func() time.Time
+	// Logger takes the log; nil discards.
+	Logger *slog.Logger
+}
+
+// Conn is a connection that is past the negotiation. It belongs to one
+// goroutine; Close may be called from any.
+type Conn struct {
+	cfg     Config
+	tls     *tls.Conn
+	tnc     *slog.Logger
+	info    Info
+	next    uint32
+	ignored int
+	close   sync.Once
+}
+
+// Info is what the negotiation came to.
+type Info struct {
+	Remote        string // address and port
+	TLS           string // "TLS 1.3, TLS_AES_128_GCM_SHA256"
+	ServerSubject string // distinguished name of the server's certificate
+	// Authentication says how this end was authenticated: "certificate", "SASL
+	// PLAIN", "SASL EXTERNAL", joined by " and "; "none".
+	Authentication string
+	// Unique is the tls-unique channel binding (RFC 5929); nil with TLS 1.3,
+	// which has none.
+	Unique []byte
+}
+
+// ErrTLS marks failures of the TLS handshake.
+var ErrTLS = errors.New("set up TLS")
+
+// Dial connects to address ("host:port") and negotiates.
+func Dial(ctx context.Context, address string, cfg Config) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.setup())
+	defer cancel()
+	cfg.tnc().Info("entering PT-TLS setup phase")
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the PT-TLS server: %w", err)
+	}
+	return Client(ctx, raw, cfg)
+}
+
+func (cfg *Config) setup() time.Duration {
+	if cfg.SetupTimeout > 0 {
+		return cfg.SetupTimeout
+	}
+	return DefaultSetupTimeout
+}
+
+func (cfg *Config) idle() time.Duration {
+	if cfg.IdleTimeout > 0 {
+		return cfg.IdleTimeout
+	}
+	return DefaultIdleTimeout
+}
+
+func (cfg *Config) tnc() *slog.Logger { return log.Group(cfg.Logger, log.TNC) }
+
+// Client runs TLS and the negotiation over raw, which it owns: it is closed with
+// the Conn, and where Client fails.
+func Client(ctx context.Context, raw net.Conn, cfg Config) (*Conn, error) {
+	c := &Conn{cfg: cfg, tnc: cfg.tnc()}
+	if cfg.Roots == nil || cfg.ServerName == "" {
+		raw.Close()
+		return nil, errors.New("PT-TLS: a CA and the server's name are required")
+	}
+	var cert clientCertificate
+	c.tls = tls.Client(raw, cfg.tls(&cert))
+	ctx, cancel := context.WithTimeout(ctx, cfg.setup())
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	err := c.negotiate(ctx, &cert)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		raw.Close()
+		switch cerr := ctx.Err(); {
+		case errors.Is(cerr, context.DeadlineExceeded):
+			err = fmt.Errorf("PT-TLS: no agreement with the server within %v: %w", cfg.setup(), cerr)
+		case cerr != nil:
+			err = cerr
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// clientCertificate follows what the server asked for in the handshake.
+type clientCertificate struct{ asked, sent bool }
+
+// tls is the configuration of the handshake.
+func (cfg *Config) tls(cert *clientCertificate) *tls.Config {
+	t := &tls.Config{
+		RootCAs:                cfg.Roots,
+		ServerName:             strings.TrimSuffix(cfg.ServerName, "."),
+		MinVersion:             max(cfg.MinVersion, tls.VersionTLS12),
+		MaxVersion:             cfg.MaxVersion,
+		Time:                   cfg.Time,
+		SessionTicketsDisabled: true,
+		Renegotiation:          tls.RenegotiateNever,
+		VerifyConnection: func(s tls.ConnectionState) error {
+			return exactName(s.PeerCertificates[0], strings.TrimSuffix(cfg.ServerName, "."))
+		},
+	}
+	t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert.asked = true
+		if cfg.Certificate == nil {
+			return &tls.Certificate{}, nil
+		}
+		// Also where the server names other CAs: it may know more than it lists,
+		// and its refusal is a clearer answer than an empty certificate.
+		cert.sent = true
+		return cfg.Certificate, nil
+	}
+	return t
+}
+
+// exactName refuses a certificate that only a wildcard makes match.
+func exactName(cert *x509.Certificate, name string) error {
+	if net.ParseIP(strings.Trim(name, "[]")) != nil {
+		return nil // crypto/tls has compared the addresses
+	}
+	for _, n := range cert.DNSNames {
+		if strings.EqualFold(strings.TrimSuffix(n, "."), name) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the certificate holds %q, which does not name %q itself: PT-TLS takes no wildcards", cert.DNSNames, name)
+}
+
+// negotiate runs the handshake and the negotiation.
+func (c *Conn) negotiate(ctx context.Context, cert *clientCertificate) error {
+	if err := c.tls.HandshakeContext(ctx); err != nil {
+		// With TLS 1.2 the server judges our certificate here, with 1.3 later.
+		if e := c.refusal(cert, err); errors.Is(e, ErrAuthentication) || errors.Is(e, ErrNoCredentials) {
+			return e
+		}
+		return fmt.Errorf("%w: %w", ErrTLS, err)
+	}
+	st := c.tls.ConnectionState()
+	c.info = Info{
+		Remote:        c.tls.RemoteAddr().String(),
+		TLS:           tls.VersionName(st.Version) + ", " + tls.CipherSuiteName(st.CipherSuite),
+		ServerSubject: st.PeerCertificates[0].Subject.String(),
+		Unique:        st.TLSUnique,
+	}
+	log.Group(c.cfg.Logger, log.TLS).Info(fmt.Sprintf("negotiated %s with '%s'", c.info.TLS, c.info.ServerSubject))
+	c.tnc.Info("entering PT-TLS negotiation phase")
+	n := &negotiation{identity: c.cfg.Identity, secret: c.cfg.Secret, external: cert.sent, log: c.tnc}
+	if len(n.secret) == 0 {
+		n.secret = nil
+	}
+	out := n.start()
+	for {
+		if err := c.write(out...); err != nil {
+			return c.refusal(cert, err)
+		}
+		if n.phase == transporting {
+			break
+		}
+		m, err := ReadMessage(c.tls, maxNegotiation)
+		if err == nil {
+			logMessage(c.tnc, "received", m)
+			out, err = n.handle(m)
+		} else {
+			var pe *ProtocolError
+			if errors.As(err, &pe) {
+				out = []Message{report(pe.Report)}
+			} else {
+				err = c.refusal(cert, err)
+				out = nil
+			}
+		}
+		if err != nil {
+			_ = c.write(out...) // the connection ends; err is why
+			if len(out) > 0 {
+				c.shut()
+			}
+			return err
+		}
+	}
+	var how []string
+	if cert.sent {
+		how = append(how, "certificate")
+	} else if cert.asked {
+		c.tnc.Info("the server asked for a certificate and got none")
+	} else if c.cfg.Certificate != nil {
+		c.tnc.Info("the server asked for no certificate")
+	}
+	for _, m := range n.done {
+		how = append(how, "SASL "+m)
+	}
+	if c.info.Authentication = strings.Join(how, " and "); how == nil {
+		c.info.Authentication = "none"
+	}
+	return nil
+}
+
+// refusal words the end of a connection during the negotiation: with TLS 1.3
+// the server judges our certificate after our handshake is over.
+func (c *Conn) refusal(cert *clientCertificate, err error) error {
+	var alert *net.OpError
+	switch {
+	case errors.As(err, &alert) && alert.Op == "remote error" && cert.sent:
+		return fmt.Errorf("%w by certificate: %w", ErrAuthentication, err)
+	case errors.As(err, &alert) && alert.Op == "remote error" && cert.asked:
+		return fmt.Errorf("%w: it asked for a certificate, and none is configured: %w", ErrNoCredentials, err)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the PT-TLS server closed the connection during the negotiation: %w", io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("PT-TLS negotiation: %w", err)
+}
+
+// write sends messages with the next identifiers, and zeroes those that may
+// hold a secret.
+func (c *Conn) write(ms ...Message) error {
+	for _, m := range ms {
+		m.ID = c.next
+		c.next++
+		logMessage(c.tnc, "sending", m)
+		b, err := m.AppendBinary(make([]byte, 0, HeaderSize+len(m.Value)))
+		if err == nil {
+			_, err = c.tls.Write(b)
+		}
+		if m.Type == TypeSASLSelection {
+			clear(b)
+			clear(m.Value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shut ends the writing half in order, so that the last message arrives.
+func (c *Conn) shut() {
+	_ = c.tls.SetDeadline(time.Now().Add(closeGrace))
+	_ = c.tls.CloseWrite()
+}
+
+// Info returns what the negotiation came to.
+func (c *Conn) Info() Info { return c.info }
+
+// Close ends the connection at once. It may be called more than once.
+func (c *Conn) Close() error {
+	c.close.Do(func() {
+		_ = c.tls.SetDeadline(time.Now().Add(closeGrace / 4))
+		_ = c.tls.Close() // sends close_notify; what fails here is of no consequence
+	})
+	return nil
+}

@@ -1,0 +1,222 @@
+package tnccs
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/tnccs/pb"
+	"github.com/gotnc/gotnc/tnccs/xml"
+)
+
+// DefaultMaxMessageXML is the largest message over TNCCS-XML, in octets before
+// Base64: strongSwan's tnccs-11.max_message_size.
+const DefaultMaxMessageXML = 45000
+
+// xmlState is what TNCCS-XML has of its own. The binding knows no states; those
+// of PB-TNC serve to say how far a session is.
+type xmlState struct {
+	last uint32 // BatchId of the last batch, of either side
+}
+
+// speakXML makes the session one of TNCCS-XML.
+func (s *Session) speakXML() {
+	limit := s.c.cfg.MaxMessageSizeXML
+	if limit == 0 {
+		limit = DefaultMaxMessageXML
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.xml = &xmlState{}
+	s.maxMsg = min(limit, max(0, s.maxBatch-xml.Overhead())/4*3)
+	if n := s.c.cfg.MaxMessageSize; n > 0 {
+		s.maxMsg = min(s.maxMsg, n)
+	}
+}
+
+// buildXML makes the next batch. It has no messages where none wait: hostapd
+// and strongSwan take that for "measure on".
+func (s *Session) buildXML() ([]byte, error) {
+	switch s.state() {
+	case pb.Decided, pb.End:
+		s.clearQueue()
+		return nil, nil
+	}
+	s.mu.Lock()
+	s.retry = false // TNCCS-XML knows no retry
+	s.mu.Unlock()
+	s.xml.last++
+	s.c.tnc.Info(fmt.Sprintf("creating TNCCS Batch #%d", s.xml.last))
+	b := xml.NewBuilder(s.xml.last, xml.TNCS, s.maxBatch)
+	for {
+		s.mu.Lock()
+		if len(s.queue) == 0 {
+			s.mu.Unlock()
+			break
+		}
+		m := s.queue[0]
+		s.mu.Unlock()
+		x, ok := toXML(m)
+		fits := true
+		if ok {
+			var err error
+			if fits, err = b.Add(x); err != nil {
+				return nil, fmt.Errorf("build TNCCS batch: %w", err)
+			}
+			if !fits && b.Count() > 0 {
+				break // it goes with the next batch
+			}
+		}
+		s.mu.Lock()
+		s.queue = s.queue[1:]
+		if pa, is := m.(pb.PA); is {
+			s.queued -= len(pa.Body)
+			if fits {
+				s.out.MessagesSent++
+			}
+		}
+		s.mu.Unlock()
+		switch {
+		case ok && fits:
+			s.c.tnc.Info(fmt.Sprintf("adding %s", nameXML(x)))
+		case ok:
+			s.c.tnc.Warn(fmt.Sprintf("dropping %s that fits no batch", nameXML(x)))
+		}
+	}
+	s.move(pb.ServerWorking)
+	return s.sendXML(b), nil
+}
+
+func (s *Session) sendXML(b *xml.Builder) []byte {
+	out := b.Bytes()
+	s.mu.Lock()
+	s.out.BatchesSent++
+	s.out.BytesSent += int64(len(out))
+	s.mu.Unlock()
+	s.c.tnc.Info(fmt.Sprintf("sending TNCCS Batch (%d bytes) for Connection ID %d", len(out), s.id))
+	return out
+}
+
+// toXML returns what a queued message is in TNCCS-XML; not everything is.
+func toXML(m pb.Message) (xml.Message, bool) {
+	switch m := m.(type) {
+	case pb.PA:
+		return xml.IMCIMV{Type: m.Vendor<<8 | m.Subtype&0xff, Body: m.Body}, true
+	case pb.LanguagePreference:
+		return xml.PreferredLanguage{Languages: m.Languages}, true
+	}
+	return nil, false
+}
+
+func nameXML(m xml.Message) string {
+	if _, ok := m.(xml.IMCIMV); ok {
+		return "IMC-IMV message"
+	}
+	return "TNCC-TNCS message"
+}
+
+// receiveXML handles one batch of the server. The first error in it stops the
+// session: it is reported in a batch of its own, and nothing is acted upon.
+func (s *Session) receiveXML(batch []byte, n int) ([]byte, error) {
+	o := s.Outcome()
+	if o.State == pb.End {
+		if o.Err != nil {
+			return nil, o.Err
+		}
+		return nil, ErrEnded
+	}
+	s.xml.last++
+	if n > MaxBatches {
+		return s.rejectXML(&xml.ProtocolError{Type: xml.InternalError, Err: fmt.Errorf("more than %d batches in a session", MaxBatches)})
+	}
+	s.c.tnc.Info(fmt.Sprintf("processing TNCCS Batch #%d", s.xml.last))
+	x, err := xml.Parse(batch, s.xml.last, xml.TNCC)
+	if err != nil {
+		var pe *xml.ProtocolError
+		if !errors.As(err, &pe) {
+			pe = &xml.ProtocolError{Type: xml.Other, Err: err}
+		}
+		if p, err := Detect(batch); err == nil && p == ProtocolPB {
+			pe.Err = fmt.Errorf("the server speaks %s, this side %s: set the same protocol on both", ProtocolPB, ProtocolXML)
+		}
+		return s.rejectXML(pe)
+	}
+	if x.Recipient != xml.TNCC {
+		logAt(s.c.tnc, log.LevelDetail, "the batch is addressed to TNCS, as hostapd does")
+	}
+	for _, m := range x.Messages {
+		if e, ok := m.(xml.Error); ok {
+			e.Text = oneLine(keep(e.Text))
+			err := &xml.PeerError{Received: e}
+			s.c.tnc.Error(err.Error())
+			s.fail(err)
+			s.move(pb.End)
+			return nil, err
+		}
+	}
+	if o.State == pb.Init {
+		s.first()
+	}
+	for _, m := range x.Messages {
+		s.handleXML(m)
+	}
+	s.each(true, func(i IMC) error { return i.BatchEnding(s.id) })
+	return s.buildXML()
+}
+
+func (s *Session) handleXML(m xml.Message) {
+	l := s.c.tnc
+	switch m := m.(type) {
+	case xml.IMCIMV:
+		s.deliver(&pb.PA{Vendor: m.Type >> 8, Subtype: m.Type & 0xff, Collector: pb.AnyID, Validator: 0, Body: m.Body})
+	case xml.Recommendation:
+		l.Info(fmt.Sprintf("TNC recommendation is '%s'", m.Type))
+		r, st := RecommendDeny, StateAccessNone
+		switch m.Type {
+		case xml.Allow:
+			r, st = RecommendAllow, StateAccessAllowed
+		case xml.Isolate:
+			r, st = RecommendIsolate, StateAccessIsolated
+		}
+		s.mu.Lock()
+		s.out.Recommendation = r
+		s.mu.Unlock()
+		s.move(pb.Decided)
+		s.notify(st)
+	case xml.ReasonStrings:
+		for _, r := range m.Reasons {
+			text, lang := keep(r.Text), keep(r.Language)
+			l.Info(fmt.Sprintf("reason string is '%s'", oneLine(text)))
+			l.Info(fmt.Sprintf("language code is '%s'", oneLine(lang)))
+			s.mu.Lock()
+			if len(s.out.Reasons) < MaxReasons {
+				s.out.Reasons = append(s.out.Reasons, Reason{Text: text, Language: lang})
+			}
+			s.mu.Unlock()
+		}
+	case xml.ContactInfo:
+		l.Info(fmt.Sprintf("TNC server contact information: %q port %q", keep(m.Address), keep(m.Port)))
+	case xml.PreferredLanguage:
+		l.Info(fmt.Sprintf("setting language preference to '%s'", oneLine(keep(m.Languages))))
+	case xml.Raw:
+		l.Info(fmt.Sprintf("ignore TNCC-TNCS message of type 0x%08x", m.Type))
+	}
+}
+
+// rejectXML answers a batch that breaks the protocol.
+func (s *Session) rejectXML(pe *xml.ProtocolError) ([]byte, error) {
+	s.c.tnc.Error(pe.Error())
+	s.fail(pe)
+	s.xml.last++
+	b := xml.NewBuilder(s.xml.last, xml.TNCS, s.maxBatch)
+	m := pe.Message()
+	m.Text = oneLine(keep(m.Text))
+	if ok, err := b.Add(m); err != nil || !ok {
+		m.Text = ""
+		if _, err := b.Add(m); err != nil {
+			return nil, err
+		}
+	}
+	s.move(pb.End)
+	return s.sendXML(b), nil
+}
