@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
@@ -47,18 +48,13 @@ func (c *ChildSA) Ciphers(rand io.Reader) (in, out *crypto.PacketCipher, err err
 	return in, out, nil
 }
 
-// childState is what the machine remembers of the CHILD_SA.
-type childState struct{ spiIn, spiOut uint32 }
-
 // childPayloads are CP, SA, TSi, TSr of the first IKE_AUTH request, in the
 // order that RFC 7296 §1.2 and strongSwan give.
 func (m *Machine) childPayloads() ([]message.Payload, error) {
-	b, err := m.random(4)
-	if err != nil {
+	var err error
+	if m.spiIn, err = m.newChildSPI(); err != nil {
 		return nil, err
 	}
-	// strongSwan's range of SPIs; below 256 they are reserved (RFC 4303 §2.1).
-	m.spiIn = 0xc0000000 | binary.BigEndian.Uint32(b)&0x0fffffff
 	var ps []message.Payload
 	if len(m.cfg.VirtualIPs) > 0 {
 		ps = append(ps, m.cpRequest())
@@ -86,10 +82,14 @@ func (m *Machine) childPayloads() ([]message.Payload, error) {
 		}
 		m.remoteTS = append(m.remoteTS, t)
 	}
-	return append(ps,
+	ps = append(ps,
 		crypto.SAPayload(m.espProposals, binary.BigEndian.AppendUint32(nil, m.spiIn)),
 		&message.TSi{Selectors: m.localTS},
-		&message.TSr{Selectors: m.remoteTS}), nil
+		&message.TSr{Selectors: m.remoteTS})
+	if !m.cfg.NoMOBIKE && m.natt {
+		ps = append(ps, &message.Notify{NotifyType: message.MOBIKESupported})
+	}
+	return ps, nil
 }
 
 func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
@@ -203,11 +203,15 @@ func maskBits(mask []byte) (int, bool) {
 func (m *Machine) childAnswer(msg *message.Message) {
 	refused := func(err error) {
 		m.ike.Info("failed to establish CHILD_SA, keeping IKE_SA")
-		m.emit(ChildFailed{Err: fmt.Errorf("%w: %w", ErrChild, err)})
+		m.emit(ChildFailed{Name: m.configured[0].Name, Err: fmt.Errorf("%w: %w", ErrChild, err)})
+	}
+	m.settled(msg)
+	if m.authRedirect(msg) {
+		return
 	}
 	if n := msg.ErrorNotify(); n != nil {
 		m.ike.Info(fmt.Sprintf("received %s notify, no CHILD_SA built", n.NotifyType))
-		refused(childError(n.NotifyType, m))
+		refused(childError(n.NotifyType, m.localTS, m.remoteTS, m.espProposals))
 		return
 	}
 	sa, ok := message.First[*message.SA](msg.Payloads)
@@ -224,11 +228,26 @@ func (m *Machine) childAnswer(msg *message.Message) {
 		}
 		return
 	}
-	m.child = &childState{child.SPIIn, child.SPIOut}
 	m.conf.Info("selected proposal: " + suiteName("ESP", child.ESP))
-	m.ike.Info(fmt.Sprintf("CHILD_SA %s{1} established with SPIs %08x_i %08x_o and TS %s === %s",
-		child.Name, child.SPIIn, child.SPIOut, selectors(child.LocalTS), selectors(child.RemoteTS)))
+	m.childUp(m.addChild(m.configured[0], child), "")
 	m.emit(ChildEstablished{Child: child})
+}
+
+// settled reads what the last IKE_AUTH response says of the IKE_SA itself, and
+// starts its timers.
+func (m *Machine) settled(msg *message.Message) {
+	m.mobility.enabled = !m.cfg.NoMOBIKE && m.natt && msg.Notify(message.MOBIKESupported) != nil
+	if m.mobility.enabled {
+		m.ike.Info("peer supports MOBIKE")
+		m.otherAddresses(msg)
+	}
+	m.scheduleIKE()
+	var limit time.Duration
+	if n := msg.Notify(message.AuthLifetime); n != nil && len(n.Data) == 4 {
+		limit = time.Duration(binary.BigEndian.Uint32(n.Data)) * time.Second
+		m.ike.Info(fmt.Sprintf("received AUTH_LIFETIME of %ds", int(limit.Seconds())))
+	}
+	m.scheduleReauth(limit)
 }
 
 func (m *Machine) buildChild(sa *message.SA, msg *message.Message) (*ChildSA, error) {
@@ -251,6 +270,7 @@ func (m *Machine) buildChild(sa *message.SA, msg *message.Message) (*ChildSA, er
 	if err != nil {
 		return nil, err
 	}
+	m.assigned = in
 	// What the gateway widened, or did not narrow to the virtual IP, is cut to
 	// what was asked for.
 	local := narrow(tsi.Selectors, m.allowedLocal(in))
@@ -264,9 +284,9 @@ func (m *Machine) buildChild(sa *message.SA, msg *message.Message) (*ChildSA, er
 		return nil, fmt.Errorf("derive CHILD_SA keys: %w", err)
 	}
 	return &ChildSA{
-		Name: m.cfg.childName(), SPIIn: m.spiIn, SPIOut: binary.BigEndian.Uint32(chosen.SPI), ESP: esp, Keys: keys,
+		Name: m.configured[0].Name, SPIIn: m.spiIn, SPIOut: binary.BigEndian.Uint32(chosen.SPI), ESP: esp, Keys: keys,
 		LocalTS: local, RemoteTS: remote, Internal: in,
-		Encap: m.natt && m.marker && (m.natLocal || m.natRemote), Local: m.local, Remote: m.remote,
+		Encap: m.encap(), Local: m.local, Remote: m.remote,
 	}, nil
 }
 
@@ -316,14 +336,14 @@ func containsSelector(ts []TrafficSelector, t TrafficSelector) bool {
 	return false
 }
 
-func childError(t message.NotifyType, m *Machine) error {
+func childError(t message.NotifyType, local, remote []TrafficSelector, offered []message.Proposal) error {
 	switch t {
 	case message.TSUnacceptable:
 		return fmt.Errorf("the gateway refused the traffic selectors %s === %s (%s): compare local_ts and remote_ts with its configuration",
-			selectors(m.localTS), selectors(m.remoteTS), t)
+			selectors(local), selectors(remote), t)
 	case message.NoProposalChosen:
 		return fmt.Errorf("the gateway accepts none of %s (%s): compare esp_proposals with its configuration",
-			crypto.ProposalString(m.espProposals...), t)
+			crypto.ProposalString(offered...), t)
 	case message.InternalAddressFailure:
 		return fmt.Errorf("the gateway has no virtual IP for us (%s): check its address pool", t)
 	case message.FailedCPRequired:

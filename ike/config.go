@@ -45,7 +45,15 @@ type ChildConfig struct {
 	// RemoteTS is what lies behind the gateway; empty = the gateway's address.
 	RemoteTS []TrafficSelector
 	// Proposals in strongSwan's grammar ("aes128gcm16-ecp256"); empty = default.
+	// Key exchange methods apply to rekeying (perfect forward secrecy).
 	Proposals []string
+	// RekeyTime, less a random part up to RandTime: it is rekeyed; 0 = never.
+	RekeyTime, RandTime time.Duration
+	// LifeTime: it is deleted and made anew; 0 = never.
+	LifeTime time.Duration
+	// Restart: it is set up again after the gateway deleted it (close_action =
+	// start).
+	Restart bool
 }
 
 // Config describes one connection. New validates it once; what it points to
@@ -88,8 +96,10 @@ type Config struct {
 
 	// Proposals for the IKE_SA in strongSwan's grammar; empty = default.
 	Proposals []string
-	// Child is the CHILD_SA to set up.
+	// Child is the CHILD_SA to set up with the IKE_SA.
 	Child ChildConfig
+	// Children are further ones, set up after it.
+	Children []ChildConfig
 	// VirtualIPs are requested from the gateway; the unspecified address
 	// (0.0.0.0, ::) asks for any. Empty = none.
 	VirtualIPs []netip.Addr
@@ -106,6 +116,20 @@ type Config struct {
 	MaxPacket int
 	// NoInitialContact leaves N(INITIAL_CONTACT) away.
 	NoInitialContact bool
+
+	// NoMOBIKE leaves RFC 4555 away (mobike = no).
+	NoMOBIKE bool
+	// FollowRedirects announces RFC 5685: the gateway may send us to another
+	// one, which ends the IKE_SA with a *RedirectError.
+	FollowRedirects bool
+	// RedirectedFrom is the gateway that sent us here; zero = none.
+	RedirectedFrom netip.Addr
+
+	// RekeyTime, less a random part up to RandTime: the IKE_SA is rekeyed; 0 =
+	// never. OverTime after it the IKE_SA ends where that failed.
+	RekeyTime, RandTime, OverTime time.Duration
+	// ReauthTime: ReauthDue is told then; 0 = never.
+	ReauthTime time.Duration
 
 	// Retransmission schedule.
 	Retransmission Retransmission

@@ -23,6 +23,8 @@ var (
 	ErrTimeout = errors.New("the connection was not established in time")
 	// ErrPeerDeleted: the gateway deleted the IKE_SA.
 	ErrPeerDeleted = errors.New("the gateway closed the connection")
+	// ErrMoved: our address changed before the IKE_SA was established.
+	ErrMoved = errors.New("our address changed")
 	// ErrChild: the CHILD_SA could not be set up; the IKE_SA stands.
 	ErrChild = errors.New("no CHILD_SA")
 )

@@ -29,8 +29,7 @@ type Outputs struct {
 	Events  []Event
 }
 
-// Event is one of Established, ChildEstablished, ChildFailed, ChildClosed,
-// Failed, Closed.
+// Event is one of the types below.
 type Event interface{ event() }
 
 // Established: both sides are authenticated. Child follows as an event of its
@@ -50,14 +49,51 @@ type ChildEstablished struct {
 	Child *ChildSA
 }
 
-// ChildFailed: the IKE_SA stands, the CHILD_SA was refused.
-type ChildFailed struct {
-	Err error
+// ChildRekeyed: Child takes the place of the CHILD_SA with those SPIs, whose
+// inbound half stays until ChildClosed. It comes before the packets of the same
+// Outputs are sent, so that none is lost.
+type ChildRekeyed struct {
+	SPIIn, SPIOut uint32 // of the old one
+	Child         *ChildSA
+	// Standby: install it, but send on the old one until ChildActive, or until
+	// a packet arrives on the new one.
+	Standby bool
 }
 
-// ChildClosed: the gateway deleted the CHILD_SA; stop using it.
+// ChildActive: a CHILD_SA that stood by sends from now on.
+type ChildActive struct {
+	SPIIn uint32
+}
+
+// ChildFailed: the IKE_SA stands, the CHILD_SA was refused.
+type ChildFailed struct {
+	Name string
+	Err  error
+}
+
+// ChildClosed: the CHILD_SA is gone; stop using it.
 type ChildClosed struct {
 	SPIIn, SPIOut uint32
+	// Rekeyed: another one has taken its place before.
+	Rekeyed bool
+}
+
+// Rekeyed: the IKE_SA has new keys and SPIs.
+type Rekeyed struct {
+	SPIi, SPIr uint64
+	Suite      string
+}
+
+// ReauthDue: a new IKE_SA is to be made in place of this one, which works on
+// until it is deleted (make before break).
+type ReauthDue struct {
+	Reason string
+}
+
+// Moved: datagrams take another path (MOBIKE).
+type Moved struct {
+	Path  Path
+	Encap bool // ESP travels in UDP
 }
 
 // Failed: the IKE_SA could not be set up, or died (no answer). The Machine is
@@ -73,6 +109,11 @@ type Closed struct {
 
 func (Established) event()      {}
 func (ChildEstablished) event() {}
+func (ChildRekeyed) event()     {}
+func (ChildActive) event()      {}
+func (Rekeyed) event()          {}
+func (ReauthDue) event()        {}
+func (Moved) event()            {}
 func (ChildFailed) event()      {}
 func (ChildClosed) event()      {}
 func (Failed) event()           {}

@@ -14,8 +14,13 @@ import (
 type purpose uint8
 
 const (
-	doNothing purpose = iota // IKE_AUTH, DPD
-	doDelete                 // DELETE of the IKE_SA
+	doNothing     purpose = iota // IKE_AUTH, error notifies
+	doDPD                        // is the peer there?
+	doDelete                     // DELETE of the IKE_SA
+	doRekeyIKE                   // CREATE_CHILD_SA for a new IKE_SA
+	doChild                      // CREATE_CHILD_SA for a new or rekeyed CHILD_SA
+	doDeleteChild                // DELETE of a CHILD_SA
+	doUpdate                     // MOBIKE UPDATE_SA_ADDRESSES
 )
 
 // request is an exchange of ours before it has a message ID.
@@ -23,6 +28,8 @@ type request struct {
 	exchange message.ExchangeType
 	payloads []message.Payload
 	what     purpose
+	job      *rekeyJob   // of doRekeyIKE and doChild
+	child    *childState // of doDeleteChild
 }
 
 // exchange is a request that is out.
@@ -42,7 +49,7 @@ func (m *Machine) request(r request) {
 		m.queue = append(m.queue, r)
 		return
 	}
-	h := message.Header{SPIi: m.spii, SPIr: m.spir, Exchange: r.exchange, Flags: message.FlagInitiator, MessageID: m.nextID}
+	h := message.Header{SPIi: m.spii, SPIr: m.spir, Exchange: r.exchange, Flags: m.flag(), MessageID: m.nextID}
 	packets, err := m.seal(h, r.payloads)
 	if err != nil {
 		m.fail(fmt.Errorf("encode %s: %w", h, err))
@@ -100,6 +107,11 @@ func (m *Machine) retransmit() {
 		m.fail(m.eapErr) // the gateway was told once; its answer changes nothing
 		return
 	}
+	if x.sent > m.cfg.Retransmission.Tries && m.aside {
+		x.due = time.Time{} // the peer has forgotten a rekeyed IKE_SA
+		m.ikeSA.dropAt = m.now
+		return
+	}
 	if x.sent > m.cfg.Retransmission.Tries {
 		m.ike.Info(fmt.Sprintf("giving up after %d retransmits", x.sent-1))
 		m.giveUp()
@@ -114,6 +126,9 @@ func (m *Machine) retransmit() {
 func (m *Machine) giveUp() {
 	if m.state == stateDeleting {
 		m.finish(Closed{})
+		return
+	}
+	if m.tryOther() {
 		return
 	}
 	why := ""
@@ -149,12 +164,12 @@ func (m *Machine) receive(d Datagram) {
 		m.drop(err.Error())
 	case int64(h.Length) != int64(len(d.Data)):
 		m.drop("length in the header does not match")
-	case h.SPIi != m.spii || h.FromInitiator():
+	case m.owner(h) == nil:
 		m.drop("not for this IKE_SA")
 	case h.IsResponse():
-		m.receiveResponse(h, d)
+		m.on(m.owner(h), func() { m.receiveResponse(h, d) })
 	default:
-		m.receiveRequest(h, d)
+		m.on(m.owner(h), func() { m.receiveRequest(h, d) })
 	}
 }
 
@@ -217,10 +232,7 @@ func (m *Machine) answer(x *exchange, msg *message.Message) {
 	case stateAuthFinal:
 		m.finalAnswer(msg)
 	case stateEstablished, stateDeleting:
-		if x.what == doDelete {
-			m.ike.Info("IKE_SA deleted")
-			m.finish(Closed{})
-		}
+		m.jobAnswer(x, msg)
 	}
 }
 
@@ -282,7 +294,7 @@ func (m *Machine) isRepeat(b []byte) bool {
 // retransmissions.
 func (m *Machine) respond(h message.Header, ps ...message.Payload) {
 	r := message.Header{SPIi: m.spii, SPIr: m.spir, Exchange: h.Exchange, MessageID: h.MessageID,
-		Flags: message.FlagInitiator | message.FlagResponse}
+		Flags: m.flag() | message.FlagResponse}
 	packets, err := m.seal(r, ps)
 	if err != nil {
 		m.fail(fmt.Errorf("encode %s: %w", r, err))

@@ -1,7 +1,6 @@
 package ike
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/gotnc/gotnc/ike/message"
@@ -24,26 +23,26 @@ func (m *Machine) peerRequest(msg *message.Message) {
 // (RFC 7296 §1.4).
 func (m *Machine) informational(msg *message.Message) {
 	var reply []message.Payload
-	var gone []Event
+	var gone []*childState
 	for _, d := range message.All[*message.Delete](msg.Payloads) {
 		switch d.Protocol {
 		case message.ProtocolIKE:
-			m.ike.Info("received DELETE for IKE_SA " + m.name())
-			m.ike.Info(fmt.Sprintf("deleting IKE_SA %s between %s", m.name(), m.ends()))
-			m.respond(msg.Header)
-			m.ike.Info("IKE_SA deleted")
-			m.finish(Closed{ByPeer: m.state != stateDeleting})
+			m.peerDeletesIKE(msg)
 			return
 		case message.ProtocolESP:
-			if e, p := m.deleteChild(d); p != nil {
-				reply, gone = append(reply, p), append(gone, e)
+			r, g := m.peerDeletes(d)
+			if len(r.SPIs) > 0 {
+				reply = append(reply, r)
 			}
+			gone = append(gone, g...)
 		}
 	}
 	for _, n := range message.All[*message.Notify](msg.Payloads) {
 		switch {
 		case n.NotifyType == message.Cookie2 && len(n.Data) >= 8 && len(n.Data) <= 64:
 			reply = append(reply, n) // RFC 4555 §3.7
+		case n.NotifyType == message.Redirect:
+			m.redirectRequest(n)
 		case n.NotifyType == message.AuthenticationFailed:
 			m.respond(msg.Header)
 			m.fail(refusedBy(n))
@@ -52,43 +51,34 @@ func (m *Machine) informational(msg *message.Message) {
 			m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
 		}
 	}
+	if m.mobility.enabled {
+		m.otherAddresses(msg)
+	}
 	m.respond(msg.Header, reply...)
-	for _, e := range gone {
-		m.emit(e)
+	for _, c := range gone {
+		m.peerClosed(c)
 	}
 }
 
-// deleteChild answers the peer's inbound SPI with ours (RFC 7296 §1.4.1).
-func (m *Machine) deleteChild(d *message.Delete) (Event, message.Payload) {
-	for _, spi := range d.SPIs {
-		if m.child == nil || len(spi) != 4 || binary.BigEndian.Uint32(spi) != m.child.spiOut {
-			continue
+// peerDeletesIKE ends the IKE_SA, or one that was rekeyed.
+func (m *Machine) peerDeletesIKE(msg *message.Message) {
+	m.ike.Info("received DELETE for IKE_SA " + m.name())
+	m.ike.Info(fmt.Sprintf("deleting IKE_SA %s between %s", m.name(), m.ends()))
+	m.respond(msg.Header)
+	m.ike.Info("IKE_SA deleted")
+	switch {
+	case m.aside:
+		m.forget(m.ikeSA)
+	case m.peerRekey != nil && m.state == stateEstablished:
+		// The peer won a collision whose answer was lost: what it made stands.
+		before, peer := m.ikeSA, m.peerRekey
+		if before.pending != nil && before.pending.job != nil {
+			before.pending.job.zero()
 		}
-		c := *m.child
-		m.child = nil
-		m.ike.Info(fmt.Sprintf("received DELETE for ESP CHILD_SA with SPI %08x", c.spiOut))
-		return ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut},
-			&message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{binary.BigEndian.AppendUint32(nil, c.spiIn)}}
+		m.peerRekey = nil
+		m.rekeyedIKE(peer.sa)
+		m.forget(before)
+	default:
+		m.finish(Closed{ByPeer: m.state != stateDeleting})
 	}
-	return nil, nil
-}
-
-// createChild refuses rekeying for now (RFC 7296 §2.25: the gateway tries
-// again or closes) and further CHILD_SAs for good (§1.3).
-func (m *Machine) createChild(msg *message.Message) {
-	n := &message.Notify{NotifyType: message.NoAdditionalSAs}
-	sa, hasSA := message.First[*message.SA](msg.Payloads)
-	switch rekey := msg.Notify(message.RekeySA); {
-	case m.state == stateDeleting:
-		n.NotifyType = message.TemporaryFailure
-	case rekey != nil:
-		n.NotifyType = message.TemporaryFailure
-		if m.child == nil || len(rekey.SPI) != 4 || binary.BigEndian.Uint32(rekey.SPI) != m.child.spiOut {
-			n = &message.Notify{NotifyType: message.ChildSANotFound, Protocol: rekey.Protocol, SPI: rekey.SPI}
-		}
-	case hasSA && sa.Proposals[0].Protocol == message.ProtocolIKE:
-		n.NotifyType = message.TemporaryFailure
-	}
-	m.ike.Info(fmt.Sprintf("answering CREATE_CHILD_SA request with %s", n.NotifyType))
-	m.respond(msg.Header, n)
 }

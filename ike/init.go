@@ -78,6 +78,9 @@ func (m *Machine) sendInit() error {
 		ps = append(ps, notify(message.FragmentationSupported, nil))
 	}
 	ps = append(ps, notify(message.SignatureHashAlgorithms, signatureHashes))
+	if n := m.redirectNotify(); n != nil {
+		ps = append(ps, n)
+	}
 	msg := &message.Message{
 		Header:   message.Header{SPIi: m.spii, Exchange: message.IKESAInit, Flags: message.FlagInitiator},
 		Payloads: ps,
@@ -102,6 +105,9 @@ func (m *Machine) initAnswer(msg *message.Message, raw []byte) {
 	}
 	if n := msg.Notify(message.InvalidKEPayload); n != nil {
 		m.invalidKE(n)
+		return
+	}
+	if m.initRedirect(msg) {
 		return
 	}
 	if n := msg.ErrorNotify(); n != nil {

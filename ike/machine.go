@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/gotnc/gotnc/ike/crypto"
@@ -54,17 +53,20 @@ type Machine struct {
 	natt                bool // the peer takes part in NAT traversal
 
 	ikeProposals, espProposals []message.Proposal
-	spii, spir                 message.SPI
+	wanted                     []*childConfig // further CHILD_SAs to set up
+	wantedAt                   time.Time      // not before
+	configured                 []*childConfig
+	assigned                   Internal
+	redirectTo                 string // where an INFORMATIONAL request sends us
+	*ikeSA                            // the current one
+	aside                      bool
+	old                        []*ikeSA // rekeyed ones that wait for their DELETE
 	ni, nr                     []byte
 	cookie                     []byte
 	cookies                    int
 	ke                         crypto.KeyExchange
 	triedKE                    map[message.KEMethod]bool
 	initRequest, initResponse  []byte
-	suite                      crypto.Suite
-	prf                        crypto.PRF
-	keys                       *crypto.IKEKeys
-	prot                       *crypto.Protector
 	fragments                  bool
 
 	idiBody, idrBody []byte
@@ -76,15 +78,16 @@ type Machine struct {
 	spiIn    uint32 // of the CHILD_SA asked for
 	localTS  []TrafficSelector
 	remoteTS []TrafficSelector
-	child    *childState
+	children []*childState
 
-	nextID   uint32    // of our next request
 	answered int       // requests of ours that were answered
-	pending  *exchange // the one request that is out (window 1)
-	queue    []request // what waits for it
-	peerNext uint32    // ID of the peer's next request
-	peerResp [][]byte  // our response to the peer's last request
-	reqAsm   crypto.Reassembler
+	queue    []request // what waits for the one that is out
+
+	life      lifetimes
+	peerRekey *peerIKE // the peer rekeyed the IKE_SA while our rekeying is out
+	mobility  mobility
+	numbers   int // IKE_SAs so far, for the log
+	childNum  int
 
 	establishBy time.Time
 	lastIn      time.Time // last sign of life, authenticated
@@ -101,6 +104,7 @@ func New(cfg Config) (*Machine, error) {
 		ike: log.Group(cfg.Logger, log.IKE), enc: log.Group(cfg.Logger, log.ENC), net: log.Group(cfg.Logger, log.NET),
 		chd: log.Group(cfg.Logger, log.CHD), conf: log.Group(cfg.Logger, log.CFG),
 		local: cfg.Local, remote: cfg.Remote,
+		ikeSA: &ikeSA{initiator: true, num: cfg.ID}, numbers: cfg.ID,
 	}
 	if m.rand == nil {
 		m.rand = rand.Reader
@@ -115,10 +119,8 @@ func New(cfg Config) (*Machine, error) {
 	if m.espProposals, err = proposals(message.ProtocolESP, cfg.Child.Proposals); err != nil {
 		return nil, fmt.Errorf("ike: esp_proposals of %s: %w", cfg.childName(), err)
 	}
-	// A CHILD_SA of IKE_AUTH has no key exchange of its own (RFC 7296 §1.2).
-	m.espProposals = withoutESN(crypto.WithoutKE(m.espProposals))
-	if len(m.espProposals) == 0 {
-		return nil, fmt.Errorf("ike: esp_proposals of %s: extended sequence numbers are not supported: remove esn", cfg.childName())
+	if m.wanted, err = m.wantedChildren(); err != nil {
+		return nil, err
 	}
 	m.idiBody = cfg.LocalID.Body()
 	return m, nil
@@ -134,21 +136,6 @@ func proposals(p message.ProtocolID, list []string) ([]message.Proposal, error) 
 	return crypto.ParseProposals(p, list)
 }
 
-// withoutESN drops extended sequence numbers, which ike/esp does not count,
-// and the proposals that offer nothing else.
-func withoutESN(ps []message.Proposal) (out []message.Proposal) {
-	for _, p := range ps {
-		esn := p.OfType(message.ESN)
-		p.Transforms = slices.DeleteFunc(slices.Clone(p.Transforms), func(t message.Transform) bool {
-			return t.Type == message.ESN && t.ID == message.ESNYes
-		})
-		if len(esn) == 0 || len(p.OfType(message.ESN)) > 0 {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 func (c *Config) childName() string {
 	if c.Child.Name != "" {
 		return c.Child.Name
@@ -156,13 +143,15 @@ func (c *Config) childName() string {
 	return c.Name
 }
 
-func (m *Machine) name() string { return fmt.Sprintf("%s[%d]", m.cfg.Name, m.cfg.ID) }
+func (m *Machine) name() string { return fmt.Sprintf("%s[%d]", m.cfg.Name, m.num) }
 
 // begin and end frame every call.
 func (m *Machine) begin(now time.Time) { m.now, m.out = now, Outputs{} }
 
 func (m *Machine) end() Outputs {
+	m.followRedirect()
 	m.flushQueue()
+	m.startDue()
 	out := m.out
 	m.out = Outputs{}
 	return out
@@ -216,9 +205,9 @@ func (m *Machine) Tick(now time.Time) Outputs {
 			m.retransmit()
 		}
 	case m.state == stateEstablished && m.cfg.DPDDelay > 0 && !now.Before(m.lastIn.Add(m.cfg.DPDDelay)):
-		m.ike.Info("sending DPD request")
-		m.request(request{exchange: message.Informational})
+		m.sendDPD()
 	}
+	m.tickLife()
 	return m.end()
 }
 
@@ -241,6 +230,7 @@ func (m *Machine) NextDeadline() time.Time {
 	} else if m.state == stateEstablished && m.cfg.DPDDelay > 0 {
 		earlier(m.lastIn.Add(m.cfg.DPDDelay))
 	}
+	m.lifeDeadlines(earlier)
 	return at
 }
 
@@ -277,19 +267,12 @@ func (m *Machine) Delete(now time.Time) Outputs {
 // It may be called again.
 func (m *Machine) Close() {
 	m.state = stateDone
-	m.pending, m.queue, m.peerResp = nil, nil, nil
+	m.queue = nil
 	if m.ke != nil {
 		m.ke.Zero()
 		m.ke = nil
 	}
-	if m.keys != nil {
-		m.keys.Zero()
-		m.keys = nil
-	}
-	if m.prot != nil {
-		m.prot.Zero()
-		m.prot = nil
-	}
+	m.zeroAll()
 	clear(m.ni)
 	clear(m.nr)
 }

@@ -27,7 +27,7 @@ func TestHappyPath(t *testing.T) {
 	e, c := n.established()
 	require.Equal(t, []string{
 		"IKE_SA_INIT request 0 [ SA KE No N(NATD_S_IP) N(NATD_D_IP) N(FRAG_SUP) N(HASH_ALG) ]",
-		"IKE_AUTH request 1 [ IDi N(INIT_CONTACT) IDr SA TSi TSr N(EAP_ONLY) ]",
+		"IKE_AUTH request 1 [ IDi N(INIT_CONTACT) IDr SA TSi TSr N(MOBIKE_SUP) N(EAP_ONLY) ]",
 		"IKE_AUTH request 2 [ EAP/RES/TTLS ]",
 		"IKE_AUTH request 3 [ EAP/RES/TTLS ]",
 		"IKE_AUTH request 4 [ EAP/RES/TTLS ]",
@@ -483,7 +483,7 @@ func TestVirtualIP(t *testing.T) {
 	})
 	n.start()
 	_, c := n.established()
-	require.Equal(t, "IKE_AUTH request 1 [ IDi N(INIT_CONTACT) IDr CPRQ(ADDR DNS) SA TSi TSr N(EAP_ONLY) ]", n.r.seen[1])
+	require.Equal(t, "IKE_AUTH request 1 [ IDi N(INIT_CONTACT) IDr CPRQ(ADDR DNS) SA TSi TSr N(MOBIKE_SUP) N(EAP_ONLY) ]", n.r.seen[1])
 	require.Equal(t, "10.3.0.1/32", selectors(c.LocalTS), "narrowed to the virtual IP although the gateway did not")
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.3.0.1/32")}, c.Internal.Addresses)
 	require.Equal(t, []netip.Addr{netip.MustParseAddr("10.1.0.53")}, c.Internal.DNS)
@@ -625,16 +625,23 @@ func TestCreateChildIsRefused(t *testing.T) {
 	n := up(t, nil)
 	esp := crypto.SAPayload(n.r.esp, []byte{0xc1, 9, 9, 9})
 	no := &message.Nonce{Data: make([]byte, 32)}
+	rekey := func(spi ...byte) message.Payload {
+		return &message.Notify{Protocol: message.ProtocolESP, SPI: spi, NotifyType: message.RekeySA}
+	}
+	ts := message.SelectorFromPrefix(netip.MustParsePrefix("172.16.0.0/12"))
+	tsi, tsr := &message.TSi{Selectors: []TrafficSelector{ts}}, &message.TSr{Selectors: []TrafficSelector{ts}}
 	n.fromGateway(n.r.request(message.CreateChildSA, esp, no))
-	rekey := &message.Notify{Protocol: message.ProtocolESP, SPI: []byte{0xc1, 2, 3, 4}, NotifyType: message.RekeySA}
-	n.fromGateway(n.r.request(message.CreateChildSA, rekey, esp, no))
+	n.fromGateway(n.r.request(message.CreateChildSA, esp, no, tsi, tsr))
+	n.fromGateway(n.r.request(message.CreateChildSA, rekey(0xc1, 2, 3, 4), esp, &message.Nonce{Data: make([]byte, 17)}, tsi, tsr))
 	n.fromGateway(n.r.request(message.CreateChildSA, crypto.SAPayload(n.r.proposals, make([]byte, 8)), no))
-	n.fromGateway(n.r.request(message.CreateChildSA, &message.Notify{Protocol: message.ProtocolESP, SPI: []byte{1, 2, 3, 4}, NotifyType: message.RekeySA}, esp, no))
+	n.fromGateway(n.r.request(message.CreateChildSA, rekey(1, 2, 3, 4), esp, no))
+	n.fromGateway(n.r.request(message.CreateChildSA, no))
 	var got []message.NotifyType
 	for _, r := range n.r.responses {
 		got = append(got, r.ErrorNotify().NotifyType)
 	}
-	require.Equal(t, []message.NotifyType{message.NoAdditionalSAs, message.TemporaryFailure, message.TemporaryFailure, message.ChildSANotFound}, got)
+	require.Equal(t, []message.NotifyType{message.InvalidSyntax, message.TSUnacceptable, message.TSUnacceptable, message.InvalidSyntax,
+		message.ChildSANotFound, message.InvalidSyntax}, got)
 }
 
 func TestPeerRejectsUsLater(t *testing.T) {
@@ -759,7 +766,6 @@ func TestConfigErrors(t *testing.T) {
 		"retransmission":     func(c *Config) { c.Retransmission.Base = 0.5 },
 		"proposals of home":  func(c *Config) { c.Proposals = []string{"rot13"} },
 		"esp_proposals":      func(c *Config) { c.Child.Proposals = []string{"rot13"} },
-		"remove esn":         func(c *Config) { c.Child.Proposals = []string{"aes128gcm16-esn"} },
 	} {
 		cfg := testConfig(t)
 		cfg.EAP = &fakeEAP{}

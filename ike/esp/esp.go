@@ -78,6 +78,10 @@ type Child struct {
 	LocalTS       []Selector // what our side sends from and receives for
 	RemoteTS      []Selector // what lies behind the gateway
 	ReplayWindow  int        // packets; 0 = DefaultReplayWindow
+	ESN           bool       // extended sequence numbers (RFC 4303 §2.2.1)
+	// Standby: the SA receives, and sends only after Activate or the first
+	// packet that it received: the peer rekeyed and may not be ready.
+	Standby bool
 }
 
 // LogValue leaves the ciphers out.

@@ -1,6 +1,9 @@
 package esp
 
-import "sync"
+import (
+	"net/netip"
+	"sync"
+)
 
 // nonePlane carries nothing.
 type nonePlane struct {
@@ -16,6 +19,9 @@ func (p *nonePlane) Remove(uint32) bool    { return false }
 func (p *nonePlane) Stats() Stats          { return p.counters.stats() }
 func (p *nonePlane) Done() <-chan struct{} { return p.done }
 func (p *nonePlane) Err() error            { return nil }
+
+func (p *nonePlane) Activate(uint32)                         {}
+func (p *nonePlane) Moved(_, _ netip.AddrPort, _ bool) error { return nil }
 
 func (p *nonePlane) Install(c Child) error {
 	for _, c := range []Cipher{c.In, c.Out} {

@@ -17,9 +17,14 @@ type Plane interface {
 	// header; what cannot be used is counted and dropped. The packet is
 	// changed, and not kept. Safe for concurrent use.
 	Receive(pkt []byte)
-	// Install adds the ESP SAs of a rekeyed CHILD_SA: they carry what is sent
-	// from now on; the SAs before it receive until they are removed.
+	// Install adds the ESP SAs of a rekeyed or further CHILD_SA, and routes to
+	// what lies behind it: of those that fit a packet the newest one sends that
+	// does not stand by. The SAs before it receive until they are removed.
 	Install(Child) error
+	// Activate lets the SA with that inbound SPI send that stands by.
+	Activate(spiIn uint32)
+	// Moved tells that the outer path changed; encap: ESP travels in UDP.
+	Moved(local, gateway netip.AddrPort, encap bool) error
 	// Remove drops the ESP SAs with that inbound SPI, zeroes their keys, and
 	// reports whether there were any.
 	Remove(spiIn uint32) bool
@@ -58,6 +63,13 @@ type Config struct {
 	// Local and Gateway are the ends of the UDP encapsulation. Packets to the
 	// Gateway's address and port never enter the tunnel.
 	Local, Gateway netip.AddrPort
+	// Encap: ESP travels in UDP between Local and Gateway (XFRM only; in user
+	// space Send knows).
+	Encap bool
+	// IfID, MarkIn, MarkOut are the XFRM interface ID and marks of states and
+	// policies (if_id_in, mark_in, …); zero = none.
+	IfIDIn, IfIDOut uint32
+	MarkIn, MarkOut Mark
 	// NoRoutes leaves routes and rules away (charon.install_routes = no).
 	NoRoutes bool
 	// NoAddresses leaves the virtual IPs away (charon.install_virtual_ip = no).
@@ -66,6 +78,9 @@ type Config struct {
 	// routing_table and routing_table_prio).
 	Table, Priority int
 }
+
+// Mark is a mark with its mask, which selects packets.
+type Mark struct{ Value, Mask uint32 }
 
 // Defaults of Config.
 const (

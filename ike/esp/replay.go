@@ -1,10 +1,10 @@
 package esp
 
-// replayWindow is the anti-replay window of RFC 4303 §3.4.3 for 32-bit
-// sequence numbers.
+// replayWindow is the anti-replay window of RFC 4303 §3.4.3 over 64-bit
+// sequence numbers; without extended ones the high half stays 0.
 type replayWindow struct {
-	top  uint32 // highest sequence number accepted
-	size uint32
+	top  uint64 // highest sequence number accepted
+	size uint64
 	bits []uint64 // bit n%size: sequence number n was accepted, for n in (top-size, top]
 }
 
@@ -13,11 +13,26 @@ func newReplayWindow(packets int) *replayWindow {
 		packets = DefaultReplayWindow
 	}
 	words := (min(packets, MaxReplayWindow) + 63) / 64
-	return &replayWindow{size: uint32(words) * 64, bits: make([]uint64, words)}
+	return &replayWindow{size: uint64(words) * 64, bits: make([]uint64, words)}
+}
+
+// extend guesses the high half of an extended sequence number, which is not in
+// the packet (RFC 4303 appendix A2).
+func (w *replayWindow) extend(low uint32) uint64 {
+	top, high := uint32(w.top), w.top>>32
+	bottom := top - uint32(w.size) + 1 // wraps
+	if top >= uint32(w.size)-1 {
+		if low < bottom {
+			high++
+		}
+	} else if low >= bottom && high > 0 {
+		high--
+	}
+	return high<<32 | uint64(low)
 }
 
 // fresh reports whether seq may be accepted. A sender never uses 0.
-func (w *replayWindow) fresh(seq uint32) bool {
+func (w *replayWindow) fresh(seq uint64) bool {
 	switch {
 	case seq == 0:
 		return false
@@ -31,7 +46,7 @@ func (w *replayWindow) fresh(seq uint32) bool {
 }
 
 // accept marks seq, which is fresh and whose packet authenticated.
-func (w *replayWindow) accept(seq uint32) {
+func (w *replayWindow) accept(seq uint64) {
 	if seq > w.top {
 		if seq-w.top >= w.size {
 			clear(w.bits)

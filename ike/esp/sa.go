@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // SA is the pair of ESP SAs of one CHILD_SA in tunnel mode. It is safe for
@@ -15,13 +17,14 @@ type SA struct {
 	name     string
 	spiIn    uint32
 	spiOut   uint32
-	local    []Selector
+	local    atomic.Pointer[[]Selector] // changes where our outer address is what is protected
 	remote   []Selector
 	counters *counters
 
 	outMu  sync.Mutex
 	out    Cipher // nil once closed
-	seq    uint32 // of the last packet sent
+	seq    uint64 // of the last packet sent
+	esn    bool
 	ivOut  int
 	icvOut int
 	block  int
@@ -31,6 +34,9 @@ type SA struct {
 	ivIn   int
 	icvIn  int
 	window *replayWindow
+
+	// standby: it receives, and sends from the first packet received on.
+	standby atomic.Bool
 }
 
 // NewSA makes the pair. It takes the ciphers over.
@@ -49,11 +55,14 @@ func NewSA(c Child) (*SA, error) {
 		}
 	}
 	s := &SA{
-		name: c.Name, spiIn: c.SPIIn, spiOut: c.SPIOut, in: c.In, out: c.Out, counters: new(counters),
-		local: slices.Clone(c.LocalTS), remote: slices.Clone(c.RemoteTS), window: newReplayWindow(c.ReplayWindow),
+		name: c.Name, esn: c.ESN, spiIn: c.SPIIn, spiOut: c.SPIOut, in: c.In, out: c.Out, counters: new(counters),
+		remote: slices.Clone(c.RemoteTS), window: newReplayWindow(c.ReplayWindow),
 		ivOut: c.Out.IVSize(), icvOut: c.Out.ICVSize(), block: max(c.Out.BlockSize(), 4),
 		ivIn: c.In.IVSize(), icvIn: c.In.ICVSize(),
 	}
+	local := slices.Clone(c.LocalTS)
+	s.local.Store(&local)
+	s.standby.Store(c.Standby)
 	return s, nil
 }
 
@@ -62,6 +71,27 @@ func (s *SA) Name() string { return s.name }
 
 // SPIs returns the inbound and the outbound SPI.
 func (s *SA) SPIs() (in, out uint32) { return s.spiIn, s.spiOut }
+
+// Carries reports whether an IP packet fits the traffic selectors of s.
+func (s *SA) Carries(packet []byte) bool {
+	_, f, err := parseIP(packet)
+	return err == nil && anyMatches(*s.local.Load(), f.src, &f, f.sport) && anyMatches(s.remote, f.dst, &f, f.dport)
+}
+
+// Readdress puts the host address to in the place of from in the traffic
+// selectors of our side: it follows the outer address (MOBIKE).
+func (s *SA) Readdress(from, to netip.Addr) {
+	local := slices.Clone(*s.local.Load())
+	for i := range local {
+		if local[i].From == from && local[i].To == from {
+			local[i].From, local[i].To = to, to
+		}
+	}
+	s.local.Store(&local)
+}
+
+// Activate lets an SA that stands by send.
+func (s *SA) Activate() { s.standby.Store(false) }
 
 // Stats returns what was carried and dropped.
 func (s *SA) Stats() Stats { return s.counters.stats() }
@@ -110,7 +140,7 @@ func (s *SA) seal(buf []byte, at, n int) ([]byte, error) {
 		return nil, fmt.Errorf("seal ESP packet: %w", err)
 	}
 	n = len(inner)
-	if !anyMatches(s.local, f.src, &f, f.sport) || !anyMatches(s.remote, f.dst, &f, f.dport) {
+	if !anyMatches(*s.local.Load(), f.src, &f, f.sport) || !anyMatches(s.remote, f.dst, &f, f.dport) {
 		return nil, ErrSelector
 	}
 	next := byte(nextIPv4)
@@ -135,13 +165,13 @@ func (s *SA) seal(buf []byte, at, n int) ([]byte, error) {
 	if s.out == nil {
 		return nil, ErrClosed
 	}
-	if s.seq == math.MaxUint32 {
+	if s.seq == math.MaxUint32 && !s.esn || s.seq == math.MaxUint64 {
 		return nil, ErrExhausted
 	}
 	s.seq++ // never used again, also where sealing fails
 	binary.BigEndian.PutUint32(pkt, s.spiOut)
-	binary.BigEndian.PutUint32(pkt[4:], s.seq)
-	if err := s.out.Seal(pkt, 0); err != nil {
+	binary.BigEndian.PutUint32(pkt[4:], uint32(s.seq))
+	if err := s.out.Seal(pkt, uint32(s.seq>>32)); err != nil {
 		return nil, fmt.Errorf("seal ESP packet: %w", err)
 	}
 	return pkt, nil
@@ -177,8 +207,7 @@ func (s *SA) open(pkt []byte) (inner []byte, authentic bool, err error) {
 	if spi != s.spiIn {
 		return nil, false, ErrSPI
 	}
-	seq := binary.BigEndian.Uint32(pkt[4:])
-	plain, err := s.verify(pkt, seq)
+	plain, err := s.verify(pkt, binary.BigEndian.Uint32(pkt[4:]))
 	if err != nil {
 		return nil, false, err
 	}
@@ -207,27 +236,34 @@ func (s *SA) open(pkt []byte) (inner []byte, authentic bool, err error) {
 	}
 	// "the inner packet ... MUST be dropped" where it does not match the SA
 	// (RFC 4301 §5.2).
-	if !anyMatches(s.local, f.dst, &f, f.dport) || !anyMatches(s.remote, f.src, &f, f.sport) {
+	if !anyMatches(*s.local.Load(), f.dst, &f, f.dport) || !anyMatches(s.remote, f.src, &f, f.sport) {
 		return nil, true, ErrSelector
 	}
 	return inner, true, nil
 }
 
 // verify checks window and ICV; the window moves only for authentic packets.
-func (s *SA) verify(pkt []byte, seq uint32) ([]byte, error) {
+func (s *SA) verify(pkt []byte, low uint32) ([]byte, error) {
 	s.inMu.Lock()
 	defer s.inMu.Unlock()
 	if s.in == nil {
 		return nil, ErrClosed
 	}
+	seq := uint64(low)
+	if s.esn {
+		seq = s.window.extend(low)
+	}
 	if !s.window.fresh(seq) {
 		return nil, ErrReplay
 	}
-	plain, err := s.in.Open(pkt, 0)
+	plain, err := s.in.Open(pkt, uint32(seq>>32))
 	if err != nil {
 		return nil, fmt.Errorf("open ESP packet: %w: %w", errIntegrity, err)
 	}
 	s.window.accept(seq)
+	if s.standby.Load() {
+		s.standby.Store(false) // the peer uses it
+	}
 	return plain, nil
 }
 

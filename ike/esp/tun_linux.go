@@ -26,7 +26,7 @@ const (
 	// virtio header.
 	tunOffset = 16
 	// maxSAs caps the ESP SAs that stand at once, through rekeying.
-	maxSAs = 8
+	maxSAs = 64
 	// watchInterval is how often the device is looked for.
 	watchInterval = time.Second
 )
@@ -81,7 +81,10 @@ type tunPlane struct {
 	counters counters              // what no SA counts
 
 	nl       *netlink.Handle
-	undo     []func() error // in reverse order
+	link     netlink.Link
+	routes   map[netip.Prefix]bool // installed
+	rules    map[int]bool          // by family
+	undo     []func() error        // in reverse order
 	closing  atomic.Bool
 	finished chan struct{} // the reader has ended
 	done     chan struct{}
@@ -152,6 +155,7 @@ func (p *tunPlane) open(sa *SA) error {
 	if err != nil {
 		return fmt.Errorf("find device %s: %w", p.name, err)
 	}
+	p.link, p.routes, p.rules = link, map[netip.Prefix]bool{}, map[int]bool{}
 	if err := nl.LinkSetMTU(link, c.MTU); err != nil {
 		return fmt.Errorf("set MTU %d of %s: %w", c.MTU, p.name, err)
 	}
@@ -179,7 +183,7 @@ func (p *tunPlane) open(sa *SA) error {
 func (p *tunPlane) quiet(sa *SA) {
 	file, value := "disable_ipv6", "1"
 	is6 := func(s Selector) bool { return s.From.Is6() }
-	if slices.ContainsFunc(sa.local, is6) || slices.ContainsFunc(sa.remote, is6) || slices.ContainsFunc(p.cfg.Addresses, func(a netip.Addr) bool { return a.Unmap().Is6() }) {
+	if slices.ContainsFunc(*sa.local.Load(), is6) || slices.ContainsFunc(sa.remote, is6) || slices.ContainsFunc(p.cfg.Addresses, func(a netip.Addr) bool { return a.Unmap().Is6() }) {
 		file = "addr_gen_mode" // 1: no link-local address
 	}
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+p.name+"/"+file, []byte(value), 0)
@@ -238,6 +242,9 @@ func (p *tunPlane) addAddress(link netlink.Link, a netip.Addr) error {
 func (p *tunPlane) addRoutes(link netlink.Link, sa *SA) error {
 	families := map[int]bool{}
 	for _, dst := range prefixesOf(sa.remote) {
+		if p.routes[dst] {
+			continue
+		}
 		family := unix.AF_INET
 		if dst.Addr().Is6() {
 			family = unix.AF_INET6
@@ -246,13 +253,7 @@ func (p *tunPlane) addRoutes(link netlink.Link, sa *SA) error {
 		if len(p.cfg.Addresses) > 0 && !src.IsValid() && !p.cfg.NoAddresses {
 			continue // a family that the gateway gave no address for
 		}
-		r := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(dst), Table: p.cfg.Table, Protocol: unix.RTPROT_STATIC, Scope: netlink.SCOPE_LINK}
-		if family == unix.AF_INET6 {
-			r.Scope = netlink.SCOPE_UNIVERSE
-		}
-		if src.IsValid() {
-			r.Src = src.AsSlice()
-		}
+		r := p.route(dst, sa)
 		if err := p.nl.RouteAdd(r); err != nil {
 			if errors.Is(err, unix.EEXIST) {
 				err = errors.New("it exists already: does another VPN client run?")
@@ -262,17 +263,18 @@ func (p *tunPlane) addRoutes(link netlink.Link, sa *SA) error {
 		p.undo = append(p.undo, func() error {
 			return ignore(p.nl.RouteDel(r), unix.ESRCH, unix.ENODEV)
 		})
-		families[family] = true
+		families[family], p.routes[dst] = true, true
 		p.log.Info(fmt.Sprintf("installed route %s dev %s table %d", dst, p.name, p.cfg.Table))
 	}
 	// The rules come last: traffic enters the tunnel when all is there.
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		if !families[family] {
+		if !families[family] || p.rules[family] {
 			continue
 		}
 		if err := p.addRule(family); err != nil {
 			return err
 		}
+		p.rules[family] = true
 	}
 	return nil
 }
@@ -280,17 +282,7 @@ func (p *tunPlane) addRoutes(link netlink.Link, sa *SA) error {
 // addRule sends the lookups of all packets to the table, except those to the
 // gateway's own address and port.
 func (p *tunPlane) addRule(family int) error {
-	r := netlink.NewRule()
-	r.Family, r.Table, r.Priority = family, p.cfg.Table, p.cfg.Priority
-	gw := p.cfg.Gateway.Addr().Unmap().WithZone("")
-	if gw.IsValid() && gw.Is4() == (family == unix.AF_INET) {
-		r.Invert = true
-		r.Dst = ipNet(netip.PrefixFrom(gw, gw.BitLen()))
-		r.IPProto = unix.IPPROTO_UDP
-		if port := p.cfg.Gateway.Port(); port != 0 {
-			r.Dport = netlink.NewRulePortRange(port, port)
-		}
-	}
+	r := p.rule(family, p.cfg.Gateway)
 	err := p.nl.RuleAdd(r)
 	if errors.Is(err, unix.EEXIST) {
 		// An earlier run that was killed, or another connection to the same
@@ -305,11 +297,27 @@ func (p *tunPlane) addRule(family int) error {
 	return nil
 }
 
+// rule is the rule that leaves packets to the gateway alone.
+func (p *tunPlane) rule(family int, gateway netip.AddrPort) *netlink.Rule {
+	r := netlink.NewRule()
+	r.Family, r.Table, r.Priority = family, p.cfg.Table, p.cfg.Priority
+	gw := gateway.Addr().Unmap().WithZone("")
+	if gw.IsValid() && gw.Is4() == (family == unix.AF_INET) {
+		r.Invert = true
+		r.Dst = ipNet(netip.PrefixFrom(gw, gw.BitLen()))
+		r.IPProto = unix.IPPROTO_UDP
+		if port := gateway.Port(); port != 0 {
+			r.Dport = netlink.NewRulePortRange(port, port)
+		}
+	}
+	return r
+}
+
 // source returns the address that packets into the tunnel leave from: a
 // virtual IP, else an address of this host within the local selectors.
 func (p *tunPlane) source(family int, sa *SA) netip.Addr {
 	fits := func(a netip.Addr) bool {
-		return a.IsValid() && a.Is4() == (family == unix.AF_INET) && slices.ContainsFunc(sa.local, func(s Selector) bool { return s.Contains(a) })
+		return a.IsValid() && a.Is4() == (family == unix.AF_INET) && slices.ContainsFunc(*sa.local.Load(), func(s Selector) bool { return s.Contains(a) })
 	}
 	if !p.cfg.NoAddresses {
 		for _, a := range p.cfg.Addresses {
@@ -361,12 +369,12 @@ func (p *tunPlane) read() {
 	for {
 		n, err := p.dev.Read(bufs, sizes, headroom)
 		for i := range n {
-			sas := *p.sas.Load()
-			if len(sas) == 0 || sizes[i] == 0 {
+			sa := p.sender(bufs[i][headroom : headroom+sizes[i]])
+			if sa == nil || sizes[i] == 0 {
 				p.counters.failed.Add(1)
 				continue
 			}
-			pkt, err := sas[0].SealInPlace(bufs[i], headroom, sizes[i])
+			pkt, err := sa.SealInPlace(bufs[i], headroom, sizes[i])
 			if err == nil {
 				if err = p.cfg.Send(pkt); err != nil {
 					p.counters.failed.Add(1)
@@ -403,6 +411,99 @@ func (p *tunPlane) read() {
 			p.log.Warn("reading from " + p.name + " failed: " + text)
 		}
 	}
+}
+
+// sender returns the newest SA that may send packet; where none fits, the
+// newest that may send at all counts the drop. Nil where there is none.
+func (p *tunPlane) sender(packet []byte) (first *SA) {
+	sas := *p.sas.Load()
+	for _, sa := range sas {
+		if sa.standby.Load() {
+			continue
+		}
+		if first == nil {
+			first = sa
+			if len(sas) == 1 {
+				return sa
+			}
+		}
+		if sa.Carries(packet) {
+			return sa
+		}
+	}
+	return first
+}
+
+func (p *tunPlane) Activate(spiIn uint32) {
+	for _, sa := range *p.sas.Load() {
+		if sa.spiIn == spiIn {
+			sa.Activate()
+		}
+	}
+}
+
+// Moved keeps the gateway's packets out of the tunnel where its address
+// changed.
+func (p *tunPlane) Moved(local, gateway netip.AddrPort, _ bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, from := p.cfg.Gateway, p.cfg.Local.Addr().Unmap().WithZone("")
+	to := local.Addr().Unmap().WithZone("")
+	p.cfg.Local = local
+	if p.closing.Load() {
+		return nil
+	}
+	if from.IsValid() && to.IsValid() && from != to {
+		for _, sa := range *p.sas.Load() {
+			sa.Readdress(from, to)
+		}
+		if err := p.resource(); err != nil {
+			return err
+		}
+	}
+	if before == gateway {
+		return nil
+	}
+	p.cfg.Gateway = gateway
+	for family := range p.rules {
+		if err := p.addRule(family); err != nil {
+			return err
+		}
+		old := p.rule(family, before)
+		if err := ignore(p.nl.RuleDel(old), unix.ENOENT); err != nil {
+			return fmt.Errorf("remove rule for %s: %w", before, err)
+		}
+	}
+	return nil
+}
+
+// resource installs the routes anew, with the source address of now: the
+// kernel removes those whose source went away.
+func (p *tunPlane) resource() error {
+	sas := *p.sas.Load()
+	if p.cfg.NoRoutes || len(sas) == 0 {
+		return nil
+	}
+	for dst := range p.routes {
+		r := p.route(dst, sas[0])
+		if err := p.nl.RouteReplace(r); err != nil {
+			return fmt.Errorf("install route %s dev %s table %d: %w", dst, p.name, p.cfg.Table, err)
+		}
+	}
+	return nil
+}
+
+// route is the route to dst into the tunnel.
+func (p *tunPlane) route(dst netip.Prefix, sa *SA) *netlink.Route {
+	r := &netlink.Route{LinkIndex: p.link.Attrs().Index, Dst: ipNet(dst), Table: p.cfg.Table, Protocol: unix.RTPROT_STATIC, Scope: netlink.SCOPE_LINK}
+	family := unix.AF_INET
+	if dst.Addr().Is6() {
+		family, r.Scope = unix.AF_INET6, netlink.SCOPE_UNIVERSE
+	}
+	if src := p.source(family, sa); src.IsValid() {
+		r.Src = src.AsSlice()
+	}
+	return r
 }
 
 // watch notices that somebody removed the device: the kernel wakes a reader
@@ -508,7 +609,10 @@ func (p *tunPlane) Install(c Child) error {
 	}
 	all := append([]*SA{sa}, have...)
 	p.sas.Store(&all)
-	return nil
+	if p.cfg.NoRoutes {
+		return nil
+	}
+	return p.addRoutes(p.link, sa)
 }
 
 func (p *tunPlane) Remove(spiIn uint32) bool {
@@ -589,4 +693,27 @@ func (p *tunPlane) rollback() error {
 		return fmt.Errorf("remove TUN data plane: %w", errors.Join(errs...))
 	}
 	return nil
+}
+
+// RemoveStale removes the rules that a plane with that Config left behind when
+// its process was killed; its device and routes went with the process. Nothing
+// to remove is no error.
+func RemoveStale(cfg Config) error {
+	if cfg.Table == 0 {
+		cfg.Table = DefaultTable
+	}
+	if cfg.Priority == 0 {
+		cfg.Priority = DefaultPriority
+	}
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open netlink socket: %w", err)
+	}
+	defer nl.Close()
+	p := &tunPlane{cfg: cfg, nl: nl}
+	var errs []error
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		errs = append(errs, ignore(nl.RuleDel(p.rule(family, cfg.Gateway)), unix.ENOENT, unix.EAFNOSUPPORT))
+	}
+	return errors.Join(errs...)
 }

@@ -16,8 +16,15 @@ import (
 // Events are delivered in order from the loop: on must not block for long and
 // may call Stop. EAP.Handle runs in a goroutine of its own, so that a slow
 // measurement does not keep Run from ending; where it is still running then,
-// Run waits for it up to 5 s more. One Run at a time.
+// Run waits for it up to 5 s more. Several may run at once, with the same
+// gateway: a new IKE_SA is made before the old one ends. ChildRekeyed is
+// delivered before the packets of the same Outputs are sent.
 func (c *Conn) Run(ctx context.Context, cfg ike.Config, on func(ike.Event)) error {
+	return c.RunWith(ctx, cfg, on, nil)
+}
+
+// RunWith is Run; started hears of the Handle to act on the IKE_SA with.
+func (c *Conn) RunWith(ctx context.Context, cfg ike.Config, on func(ike.Event), started func(*Handle)) error {
 	c.Configure(&cfg)
 	if cfg.Logger == nil {
 		cfg.Logger = c.opts.Logger
@@ -30,20 +37,18 @@ func (c *Conn) Run(ctx context.Context, cfg ike.Config, on func(ike.Event)) erro
 	if err != nil {
 		return err
 	}
-	for drained := false; !drained; { // what an earlier Run left
-		select {
-		case <-c.in:
-		default:
-			drained = true
-		}
-	}
-	l := &loop{c: c, m: m, on: on, timer: time.NewTimer(time.Hour)}
+	l := &loop{c: c, m: m, on: on, timer: time.NewTimer(time.Hour), in: make(chan ike.Datagram, queueLen),
+		roamed: make(chan struct{}, 1), ask: make(chan func(time.Time) ike.Outputs, 8)}
+	c.join(l)
 	defer func() {
-		c.espTo.Store(nil)
+		c.leave(l)
 		l.timer.Stop()
 		ae.wait(eapGrace)
 		m.Close()
 	}()
+	if started != nil {
+		started(&Handle{l})
+	}
 	return l.run(ctx, ae)
 }
 
@@ -53,6 +58,9 @@ func (c *Conn) Stop() { c.stopped.Do(func() { close(c.stop) }) }
 
 type loop struct {
 	c         *Conn
+	in        chan ike.Datagram
+	roamed    chan struct{} // the addresses of c changed
+	ask       chan func(time.Time) ike.Outputs
 	m         *ike.Machine
 	on        func(ike.Event)
 	timer     *time.Timer
@@ -77,8 +85,14 @@ func (l *loop) run(ctx context.Context, ae *asyncEAP) error {
 	for !l.m.Done() {
 		l.arm()
 		select {
-		case d := <-l.c.in:
-			l.do(l.m.Handle(time.Now(), d))
+		case d := <-l.in:
+			if l.c.alone() || l.m.Owns(d.Data) {
+				l.do(l.m.Handle(time.Now(), d))
+			}
+		case <-l.roamed:
+			l.do(l.m.Roam(time.Now(), l.c.Local(), l.c.LocalNATT()))
+		case f := <-l.ask:
+			l.do(f(time.Now()))
 		case a := <-ae.done:
 			ae.busy = false
 			l.do(l.m.ResumeEAP(time.Now(), a.response, a.status, a.err))
@@ -120,7 +134,7 @@ func (l *loop) tick() {
 		if !now.Before(next) {
 			if to := l.c.espTo.Load(); to != nil {
 				l.c.net.Debug("sending keep alive to " + to.String())
-				_, _ = l.c.nattFd.WriteToUDPAddrPort([]byte{0xff}, *to) // lost ones are repeated anyway
+				_, _ = l.c.sockets().natt.WriteToUDPAddrPort([]byte{0xff}, *to) // lost ones are repeated anyway
 			}
 			l.c.lastSent.Store(int64(now.Sub(l.c.base)))
 			next = now.Add(l.c.opts.KeepAlive)
@@ -133,10 +147,17 @@ func (l *loop) tick() {
 // do carries the Outputs out.
 func (l *loop) do(out ike.Outputs) {
 	l.c.counters.exchanges.Store(int64(l.m.Exchanges()))
+	if l.on != nil {
+		for _, e := range out.Events {
+			if e, ok := e.(ike.ChildRekeyed); ok {
+				l.on(e)
+			}
+		}
+	}
 	for _, p := range out.Packets {
 		l.c.send(p)
 	}
-	if p := l.m.Path(); p.Marker {
+	if p := l.m.Path(); p.Marker && l.leads() {
 		if to := l.c.espTo.Load(); to == nil || *to != p.Remote {
 			l.c.espTo.Store(&p.Remote)
 		}
@@ -155,11 +176,44 @@ func (l *loop) do(out ike.Outputs) {
 				l.end = ike.ErrPeerDeleted
 			}
 		}
-		if l.on != nil {
+		if _, told := e.(ike.ChildRekeyed); l.on != nil && !told {
 			l.on(e)
 		}
 	}
 }
+
+// leads reports whether ESP goes to the gateway of this Machine: the newest one
+// that has come as far as IKE_AUTH.
+func (l *loop) leads() bool {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	return len(l.c.loops) > 0 && l.c.loops[len(l.c.loops)-1] == l
+}
+
+// Handle is a running IKE_SA. Its methods may be called from any goroutine;
+// after the end they do nothing.
+type Handle struct{ l *loop }
+
+func (h *Handle) do(f func(time.Time) ike.Outputs) {
+	select {
+	case h.l.ask <- f:
+	default: // the loop is far behind, or gone
+	}
+}
+
+// Delete ends the IKE_SA in order; Run then returns nil.
+func (h *Handle) Delete() {
+	h.do(func(now time.Time) ike.Outputs {
+		h.l.end, h.l.asked = nil, true
+		return h.l.m.Delete(now)
+	})
+}
+
+// Rekey rekeys the IKE_SA.
+func (h *Handle) Rekey() { h.do(h.l.m.Rekey) }
+
+// RekeyChildren rekeys every CHILD_SA.
+func (h *Handle) RekeyChildren() { h.do(h.l.m.RekeyChildren) }
 
 // asyncEAP answers EAPPending at once and makes the real answer in a
 // goroutine. Only one runs at a time: IKE_AUTH is lock-step.

@@ -58,12 +58,14 @@ type Options struct {
 type Conn struct {
 	opts   Options
 	net    *slog.Logger
-	local  netip.AddrPort
-	natt   netip.AddrPort
-	ikeFd  *net.UDPConn
-	nattFd *net.UDPConn // == ikeFd where one socket serves for both
+	socks  atomic.Pointer[socketPair]
+	single bool // one socket serves for both ports
 
-	in    chan ike.Datagram
+	mu    sync.Mutex
+	loops []*loop // who runs; the newest last
+	// kernel: the kernel takes ESP off the sockets
+	kernel bool
+
 	esp   atomic.Pointer[func([]byte)]
 	espMu sync.Mutex // calls of esp come one at a time
 
@@ -105,31 +107,21 @@ func Open(o Options) (*Conn, error) {
 	}
 	c := &Conn{
 		opts: o, net: log.Group(o.Logger, log.NET), base: time.Now(),
-		in: make(chan ike.Datagram, queueLen), stop: make(chan struct{}), closed: make(chan struct{}),
+		stop: make(chan struct{}), closed: make(chan struct{}),
 	}
-	single := o.Port == 0 && o.PortNATT == 0 || port != ike.PortIKE
+	c.single = o.Port == 0 && o.PortNATT == 0 || port != ike.PortIKE
 	first := o.Port
 	if port != ike.PortIKE {
 		first = o.PortNATT
 	}
-	var err error
-	if c.ikeFd, err = listen(o, netip.AddrPortFrom(local, first)); err != nil {
+	p, err := c.bind(local, first, o.PortNATT)
+	if err != nil {
 		return nil, err
 	}
-	c.nattFd = c.ikeFd
-	if !single {
-		if c.nattFd, err = listen(o, netip.AddrPortFrom(local, o.PortNATT)); err != nil {
-			c.ikeFd.Close()
-			return nil, err
-		}
-	}
-	c.local = localOf(c.ikeFd)
-	c.natt = localOf(c.nattFd)
-	c.wg.Add(1)
-	go c.read(c.ikeFd, c.local)
-	if c.nattFd != c.ikeFd {
+	c.start(p)
+	if !o.Local.IsValid() || o.Local.IsUnspecified() {
 		c.wg.Add(1)
-		go c.read(c.nattFd, c.natt)
+		go c.follow()
 	}
 	return c, nil
 }
@@ -188,15 +180,15 @@ func listen(o Options, at netip.AddrPort) (*net.UDPConn, error) {
 }
 
 // Local is the address that IKE_SA_INIT leaves from.
-func (c *Conn) Local() netip.AddrPort { return c.local }
+func (c *Conn) Local() netip.AddrPort { return c.sockets().ikeAt }
 
 // LocalNATT is the address that everything leaves from once NAT traversal is
 // in use.
-func (c *Conn) LocalNATT() netip.AddrPort { return c.natt }
+func (c *Conn) LocalNATT() netip.AddrPort { return c.sockets().nattAt }
 
 // Configure fills the addresses of cfg in: Local, LocalNATT, Remote.
 func (c *Conn) Configure(cfg *ike.Config) {
-	cfg.Local, cfg.LocalNATT, cfg.Remote = c.local, c.natt, c.opts.Remote
+	cfg.Local, cfg.LocalNATT, cfg.Remote = c.Local(), c.LocalNATT(), c.opts.Remote
 }
 
 // Close closes the sockets and waits for their readers. Run, if it runs,
@@ -205,10 +197,9 @@ func (c *Conn) Close() error {
 	var err error
 	c.once.Do(func() {
 		close(c.closed)
-		err = c.ikeFd.Close()
-		if c.nattFd != c.ikeFd {
-			err = errors.Join(err, c.nattFd.Close())
-		}
+		c.mu.Lock() // no rebinding meanwhile
+		err = c.sockets().close()
+		c.mu.Unlock()
 		c.wg.Wait()
 	})
 	return err
@@ -221,7 +212,7 @@ func (c *Conn) SendESP(packet []byte) error {
 	if to == nil {
 		return errors.New("send ESP: no IKE_SA with UDP encapsulation")
 	}
-	if _, err := c.nattFd.WriteToUDPAddrPort(packet, *to); err != nil {
+	if _, err := c.sockets().natt.WriteToUDPAddrPort(packet, *to); err != nil {
 		return fmt.Errorf("send ESP: %w", err)
 	}
 	c.lastSent.Store(int64(time.Since(c.base)))
@@ -248,9 +239,11 @@ func (c *Conn) Alive() { c.aliveAt.Store(int64(time.Since(c.base))) }
 // keep-alives (RFC 3948 §2).
 func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 	defer c.wg.Done()
+	gro := c.enableGRO(fd)
+	oob := make([]byte, 128)
 	buf := make([]byte, maxDatagram)
 	for {
-		n, from, err := fd.ReadFromUDPAddrPort(buf)
+		n, size, from, err := readSegments(fd, buf, oob, gro)
 		if err != nil {
 			select {
 			case <-c.closed:
@@ -267,39 +260,57 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 			continue
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
-		if from.Addr() != c.opts.Remote.Addr().WithZone("") {
-			continue
+		for b := range segments(buf[:n], size) {
+			c.take(b, from, at)
 		}
-		b := buf[:n]
-		if from.Port() != ike.PortIKE {
-			switch {
-			case n <= markerLen: // keep-alive, or too short for anything
-				continue
-			case b[0]|b[1]|b[2]|b[3] != 0:
-				if f := c.esp.Load(); f != nil {
-					c.espMu.Lock()
-					(*f)(b)
-					c.espMu.Unlock()
-				}
-				continue
+	}
+}
+
+// take sorts one datagram.
+func (c *Conn) take(b []byte, from, at netip.AddrPort) {
+	if from.Addr() != c.opts.Remote.Addr().WithZone("") && !c.roamedTo(from.Addr()) {
+		return
+	}
+	n := len(b)
+	if from.Port() != ike.PortIKE {
+		switch {
+		case n <= markerLen: // keep-alive, or too short for anything
+			return
+		case b[0]|b[1]|b[2]|b[3] != 0:
+			if f := c.esp.Load(); f != nil {
+				c.espMu.Lock()
+				(*f)(b)
+				c.espMu.Unlock()
 			}
-			b = b[markerLen:]
+			return
 		}
-		c.counters.received.Add(int64(n))
-		d := ike.Datagram{From: from, To: at, Data: append([]byte(nil), b...)}
+		b = b[markerLen:]
+	}
+	c.counters.received.Add(int64(n))
+	d := ike.Datagram{From: from, To: at, Data: append([]byte(nil), b...)}
+	c.mu.Lock()
+	for _, l := range c.loops {
 		select {
-		case c.in <- d:
+		case l.in <- d:
 		default: // a flood; the gateway's retransmission or ours repairs it
 		}
 	}
+	c.mu.Unlock()
+}
+
+// roamedTo reports whether a is where the gateway moved to.
+func (c *Conn) roamedTo(a netip.Addr) bool {
+	to := c.espTo.Load()
+	return to != nil && to.Addr() == a
 }
 
 // send puts a packet of the Machine on the wire. A failure is logged: the
 // retransmission tries again.
 func (c *Conn) send(p ike.Packet) {
-	fd := c.ikeFd
-	if p.From == c.natt && c.natt != c.local {
-		fd = c.nattFd
+	socks := c.sockets()
+	fd := socks.ike
+	if p.Marker {
+		fd = socks.natt
 	}
 	b := p.Data
 	if p.Marker {

@@ -50,14 +50,15 @@ type Session interface {
 }
 
 var (
-	errNotStarted = errors.New("server sent data before the start packet")
-	errRestarted  = errors.New("server sent a second start packet")
-	errStartData  = errors.New("start packet carries data")
-	errBatch      = errors.New("batch exceeds what the transport carries")
-	errType       = errors.New("type is neither EAP-TNC nor PT-EAP")
-	errVersion    = errors.New("unsupported version")
-	errNoSession  = errors.New("no TNC session configured")
-	errNoFlags    = errors.New("packet has data but version 0")
+	errNotStarted  = errors.New("server sent data before the start packet")
+	errRestarted   = errors.New("server sent a second start packet")
+	errStartData   = errors.New("start packet carries data")
+	errBatch       = errors.New("batch exceeds what the transport carries")
+	errType        = errors.New("type is neither EAP-TNC nor PT-EAP")
+	errVersion     = errors.New("unsupported version")
+	errNoSession   = errors.New("no TNC session configured")
+	errManyPackets = errors.New("server sent more packets than allowed")
+	errNoFlags     = errors.New("packet has data but version 0")
 )
 
 // Config is what a Method needs.
@@ -69,6 +70,9 @@ type Config struct {
 	FragmentSize int
 	// MaxBatch limits the session's batches, in octets; 0 is the constant.
 	MaxBatch int
+	// MaxMessages limits the packets that the server may send, acknowledgements
+	// included; 0 is no limit but the tunnel's.
+	MaxMessages int
 	// Log gets strongSwan's lines; nil discards.
 	Log *slog.Logger
 }
@@ -79,6 +83,7 @@ type Method struct {
 	log     *slog.Logger
 	frame   framer
 	started bool
+	packets int
 }
 
 // framer is what differs between the two types: tlsframe.Conn, or ptFrame.
@@ -140,6 +145,9 @@ func (m *Method) Type() eap.Type { return m.cfg.Type }
 
 // Handle answers one request.
 func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
+	if m.packets++; m.cfg.MaxMessages > 0 && m.packets > m.cfg.MaxMessages {
+		return eap.Reply{}, fmt.Errorf("%w (%d): raise eap-tnc.max_message_count", errManyPackets, m.cfg.MaxMessages)
+	}
 	ev, err := m.frame.Receive(req.Data)
 	if err != nil {
 		return eap.Reply{}, err

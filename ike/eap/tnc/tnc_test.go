@@ -150,6 +150,46 @@ func TestFragments(t *testing.T) {
 	t.Fatal("conversation without end")
 }
 
+func TestMaxMessages(t *testing.T) {
+	m := newMethod(t, Config{Type: eap.TypeTNC, Session: &session{first: []byte("x")}, MaxMessages: 2})
+	for _, p := range []string{"\x21", "\x01a"} {
+		_, err := m.Handle(eap.Packet{Data: []byte(p)})
+		require.NoError(t, err)
+	}
+	_, err := m.Handle(eap.Packet{Data: []byte("\x01a")})
+	require.ErrorIs(t, err, errManyPackets)
+}
+
+// A server's fragments end at the largest message, whatever it announces.
+func TestReassemblyIsBounded(t *testing.T) {
+	for name, packets := range map[string][]string{
+		"announced":     {"\x21", "\xc1\x7f\xff\xff\xff" + "x"},
+		"beyond length": {"\x21", "\xc1\x00\x00\x00\x04ab", "\x41cd", "\x41ef"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMethod(t, Config{Type: eap.TypeTNC, Session: &session{first: []byte("x")}})
+			var err error
+			for _, p := range packets {
+				_, err = m.Handle(eap.Packet{Data: []byte(p)})
+			}
+			require.Error(t, err)
+		})
+	}
+	// Without a length the fragments add up to the limit and no further.
+	m := newMethod(t, Config{Type: eap.TypeTNC, Session: &session{first: []byte("x")}})
+	_, err := m.Handle(eap.Packet{Data: []byte("\x21")})
+	require.NoError(t, err)
+	chunk := append([]byte{0x41}, make([]byte, 10000)...)
+	n := 0
+	for ; n < 20; n++ {
+		if _, err = m.Handle(eap.Packet{Data: chunk}); err != nil {
+			break
+		}
+	}
+	require.Error(t, err)
+	require.LessOrEqual(t, n, messageMax/10000)
+}
+
 func FuzzMethod(f *testing.F) {
 	f.Add([]byte{0x81}, []byte{1, 2}, true)
 	f.Add([]byte{0x21}, []byte{0xc1, 0, 0, 0, 9, 1}, false)

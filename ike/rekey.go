@@ -1,0 +1,333 @@
+package ike
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/message"
+)
+
+// Limits of nonces, RFC 7296 §3.9.
+const (
+	minNonce = 16
+	maxNonce = 256
+)
+
+// rekeyJob is a CREATE_CHILD_SA exchange of ours: for a new IKE_SA, or for a
+// new or rekeyed CHILD_SA.
+type rekeyJob struct {
+	proposals []message.Proposal
+	nonce     []byte
+	ke        crypto.KeyExchange // nil = none
+	tried     map[message.KEMethod]bool
+
+	spi message.SPI // of the new IKE_SA
+
+	cfg           *childConfig
+	child         *childState // that is rekeyed; nil = a new one
+	spiIn         uint32
+	local, remote []TrafficSelector
+}
+
+func (j *rekeyJob) zero() {
+	if j.ke != nil {
+		j.ke.Zero()
+		j.ke = nil
+	}
+}
+
+// setKE makes a fresh key exchange value; KENone = none.
+func (m *Machine) setKE(j *rekeyJob, method message.KEMethod) error {
+	j.zero()
+	if method == message.KENone {
+		return nil
+	}
+	ke, err := crypto.NewKeyExchange(method, m.rand)
+	if err != nil {
+		return fmt.Errorf("make key exchange value: %w", err)
+	}
+	j.ke = ke
+	if j.tried == nil {
+		j.tried = map[message.KEMethod]bool{}
+	}
+	j.tried[method] = true
+	return nil
+}
+
+// peerIKE is the IKE_SA that the peer's rekeying made while ours is out.
+type peerIKE struct {
+	sa     *ikeSA
+	ni, nr []byte
+}
+
+// lowest returns the smaller of two nonces, compared octet by octet (RFC 7296
+// §2.8.1).
+func lowest(a, b []byte) []byte {
+	if bytes.Compare(a, b) < 0 {
+		return a
+	}
+	return b
+}
+
+func (m *Machine) newSPI() (message.SPI, error) {
+	for {
+		b, err := m.random(8)
+		if err != nil {
+			return 0, err
+		}
+		if spi := message.SPI(binary.BigEndian.Uint64(b)); spi != 0 {
+			return spi, nil
+		}
+	}
+}
+
+// startRekeyIKE sends CREATE_CHILD_SA for a new IKE_SA (RFC 7296 §1.3.2), with
+// the algorithms of the one that stands: the peer has accepted them once, and
+// with the PRF unchanged RFC 7296 §2.18 and strongSwan derive the same keys.
+func (m *Machine) startRekeyIKE() {
+	j := &rekeyJob{proposals: []message.Proposal{m.suite.Proposal()}}
+	err := m.setKE(j, m.suite.KE)
+	if err == nil {
+		j.nonce, err = m.random(nonceSize)
+	}
+	if err == nil {
+		j.spi, err = m.newSPI()
+	}
+	if err != nil {
+		m.fail(err)
+		return
+	}
+	m.numbers++
+	m.ike.Info(fmt.Sprintf("initiating IKE_SA %s[%d] to %s", m.cfg.Name, m.numbers, m.remote.Addr()))
+	m.sendRekeyIKE(j)
+}
+
+func (m *Machine) sendRekeyIKE(j *rekeyJob) {
+	m.request(request{exchange: message.CreateChildSA, what: doRekeyIKE, job: j, payloads: []message.Payload{
+		crypto.SAPayload(j.proposals, j.spi.Bytes()),
+		&message.Nonce{Data: j.nonce},
+		&message.KE{Method: j.ke.Method(), Data: j.ke.Public()},
+	}})
+}
+
+// retryAt is when a rekeying that failed is tried again.
+func (m *Machine) retryAt() time.Time { return m.now.Add(rekeyRetry - m.jitter(rekeyRetryJitter)) }
+
+// rekeyIKEAnswer takes the new IKE_SA out of the response, and settles who wins
+// where both sides rekeyed.
+func (m *Machine) rekeyIKEAnswer(j *rekeyJob, msg *message.Message) {
+	if n := msg.Notify(message.InvalidKEPayload); n != nil && m.peerRekey == nil {
+		want, err := n.WantedKE()
+		if err == nil && crypto.OffersKE(j.proposals, want) && !j.tried[want] {
+			m.ike.Info(fmt.Sprintf("peer didn't accept key exchange method %s, it requested %s", j.ke.Method(), want))
+			if err := m.setKE(j, want); err != nil {
+				m.fail(err)
+				return
+			}
+			m.sendRekeyIKE(j)
+			return
+		}
+	}
+	defer j.zero()
+	peer := m.peerRekey
+	m.peerRekey = nil
+	var ours *ikeSA
+	var nr []byte
+	err := m.notifyOf(msg)
+	if err == nil {
+		ours, nr, err = m.newIKE(j, msg)
+	}
+	switch {
+	case err != nil && peer != nil:
+		// The peer noticed the collision first; what it made stands.
+		m.ike.Info(fmt.Sprintf("our rekeying of IKE_SA failed (%v), the peer's stands", err))
+		m.rekeyedIKE(peer.sa)
+	case err != nil:
+		m.ike.Info(fmt.Sprintf("rekeying IKE_SA %s failed: %v", m.name(), err))
+		if n := msg.ErrorNotify(); n != nil && n.NotifyType == message.TemporaryFailure {
+			m.life.rekeyAt = m.retryAt()
+			m.ike.Info("peer seems to be busy, trying again")
+			return
+		}
+		m.reauth("the gateway refused to rekey it")
+	case peer != nil && bytes.Compare(lowest(j.nonce, nr), lowest(peer.ni, peer.nr)) < 0:
+		// "the SA created with the lowest of the four nonces … SHOULD be closed
+		// by the endpoint that created it"
+		m.ike.Info("IKE_SA rekey collision lost, deleting redundant IKE_SA")
+		m.rekeyedIKE(peer.sa)
+		ours.dropAt = m.now.Add(lingerOld)
+		m.old = append(m.old, ours)
+		m.sendDelete(ours)
+	default:
+		if peer != nil {
+			m.ike.Info("IKE_SA rekey collision won, waiting for delete for redundant IKE_SA")
+			peer.sa.dropAt = m.now.Add(lingerOld)
+			m.old = append(m.old, peer.sa)
+		}
+		before := m.ikeSA
+		m.rekeyedIKE(ours)
+		m.ike.Info(fmt.Sprintf("deleting IKE_SA %s[%d]", m.cfg.Name, before.num))
+		m.sendDelete(before)
+	}
+}
+
+func (m *Machine) sendDelete(s *ikeSA) {
+	m.on(s, func() {
+		m.ike.Info("sending DELETE for IKE_SA " + m.name())
+		m.request(request{exchange: message.Informational, what: doDelete,
+			payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}})
+	})
+}
+
+func (m *Machine) rekeyedIKE(s *ikeSA) {
+	m.adopt(s)
+	m.ike.Info(fmt.Sprintf("IKE_SA %s rekeyed between %s", m.name(), m.ends()))
+	m.emit(Rekeyed{SPIi: uint64(m.spii), SPIr: uint64(m.spir), Suite: suiteName("IKE", m.suite)})
+}
+
+// notifyOf returns the error notify of a response as an error.
+func (m *Machine) notifyOf(msg *message.Message) error {
+	if n := msg.ErrorNotify(); n != nil {
+		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
+		return fmt.Errorf("%w: %s", ErrRefused, n.NotifyType)
+	}
+	return nil
+}
+
+// newIKE makes the IKE_SA of our exchange.
+func (m *Machine) newIKE(j *rekeyJob, msg *message.Message) (*ikeSA, []byte, error) {
+	sa, ok1 := message.First[*message.SA](msg.Payloads)
+	ke, ok2 := message.First[*message.KE](msg.Payloads)
+	nonce, ok3 := message.First[*message.Nonce](msg.Payloads)
+	if !ok1 || !ok2 || !ok3 || len(nonce.Data) < minNonce || len(nonce.Data) > maxNonce {
+		return nil, nil, fmt.Errorf("%w: CREATE_CHILD_SA response without SA, KE or nonce", ErrProtocol)
+	}
+	suite, chosen, err := crypto.CheckChosen(j.proposals, sa)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	if suite.KE != j.ke.Method() || ke.Method != suite.KE || len(chosen.SPI) != 8 {
+		return nil, nil, fmt.Errorf("%w: key exchange method or SPI of the new IKE_SA do not fit", ErrProtocol)
+	}
+	shared, err := j.ke.Shared(ke.Data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: key exchange: %w", ErrProtocol, err)
+	}
+	defer clear(shared)
+	s := &ikeSA{num: m.numbers, initiator: true, spii: j.spi, spir: message.SPI(binary.BigEndian.Uint64(chosen.SPI))}
+	if err := m.deriveRekeyed(s, suite, shared, j.nonce, nonce.Data); err != nil {
+		return nil, nil, err
+	}
+	return s, clone(nonce.Data), nil
+}
+
+// deriveRekeyed fills the keys of an IKE_SA that replaces the current one in.
+func (m *Machine) deriveRekeyed(s *ikeSA, suite crypto.Suite, shared, ni, nr []byte) error {
+	if s.spii == 0 || s.spir == 0 {
+		return fmt.Errorf("%w: SPI 0", ErrProtocol)
+	}
+	var err error
+	s.suite = suite
+	if s.prf, err = crypto.NewPRF(suite.PRF.ID); err != nil {
+		return err
+	}
+	if s.keys, err = crypto.DeriveIKERekey(suite, m.prf, m.keys.D, shared, ni, nr, s.spii, s.spir); err != nil {
+		return err
+	}
+	if s.prot, err = crypto.NewProtector(suite, s.keys, s.initiator, m.rand); err != nil {
+		s.zero()
+		return err
+	}
+	s.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}
+	return nil
+}
+
+// peerRekeysIKE answers the peer's CREATE_CHILD_SA for a new IKE_SA.
+func (m *Machine) peerRekeysIKE(msg *message.Message, sa *message.SA) {
+	refuse := func(n *message.Notify) {
+		m.ike.Info(fmt.Sprintf("refusing to rekey IKE_SA %s: %s", m.name(), n.NotifyType))
+		m.respond(msg.Header, n)
+	}
+	busy := m.pending != nil && (m.pending.what == doChild || m.pending.what == doDeleteChild)
+	if busy || m.peerRekey != nil {
+		refuse(&message.Notify{NotifyType: message.TemporaryFailure})
+		return
+	}
+	ke, ok1 := message.First[*message.KE](msg.Payloads)
+	nonce, ok2 := message.First[*message.Nonce](msg.Payloads)
+	if !ok1 || !ok2 || len(nonce.Data) < minNonce || len(nonce.Data) > maxNonce {
+		refuse(&message.Notify{NotifyType: message.InvalidSyntax})
+		return
+	}
+	// What stands is preferred: see startRekeyIKE.
+	configured := append([]message.Proposal{m.suite.Proposal()}, withoutAdditionalKE(m.ikeProposals)...)
+	suite, chosen, err := crypto.Select(configured, sa)
+	if err != nil {
+		refuse(&message.Notify{NotifyType: message.NoProposalChosen})
+		return
+	}
+	if suite.KE != ke.Method {
+		refuse(message.NewInvalidKE(suite.KE))
+		return
+	}
+	if len(chosen.SPI) != 8 {
+		refuse(&message.Notify{NotifyType: message.InvalidSyntax})
+		return
+	}
+	s := &ikeSA{spii: message.SPI(binary.BigEndian.Uint64(chosen.SPI))}
+	reply, nr, err := m.acceptIKE(s, suite, &chosen, ke, nonce.Data)
+	if err != nil {
+		m.ike.Info(err.Error())
+		refuse(&message.Notify{NotifyType: message.InvalidSyntax})
+		return
+	}
+	m.numbers++
+	s.num = m.numbers
+	m.ike.Info(fmt.Sprintf("%s is initiating an IKE_SA", m.remote.Addr()))
+	m.respond(msg.Header, reply...)
+	if m.state == stateDone {
+		s.zero()
+		return
+	}
+	if m.pending != nil && m.pending.what == doRekeyIKE {
+		m.peerRekey = &peerIKE{sa: s, ni: clone(nonce.Data), nr: nr}
+		return
+	}
+	m.rekeyedIKE(s)
+}
+
+func (m *Machine) acceptIKE(s *ikeSA, suite crypto.Suite, chosen *message.Proposal, ke *message.KE, ni []byte) (reply []message.Payload, nr []byte, err error) {
+	if s.spir, err = m.newSPI(); err != nil {
+		return nil, nil, err
+	}
+	if nr, err = m.random(nonceSize); err != nil {
+		return nil, nil, err
+	}
+	x, shared, err := m.respondKE(ke)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer clear(shared)
+	if err := m.deriveRekeyed(s, suite, shared, ni, nr); err != nil {
+		return nil, nil, err
+	}
+	chosen.SPI = s.spir.Bytes()
+	return []message.Payload{&message.SA{Proposals: []message.Proposal{*chosen}}, &message.Nonce{Data: nr},
+		&message.KE{Method: ke.Method, Data: x}}, nr, nil
+}
+
+// respondKE answers the peer's key exchange value with ours.
+func (m *Machine) respondKE(ke *message.KE) (public, shared []byte, err error) {
+	x, err := crypto.NewKeyExchange(ke.Method, m.rand)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make key exchange value: %w", err)
+	}
+	defer x.Zero()
+	if shared, err = x.Shared(ke.Data); err != nil {
+		return nil, nil, fmt.Errorf("key exchange: %w", err)
+	}
+	return x.Public(), shared, nil
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package udp
+
+import "errors"
+
+// KernelESP needs Linux.
+func (c *Conn) KernelESP() error { return errors.New("the kernel's ESP needs Linux") }
+
+func kernelESP(*socketPair) error { return nil }

@@ -1,0 +1,173 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// socketPair is the two sockets, bound to one local address.
+type socketPair struct {
+	ike, natt     *net.UDPConn // the same one where one serves for both
+	ikeAt, nattAt netip.AddrPort
+}
+
+func (p *socketPair) close() error {
+	err := p.ike.Close()
+	if p.natt != p.ike {
+		err = errors.Join(err, p.natt.Close())
+	}
+	return err
+}
+
+func (c *Conn) sockets() *socketPair { return c.socks.Load() }
+
+// bind opens both sockets on an address.
+func (c *Conn) bind(local netip.Addr, port, portNATT uint16) (*socketPair, error) {
+	fd, err := listen(c.opts, netip.AddrPortFrom(local, port))
+	if err != nil {
+		return nil, err
+	}
+	p := &socketPair{ike: fd, natt: fd}
+	if !c.single {
+		if p.natt, err = listen(c.opts, netip.AddrPortFrom(local, portNATT)); err != nil {
+			fd.Close()
+			return nil, err
+		}
+	}
+	p.ikeAt, p.nattAt = localOf(p.ike), localOf(p.natt)
+	return p, nil
+}
+
+// start makes p the sockets in use, and reads them.
+func (c *Conn) start(p *socketPair) {
+	c.socks.Store(p)
+	c.wg.Add(1)
+	go c.read(p.ike, p.ikeAt)
+	if p.natt != p.ike {
+		c.wg.Add(1)
+		go c.read(p.natt, p.nattAt)
+	}
+}
+
+// Rebind moves the sockets to another local address, with the same ports where
+// they are free, and tells the Machines (MOBIKE). The old ones are closed.
+func (c *Conn) Rebind(local netip.Addr) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.closed:
+		return errClosed
+	default:
+	}
+	before := c.sockets()
+	if before.ikeAt.Addr() == local {
+		return nil
+	}
+	if local.Is4() != before.ikeAt.Addr().Is4() {
+		return fmt.Errorf("rebind IKE sockets to %s: the gateway's address is of the other family", local)
+	}
+	p, err := c.bind(local, before.ikeAt.Port(), before.nattAt.Port())
+	if err != nil {
+		if p, err = c.bind(local, 0, 0); err != nil {
+			return err
+		}
+	}
+	c.net.Info(fmt.Sprintf("our address changed from %s to %s", before.ikeAt.Addr(), local))
+	if c.kernel {
+		if err := kernelESP(p); err != nil {
+			c.net.Warn(err.Error())
+		}
+	}
+	c.start(p)
+	_ = before.close() // its readers end
+	for _, l := range c.loops {
+		select {
+		case l.roamed <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// roamSettle is how long addresses and routes have to be quiet before they are
+// looked at: they change several at a time. roamPoll is how often they are
+// looked at where the kernel tells nothing.
+const (
+	roamSettle = 300 * time.Millisecond
+	roamPoll   = 10 * time.Second
+)
+
+// follow rebinds the sockets where the route to the gateway leaves from another
+// address than before. Without any route the sockets stay as they are.
+func (c *Conn) follow() {
+	defer c.wg.Done()
+	changes := watchAddresses(c.closed)
+	poll := time.NewTicker(roamPoll)
+	defer poll.Stop()
+	failed := ""
+	for {
+		select {
+		case <-c.closed:
+			return
+		case <-poll.C:
+		case _, ok := <-changes:
+			if !ok {
+				changes = nil
+				continue
+			}
+			for quiet := time.NewTimer(roamSettle); quiet != nil; {
+				select {
+				case <-c.closed:
+					quiet.Stop()
+					return
+				case _, ok := <-changes:
+					if !ok {
+						changes = nil
+					}
+					quiet.Reset(roamSettle)
+				case <-quiet.C:
+					quiet = nil
+				}
+			}
+		}
+		a, err := sourceAddr(c.opts)
+		if err != nil || a.IsLoopback() != c.sockets().ikeAt.Addr().IsLoopback() {
+			continue
+		}
+		err = c.Rebind(a)
+		switch {
+		case err == nil:
+			failed = ""
+		case !errors.Is(err, errClosed) && err.Error() != failed:
+			failed = err.Error()
+			c.net.Warn(failed)
+		}
+	}
+}
+
+// join and leave keep the list of who runs.
+func (c *Conn) join(l *loop) {
+	c.mu.Lock()
+	c.loops = append(c.loops, l)
+	c.mu.Unlock()
+}
+
+func (c *Conn) leave(l *loop) {
+	c.mu.Lock()
+	c.loops = slices.DeleteFunc(c.loops, func(o *loop) bool { return o == l })
+	if len(c.loops) == 0 {
+		c.espTo.Store(nil)
+	}
+	c.mu.Unlock()
+}
+
+// alone reports whether only one Machine runs, which then logs all that comes.
+func (c *Conn) alone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.loops) == 1
+}

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package udp
+
+import (
+	"iter"
+	"net"
+	"net/netip"
+)
+
+func (c *Conn) enableGRO(*net.UDPConn) bool { return false }
+
+func readSegments(fd *net.UDPConn, buf, _ []byte, _ bool) (n, size int, from netip.AddrPort, err error) {
+	n, from, err = fd.ReadFromUDPAddrPort(buf)
+	return n, 0, from, err
+}
+
+func segments(b []byte, _ int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) { yield(b) }
+}
