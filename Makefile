@@ -48,7 +48,13 @@ abi: lib ## compare the library's exported symbols with capi/abi.golden
 interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX for strongSwan with TNC)
 	@set -o pipefail; $(GO) test -json -count=1 -timeout 20m ./internal/interop/... ./capi/... | $(GO) run ./internal/testsummary
 
+bench: ## measure files beside strongSwan's module (STRONGSWAN_PREFIX) and openssl
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
+
+vmtest: ## boot Debian's kernel with an emulated TPM in qemu: its logs against its PCRs, quotes
+	GOTNC_VMTEST=1 $(GO) test -count=1 -v -timeout 30m ./internal/interop/vm
+
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: help demo lib tnc test peers check abi interop clean
+.PHONY: help demo lib tnc test peers check abi interop bench vmtest clean

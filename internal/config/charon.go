@@ -31,6 +31,10 @@ type Charon struct {
 	FollowRedirects   bool          // charon.follow_redirects, yes
 	AcceptPrivateAlgs bool          // charon.accept_private_algs, no
 
+	InstallDNS     bool   // charon.plugins.resolve.load and install_dns, yes
+	ResolvConf     string // charon.plugins.resolve.file, "" = /etc/resolv.conf
+	ResolvconfPath string // charon.plugins.resolve.resolvconf.path, "" = /sbin/resolvconf
+
 	TTLS EAPTTLS
 	TNC  EAPTNC
 	TLS  TLS
@@ -93,6 +97,9 @@ func (c *Config) Charon() Charon {
 		ForceEAPOnly:      v.Bool("force_eap_only_authentication", false),
 		FollowRedirects:   v.Bool("follow_redirects", true),
 		AcceptPrivateAlgs: v.Bool("accept_private_algs", false),
+		InstallDNS:        v.Bool("plugins.resolve.load", true),
+		ResolvConf:        v.String("plugins.resolve.file", ""),
+		ResolvconfPath:    v.String("plugins.resolve.resolvconf.path", ""),
 		TTLS: EAPTTLS{
 			FragmentSize:    v.IntIn("plugins.eap-ttls.fragment_size", 0, 0, math.MaxUint16),
 			MaxMessageCount: v.IntIn("plugins.eap-ttls.max_message_count", 32, 0, math.MaxInt32),

@@ -12,7 +12,7 @@ func TestCharonDefaults(t *testing.T) {
 	require.Equal(t, Charon{
 		Port: 500, PortNATT: 4500, RetransmitTimeout: 4 * time.Second, RetransmitBase: 1.8, RetransmitTries: 5,
 		FragmentSizeV4: 1280, FragmentSizeV6: 1280, MaxPacket: 10000, KeepAlive: 20 * time.Second,
-		InstallRoutes: true, InstallVirtualIP: true, RoutingTable: 220, RoutingTablePrio: 220, SignatureAuth: true, FollowRedirects: true,
+		InstallRoutes: true, InstallVirtualIP: true, RoutingTable: 220, RoutingTablePrio: 220, SignatureAuth: true, FollowRedirects: true, InstallDNS: true,
 		TTLS: EAPTTLS{MaxMessageCount: 32, IncludeLength: true}, TNC: EAPTNC{MaxMessageCount: 10, Protocol: "tnccs-2.0"},
 		TLS: TLS{VersionMin: "1.2"}, TNCConfig: "/etc/tnc_config",
 	}, o)

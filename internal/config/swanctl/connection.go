@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,7 +35,12 @@ type Connection struct {
 	SendCert      string
 	RekeyTime     time.Duration // 4 h; 0 = never
 	ReauthTime    time.Duration // 0 = never
+	OverTime      time.Duration // after RekeyTime the IKE_SA ends; 10 % of the longer of the two
+	RandTime      time.Duration // rekeying comes up to that much earlier; OverTime
 	Childless     string
+	// IfIDIn and IfIDOut are the XFRM interface IDs of children without their
+	// own; 0 = none.
+	IfIDIn, IfIDOut uint32
 
 	Local, Remote []*Round // in the order of authentication
 	Children      []*Child
@@ -149,10 +155,18 @@ type Child struct {
 	DPDAction    string        // clear, trap, restart …
 	RekeyTime    time.Duration // 1 h; 0 = never
 	LifeTime     time.Duration // 0 = RekeyTime + 10 %
+	RandTime     time.Duration // rekeying comes up to that much earlier; LifeTime - RekeyTime
 	ReplayWindow int           // packets, 32
 	Updown       string
 	Interface    string
+	IfIDIn       uint32 // XFRM interface IDs; 0 = the connection's
+	IfIDOut      uint32
+	MarkIn       Mark
+	MarkOut      Mark
 }
+
+// Mark is a packet mark with its mask.
+type Mark struct{ Value, Mask uint32 }
 
 var connectionKeys = keys{
 	"version": used, "local_addrs": used, "remote_addrs": used, "local_port": used, "remote_port": used,
@@ -160,7 +174,7 @@ var connectionKeys = keys{
 	"fragmentation": used, "keyingtries": used, "send_certreq": used, "send_cert": used, "rekey_time": used,
 	"reauth_time": used, "childless": used, "ppk_required": used, "ppk_id": used, "mediation": used,
 	"aggressive": ignored, "pull": ignored, "dscp": ignored, "ocsp": ignored, "unique": ignored,
-	"over_time": ignored, "rand_time": ignored, "pools": ignored, "if_id_in": ignored, "if_id_out": ignored,
+	"over_time": used, "rand_time": used, "pools": ignored, "if_id_in": used, "if_id_out": used,
 	"mediated_by": ignored, "mediation_peer": ignored,
 }
 
@@ -180,11 +194,11 @@ var childKeys = keys{
 	"local_ts": used, "remote_ts": used, "esp_proposals": used, "ah_proposals": used, "mode": used,
 	"start_action": used, "close_action": used, "dpd_action": used, "rekey_time": used, "life_time": used,
 	"replay_window": used, "updown": used, "interface": used,
-	"sha256_96": ignored, "rand_time": ignored, "rekey_bytes": ignored, "life_bytes": ignored, "rand_bytes": ignored,
+	"sha256_96": ignored, "rand_time": used, "rekey_bytes": ignored, "life_bytes": ignored, "rand_bytes": ignored,
 	"rekey_packets": ignored, "life_packets": ignored, "rand_packets": ignored, "hostaccess": ignored,
 	"policies": ignored, "policies_fwd_out": ignored, "ipcomp": ignored, "inactivity": ignored, "reqid": ignored,
-	"priority": ignored, "mark_in": ignored, "mark_in_sa": ignored, "mark_out": ignored, "set_mark_in": ignored,
-	"set_mark_out": ignored, "if_id_in": ignored, "if_id_out": ignored, "label": ignored, "label_mode": ignored,
+	"priority": ignored, "mark_in": used, "mark_in_sa": ignored, "mark_out": used, "set_mark_in": ignored,
+	"set_mark_out": ignored, "if_id_in": used, "if_id_out": used, "label": ignored, "label_mode": ignored,
 	"tfc_padding": ignored, "per_cpu_sas": ignored, "hw_offload": ignored, "copy_df": ignored, "copy_ecn": ignored,
 	"copy_dscp": ignored, "icmp": ignored,
 }
@@ -290,6 +304,12 @@ func (m *Config) connection(n *config.Node) *Connection {
 	c.SendCert = r.oneOf("send_cert", "ifasked", "always", "never", "ifasked")
 	c.RekeyTime = r.duration("rekey_time", 4*time.Hour)
 	c.ReauthTime = r.duration("reauth_time", 0)
+	if _, ok := n.Lookup("rekey_time"); !ok && c.ReauthTime > 0 {
+		c.RekeyTime = 0 // as strongSwan: one of the two
+	}
+	c.OverTime = r.duration("over_time", max(c.RekeyTime, c.ReauthTime)/10)
+	c.RandTime = r.duration("rand_time", c.OverTime)
+	c.IfIDIn, c.IfIDOut = uint32(r.integer("if_id_in", 0, 0, math.MaxUint32)), uint32(r.integer("if_id_out", 0, 0, math.MaxUint32))
 	c.Childless = r.oneOf("childless", "allow", "allow", "prefer", "force", "never")
 	if r.boolean("ppk_required", false) {
 		r.refuse("ppk_required", "post-quantum preshared keys cannot be used")
@@ -442,6 +462,9 @@ func (m *Config) child(n *config.Node, bad func(*config.Error)) *Child {
 	if c.LifeTime == 0 {
 		c.LifeTime = c.RekeyTime + c.RekeyTime/10
 	}
+	c.RandTime = r.duration("rand_time", max(c.LifeTime-c.RekeyTime, 0))
+	c.IfIDIn, c.IfIDOut = uint32(r.integer("if_id_in", 0, 0, math.MaxUint32)), uint32(r.integer("if_id_out", 0, 0, math.MaxUint32))
+	c.MarkIn, c.MarkOut = typed(r, "mark_in", Mark{}, parseMark), typed(r, "mark_out", Mark{}, parseMark)
 	c.ReplayWindow = int(r.integer("replay_window", 32, 0, 1<<16))
 	c.Updown = r.str("updown", "")
 	c.Interface = r.str("interface", "")
@@ -462,3 +485,20 @@ func parseAction(v config.Value) (string, error) {
 
 // String names the connection for an error or a log line.
 func (c *Connection) String() string { return fmt.Sprintf("connection %q (%s)", c.Name, c.Pos) }
+
+// parseMark reads value[/mask].
+func parseMark(v config.Value) (Mark, error) {
+	value, mask, has := strings.Cut(v.Text, "/")
+	m := Mark{Mask: math.MaxUint32}
+	n, err := strconv.ParseUint(value, 0, 32)
+	if err == nil && has {
+		var k uint64
+		k, err = strconv.ParseUint(mask, 0, 32)
+		m.Mask = uint32(k)
+	}
+	if err != nil {
+		return Mark{}, v.Errorf("%s = %q: not a mark as 42 or 0x2a/0xff", v.Key, v.Text)
+	}
+	m.Value = uint32(n)
+	return m, nil
+}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/internal/interop/need"
 )
@@ -39,7 +40,25 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// newRig holds the rig's namespaces, of which there is one set, until the test ends.
 func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := newRigFiles(t)
+	lock, err := os.OpenFile(rigLock, os.O_RDWR|os.O_CREATE, 0o600)
+	require.NoError(t, err)
+	require.NoError(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
+	t.Cleanup(func() {
+		_, _ = r.rig("net-down")
+		lock.Close()
+	})
+	return r
+}
+
+// rigLock is held by whoever uses the rig's namespaces: `flock /tmp/rig.lock`.
+const rigLock = "/tmp/rig.lock"
+
+// newRigFiles builds the products, for tests with namespaces of their own.
+func newRigFiles(t *testing.T) *rig {
 	t.Helper()
 	need.Root(t)
 	r := &rig{t: t, prefix: need.StrongSwan(t), dir: t.TempDir()}
@@ -60,7 +79,6 @@ func newRig(t *testing.T) *rig {
 		built.tnc, built.lib = filepath.Join(dir, "tnc"), filepath.Join(dir, "imc-attestation.so")
 	}
 	r.tnc, r.lib = built.tnc, built.lib
-	t.Cleanup(func() { _, _ = r.rig("net-down") })
 	return r
 }
 

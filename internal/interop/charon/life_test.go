@@ -1,0 +1,299 @@
+package charon
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/interop/netns"
+)
+
+// The life of a connection: rekeying, roaming, a peer that dies.
+
+// safeBuffer is a log that is read while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// running is tnc up in the background.
+type running struct {
+	s    *site
+	cmd  *exec.Cmd
+	out  safeBuffer
+	exit chan error
+}
+
+// edit replaces text in a configuration file of the site.
+func (s *site) edit(path, old, new string) {
+	s.t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.dir, path))
+	require.NoError(s.t, err)
+	require.Contains(s.t, string(b), old)
+	s.write(path, "%s", strings.Replace(string(b), old, new, 1))
+}
+
+func (s *site) swanctl(args ...string) (string, error) {
+	c := netns.Command(context.Background(), s.Gateway, append([]string{"/usr/sbin/swanctl"}, append(args, "--uri", "unix://"+filepath.Join(s.dir, "gw", "vici"))...)...)
+	c.Env = append(os.Environ(), "SWANCTL_DIR="+filepath.Join(s.dir, "gw", "swanctl"), "STRONGSWAN_CONF="+filepath.Join(s.dir, "gw", "strongswan.conf"))
+	b, err := c.CombinedOutput()
+	return string(b), err
+}
+
+func (s *site) up(more ...string) *running {
+	s.t.Helper()
+	r := &running{s: s, exit: make(chan error, 1)}
+	args := s.args("up", append([]string{"--dataplane", "tun"}, more...)...)
+	r.cmd = netns.Command(context.Background(), s.Client, args...)
+	r.cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
+	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
+	require.NoError(s.t, r.cmd.Start())
+	go func() { r.exit <- r.cmd.Wait() }()
+	s.t.Cleanup(func() {
+		_ = r.cmd.Process.Kill()
+		if s.t.Failed() {
+			s.t.Logf("tnc said:\n%s", tail([]byte(r.out.String()), 90))
+		}
+	})
+	r.waitFor("connected; Ctrl-C", 20*time.Second)
+	return r
+}
+
+func (r *running) waitFor(text string, limit time.Duration) {
+	r.s.t.Helper()
+	require.Eventually(r.s.t, func() bool { return strings.Contains(r.out.String(), text) }, limit, 30*time.Millisecond, "%q was never said", text)
+}
+
+func (r *running) count(text string) int { return strings.Count(r.out.String(), text) }
+
+func (r *running) stop() error {
+	r.s.t.Helper()
+	_ = r.cmd.Process.Signal(os.Interrupt)
+	select {
+	case err := <-r.exit:
+		return err
+	case <-time.After(15 * time.Second):
+		_ = r.cmd.Process.Kill()
+		return fmt.Errorf("tnc did not end: %w", <-r.exit)
+	}
+}
+
+// flood pings for a while, and tells how many were sent and answered.
+func (s *site) flood(seconds float64) func() (sent, received string) {
+	var out bytes.Buffer
+	cmd := netns.Command(context.Background(), s.Client, "ping", "-c", fmt.Sprint(int(seconds/0.02)), "-i", "0.02", "-W", "3", inside)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(s.t, cmd.Start())
+	return func() (string, string) {
+		_ = cmd.Wait()
+		m := regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`).FindStringSubmatch(out.String())
+		require.NotNil(s.t, m, out.String())
+		return m[1], m[2]
+	}
+}
+
+// The client rekeys by its timers, then the gateway is told to rekey: no ping
+// is lost.
+func TestRekeyingLosesNoPacket(t *testing.T) {
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP + "-ecp256"})
+	s.edit("cl/swanctl/swanctl.conf", "    children {\n      home {\n", "    rekey_time = 3s\n    rand_time = 0\n    over_time = 60s\n    children {\n      home {\n        rekey_time = 2s\n        life_time = 60s\n        rand_time = 0\n")
+	r := s.up()
+	counts := s.flood(7)
+	r.waitFor("IKE_SA home[2] rekeyed between", 5*time.Second)
+	r.waitFor("CHILD_SA home{2} established", 5*time.Second)
+	sent, received := counts()
+	require.Equal(t, sent, received, "packets were lost while the client rekeyed")
+	require.GreaterOrEqual(t, r.count("] rekeyed between"), 2)
+	require.GreaterOrEqual(t, r.count("sending DELETE for ESP CHILD_SA"), 2)
+	require.NoError(t, r.stop())
+	s.nothingLeft()
+}
+
+func TestGatewayRekeys(t *testing.T) {
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP + "-ecp256"})
+	r := s.up()
+	counts := s.flood(5)
+	for i, what := range []string{"--child", "--ike", "--child", "--ike"} {
+		time.Sleep(400 * time.Millisecond)
+		out, err := s.swanctl("--rekey", what, "rw")
+		require.NoError(t, err, "%d %s", i, out)
+	}
+	r.waitFor("IKE_SA home[3] rekeyed between", 5*time.Second)
+	sent, received := counts()
+	require.Equal(t, sent, received, "packets were lost while the gateway rekeyed")
+	require.GreaterOrEqual(t, r.count("received DELETE for ESP CHILD_SA"), 2)
+	// Both at once, again and again: collisions of every kind.
+	for range 5 {
+		_ = r.cmd.Process.Signal(syscall.SIGUSR1)
+		_, _ = s.swanctl("--rekey", "--child", "rw")
+		_ = r.cmd.Process.Signal(syscall.SIGUSR2)
+		_, _ = s.swanctl("--rekey", "--ike", "rw")
+	}
+	out, err := netns.Run(s.Client, "ping", "-c", "5", "-i", "0.1", "-W", "2", inside)
+	require.NoError(t, err, out)
+	require.NoError(t, r.stop())
+	s.nothingLeft()
+}
+
+// The client's address changes under a running ping: the IKE_SA stays.
+func TestAddressChange(t *testing.T) {
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
+	s.edit("cl/swanctl/swanctl.conf", "    local_addrs = "+s.ClientAddr+"\n", "")
+	r := s.up()
+	dev := s.device()
+	for _, l := range [][]string{{"addr", "add", "192.168.0.150/24", "dev", dev}, {"addr", "del", s.ClientAddr + "/24", "dev", dev}} {
+		out, err := netns.Run(s.Client, append([]string{"ip"}, l...)...)
+		require.NoError(t, err, out)
+	}
+	// A secondary address goes with the primary one: it comes again.
+	_, _ = netns.Run(s.Client, "ip", "addr", "add", "192.168.0.150/24", "dev", dev)
+	r.waitFor("moved to 192.168.0.150", 15*time.Second)
+	require.Eventually(t, func() bool {
+		_, err := netns.Run(s.Client, "ping", "-c", "2", "-i", "0.1", "-W", "1", inside)
+		return err == nil
+	}, 5*time.Second, 100*time.Millisecond, "the tunnel moved")
+	log, err := os.ReadFile(filepath.Join(s.dir, "gw", "charon.log"))
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(log), "] established between"), "one IKE_SA all the time")
+	require.Equal(t, 1, r.count("] established between"))
+	require.NoError(t, r.stop())
+	s.nothingLeft()
+}
+
+// device is the client's outer network device.
+func (s *site) device() string {
+	s.t.Helper()
+	out, err := netns.Run(s.Client, "ip", "-o", "-4", "addr", "show")
+	require.NoError(s.t, err)
+	for l := range strings.Lines(out) {
+		if f := strings.Fields(l); strings.HasPrefix(f[3], s.ClientAddr+"/") {
+			return f[1]
+		}
+	}
+	require.Fail(s.t, "no device has the client's address")
+	return ""
+}
+
+// The gateway dies: dead peer detection notices, and dpd_action decides.
+func TestDeadPeer(t *testing.T) {
+	conf := "charon {\n retransmit_tries = 2\n retransmit_timeout = 0.3\n}\n"
+	t.Run("clear", func(t *testing.T) {
+		s := newSite(t, options{proposals: usualIKE, esp: usualESP})
+		s.write("cl/strongswan.conf", "%s", conf)
+		s.edit("cl/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    dpd_delay = 1s\n")
+		r := s.up()
+		s.killGateway()
+		select {
+		case err := <-r.exit:
+			require.Error(t, err)
+		case <-time.After(20 * time.Second):
+			require.Fail(t, "the dead peer was not noticed")
+		}
+		require.Contains(t, r.out.String(), "sending DPD request")
+		require.Contains(t, r.out.String(), "giving up after 2 retransmits")
+		s.nothingLeft()
+	})
+	t.Run("restart", func(t *testing.T) {
+		s := newSite(t, options{proposals: usualIKE, esp: usualESP})
+		s.write("cl/strongswan.conf", "%s", conf)
+		s.edit("cl/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    dpd_delay = 1s\n")
+		s.edit("cl/swanctl/swanctl.conf", "      home {\n", "      home {\n        dpd_action = restart\n")
+		r := s.up()
+		s.killGateway()
+		r.waitFor("connecting again in", 20*time.Second)
+		require.NoError(t, os.Remove(filepath.Join(s.dir, "gw", "vici")))
+		s.gateway(options{proposals: usualIKE, esp: usualESP})
+		// The new gateway has another CA key: the files are read again only by
+		// a new run, so the client has to refuse it.
+		select {
+		case <-r.exit:
+			require.Contains(t, r.out.String(), "certificate")
+		case <-time.After(30 * time.Second):
+			require.Fail(t, "the client went on with a gateway that it does not know")
+		}
+		s.nothingLeft()
+	})
+}
+
+// killGateway kills charon without a word.
+func (s *site) killGateway() {
+	s.t.Helper()
+	out, err := exec.Command("ip", "netns", "pids", s.Gateway).Output()
+	require.NoError(s.t, err)
+	for _, pid := range strings.Fields(string(out)) {
+		comm, _ := os.ReadFile("/proc/" + pid + "/comm")
+		if strings.TrimSpace(string(comm)) == "charon" {
+			var n int
+			_, err := fmt.Sscan(pid, &n)
+			require.NoError(s.t, err)
+			require.NoError(s.t, syscall.Kill(n, syscall.SIGKILL))
+		}
+	}
+}
+
+// A NAT between the two, whose mapping changes under way.
+func TestNAT(t *testing.T) {
+	need.Program(t, "nft", "nftables")
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
+	s.edit("cl/swanctl/swanctl.conf", "    local_addrs = "+s.ClientAddr+"\n", "")
+	s.edit("cl/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    dpd_delay = 1s\n")
+	dev := s.device()
+	// The NAT sits in the client's namespace, in front of its device: packets
+	// leave with another address and port.
+	nat := func(addr, ports string) {
+		t.Helper()
+		rules := fmt.Sprintf("flush ruleset\ntable ip nat {\n chain post {\n type nat hook postrouting priority 100;\n oifname %s udp dport { 500, 4500 } snat to %s:%s\n }\n}\n", dev, addr, ports)
+		cmd := netns.Command(context.Background(), s.Client, "nft", "-f", "-")
+		cmd.Stdin = strings.NewReader(rules)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Skipf("SKIP needs NAT in the kernel: %s", out)
+		}
+	}
+	out, err := netns.Run(s.Client, "ip", "addr", "add", "192.168.0.201/24", "dev", dev)
+	require.NoError(t, err, out)
+	nat("192.168.0.201", "20000-20100")
+	r := s.up()
+	require.Contains(t, r.out.String(), "local host is behind NAT")
+	ping, err := netns.Run(s.Client, "ping", "-c", "3", "-i", "0.1", "-W", "2", inside)
+	require.NoError(t, err, ping)
+	log, err := os.ReadFile(filepath.Join(s.dir, "gw", "charon.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(log), "192.168.0.201[20")
+	require.NoError(t, r.stop())
+	s.nothingLeft()
+}
+
+// A certificate chain of 4 KiB over a path of 1,280 octets.
+func TestLargeCertificates(t *testing.T) {
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP, fragment: 8000})
+	dev := s.device()
+	out, err := netns.Run(s.Client, "ip", "link", "set", dev, "mtu", "1280")
+	require.NoError(t, err, out)
+	_, stderr, code := s.run("attest")
+	require.Zero(t, code, stderr)
+}

@@ -1,0 +1,217 @@
+package hostapd
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/ike/eap"
+	eapmd5 "github.com/gotnc/gotnc/ike/eap/md5"
+	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/testpki"
+	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
+)
+
+func TestMain(m *testing.M) {
+	if dlimc.IsChild() {
+		dlimc.ChildMain()
+	}
+	os.Exit(m.Run())
+}
+
+const (
+	secret   = "testing123"
+	identity = "carol@gotnc.test"
+	password = "Ar3etTnp"
+)
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// server is a hostapd with the C IMV of ../eapol that asks for one file.
+type server struct {
+	port  int
+	roots *x509.CertPool
+	imv   string // its log
+	imc   string
+	log   *lockedBuffer
+}
+
+func start(t *testing.T, hash string) *server {
+	t.Helper()
+	need.Root(t)
+	program := need.Program(t, "hostapd", "hostapd")
+	need.Program(t, "cc", "gcc")
+	if out, err := exec.Command("unshare", "-m", "mount", "--bind", "/tmp", "/tmp").CombinedOutput(); err != nil {
+		t.Skipf("SKIP needs the right to mount in a mount namespace (CAP_SYS_ADMIN): %s", strings.TrimSpace(string(out)))
+	}
+	dir := t.TempDir()
+	path := func(n string) string { return filepath.Join(dir, n) }
+	write := func(n, format string, a ...any) {
+		require.NoError(t, os.WriteFile(path(n), fmt.Appendf(nil, format, a...), 0o600))
+	}
+	run := func(name string, args ...string) {
+		out, err := exec.Command(name, args...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	exports, err := filepath.Abs("../../../capi/exports.map")
+	require.NoError(t, err)
+	run("go", "build", "-buildmode=c-shared", "-ldflags", "-s -w -extldflags=-Wl,--version-script="+exports, "-o", path("imc-attestation.so"), "../../../capi")
+	run("cc", "-shared", "-fPIC", "-I../../../include", "-o", path("imv.so"), "../eapol/testdata/imv.c")
+
+	ca, err := testpki.NewCA("gotnc hostapd test", testpki.RSA)
+	require.NoError(t, err)
+	cert, err := ca.Issue("radius.gotnc.test", testpki.RSA, nil)
+	require.NoError(t, err)
+	require.NoError(t, testpki.WriteFiles(cert, path("server.pem"), path("server.key")))
+	write("ca.pem", "%s", ca.PEM())
+	write("measured.txt", "hello\n")
+	write("users", "* TTLS\n%q MD5 %q [2]\n", identity, password)
+	write("clients", "127.0.0.1/32 %s\n", secret)
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &server{port: c.LocalAddr().(*net.UDPAddr).Port, roots: x509.NewCertPool(), imv: path("imv.log"), imc: path("imc-attestation.so"), log: &lockedBuffer{}}
+	c.Close()
+	s.roots.AppendCertsFromPEM(ca.PEM())
+	write("hostapd.conf", "driver=none\ninterface=lo\neap_server=1\neap_user_file=%s\nca_cert=%s\nserver_cert=%s\nprivate_key=%s\nradius_server_clients=%s\nradius_server_auth_port=%d\ntnc=1\n",
+		path("users"), path("ca.pem"), path("server.pem"), path("server.key"), path("clients"), s.port)
+	// hostapd reads /etc/tnc_config: it sees a copy of /etc with ours.
+	run("cp", "-a", "/etc", path("etc"))
+	write("etc/tnc_config", "IMV \"Test\" %s\n", path("imv.so"))
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, "unshare", "-m", "sh", "-c", `mount --bind "$1" /etc && shift && exec "$@"`, "sh", path("etc"), program, "-dd", path("hostapd.conf"))
+	cmd.Env = append(os.Environ(), "IMV_FILE="+path("measured.txt"), "IMV_HASH="+hash, "IMV_LOG="+s.imv)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(t, cmd.Start())
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if t.Failed() {
+			text := s.log.String()
+			t.Logf("hostapd:\n%s", text[max(0, len(text)-20000):])
+		}
+	})
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "AP-ENABLED") }, 15*time.Second, 20*time.Millisecond, "hostapd started")
+	return s
+}
+
+type session struct{ *tnccs.Session }
+
+func (s session) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
+	return s.Session.Begin(maxBatch, t.Protocol, t.Version)
+}
+
+// attest runs one authentication and returns the TNC outcome and the server's
+// verdict.
+func (s *server) attest(t *testing.T, fragmentSize int) (tnccs.Outcome, byte) {
+	t.Helper()
+	text := &lockedBuffer{}
+	lg := log.NewWriter(text, slog.LevelInfo)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("ours:\n%s", text)
+		}
+	})
+	client, err := tnccs.NewClient(tnccs.Config{Protocol: tnccs.ProtocolXML, Logger: lg})
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.AddLoader("Attestation", func() (tnccs.IMC, error) {
+		return dlimc.Load(dlimc.Entry{Name: "Attestation", Path: s.imc}, dlimc.Options{Logger: lg})
+	}))
+	sess := client.NewSession()
+	methods := []eap.Offer{{Type: eap.TypeMD5, New: func() (eap.Method, error) { return eapmd5.New([]byte(password)), nil }}}
+	methods = append(methods, tnc.Offers(tnc.Config{Session: session{sess}, FragmentSize: fragmentSize, Log: lg})...)
+	peer := eap.NewPeer(eap.Config{Identity: "anonymous", Log: lg, Methods: []eap.Offer{ttls.Offer(ttls.Config{
+		Roots: s.roots, ServerName: "radius.gotnc.test", FragmentSize: 1400, MaxVersion: 0x0303,
+		Inner: eap.Config{Identity: identity, Methods: methods, Log: lg}, Log: lg,
+	})}})
+	defer peer.Close()
+	r, err := dial(s.port, secret, "anonymous")
+	require.NoError(t, err)
+	defer r.conn.Close()
+	packet, err := peer.IdentityResponse()
+	require.NoError(t, err)
+	for range 200 {
+		a, err := r.exchange(packet)
+		require.NoError(t, err)
+		var status eap.Status
+		packet, status, err = peer.Handle(a.eap)
+		switch a.code {
+		case accessAccept:
+			require.NoError(t, err)
+			require.Equal(t, eap.StatusSuccess, status)
+			require.Equal(t, peer.MSK(), a.keys, "both ends have the same key")
+			return sess.Outcome(), a.code
+		case accessReject:
+			require.ErrorIs(t, err, eap.ErrFailure)
+			return sess.Outcome(), a.code
+		}
+		require.Equal(t, byte(accessChallenge), a.code)
+		require.NoError(t, err)
+	}
+	t.Fatal("authentication without end")
+	return tnccs.Outcome{}, 0
+}
+
+func sha384(text string) string {
+	h := sha512.Sum384([]byte(text))
+	return hex.EncodeToString(h[:])
+}
+
+func TestAllowed(t *testing.T) {
+	s := start(t, sha384("hello\n"))
+	for _, size := range []int{0, 300} { // in one packet, and in fragments
+		o, code := s.attest(t, size)
+		require.Equal(t, byte(accessAccept), code)
+		require.NoError(t, o.Err)
+		require.Equal(t, tnccs.RecommendAllow, o.Recommendation)
+	}
+	b, err := os.ReadFile(s.imv)
+	require.NoError(t, err)
+	require.Equal(t, 2, strings.Count(string(b), "measurement "+sha384("hello\n")+"\n"))
+}
+
+func TestRefused(t *testing.T) {
+	s := start(t, sha384("another file\n"))
+	o, code := s.attest(t, 1300)
+	require.Equal(t, byte(accessReject), code)
+	require.Equal(t, tnccs.RecommendDeny, o.Recommendation)
+}
