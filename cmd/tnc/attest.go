@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -18,11 +19,13 @@ unless --dataplane says so; no rights are needed beyond those to measure.
 ` + exitHelp,
 		Example: `  tnc attest home
   tnc attest home --json | jq -r .recommendation
+  tnc attest home --explain
   tnc attest home -v --swanctl ./swanctl.conf --tnc-config ./tnc_config`,
 		Args: oneConnection,
 		RunE: func(cmd *cobra.Command, args []string) error { return attest(cmd, &o, args[0]) },
 	}
 	o.flags(cmd)
+	cmd.Flags().BoolVar(&o.explain, "explain", false, "print what each verifier asked for and what it was answered, in plain words")
 	return cmd
 }
 
@@ -59,12 +62,25 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 	if err := c.choosePlane(o.dataplane); err != nil {
 		return err
 	}
-	c.stay = stay
+	c.stay, c.reattest = stay, o.reattest
+	if _, carries := c.plane.(noPlane); stay && (!carries || os.Geteuid() == 0) {
+		if c.guard, err = newGuard(c); err != nil {
+			return err
+		}
+		defer c.guard.close()
+	}
 	print := func(out *outcome) {
+		if c.transcript != nil {
+			out.Explained = c.transcript.rows()
+		}
 		if o.json {
 			_ = out.writeJSON(cmd.OutOrStdout())
 		} else {
 			out.writeTable(cmd.OutOrStdout())
+			if c.transcript != nil {
+				fmt.Fprintln(cmd.OutOrStdout())
+				writeRows(cmd.OutOrStdout(), out.Explained)
+			}
 		}
 	}
 	if stay {

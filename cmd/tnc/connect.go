@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -39,20 +40,23 @@ type connection struct {
 
 	client  *tnccs.Client
 	session *tnccs.Session // nil until the gateway asks for attestation
-	sock    *udp.Conn
-	out     outcome
-	started time.Time
-	failure error // why the connection was given up from our side
-	up      bool
-	keyed   bool // EAP came as far as its key
-}
 
-// plane carries the packets of a CHILD_SA.
-type plane interface {
-	// start takes the CHILD_SA, whose keys it zeroes when it is done.
-	start(child *ike.ChildSA, sock *udp.Conn) error
-	// close removes all that start made. It may be called without start.
-	close() error
+	transcript *transcript // of --explain, else nil
+	sock       *udp.Conn
+	out        outcome
+	started    time.Time
+	failure    error // why the connection was given up from our side
+	up         bool
+	keyed      bool // EAP came as far as its key
+
+	life     lifeState
+	hooks    hooks
+	end      context.CancelCauseFunc // ends the connection in order
+	needsUDP bool                    // the data plane takes ESP in UDP only
+	planeUp  bool                    // the data plane was started
+	reattest time.Duration           // 0 = only when asked to
+	left     leftovers
+	guard    *guard // of connections that stay; else nil
 }
 
 // newConnection loads the IMCs: an IMC that does not load is an error that
@@ -60,29 +64,24 @@ type plane interface {
 func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, error) {
 	c := &connection{setup: s, logger: logger, progress: p, plane: noPlane{}}
 	c.out = outcome{Connection: s.conn.Name, Recommendation: recNone, IMCs: []string{}}
-	var err error
-	if c.client, err = tnccs.NewClient(tnccs.Config{
-		Logger:            logger,
-		PreferredLanguage: s.strongswan.View("charon").String("plugins.tnc-imc.preferred_language", ""),
-		MaxBatchSize:      s.strongswan.View("charon").Int("plugins.tnccs-20.max_batch_size", 0),
-		MaxMessageSize:    s.strongswan.View("charon").Int("plugins.tnccs-20.max_message_size", 0),
-	}); err != nil {
+	cfg, err := s.tncConfig(logger)
+	if err != nil {
 		return nil, err
 	}
-	if len(s.imcs) > 0 {
-		log.Group(logger, log.TNC).Info("loading IMCs from '" + s.imcs[0].File + "'")
+	if s.traced {
+		c.transcript = &transcript{}
+		cfg.Trace = c.transcript.add
 	}
-	for _, e := range s.imcs {
+	if c.client, err = tnccs.NewClient(cfg); err != nil {
+		return nil, err
+	}
+	err = loadIMCs(c.client, s.imcs, imcOptions(s.strongswan, s.environ(), logger), func(e dlimc.Entry) {
 		p.note("loading IMC %q", e.Name)
-		imc, err := dlimc.Load(e, dlimc.Options{Logger: logger, Env: s.environ()})
-		if err == nil {
-			err = c.client.Add(e.Name, imc)
-		}
-		if err != nil {
-			_ = c.client.Close()
-			return nil, fmt.Errorf("%s:%d: load IMC %q from %s: %w", e.File, e.Line, e.Name, e.Path, err)
-		}
 		c.out.IMCs = append(c.out.IMCs, e.Name)
+	})
+	if err != nil {
+		_ = c.client.Close()
+		return nil, err
 	}
 	return c, nil
 }
@@ -102,13 +101,16 @@ func (c *connection) run(ctx context.Context) (*outcome, error) {
 	c.started = time.Now()
 	err := c.connect(ctx)
 	c.settle()
+	if c.planeUp {
+		c.hooks.down()
+	}
 	if cerr := c.plane.close(); cerr != nil {
 		log.Group(c.logger, log.KNL).Warn(cerr.Error())
 	}
 	if c.failure != nil {
 		err = c.failure
 	}
-	if c.up && errors.Is(err, context.Canceled) {
+	if c.up && (errors.Is(err, context.Canceled) || errors.Is(err, errDown)) {
 		err = nil // the user ended it
 	}
 	if err != nil {
@@ -118,12 +120,14 @@ func (c *connection) run(ctx context.Context) (*outcome, error) {
 	return &c.out, err
 }
 
-func (c *connection) connect(ctx context.Context) error {
+// ikeConfig makes the configuration of one IKE_SA, with an EAP peer of its own,
+// which the caller closes.
+func (c *connection) ikeConfig() (cfg ike.Config, peer *eap.Peer, err error) {
 	id, err := c.localIdentity()
 	if err != nil {
-		return err
+		return cfg, nil, err
 	}
-	cfg := ike.Config{
+	cfg = ike.Config{
 		Name:     c.conn.Name,
 		LocalID:  id,
 		Roots:    c.roots.Pool,
@@ -132,7 +136,6 @@ func (c *connection) connect(ctx context.Context) error {
 
 		Proposals:       c.conn.Proposals,
 		VirtualIPs:      c.conn.VIPs,
-		ForceEncap:      true, // ESP is in user space: it needs the UDP header
 		NoFragmentation: c.conn.Fragmentation == "no",
 		MaxPacket:       c.charon.MaxPacket,
 		Retransmission: ike.Retransmission{
@@ -146,80 +149,17 @@ func (c *connection) connect(ctx context.Context) error {
 		cfg.Retransmission.Tries = -1 // strongSwan's 0 means none
 	}
 	if err := c.remoteAuth(&cfg); err != nil {
-		return err
+		return cfg, nil, err
 	}
 	if err := c.childConfig(&cfg); err != nil {
-		return err
+		return cfg, nil, err
 	}
-	peer, err := c.eapPeer(&cfg)
+	peer, err = c.eapPeer(&cfg)
 	if err != nil {
-		return err
+		return cfg, nil, err
 	}
-	defer peer.Close()
 	cfg.EAP = peer
-
-	remote, local, err := c.addresses(ctx)
-	if err != nil {
-		return err
-	}
-	cfg.FragmentSize = c.charon.FragmentSizeV4
-	if remote.Addr().Is6() {
-		cfg.FragmentSize = c.charon.FragmentSizeV6
-	}
-	c.out.Gateway, c.out.Identity = remote.String(), id.String()
-	if c.sock, err = c.open(remote, local); err != nil {
-		return err
-	}
-	defer c.sock.Close()
-	c.progress.note("connecting to %s", remote)
-	err = c.sock.Run(ctx, cfg, c.event)
-	c.keyed = peer.MSK() != nil
-	return err
-}
-
-// event follows what the IKE machine tells.
-func (c *connection) event(e ike.Event) {
-	switch e := e.(type) {
-	case ike.Established:
-		c.out.GatewayID, c.out.IKEProposal = e.RemoteID.String(), e.Suite
-		c.out.Gateway = e.Remote.String()
-	case ike.ChildEstablished:
-		c.childUp(e.Child)
-	case ike.ChildFailed:
-		c.failure = e.Err
-		c.sock.Stop()
-	case ike.ChildClosed:
-		if c.stay && c.failure == nil {
-			c.failure = errors.New("the gateway closed the CHILD_SA: connect again with tnc up " + c.conn.Name)
-			c.sock.Stop()
-		}
-	}
-}
-
-func (c *connection) childUp(sa *ike.ChildSA) {
-	c.out.Child = &child{
-		Name:     sa.Name,
-		SPIIn:    fmt.Sprintf("%08x", sa.SPIIn),
-		SPIOut:   fmt.Sprintf("%08x", sa.SPIOut),
-		Proposal: sa.ESP.String(),
-		LocalTS:  selectorNames(sa.LocalTS),
-		RemoteTS: selectorNames(sa.RemoteTS),
-	}
-	if err := c.plane.start(sa, c.sock); err != nil {
-		c.failure = err
-		c.sock.Stop()
-		return
-	}
-	c.up = true
-	c.settle()
-	c.progress.end()
-	c.out.setExit(nil)
-	if c.ready != nil {
-		c.ready(&c.out)
-	}
-	if !c.stay {
-		c.sock.Stop()
-	}
+	return cfg, peer, nil
 }
 
 // settle brings the figures of the outcome up to date.
@@ -310,27 +250,6 @@ func (c *connection) remoteAuth(cfg *ike.Config) error {
 	return nil
 }
 
-func (c *connection) childConfig(cfg *ike.Config) error {
-	if len(c.conn.Children) == 0 {
-		return c.conn.Pos.Errorf("connection %q has no child: add children { %s { remote_ts = … } }", c.conn.Name, c.conn.Name)
-	}
-	ch := c.conn.Children[0]
-	if len(c.conn.Children) > 1 {
-		log.Group(c.logger, log.CFG).Warn(fmt.Sprintf("connection %q has %d children: only %q is set up", c.conn.Name, len(c.conn.Children), ch.Name))
-	}
-	if ch.Mode != "tunnel" {
-		return ch.Pos.Errorf("child %q: mode = %s is not supported: use tunnel", ch.Name, ch.Mode)
-	}
-	cfg.Child = ike.ChildConfig{Name: ch.Name, Proposals: ch.ESPProposals}
-	for _, ts := range ch.LocalTS {
-		cfg.Child.LocalTS = append(cfg.Child.LocalTS, selector(ts))
-	}
-	for _, ts := range ch.RemoteTS {
-		cfg.Child.RemoteTS = append(cfg.Child.RemoteTS, selector(ts))
-	}
-	return nil
-}
-
 func selector(ts swanctl.TrafficSelector) ike.TrafficSelector {
 	t := ike.DynamicSelector
 	if !ts.Dynamic {
@@ -374,6 +293,10 @@ func (c *connection) eapPeer(cfg *ike.Config) (*eap.Peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("libtls.version_max: %w", err)
 	}
+	certificates, err := c.ttlsCertificates()
+	if err != nil {
+		return nil, err
+	}
 	methods := []eap.Offer{{Type: eap.TypeMD5, New: func() (eap.Method, error) {
 		secret, ok := c.swanctl.Secret("eap", name)
 		if !ok {
@@ -381,13 +304,14 @@ func (c *connection) eapPeer(cfg *ike.Config) (*eap.Peer, error) {
 		}
 		return md5.New(secret.Secret), nil
 	}}}
-	methods = append(methods, tnc.Offers(tnc.Config{Session: tncSession{c}, Log: c.logger})...)
+	methods = append(methods, tnc.Offers(c.tncMethod())...)
 	return eap.NewPeer(eap.Config{
 		Identity: name,
 		Log:      c.logger,
 		Methods: []eap.Offer{ttls.Offer(ttls.Config{
 			Roots:         c.roots.Pool,
 			MatchIdentity: gw.match,
+			Certificates:  certificates,
 			MinVersion:    minTLS,
 			MaxVersion:    maxTLS,
 			FragmentSize:  c.charon.TTLS.FragmentSize,
@@ -409,6 +333,19 @@ func tlsVersion(s string) (uint16, error) {
 		return tls.VersionTLS13, nil
 	}
 	return 0, fmt.Errorf("%q is not a TLS version: use 1.2 or 1.3", s)
+}
+
+// tncMethod configures EAP-TNC and PT-EAP. strongSwan's default of 10 packets
+// breaks any longer measurement: the limit holds where it is set. fragment_size
+// is ours: the largest EAP-TNC packet, for servers that reassemble.
+func (c *connection) tncMethod() tnc.Config {
+	v := c.strongswan.View("charon.plugins.eap-tnc")
+	return tnc.Config{
+		Session:      tncSession{c},
+		FragmentSize: v.IntIn("fragment_size", 0, 64, 65535),
+		MaxMessages:  v.IntIn("max_message_count", 0, 0, math.MaxInt32),
+		Log:          c.logger,
+	}
 }
 
 // tncSession is the TNC session as the EAP method sees it.

@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"sync/atomic"
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/xfrm"
 	"github.com/gotnc/gotnc/internal/config"
 	"github.com/gotnc/gotnc/internal/log"
 )
@@ -21,7 +23,22 @@ func (c *connection) choosePlane(name string) error {
 	if err != nil {
 		return err
 	}
-	choice, err := esp.Select(kind)
+	choice := esp.Choice{Kind: kind}
+	if kind == esp.XFRM || kind == esp.Auto {
+		kernel := xfrm.Probe()
+		switch {
+		case kernel == nil:
+			choice = esp.Choice{Kind: esp.XFRM, Reason: "the kernel has ESP"}
+		case kind == esp.XFRM:
+			err = fmt.Errorf("use data plane xfrm: %w", kernel)
+		default:
+			if choice, err = esp.Select(esp.TUN); err == nil {
+				choice.Reason = fmt.Sprintf("%v; TUN devices work", kernel)
+			}
+		}
+	} else {
+		choice, err = esp.Select(kind)
+	}
 	if err != nil {
 		if os.Geteuid() != 0 {
 			err = fmt.Errorf("%w (run tnc as root, or with --dataplane none to carry no packets)", err)
@@ -33,11 +50,16 @@ func (c *connection) choosePlane(name string) error {
 		c.plane = noPlane{}
 		return nil
 	}
+	if choice.Kind == esp.XFRM {
+		c.plane = &kernelPlane{charon: c.charon, conn: c.conn, child: c.firstChild(), logger: c.logger}
+		return nil
+	}
 	p := &devicePlane{kind: choice.Kind, charon: c.charon, logger: c.logger}
 	if len(c.conn.Children) > 0 {
 		p.window = c.conn.Children[0].ReplayWindow
 	}
 	c.plane = p
+	c.needsUDP = choice.Kind == esp.TUN // in user space it needs the UDP header
 	return nil
 }
 
@@ -61,6 +83,7 @@ type devicePlane struct {
 	logger *slog.Logger
 	window int // packets; 0 = the default
 	plane  esp.Plane
+	sock   atomic.Pointer[udp.Conn]
 }
 
 func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
@@ -77,11 +100,12 @@ func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 	for _, a := range child.Internal.Addresses {
 		virtual = append(virtual, a.Addr())
 	}
-	p.plane, err = esp.Open(p.kind, esp.Config{
+	p.sock.Store(sock)
+	plane, err := esp.Open(p.kind, esp.Config{
 		Logger:        p.logger,
 		Child:         c,
-		Send:          sock.SendESP,
-		Authenticated: sock.Alive,
+		Send:          func(b []byte) error { return p.sock.Load().SendESP(b) },
+		Authenticated: func() { p.sock.Load().Alive() },
 		Device:        deviceName,
 		Addresses:     virtual,
 		Local:         child.Local,
@@ -94,6 +118,7 @@ func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 	if err != nil {
 		return fmt.Errorf("start data plane %s: %w", p.kind, err)
 	}
+	p.plane = plane
 	sock.OnESP(p.plane.Receive)
 	return nil
 }
@@ -103,7 +128,9 @@ func (p *devicePlane) close() error {
 		return nil
 	}
 	log.Group(p.logger, log.CHD).Info(p.plane.Stats().String())
-	return p.plane.Close()
+	err := p.plane.Close()
+	p.plane = nil
+	return err
 }
 
 // espChild makes the packet ciphers of a CHILD_SA and forgets its keys.
@@ -121,7 +148,7 @@ func espChild(child *ike.ChildSA) (esp.Child, error) {
 	}
 	return esp.Child{
 		Name: child.Name, SPIIn: child.SPIIn, SPIOut: child.SPIOut, In: in, Out: out,
-		LocalTS: espSelectors(child.LocalTS), RemoteTS: espSelectors(child.RemoteTS),
+		ESN: child.ESP.ESN, LocalTS: espSelectors(child.LocalTS), RemoteTS: espSelectors(child.RemoteTS),
 	}, nil
 }
 

@@ -119,7 +119,7 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	ping := &echoPlane{to: netip.MustParseAddr(demoInside), or: netip.MustParseAddr(demoIsolated)}
-	c.plane = ping
+	c.plane, c.needsUDP = ping, true
 	out, err := c.run(cmd.Context())
 	c.close()
 	report := gw.Report().Last()

@@ -16,6 +16,7 @@ import (
 // echoPlane is the demo's data plane: it sends one ping through the CHILD_SA,
 // ESP in user space, without a device.
 type echoPlane struct {
+	noPlane
 	to, or netip.Addr // the first one that the CHILD_SA reaches
 
 	sa       *esp.SA

@@ -34,6 +34,12 @@ func (c *connection) explain(err error) error {
 	case errors.Is(err, eap.ErrFailure) && c.out.Recommendation == recDenied:
 		err = errors.New("the verifier denied access")
 	}
+	if c.session != nil {
+		// Why attestation ended, where the gateway only said that it failed.
+		if cause := c.session.Outcome().Err; cause != nil && !errors.Is(err, cause) && errors.Is(err, eap.ErrFailure) {
+			err = fmt.Errorf("%w (TNC session: %s)", err, printable(cause.Error()))
+		}
+	}
 	if len(imcs) > 0 {
 		err = fmt.Errorf("%w (%s)", err, strings.Join(imcs, "; "))
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,9 @@ type options struct {
 	tncConfig  string // "" = as strongswan.conf says
 	dataplane  string
 	json       bool
+	explain    bool // of attest
 	verbose    int
+	reattest   time.Duration // of up
 }
 
 func (o *options) flags(cmd *cobra.Command) {
@@ -68,11 +71,12 @@ type setup struct {
 	roots          *swanctl.Roots
 	imcs           []dlimc.Entry
 	warnings       []error
+	traced         bool // what was asked and answered is to be told
 }
 
 // load reads the files for the connection of that name.
 func (o *options) load(name string) (*setup, error) {
-	s := &setup{}
+	s := &setup{traced: o.explain}
 	var err error
 	if o.strongswan != "" {
 		s.strongswanPath = o.strongswan

@@ -29,7 +29,11 @@ type outcome struct {
 	IKEProposal    string   `json:"ike_proposal,omitempty"`
 	Child          *child   `json:"child,omitempty"`
 	Error          string   `json:"error,omitempty"`
-	ExitCode       int      `json:"exit_code"`
+
+	// Explained is what was asked and answered, with --explain.
+	Explained []answerRow `json:"explained,omitempty"`
+
+	ExitCode int `json:"exit_code"`
 }
 
 // text is a sentence of the gateway's, with its language tag (RFC 4646).

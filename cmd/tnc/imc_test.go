@@ -1,0 +1,190 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/gateway"
+	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/internal/testpki"
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+func TestIMCList(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "strongswan.conf")
+	require.NoError(t, os.WriteFile(conf, []byte("charon {\n}\n"), 0o600))
+	list := filepath.Join(dir, "tnc_config")
+	write := func(s string) { require.NoError(t, os.WriteFile(list, []byte(s), 0o600)) }
+	args := []string{"imc", "list", "--strongswan-conf", conf, "--tnc-config", list}
+
+	write("# comment\nIMV \"x\" /x.so\nIMC \"Attestation\" " + library + "\n")
+	stdout, stderr, code := runTNC(t, args...)
+	require.Equal(t, exitAllowed, code, stderr)
+	require.Contains(t, stdout, `IMC "Attestation"`)
+	require.Contains(t, stdout, library)
+	require.Contains(t, stdout, "'TCG/PTS' 0x005597/0x00000001, 'IETF/Operating System' 0x000000/0x00000001")
+
+	write("IMC \"Attestation\" " + library + "\nIMC \"Gone\" " + dir + "/gone.so\nIMC \"Text\" " + list + "\nIMC bad\n")
+	stdout, stderr, code = runTNC(t, append(args, "--json")...)
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "3 of 4 entries", list)
+	var got []imcEntry
+	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
+	require.Len(t, got, 4)
+	require.Equal(t, []int{1, 2, 3, 4}, []int{got[0].Line, got[1].Line, got[2].Line, got[3].Line})
+	require.Len(t, got[0].Types, 2)
+	require.Contains(t, got[1].Error, "file not found")
+	require.Contains(t, got[2].Error, "not a shared library")
+	require.Contains(t, got[3].Error, "double quotes")
+
+	write("")
+	stdout, _, code = runTNC(t, args...)
+	require.Equal(t, exitAllowed, code)
+	require.Contains(t, stdout, "names no IMC")
+	require.NoError(t, os.Remove(list))
+	_, stderr, code = runTNC(t, args...)
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, list+" does not exist")
+	_, _, code = runTNC(t, "imc", "what")
+	require.Equal(t, exitUsage, code)
+	_, _, code = runTNC(t, "imc")
+	require.Equal(t, exitUsage, code)
+	noChildren(t)
+}
+
+func TestExplain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "motd\x1b[2J")
+	require.NoError(t, os.WriteFile(file, []byte("hello"), 0o600))
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) {
+		c.Policy = verifier.Policy{Files: map[string]string{file: "", "/nonexistent/file": ""}, OnMismatch: verifier.Allow}
+	})
+	stdout, stderr, code := s.attest("--explain")
+	require.Equal(t, exitAllowed, code, stderr)
+	require.Contains(t, stdout, "asked by")
+	require.Regexp(t, `IMV [0-9]+ +the digest of \S*motd \[2J +Attestation +1 digest: motd`, stdout)
+	require.Regexp(t, `the digest of /nonexistent/file +Attestation +`, stdout)
+	require.NotContains(t, stdout, "\x1b")
+	require.Regexp(t, `name and maker of the operating system +Attestation`, stdout)
+
+	stdout, stderr, code = s.attest("--explain", "--json")
+	require.Equal(t, exitAllowed, code, stderr)
+	var out outcome
+	require.NoError(t, json.Unmarshal([]byte(stdout), &out))
+	require.NotEmpty(t, out.Explained)
+
+	stdout, _, _ = s.attest()
+	require.NotContains(t, stdout, "asked by")
+}
+
+// What the verifiers of others ask for: every attribute has a line.
+func TestExplainOfForeignVerifiers(t *testing.T) {
+	message := func(as ...patnc.Value) []byte {
+		m := patnc.Message{ID: 1}
+		for _, a := range as {
+			m.Attributes = append(m.Attributes, patnc.Skip(a))
+		}
+		b, err := m.AppendBinary(nil)
+		require.NoError(t, err)
+		return b
+	}
+	tr := &transcript{}
+	ask := func(imcs []string, as ...patnc.Value) {
+		tr.add(tnccs.Exchange{IMCs: imcs, IMC: tnccs.IMCAny, IMV: 3, Vendor: 0x5597, Subtype: 1, Body: message(as...)})
+	}
+	say := func(as ...patnc.Value) {
+		tr.add(tnccs.Exchange{Sent: true, IMCs: []string{"OS"}, IMC: 1, IMV: tnccs.IMVAny, Vendor: 0x5597, Subtype: 1, Body: message(as...)})
+	}
+	raw := func(vendor, typ uint32) patnc.Value {
+		return patnc.Raw{T: patnc.Type{Vendor: vendor, Type: typ}, Data: []byte("x")}
+	}
+	ask([]string{"OS"}, patnc.AttributeRequest{Types: []patnc.Type{patnc.TypeInstalledPackages, patnc.TypeStringVersion}},
+		pts.GetTPMVersionInformation{}, pts.GetAIK{}, patnc.GetSettings{Names: []string{"a", "b"}}, raw(0, 13), raw(0x123456, 7))
+	say(patnc.StringVersion{Version: "12"}, patnc.InstalledPackages{Packages: make([]patnc.Package, 3)}, patnc.Settings{}, raw(0, 14))
+	say(patnc.Error{Vendor: patnc.VendorTCG, Code: uint32(pts.ErrorTPMVersionUnavailable)})
+	ask(nil, patnc.AttributeRequest{Types: []patnc.Type{patnc.TypePortFilter}})
+	tr.add(tnccs.Exchange{Sent: true, IMCs: []string{"Noise"}, Vendor: 1, Subtype: 1, Body: []byte("noise")})
+	// A long answer in segments.
+	inner, err := patnc.Skip(patnc.DeviceID{ID: "device-1234"}).AppendBinary(nil)
+	require.NoError(t, err)
+	say(patnc.SegmentEnvelope{More: true, Start: true, BaseMessageID: 5, Data: inner[:10]})
+	say(patnc.SegmentEnvelope{BaseMessageID: 5, Data: inner[10:]})
+
+	var b strings.Builder
+	writeRows(&b, tr.rows())
+	text := b.String()
+	require.Regexp(t, `IMV 3 +names and versions of the installed packages +OS +3 packages`, text)
+	require.Regexp(t, `IMV 3 +version of the operating system +OS +"12"`, text)
+	require.Regexp(t, `IMV 3 +version and maker of the TPM +OS +refused: `, text)
+	require.Regexp(t, `IMV 3 +certificate or key that the TPM signs with +- +-`, text)
+	require.Regexp(t, `IMV 3 +settings of this machine: a, b +OS +none`, text)
+	require.Regexp(t, `IMV 3 +the software installed on this machine +OS +1 octets`, text)
+	require.Regexp(t, `IMV 3 +attribute 0x123456/0x00000007 +- +-`, text)
+	require.Regexp(t, `IMV 3 +which network ports are open or blocked +- +nothing: no IMC is there for it`, text)
+	require.Regexp(t, `nobody +5 octets about .* that are no PA-TNC message +Noise`, text)
+	require.Regexp(t, `nobody +the ID of this device +OS +device-1234`, text)
+	writeRows(&b, nil)
+	require.Contains(t, b.String(), "asked for nothing")
+}
+
+func TestTNCProtocolOfTheGatewayMustFit(t *testing.T) {
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Phase2 = []string{gateway.MethodMD5, gateway.MethodTNC} })
+	s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  retransmit_timeout = 0.3\n  retransmit_tries = 1\n  plugins {\n    eap-tnc {\n      protocol = tnccs-1.1\n    }\n  }\n}\n")
+	_, stderr, code := s.attest()
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "tnccs-2.0", "tnccs-1.1")
+	s.replace("strongswan.conf", "tnccs-1.1", "tnccs-9")
+	_, stderr, code = s.attest()
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "tnccs-9", "tnccs-dynamic")
+}
+
+// An IMC that crashes, hangs, ends or sends garbage costs its own answers only.
+func TestIMCsThatMisbehave(t *testing.T) {
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("SKIP needs a C compiler: apt-get install gcc")
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, []byte("hello"), 0o600))
+	for macro, says := range map[string]string{"CRASH": "SIGSEGV", "EXIT": "exit status 7", "HANG": "no return from TNC_IMC_BeginHandshake within 1s", "GARBAGE": "", "THREAD": ""} {
+		t.Run(macro, func(t *testing.T) {
+			so := filepath.Join(t.TempDir(), "imc.so")
+			out, err := exec.Command("cc", "-shared", "-fPIC", "-pthread", "-D"+macro, "-o", so, "../../tnccs/dlimc/testdata/imc.c").CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Files = map[string]string{file: ""} })
+			s.write("tnc_config", "IMC \"Tiny\" "+so+"\nIMC \"Attestation\" "+library+"\n")
+			s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  plugins {\n    tnc-imc {\n      call_timeout = 1s\n    }\n  }\n}\n")
+			stdout, stderr, code := s.attest()
+			require.Equal(t, exitAllowed, code, stderr)
+			require.Contains(t, stdout, "access allowed")
+			if says != "" {
+				require.Contains(t, stderr, `IMC 1 "Tiny" is lost`)
+				require.Contains(t, stderr, says)
+			}
+		})
+	}
+}
+
+func TestIMCsInProcess(t *testing.T) {
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("SKIP needs a C compiler: apt-get install gcc")
+	}
+	// A C library: one of Go would stay in the process of the tests.
+	so := filepath.Join(t.TempDir(), "imc.so")
+	out, err := exec.Command("cc", "-shared", "-fPIC", "-pthread", "-DSHORT", "-o", so, "../../tnccs/dlimc/testdata/imc.c").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = verifier.Allow })
+	s.write("tnc_config", "IMC \"Tiny\" "+so+"\n")
+	s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  plugins {\n    tnc-imc {\n      in_process = yes\n    }\n  }\n}\n")
+	stdout, stderr, code := s.attest("--json")
+	require.Equal(t, exitAllowed, code, stderr)
+	require.Contains(t, stdout, `"Tiny"`)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/tpmtest"
+)
+
+// imaList writes an IMA list of n entries and returns its path and the template
+// data of each.
+func imaList(t *testing.T, n int) (path string, data [][]byte) {
+	t.Helper()
+	le := binary.LittleEndian
+	field := func(b []byte) []byte { return append(le.AppendUint32(nil, uint32(len(b))), b...) }
+	var log []byte
+	for i := range n {
+		d := sha256.Sum256([]byte{byte(i)})
+		b := append(field(append([]byte("sha256:\x00"), d[:]...)), field(fmt.Appendf(nil, "/usr/bin/tool%d\x00", i))...)
+		sum := sha1.Sum(b)
+		log = append(append(append(append(le.AppendUint32(log, 10), sum[:]...), field([]byte("ima-ng"))...), field(b)...), []byte{}...)
+		data = append(data, b)
+	}
+	path = filepath.Join(t.TempDir(), "ima")
+	require.NoError(t, os.WriteFile(path, log, 0o600))
+	return path, data
+}
+
+func runMeasure(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	conf := filepath.Join(t.TempDir(), "strongswan.conf")
+	require.NoError(t, os.WriteFile(conf, nil, 0o600))
+	var out, errs bytes.Buffer
+	code = run(context.Background(), append([]string{"measure", "--strongswan-conf", conf, "--bios-log", "/nonexistent"}, args...), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestMeasureWithoutTPM(t *testing.T) {
+	list, _ := imaList(t, 3)
+	code, out, errs := runMeasure(t, "--tcti", "none", "--ima-log", list, "--hash", "sha256")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "none: not asked")
+	require.Contains(t, out, "3 entries (ima-ng 3)")
+	require.Contains(t, out, "the kernel offers no such log")
+	code, _, errs = runMeasure(t, "--hash", "md5")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "--hash md5: not one of")
+	code, _, errs = runMeasure(t, "--tcti", "none", "now")
+	require.Equal(t, exitUsage, code, errs)
+}
+
+func TestMeasureAgainstSwtpm(t *testing.T) {
+	e := tpmtest.Swtpm(t, tpm.TPM20)
+	list, data := imaList(t, 6)
+	p := e.Open(t).(*tpm.V20)
+	for _, d := range data {
+		digests := map[tpm.Hash][]byte{}
+		for _, h := range []tpm.Hash{tpm.SHA1, tpm.SHA256, tpm.SHA384} {
+			digests[h] = h.Sum(d)
+		}
+		require.NoError(t, p.ExtendPCR(t.Context(), 10, digests))
+	}
+	require.NoError(t, p.Close())
+	tcti := e.Settings.String()
+	for _, bank := range []string{"", "sha1", "sha256", "sha384"} {
+		args := []string{"--tcti", tcti, "--ima-log", list, "--json"}
+		if bank != "" {
+			args = append(args, "--hash", bank)
+		}
+		code, out, errs := runMeasure(t, args...)
+		require.Zero(t, code, errs)
+		var r struct {
+			Matches *bool
+			TPM     struct{ Generation string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(out), &r))
+		require.NotNil(t, r.Matches)
+		require.True(t, *r.Matches)
+		require.Equal(t, "2.0", r.TPM.Generation)
+	}
+	code, out, errs := runMeasure(t, "--tcti", tcti, "--ima-log", list)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "no difference")
+
+	b, err := os.ReadFile(list)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(list, bytes.Replace(b, []byte("tool3\x00"), []byte("evil3\x00"), 1), 0o600))
+	code, out, errs = runMeasure(t, "--tcti", tcti, "--ima-log", list, "--hash", "sha256")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, out, "DIFFERS")
+	require.Contains(t, errs, `entry 4 of `)
+	require.Contains(t, errs, `"/usr/bin/evil3"`)
+}

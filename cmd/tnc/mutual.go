@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/gotnc/gotnc/internal/config"
+	"github.com/gotnc/gotnc/internal/gateway/pbserver"
+	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// mutualPolicy reads what the gateway is measured for in mutual measurement
+// (charon.plugins.tnccs-20.mutual = yes):
+//
+//	tnc {
+//	  mutual {
+//	    hash = sha256
+//	    product = Debian            # what the platform's name must begin with
+//	    on_silence = deny           # the gateway has no Attestation IMC
+//	    files { sshd { path = /usr/sbin/sshd  digest = 8f3a… } }
+//	  }
+//	}
+func mutualPolicy(c *config.Config) (verifier.Policy, error) {
+	v := c.View("tnc.mutual")
+	p := verifier.Policy{
+		Hash:    v.String("hash", ""),
+		Product: v.String("product", ""),
+		Files:   map[string]string{},
+	}
+	for _, r := range []struct {
+		key string
+		to  *verifier.Recommendation
+	}{{"force", &p.Force}, {"on_silence", &p.OnSilence}, {"on_mismatch", &p.OnMismatch}} {
+		text := v.String(r.key, "")
+		switch text {
+		case "":
+		case "allow":
+			*r.to = verifier.Allow
+		case "isolate":
+			*r.to = verifier.Isolate
+		case "deny":
+			*r.to = verifier.Deny
+		default:
+			val, _ := v.Lookup(r.key)
+			return p, val.Pos.Errorf("tnc.mutual.%s = %s: use allow, isolate or deny", r.key, text)
+		}
+	}
+	for _, name := range v.Sections("files") {
+		f := v.Below("files").Below(name)
+		path := f.String("path", "")
+		if path == "" {
+			return p, fmt.Errorf("tnc.mutual.files.%s has no path: set path to the absolute name of a file on the gateway", name)
+		}
+		p.Files[path] = f.String("digest", "")
+	}
+	if err := p.Validate(); err != nil {
+		return p, fmt.Errorf("tnc.mutual: %w", err)
+	}
+	return p, nil
+}
+
+// mutualHalf is the TNC server that measures the gateway.
+type mutualHalf struct{ *pbserver.Server }
+
+// Allowed accepts a full recommendation only: this side has nowhere to isolate
+// a gateway.
+func (m mutualHalf) Allowed() bool { return m.Server.Allowed() && !m.Isolated() }
+
+func mutualServer(p verifier.Policy, logger *slog.Logger) func(uint32) (tnccs.Server, error) {
+	return func(uint32) (tnccs.Server, error) {
+		v, err := verifier.New(verifier.Config{Policy: p, Logger: logger})
+		if err != nil {
+			return nil, err
+		}
+		return mutualHalf{pbserver.New(pbserver.Config{Logger: logger}, v)}, nil
+	}
+}
