@@ -2,7 +2,8 @@
 # Installs the Debian packages that tests run as peers, where this is root on
 # Debian and one is missing; elsewhere says what the skipped tests would need.
 set -eu
-packages="strongswan-charon libcharon-extra-plugins strongswan-swanctl hostapd eapoltest iproute2 iputils-ping procps"
+packages="strongswan-charon libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-swanctl
+hostapd eapoltest swtpm swtpm-tools tpm2-tools nftables iproute2 iputils-ping procps openssl"
 
 missing=
 for p in $packages; do
