@@ -143,6 +143,9 @@ type Config struct {
 	// Rand is the source of SPIs, nonces and keys; nil = crypto/rand. Tests
 	// may inject one.
 	Rand io.Reader
+	// KeyLog, where set, gets the keys of every IKE_SA as a line of Wireshark's
+	// ikev2_decryption_table: for debugging only, it gives all secrecy away.
+	KeyLog func(line string)
 	// Logger gets strongSwan's lines; nil = none.
 	Logger *slog.Logger
 }

@@ -8,11 +8,17 @@ import (
 	"net/netip"
 
 	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/message"
 )
 
 // nonceSize is the size of our nonces in octets, as strongSwan's.
 const nonceSize = 32
+
+// eapUnfragmented is the largest EAP packet, in octets, where IKE fragmentation
+// was not agreed on: with it a message still fits a datagram that no router
+// has to cut. It is strongSwan's size too.
+const eapUnfragmented = 1024
 
 // signatureHashes are SHA2-256, SHA2-384, SHA2-512 and Identity (RFC 7427 §4,
 // RFC 8420 §2).
@@ -164,6 +170,9 @@ func (m *Machine) initAnswer(msg *message.Message, raw []byte) {
 	m.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}
 	m.conf.Info("selected proposal: " + suiteName("IKE", suite))
 	m.fragments = !m.cfg.NoFragmentation && msg.Notify(message.FragmentationSupported) != nil
+	if s, ok := m.cfg.EAP.(eap.Sizer); ok && !m.fragments {
+		s.SetFragmentSize(eapUnfragmented)
+	}
 	m.detectNAT(msg)
 	if err := m.sendAuth(); err != nil {
 		m.fail(err)

@@ -57,6 +57,7 @@ type Machine struct {
 	wantedAt                   time.Time      // not before
 	configured                 []*childConfig
 	assigned                   Internal
+	loggedKeys                 *crypto.IKEKeys
 	redirectTo                 string // where an INFORMATIONAL request sends us
 	*ikeSA                            // the current one
 	aside                      bool
@@ -149,6 +150,7 @@ func (m *Machine) name() string { return fmt.Sprintf("%s[%d]", m.cfg.Name, m.num
 func (m *Machine) begin(now time.Time) { m.now, m.out = now, Outputs{} }
 
 func (m *Machine) end() Outputs {
+	m.logKeys()
 	m.followRedirect()
 	m.flushQueue()
 	m.startDue()

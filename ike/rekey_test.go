@@ -440,3 +440,50 @@ func TestHardLifetimes(t *testing.T) {
 	f := p.a.events[len(p.a.events)-1].(Failed)
 	require.ErrorIs(t, f.Err, ErrExpired)
 }
+
+// A hostile peer cannot bring an established IKE_SA down or make it grow:
+// forged, replayed and oversized messages, requests without end.
+func TestHostilePeer(t *testing.T) {
+	p := newPair(t, nil)
+	p.run(p.a, p.a.m.RekeyChildren(p.now))
+	request := p.b.inbox[0]
+	for i := range request { // every octet changed once
+		b := append([]byte(nil), request...)
+		b[i] ^= 0x40
+		p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.remote, Data: b}))
+		require.Empty(t, p.a.inbox, "octet %d: no answer to what is forged", i)
+	}
+	p.settle()
+	replies := len(p.b.m.children)
+	for range 50 { // replayed: the same answer again, nothing new
+		p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.remote, Data: request}))
+		p.a.inbox = nil
+	}
+	require.Len(t, p.b.m.children, replies)
+	p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.remote, Data: make([]byte, 1<<16)}))
+	p.pass(time.Minute)
+	p.sound()
+	// A peer with the keys that makes CHILD_SA after CHILD_SA.
+	for range 3 * maxChildren {
+		p.b.m.wanted = append(p.b.m.wanted, p.b.m.configured[0])
+		p.tick(p.b)
+		p.settle()
+	}
+	require.LessOrEqual(t, len(p.a.m.children), maxChildren)
+	require.False(t, p.a.m.Done())
+	// And IKE_SA after IKE_SA without deleting one.
+	for range 3 * maxOldSAs {
+		p.run(p.b, p.b.m.Rekey(p.now))
+		for len(p.a.inbox) > 0 {
+			p.deliver(p.a, 0)
+			for len(p.b.inbox) > 0 {
+				p.deliver(p.b, 0)
+			}
+			p.a.inbox = nil // its DELETE never comes
+		}
+		for _, s := range p.b.m.old {
+			s.pending = nil
+		}
+	}
+	require.LessOrEqual(t, len(p.a.m.old), maxOldSAs)
+}

@@ -3,7 +3,6 @@ package crypto
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
@@ -28,12 +27,17 @@ var ErrExhausted = errors.New("key has been used too often")
 type engine struct {
 	// AEAD ciphers: nonce = salt | IV.
 	aead  cipher.AEAD
-	nonce [12]byte
+	nonce []byte
+	salt  int // octets
 
-	// CBC with HMAC.
+	// CTR (RFC 3686): the counter block is salt | IV | 1.
+	ctr cipher.Block
+
+	// CBC.
 	enc, dec cipher.BlockMode
-	mac      hash.Hash
-	sum      []byte
+	// CBC and CTR.
+	mac hash.Hash
+	sum []byte
 
 	ivSize, blockSize, icvSize int
 
@@ -56,6 +60,20 @@ func newEngine(s Suite, encr, integ []byte, rand io.Reader) (*engine, error) {
 		return nil, fmt.Errorf("keys of %d and %d octets in place of %d and %d", len(encr), len(integ), wantE, wantA)
 	}
 	alg := encrAlgs[s.Encr.ID]
+	key, salt := encr[:len(encr)-alg.salt], encr[len(encr)-alg.salt:]
+	e.salt = alg.salt
+	if alg.salt > 0 {
+		e.nonce = append(make([]byte, 0, alg.salt+8), salt...)[:alg.salt+8]
+	}
+	if s.Encr.ID == message.EncrAESCTR {
+		if e.ctr, err = aes.NewCipher(key); err != nil {
+			return nil, err
+		}
+		h := integAlgs[s.Integ.ID]
+		e.mac, e.sum = h.mac(integ), make([]byte, 0, 64)
+		e.ivSize, e.blockSize, e.icvSize = 8, 1, h.icv
+		return e, e.drawMask()
+	}
 	if !alg.aead {
 		block, err := aes.NewCipher(encr)
 		if err != nil {
@@ -70,12 +88,10 @@ func newEngine(s Suite, encr, integ []byte, rand io.Reader) (*engine, error) {
 		if _, ok := e.dec.(setIVer); !ok {
 			return nil, errors.New("CBC mode without SetIV")
 		}
-		e.mac, e.sum = hmac.New(h.hash, integ), make([]byte, 0, h.key)
+		e.mac, e.sum = h.mac(integ), make([]byte, 0, 64)
 		e.ivSize, e.blockSize, e.icvSize = aes.BlockSize, aes.BlockSize, h.icv
 		return e, nil
 	}
-	key, salt := encr[:len(encr)-saltSize], encr[len(encr)-saltSize:]
-	copy(e.nonce[:], salt)
 	if s.Encr.ID == message.EncrChaCha20Poly1305 {
 		e.aead, err = chacha20poly1305.New(key)
 	} else {
@@ -83,9 +99,12 @@ func newEngine(s Suite, encr, integ []byte, rand io.Reader) (*engine, error) {
 		if block, err = aes.NewCipher(key); err != nil {
 			return nil, err
 		}
-		if alg.icv == 8 {
+		switch {
+		case alg.salt == 3:
+			e.aead = &ccm{block, alg.icv}
+		case alg.icv == 8:
 			e.aead, err = newGCM8(block)
-		} else {
+		default:
 			e.aead, err = cipher.NewGCMWithTagSize(block, alg.icv)
 		}
 	}
@@ -93,18 +112,31 @@ func newEngine(s Suite, encr, integ []byte, rand io.Reader) (*engine, error) {
 		return nil, err
 	}
 	e.ivSize, e.blockSize, e.icvSize = 8, 1, alg.icv
-	var m [8]byte
-	if _, err := io.ReadFull(e.rand, m[:]); err != nil {
-		return nil, fmt.Errorf("draw IV mask: %w", err)
-	}
-	e.mask = binary.BigEndian.Uint64(m[:])
-	return e, nil
+	return e, e.drawMask()
 }
 
-// newIV fills iv: a counter under a random mask for AEAD ciphers, so that no
+func (e *engine) drawMask() error {
+	var m [8]byte
+	if _, err := io.ReadFull(e.rand, m[:]); err != nil {
+		return fmt.Errorf("draw IV mask: %w", err)
+	}
+	e.mask = binary.BigEndian.Uint64(m[:])
+	return nil
+}
+
+// crypt is CTR mode, both ways.
+func (e *engine) crypt(iv, text []byte) {
+	var c [16]byte
+	copy(c[:], e.nonce[:e.salt])
+	copy(c[e.salt:], iv)
+	c[15] = 1
+	cipher.NewCTR(e.ctr, c[:]).XORKeyStream(text, text)
+}
+
+// newIV fills iv: a counter under a random mask for AEAD ciphers and CTR, so that no
 // IV ever repeats, and random octets for CBC, where it must not be foreseen.
 func (e *engine) newIV(iv []byte) error {
-	if e.aead == nil {
+	if e.enc != nil {
 		_, err := io.ReadFull(e.rand, iv)
 		return err
 	}
@@ -127,13 +159,17 @@ func (e *engine) seal(b []byte, start int, aad, tail []byte) error {
 	end := len(b) - e.icvSize
 	text := b[start+e.ivSize : end]
 	if e.aead != nil {
-		copy(e.nonce[saltSize:], iv)
-		e.aead.Seal(text[:0], e.nonce[:], text, aad)
+		copy(e.nonce[e.salt:], iv)
+		e.aead.Seal(text[:0], e.nonce, text, aad)
 		return nil
 	}
-	e.enc.(setIVer).SetIV(iv)
-	e.enc.CryptBlocks(text, text)
-	copy(b[end:], e.hmac(b[:end], tail)[:e.icvSize])
+	if e.ctr != nil {
+		e.crypt(iv, text)
+	} else {
+		e.enc.(setIVer).SetIV(iv)
+		e.enc.CryptBlocks(text, text)
+	}
+	copy(b[end:], e.tag(b[:end], tail)[:e.icvSize])
 	return nil
 }
 
@@ -145,22 +181,26 @@ func (e *engine) open(b []byte, start int, aad, tail []byte) ([]byte, error) {
 	}
 	iv, text := b[start:start+e.ivSize], b[start+e.ivSize:end]
 	if e.aead != nil {
-		copy(e.nonce[saltSize:], iv)
-		out, err := e.aead.Open(text[:0], e.nonce[:], b[start+e.ivSize:], aad)
+		copy(e.nonce[e.salt:], iv)
+		out, err := e.aead.Open(text[:0], e.nonce, b[start+e.ivSize:], aad)
 		if err != nil {
 			return nil, ErrIntegrity
 		}
 		return out, nil
 	}
-	if len(text)%e.blockSize != 0 || subtle.ConstantTimeCompare(e.hmac(b[:end], tail)[:e.icvSize], b[end:]) != 1 {
+	if len(text)%e.blockSize != 0 || subtle.ConstantTimeCompare(e.tag(b[:end], tail)[:e.icvSize], b[end:]) != 1 {
 		return nil, ErrIntegrity
+	}
+	if e.ctr != nil {
+		e.crypt(iv, text)
+		return text, nil
 	}
 	e.dec.(setIVer).SetIV(iv)
 	e.dec.CryptBlocks(text, text)
 	return text, nil
 }
 
-func (e *engine) hmac(head, tail []byte) []byte {
+func (e *engine) tag(head, tail []byte) []byte {
 	e.mac.Reset()
 	e.mac.Write(head)
 	e.mac.Write(tail)
@@ -171,9 +211,9 @@ func (e *engine) hmac(head, tail []byte) []byte {
 // zero lets go of the keys. The key schedules inside the standard library
 // cannot be overwritten; the garbage collector takes them.
 func (e *engine) zero() {
-	clear(e.nonce[:])
+	clear(e.nonce)
 	clear(e.sum[:cap(e.sum)])
-	e.aead, e.enc, e.dec, e.mac = nil, nil, nil, nil
+	e.aead, e.ctr, e.enc, e.dec, e.mac = nil, nil, nil, nil, nil
 }
 
 // gone reports whether zero was called.

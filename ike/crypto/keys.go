@@ -34,7 +34,11 @@ func DeriveIKE(s Suite, shared, ni, nr []byte, spii, spir message.SPI) (*IKEKeys
 	if err != nil {
 		return nil, fmt.Errorf("derive IKE keys: %w", err)
 	}
-	seed := prf.Sum(slices.Concat(ni, nr), shared)
+	kn, kr := ni, nr
+	if n := prf.alg.nonce; n > 0 {
+		kn, kr = ni[:min(n, len(ni))], nr[:min(n, len(nr))]
+	}
+	seed := prf.Sum(slices.Concat(kn, kr), shared)
 	defer zero(seed)
 	return expandIKE(prf, s, seed, ni, nr, spii, spir)
 }

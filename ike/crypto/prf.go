@@ -1,14 +1,13 @@
 package crypto
 
 import (
-	"crypto/hmac"
 	"errors"
 	"fmt"
 
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// PRF is a pseudo-random function (RFC 7296 §2.13), HMAC throughout. It is
+// PRF is a pseudo-random function (RFC 7296 §2.13). It is
 // safe for concurrent use.
 type PRF struct{ alg prfAlg }
 
@@ -29,7 +28,7 @@ func (p PRF) String() string { return p.alg.name }
 
 // Sum returns prf(key, data[0] | data[1] | …).
 func (p PRF) Sum(key []byte, data ...[]byte) []byte {
-	h := hmac.New(p.alg.hash, key)
+	h := p.alg.mac(key)
 	for _, d := range data {
 		h.Write(d)
 	}

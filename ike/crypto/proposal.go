@@ -33,6 +33,8 @@ var keywords = func() map[string]message.Transform {
 		"sha256": integ(message.IntegHMACSHA256128), "sha2_256": integ(message.IntegHMACSHA256128),
 		"sha384": integ(message.IntegHMACSHA384192), "sha2_384": integ(message.IntegHMACSHA384192),
 		"sha512": integ(message.IntegHMACSHA512256), "sha2_512": integ(message.IntegHMACSHA512256),
+		"aesxcbc": integ(message.IntegAESXCBC96), "aescmac": integ(message.IntegAESCMAC96),
+		"prfaesxcbc": prf(message.PRFAESXCBC), "prfaescmac": prf(message.PRFAESCMAC),
 		"prfsha1":   prf(message.PRFHMACSHA1),
 		"prfsha256": prf(message.PRFHMACSHA256), "prfsha2_256": prf(message.PRFHMACSHA256),
 		"prfsha384": prf(message.PRFHMACSHA384), "prfsha2_384": prf(message.PRFHMACSHA384),
@@ -50,6 +52,10 @@ var keywords = func() map[string]message.Transform {
 			"gcm8": message.EncrAESGCM8, "gcm64": message.EncrAESGCM8,
 			"gcm12": message.EncrAESGCM12, "gcm96": message.EncrAESGCM12,
 			"gcm16": message.EncrAESGCM16, "gcm128": message.EncrAESGCM16, "gcm": message.EncrAESGCM16,
+			"ccm8": message.EncrAESCCM8, "ccm64": message.EncrAESCCM8,
+			"ccm12": message.EncrAESCCM12, "ccm96": message.EncrAESCCM12,
+			"ccm16": message.EncrAESCCM16, "ccm128": message.EncrAESCCM16, "ccm": message.EncrAESCCM16,
+			"ctr": message.EncrAESCTR,
 		} {
 			m[aes+suffix] = encr(id, bits)
 		}
@@ -59,8 +65,8 @@ var keywords = func() map[string]message.Transform {
 
 // knownUnsupported are strongSwan's further names, for a better error.
 var knownUnsupported = []string{
-	"null", "3des", "des", "blowfish", "cast128", "serpent", "twofish", "camellia", "md5", "aesxcbc", "aescmac", "camelliaxcbc",
-	"prfmd5", "prfaesxcbc", "prfaescmac", "prfcamelliaxcbc", "sha256_96", "sha2_256_96", "sha1_160", "modp768", "modpnull",
+	"null", "3des", "des", "blowfish", "cast128", "serpent", "twofish", "camellia", "md5", "camelliaxcbc",
+	"prfmd5", "prfcamelliaxcbc", "sha256_96", "sha2_256_96", "sha1_160", "modp768", "modpnull",
 	"modp1024s160", "modp2048s224", "modp2048s256", "ecp192", "ecp224", "ecp", "curve448", "x448", "mlkem", "ke1_", "ke2_", "ke3_",
 	"ke4_", "ke5_", "ke6_", "ke7_", "aes",
 }
@@ -69,6 +75,7 @@ var knownUnsupported = []string{
 var prfOf = map[uint16]uint16{
 	message.IntegHMACSHA196: message.PRFHMACSHA1, message.IntegHMACSHA256128: message.PRFHMACSHA256,
 	message.IntegHMACSHA384192: message.PRFHMACSHA384, message.IntegHMACSHA512256: message.PRFHMACSHA512,
+	message.IntegAESXCBC96: message.PRFAESXCBC, message.IntegAESCMAC96: message.PRFAESCMAC,
 }
 
 // ParseProposal reads one proposal in strongSwan's notation, algorithms

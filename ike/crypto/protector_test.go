@@ -115,7 +115,7 @@ func TestUnprotectedPayloadsAreDropped(t *testing.T) {
 	_, err = r.Open(c)
 	require.ErrorIs(t, err, ErrIntegrity)
 	// The same with a right ICV.
-	copy(c[len(c)-16:], i.out.hmac(c[:len(c)-16], nil)[:16])
+	copy(c[len(c)-16:], i.out.tag(c[:len(c)-16], nil)[:16])
 	m, err := r.Open(c)
 	require.NoError(t, err)
 	require.Equal(t, []message.Payload{eapOf(20)}, m.Payloads)

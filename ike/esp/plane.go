@@ -1,7 +1,6 @@
 package esp
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -112,60 +111,4 @@ func ParseKind(s string) (Kind, error) {
 		return k, nil
 	}
 	return "", fmt.Errorf("data plane %q is not known; use auto, xfrm, tun or none", s)
-}
-
-// Choice is the outcome of Select.
-type Choice struct {
-	Kind   Kind
-	Reason string // why, for the log
-}
-
-// ErrNoXFRM: the kernel's ESP cannot be used by this version.
-var ErrNoXFRM = errors.New("data plane xfrm is not available in this version; use tun or auto")
-
-// Select chooses a data plane and says why. An explicit one is probed too, so
-// that the reason is told before a connection stands. Auto never chooses none.
-func Select(want Kind) (Choice, error) { return choose(want, ProbeTUN, ProbeXFRM) }
-
-func choose(want Kind, probeTUN, probeXFRM func() error) (Choice, error) {
-	switch want {
-	case None:
-		return Choice{None, "as asked: no traffic is carried"}, nil
-	case TUN:
-		if err := probeTUN(); err != nil {
-			return Choice{}, fmt.Errorf("use data plane tun: %w", err)
-		}
-		return Choice{TUN, "as asked"}, nil
-	case XFRM:
-		if err := probeXFRM(); err != nil {
-			return Choice{}, fmt.Errorf("%w (and here: %w)", ErrNoXFRM, err)
-		}
-		return Choice{}, ErrNoXFRM
-	case Auto, "":
-		if err := probeTUN(); err != nil {
-			return Choice{}, fmt.Errorf("no data plane works; tun: %w; to connect without one choose none", err)
-		}
-		return Choice{TUN, "xfrm is not available in this version, TUN devices work"}, nil
-	}
-	_, err := ParseKind(string(want))
-	return Choice{}, err
-}
-
-// Open makes the plane that Select chose. None gives a Plane that drops what
-// it receives.
-func Open(kind Kind, cfg Config) (Plane, error) {
-	switch kind {
-	case TUN:
-		return OpenTUN(cfg)
-	case None:
-		for _, c := range []Cipher{cfg.Child.In, cfg.Child.Out} {
-			if c != nil {
-				c.Zero()
-			}
-		}
-		return &nonePlane{done: make(chan struct{})}, nil
-	case XFRM:
-		return nil, ErrNoXFRM
-	}
-	return nil, fmt.Errorf("open data plane: %q is not one, ask Select first", kind)
 }

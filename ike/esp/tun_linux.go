@@ -53,19 +53,6 @@ func ProbeTUN() error {
 	return nil
 }
 
-// ProbeXFRM reports whether the kernel has IPsec: nil where it has.
-func ProbeXFRM() error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_XFRM)
-	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT) {
-		return errors.New("the kernel has no XFRM")
-	}
-	if err != nil {
-		return fmt.Errorf("open XFRM socket: %w", err)
-	}
-	unix.Close(fd)
-	return nil
-}
-
 // tunPlane is ESP over a TUN device: one goroutine reads the device, one
 // looks whether it is still there.
 type tunPlane struct {

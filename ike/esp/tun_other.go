@@ -9,9 +9,6 @@ var errNotLinux = errors.New("only Linux is supported")
 // ProbeTUN reports why TUN devices cannot be used.
 func ProbeTUN() error { return errNotLinux }
 
-// ProbeXFRM reports whether the kernel has IPsec.
-func ProbeXFRM() error { return errNotLinux }
-
 // OpenTUN works on Linux only.
 func OpenTUN(cfg Config) (Plane, error) {
 	for _, c := range []Cipher{cfg.Child.In, cfg.Child.Out} {
@@ -21,3 +18,6 @@ func OpenTUN(cfg Config) (Plane, error) {
 	}
 	return nil, errNotLinux
 }
+
+// RemoveStale has nothing to remove.
+func RemoveStale(Config) error { return nil }

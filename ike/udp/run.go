@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/eap"
 )
 
 // Run makes a Machine of cfg, whose addresses it fills in, runs it until it
@@ -243,6 +244,14 @@ func (a *asyncEAP) Handle(request []byte) ([]byte, ike.EAPStatus, error) {
 }
 
 func (a *asyncEAP) MSK() []byte { return a.inner.MSK() }
+
+// SetFragmentSize passes on what the IKE_SA can carry. It comes with the answer
+// to IKE_SA_INIT, before the first Handle.
+func (a *asyncEAP) SetFragmentSize(octets int) {
+	if s, ok := a.inner.(eap.Sizer); ok {
+		s.SetFragmentSize(octets)
+	}
+}
 
 // wait gives an answer that is being made some time, so that the caller can
 // close the method without a race.

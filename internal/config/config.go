@@ -401,3 +401,16 @@ func (n *Node) View() View { return n.cfg.View(n.path) }
 
 // Sections returns the subsections in the order of the files.
 func (s *Section) Sections() []*Section { return append([]*Section(nil), s.sections...) }
+
+// Put sets a value in the section at path ("connections.home.local"), which is
+// made where it is missing: for readers of other grammars that translate into
+// this one. Names may hold dots only where sections are given one by one.
+func (c *Config) Put(path []string, v Value) {
+	s := c.top
+	for _, name := range path {
+		s, _ = s.child(name, v.Pos)
+	}
+	if v.Key != "" {
+		s.set(v)
+	}
+}

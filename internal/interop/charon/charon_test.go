@@ -43,6 +43,7 @@ type site struct {
 type options struct {
 	proposals, esp string // of both ends
 	tlsMax         string // of the gateway
+	phase2         string // method of the gateway inside EAP-TTLS; "" = md5
 	fragment       int    // of the gateway's EAP-TTLS, octets
 	clientTLSMax   string // "" = as new as possible
 	clientSecret   string // "" = the right one
@@ -105,10 +106,14 @@ func (s *site) gateway(o options) {
 	if fragment == 0 {
 		fragment = 1024
 	}
+	phase2 := o.phase2
+	if phase2 == "" {
+		phase2 = "md5"
+	}
 	vici := filepath.Join(s.dir, "gw", "vici")
 	s.write("gw/strongswan.conf", `
 charon {
-  load = random nonce openssl pem pkcs1 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici kernel-libipsec kernel-netlink socket-default eap-identity eap-ttls eap-md5 updown
+  load = random nonce openssl aes ctr ccm xcbc cmac curve25519 pem pkcs1 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici kernel-libipsec kernel-netlink socket-default eap-identity eap-ttls eap-md5 eap-mschapv2 updown
   filelog {
     log {
       path = %[1]s/gw/charon.log
@@ -123,7 +128,7 @@ charon {
       socket = unix://%[2]s
     }
     eap-ttls {
-      phase2_method = md5
+      phase2_method = %[5]s
       phase2_piggyback = yes
       fragment_size = %[3]d
       max_message_count = 0
@@ -142,7 +147,7 @@ charon {
 libtls {
   version_max = %[4]s
 }
-`, s.dir, vici, fragment, tlsMax)
+`, s.dir, vici, fragment, tlsMax, phase2)
 	s.write("gw/swanctl/swanctl.conf", `
 connections {
   rw {
@@ -378,6 +383,10 @@ func TestAlgorithmsWithCharon(t *testing.T) {
 		{"aes256gcm16-prfsha512-x25519", "aes256gcm16"},
 		{"aes128gcm16-prfsha256-ecp256", "aes256-sha512"},
 		{"chacha20poly1305-prfsha256-modp3072", "chacha20poly1305"},
+		{"aes128ctr-aesxcbc-modp4096", "aes128-aesxcbc"},
+		{"aes256-aescmac-ecp521", "aes128gcm8"},
+		{"aes128ccm16-prfaescmac-ecp256", "aes256ccm16"},
+		{"aes256ccm8-prfaesxcbc-modp6144", "aes256ccm12"},
 	} {
 		t.Run(c.ike+"_"+c.esp, func(t *testing.T) {
 			s := newSite(t, options{proposals: c.ike, esp: c.esp})
@@ -388,6 +397,17 @@ func TestAlgorithmsWithCharon(t *testing.T) {
 			s.nothingLeft()
 		})
 	}
+}
+
+// MSCHAPv2 inside EAP-TTLS, where both ends prove the password.
+func TestMSCHAPv2InsideTTLS(t *testing.T) {
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP, phase2: "mschapv2"})
+	stdout, stderr, code := s.run("attest")
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	s.client(options{proposals: usualIKE, esp: usualESP, clientSecret: "wrong"})
+	_, stderr, code = s.run("attest")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "password")
 }
 
 // Small EAP-TTLS fragments of the gateway need reassembly on our side.

@@ -115,4 +115,3 @@ func (k *killAt) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
-

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,6 +85,15 @@ func (s *site) up(more ...string) *running {
 	return r
 }
 
+// say sends a word to the control socket.
+func (s *site) say(word string) {
+	c, err := net.Dial("unix", filepath.Join(s.dir, "run", "home.sock"))
+	require.NoError(s.t, err)
+	_, _ = fmt.Fprintln(c, word)
+	_, _ = io.ReadAll(c)
+	c.Close()
+}
+
 func (r *running) waitFor(text string, limit time.Duration) {
 	r.s.t.Helper()
 	require.Eventually(r.s.t, func() bool { return strings.Contains(r.out.String(), text) }, limit, 30*time.Millisecond, "%q was never said", text)
@@ -148,9 +159,9 @@ func TestGatewayRekeys(t *testing.T) {
 	require.GreaterOrEqual(t, r.count("received DELETE for ESP CHILD_SA"), 2)
 	// Both at once, again and again: collisions of every kind.
 	for range 5 {
-		_ = r.cmd.Process.Signal(syscall.SIGUSR1)
+		s.say("rekey")
 		_, _ = s.swanctl("--rekey", "--child", "rw")
-		_ = r.cmd.Process.Signal(syscall.SIGUSR2)
+		s.say("rekey")
 		_, _ = s.swanctl("--rekey", "--ike", "rw")
 	}
 	out, err := netns.Run(s.Client, "ping", "-c", "5", "-i", "0.1", "-W", "2", inside)
@@ -261,6 +272,11 @@ func TestNAT(t *testing.T) {
 	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
 	s.edit("cl/swanctl/swanctl.conf", "    local_addrs = "+s.ClientAddr+"\n", "")
 	s.edit("cl/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    dpd_delay = 1s\n")
+	s.edit("cl/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    vips = 0.0.0.0\n")
+	s.edit("gw/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    pools = pool\n")
+	s.edit("gw/swanctl/swanctl.conf", "secrets {", "pools {\n  pool {\n    addrs = 10.3.0.0/24\n  }\n}\nsecrets {")
+	loaded, err := s.swanctl("--load-all")
+	require.NoError(t, err, loaded)
 	dev := s.device()
 	// The NAT sits in the client's namespace, in front of its device: packets
 	// leave with another address and port.
