@@ -68,9 +68,7 @@ func detail(l *slog.Logger, format string, v ...any) {
 
 // Initialize is TNC_IMC_Initialize (IF-IMC 1.3 §3.9.1). Only version 1 exists.
 func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32, r Result) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.loaded != nil {
+	if a.Initialized() {
 		a.infof("IMC %q has already been initialized", a.name)
 		return 0, ResultAlreadyInitialized
 	}
@@ -81,7 +79,14 @@ func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32
 	l := &loaded{id: imcID, conns: map[uint32]*connection{}}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.os = a.cfg.Platform != nil && a.cfg.Settings.Bool("plugins.imc-attestation.os_info", true)
+	a.mu.Lock()
+	if a.loaded != nil {
+		a.mu.Unlock()
+		l.stop()
+		return 0, ResultAlreadyInitialized
+	}
 	a.loaded = l
+	a.mu.Unlock()
 
 	p := log.Group(a.cfg.Logger, log.PTS)
 	for _, s := range [...]string{
@@ -89,8 +94,12 @@ func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32
 		"mandatory PTS measurement algorithm HASH_SHA2_256",
 		"optional  PTS measurement algorithm HASH_SHA2_384",
 		"optional  PTS measurement algorithm HASH_SHA2_512",
-		"optional  PTS DH group ECP_384",
+		"optional  PTS DH group MODP_1024",
+		"optional  PTS DH group MODP_1536",
+		"optional  PTS DH group MODP_2048",
 		"mandatory PTS DH group ECP_256",
+		"optional  PTS DH group ECP_384",
+		"optional  PTS DH group ECP_521",
 	} {
 		detail(p, "  %s available", s)
 	}
@@ -108,12 +117,12 @@ func (a *Agent) Initialized() bool {
 // get returns what is loaded, or false after a line of log.
 func (a *Agent) get() (*loaded, bool) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.loaded == nil {
+	l := a.loaded
+	a.mu.Unlock()
+	if l == nil {
 		a.infof("IMC %q has not been initialized", a.name)
-		return nil, false
 	}
-	return a.loaded, true
+	return l, l != nil
 }
 
 // ProvideHost is TNC_IMC_ProvideBindFunction (IF-IMC 1.3 §3.9.9), after the
@@ -139,7 +148,7 @@ func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
 
 	types := []MessageType{TypePTS}
 	if l.os && !keepsOneMessage(h) {
-		types = append(types, TypeOperatingSystem)
+		types = append(types, TypeOperatingSystem, TypeFirewall)
 	}
 	r := ResultFatal
 	switch {
@@ -168,7 +177,7 @@ func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
 // attributes are sent at BeginHandshake, the only message then, and the type
 // IETF/Operating System is not subscribed to: every later message is a reply
 // of PTS, one for one received.
-func keepsOneMessage(h Host) bool { return !h.Has(FuncSendMessageLong) }
+func keepsOneMessage(h Host) bool { return h == nil || !h.Has(FuncSendMessageLong) }
 
 // NotifyConnectionChange is TNC_IMC_NotifyConnectionChange (IF-IMC 1.3 §3.9.2).
 func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state ConnectionState) Result {
@@ -196,8 +205,9 @@ func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state Connect
 		if !ok {
 			return ResultFatal
 		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
+		if !c.enter() {
+			return a.busy(l, c)
+		}
 		old := c.state
 		c.state = state
 		a.detailf("IMC %d %q changed state of Connection ID %d to '%v'", l.id, a.name, connectionID, state)
@@ -205,10 +215,61 @@ func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state Connect
 			c.machine.Reset()
 			a.detailf("IMC %d %q reset state of Connection ID %d", l.id, a.name, connectionID)
 		}
+		retry := state != ConnectionHandshake && a.wantsRetry(c, state)
+		c.leave()
+		if retry {
+			a.retry(l, c)
+		}
 		return ResultSuccess
 	}
 	a.infof("IMC %d %q was notified of unknown state %d for Connection ID %d", l.id, a.name, uint32(state), connectionID)
 	return ResultInvalidParameter
+}
+
+// busy answers a call for a connection that another call works on: the host
+// drives a connection by one thread at a time (IF-IMC 1.3 §3.3.3).
+func (a *Agent) busy(l *loaded, c *connection) Result {
+	a.infof("IMC %d %q is busy with Connection ID %d", l.id, a.name, c.id)
+	return ResultIllegalOperation
+}
+
+// wantsRetry reports whether imc-attestation.retry asks for one more handshake
+// of a connection that was not allowed, as imc-test.retry does: what isolated
+// the machine may have been put right meanwhile. One retry a connection.
+func (a *Agent) wantsRetry(c *connection, state ConnectionState) bool {
+	if state == ConnectionAccessAllowed || c.retried || !a.cfg.Settings.Bool("plugins.imc-attestation.retry", false) {
+		return false
+	}
+	c.retried = true
+	return true
+}
+
+// retry asks the host for another handshake. strongSwan takes that only from
+// inside TNC_IMC_NotifyConnectionChange with the recommendation.
+func (a *Agent) retry(l *loaded, c *connection) {
+	a.mu.Lock()
+	host := l.host
+	a.mu.Unlock()
+	if host == nil || !host.Has(FuncRequestHandshakeRetry) {
+		a.infof("IMC %d %q cannot retry: the TNC client does not offer it", l.id, a.name)
+		return
+	}
+	if r := host.RequestHandshakeRetry(l.id, c.id, RetryRemediationComplete); r != ResultSuccess {
+		a.infof("IMC %d %q: the TNC client does not retry the handshake of Connection ID %d: %v", l.id, a.name, c.id, r)
+		return
+	}
+	a.infof("IMC %d %q requested a handshake retry for Connection ID %d", l.id, a.name, c.id)
+}
+
+// tellLanguage makes the user's language the one in which the verifiers' texts
+// are preferred. Hosts may refuse: strongSwan has a setting of its own for it.
+func (a *Agent) tellLanguage(l *loaded, host Host, id uint32) {
+	if host == nil || a.cfg.Language == "" || !host.Has(FuncSetAttribute) {
+		return
+	}
+	if r := host.SetAttribute(l.id, id, AttributePreferredLanguage, append([]byte(a.cfg.Language), 0)); r == ResultSuccess {
+		a.detailf("IMC %d %q prefers texts in %q on Connection ID %d", l.id, a.name, a.cfg.Language, id)
+	}
 }
 
 // connection finds a connection's state, or says that there is none.
@@ -259,11 +320,13 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 	size := v.uint32(AttributeMaxMessageSize)
 	c.mu.Lock()
 	c.hasLong, c.hasExclusive = long, excl
+	c.requests = !keepsOneMessage(host) && s.Bool("plugins.imc-attestation.segmentation", false)
 	c.maxMessage = int(min(size, maxMessageSize))
 	if size == 0xFFFFFFFF {
 		c.maxMessage = 0
 	}
-	c.mu.Unlock()
+	c.leave()
+	a.tellLanguage(l, host, id)
 	a.detailf("IMC %d %q created a state for %s Connection ID %d: %slong %sexcl %ssoh",
 		l.id, a.name, tnccs, id, sign(long), sign(excl), sign(soh))
 	a.detailf("  over %s with maximum PA-TNC message size of %d bytes", transport, size)

@@ -37,6 +37,8 @@ type fakeHost struct {
 	reported []MessageType
 	asked    []AttributeID
 	sent     []sent
+	set      []string // values of SetAttribute
+	retries  []RetryReason
 }
 
 func (h *fakeHost) Has(f Function) bool { return !h.lacks[f] }
@@ -56,7 +58,12 @@ func (h *fakeHost) ReportMessageTypesLong(_ uint32, types []MessageType) Result 
 	return ResultSuccess
 }
 
-func (h *fakeHost) RequestHandshakeRetry(uint32, uint32, RetryReason) Result { return ResultSuccess }
+func (h *fakeHost) RequestHandshakeRetry(_, _ uint32, r RetryReason) Result {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.retries = append(h.retries, r)
+	return ResultSuccess
+}
 
 func (h *fakeHost) record(s sent, b []byte) Result {
 	m, err := patnc.Parse(b, pts.Attributes)
@@ -100,6 +107,16 @@ func (h *fakeHost) GetAttribute(_, _ uint32, id AttributeID, size int) ([]byte, 
 	return nil, ResultInvalidParameter
 }
 
+func (h *fakeHost) SetAttribute(_, _ uint32, id AttributeID, value []byte) Result {
+	require.False(h.t, h.lacks[FuncSetAttribute])
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.set = append(h.set, string(value))
+	return ResultInvalidParameter // as strongSwan
+}
+
+func (h *fakeHost) ReserveAdditionalIMCID(uint32) (uint32, Result) { return 100, ResultSuccess }
+
 func (h *fakeHost) take() []sent {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -118,6 +135,8 @@ func (fakePlatform) Attribute(_ context.Context, t patnc.Type) (patnc.Value, err
 		return patnc.NumericVersion{Major: 12, Minor: 4}, nil
 	case patnc.TypeInstalledPackages:
 		return patnc.InstalledPackages{}, nil
+	case patnc.TypePortFilter:
+		return patnc.PortFilter{Ports: []patnc.Port{{Protocol: 6, Port: 22}}}, nil
 	}
 	return nil, errors.New("unknown")
 }
@@ -235,7 +254,7 @@ func TestHandshakeWithStrongSwan(t *testing.T) {
 	var lines bytes.Buffer
 	h := &fakeHost{}
 	a := start(t, Config{Platform: fakePlatform{}, Measurer: fakeMeasurer{}, Logger: log.NewWriter(&lines, slog.LevelDebug)}, h)
-	require.Equal(t, []MessageType{TypePTS, TypeOperatingSystem}, h.reported)
+	require.Equal(t, []MessageType{TypePTS, TypeOperatingSystem, TypeFirewall}, h.reported)
 	require.Equal(t, []AttributeID{AttributeHasLongTypes, AttributeHasExclusive, AttributeHasSOH, AttributeIFTNCCSProtocol,
 		AttributeIFTNCCSVersion, AttributeIFTProtocol, AttributeIFTVersion, AttributeMaxMessageSize}, h.asked)
 
@@ -324,7 +343,8 @@ func TestOperatingSystemRequests(t *testing.T) {
 	require.Len(t, s, 1)
 	require.Equal(t, TypeOperatingSystem, s[0].messageType)
 	require.Equal(t, FlagExclusive, s[0].flags)
-	require.Equal(t, []patnc.Attribute{patnc.Skip(patnc.NumericVersion{Major: 12, Minor: 4}), patnc.Skip(patnc.InstalledPackages{Packages: []patnc.Package{}}),
+	require.Equal(t, []patnc.Attribute{patnc.Skip(patnc.NumericVersion{Major: 12, Minor: 4}),
+		patnc.Skip(patnc.PortFilter{Ports: []patnc.Port{{Protocol: 6, Port: 22}}}), patnc.Skip(patnc.InstalledPackages{Packages: []patnc.Package{}}),
 		patnc.Skip(patnc.Settings{Settings: []patnc.Setting{{Name: "/etc/known", Value: []byte("v")}}})}, s[0].message.Attributes)
 
 	in = request(t, patnc.Skip(patnc.GetSettings{Names: []string{"/etc/unknown"}}))
@@ -372,7 +392,7 @@ func TestOSInfoOff(t *testing.T) {
 
 	h = &fakeHost{}
 	a = start(t, Config{Platform: fakePlatform{}, Settings: settings{"plugins.imc-os.push_info": "no"}}, h)
-	require.Equal(t, []MessageType{TypePTS, TypeOperatingSystem}, h.reported)
+	require.Equal(t, []MessageType{TypePTS, TypeOperatingSystem, TypeFirewall}, h.reported)
 	require.Equal(t, ResultSuccess, a.BeginHandshake(2, 1))
 	require.Empty(t, h.take())
 }

@@ -66,6 +66,16 @@ type Host interface {
 	SendMessageLong(imcID, connectionID, flags uint32, message []byte, messageType MessageType, destinationIMVID uint32) Result
 	// GetAttribute returns the value that fits size octets, as the host wrote it.
 	GetAttribute(imcID, connectionID uint32, id AttributeID, size int) ([]byte, Result)
+	SetAttribute(imcID, connectionID uint32, id AttributeID, value []byte) Result
+	// ReserveAdditionalIMCID returns one more ID. The Agent has one message type
+	// handler and needs none; it answers under an ID that is asked for.
+	ReserveAdditionalIMCID(imcID uint32) (uint32, Result)
+}
+
+// UserHost is a Host that can show a text to the user (TNC_9048_UserMessage).
+type UserHost interface {
+	// UserMessage reports whether the host took the text.
+	UserMessage(connectionID uint32, text string) bool
 }
 
 // Settings reads values of strongswan.conf with the namespaces already
@@ -97,6 +107,13 @@ type Config struct {
 	Measurer pts.Measurer         // nil: files cannot be measured
 	Platform Platform             // nil: no operating system attributes
 	Random   func(b []byte) error // fills b; nil: crypto/rand
+
+	// Language is the user's, an RFC 5646 tag; "" is not known. Texts of verifiers
+	// are shown in it where there is a choice.
+	Language string
+	// Beside reports whether the IMC of that file name ("imc-os") is loaded in the
+	// same host; nil: none is. What another IMC answers is left to it.
+	Beside func(name string) bool
 
 	TPM       pts.Quoter           // nil: no TPM
 	Collector func() pts.Collector // makes a connection's collector of evidence; nil: none

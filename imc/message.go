@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
@@ -32,14 +33,41 @@ const (
 type connection struct {
 	id uint32
 
-	mu           sync.Mutex
+	closed atomic.Bool // deleted, or a call of it failed beyond repair
+
+	mu           sync.Mutex // held by the call that works on the connection
 	state        ConnectionState
-	closed       bool
+	retried      bool // imc-attestation.retry was used
+	requests     bool // segmentation contracts are requested of IMVs
 	machine      *pts.Machine
 	hasLong      bool
 	hasExclusive bool
-	maxMessage   int // octets of a PA-TNC message; 0 = no limit
-	contracts    map[contractKey]*patnc.Segmenter
+	maxMessage   int                                // octets of a PA-TNC message; 0 = no limit
+	contracts    map[contractKey]*patnc.Segmenter   // that IMVs requested
+	requested    map[MessageType]bool               // contracts that were requested of IMVs
+	incoming     map[contractKey]*patnc.Reassembler // under those
+}
+
+// enter begins a call's work on the connection; false where another call is at
+// it, on another thread or around this one. Every true enter has its leave.
+func (c *connection) enter() bool { return c.mu.TryLock() }
+
+// leave ends it, and drops the state of a connection that was closed meanwhile.
+func (c *connection) leave() {
+	if c.closed.Load() {
+		c.drop()
+	}
+	c.mu.Unlock()
+	// Closed between the two lines above: nobody else drops it.
+	if c.closed.Load() && c.mu.TryLock() {
+		c.drop()
+		c.mu.Unlock()
+	}
+}
+
+func (c *connection) drop() {
+	c.machine.Close()
+	c.contracts, c.incoming = nil, nil
 }
 
 // errReplySize ends a turn that asks for too much at once.
@@ -52,12 +80,14 @@ type contractKey struct {
 	imv         uint32
 }
 
+// close may be called at any time; a call that works on the connection drops
+// the state when it leaves.
 func (c *connection) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	c.machine.Close()
-	c.contracts = nil
+	c.closed.Store(true)
+	if c.mu.TryLock() {
+		c.drop()
+		c.mu.Unlock()
+	}
 }
 
 // BeginHandshake is TNC_IMC_BeginHandshake (IF-IMC 1.3 §3.9.3). Unless
@@ -72,12 +102,29 @@ func (a *Agent) BeginHandshake(imcID, connectionID uint32) Result {
 	if !ok {
 		return ResultFatal
 	}
-	if !l.os || !a.cfg.Settings.Bool("plugins.imc-os.push_info", true) {
+	if !c.enter() {
+		return a.busy(l, c)
+	}
+	var request []patnc.Attribute
+	if c.requests {
+		request = a.requestContract(c)
+	}
+	c.leave()
+	if len(request) > 0 {
+		if r := a.send(l, c, outgoing{messageType: TypePTS, source: imcID, destination: AnyIMV}, request); r != ResultSuccess {
+			return r
+		}
+	}
+	if !l.os || a.beside("imc-os") || !a.cfg.Settings.Bool("plugins.imc-os.push_info", true) {
 		return ResultSuccess
 	}
 	out := a.platformAttributes(l.ctx, pushed)
 	return a.send(l, c, outgoing{messageType: TypeOperatingSystem, source: imcID, destination: AnyIMV}, out)
 }
+
+// beside reports whether strongSwan's IMC of that name is loaded too. It tells
+// the verifier what this one would, and one of them is enough.
+func (a *Agent) beside(name string) bool { return a.cfg.Beside != nil && a.cfg.Beside(name) }
 
 // ReceiveMessage is TNC_IMC_ReceiveMessage (IF-IMC 1.3 §3.9.4). The Agent keeps
 // no view of message.
@@ -116,10 +163,30 @@ func (a *Agent) receive(connectionID uint32, message []byte, t MessageType, imv,
 	if !ok {
 		return ResultFatal
 	}
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return ResultFatal
+	reply, source, r := a.turn(l, c, message, t, imv, destination)
+	if r != ResultSuccess {
+		return r
+	}
+	return a.send(l, c, outgoing{messageType: t, source: source, destination: imv, exclusive: true}, reply)
+}
+
+// turn works on one received message. A panic on the way closes the connection
+// and goes on: the others are not touched.
+func (a *Agent) turn(l *loaded, c *connection, message []byte, t MessageType, imv, destination uint32) (reply []patnc.Attribute, source uint32, r Result) {
+	if !c.enter() {
+		return nil, 0, a.busy(l, c)
+	}
+	whole := false
+	defer func() {
+		if !whole {
+			c.closed.Store(true)
+		}
+		c.leave()
+	}()
+	if c.closed.Load() {
+		whole = true
+		a.infof("IMC %d %q has closed Connection ID %d", l.id, a.name, c.id)
+		return nil, 0, ResultFatal
 	}
 	switch {
 	case !c.hasLong:
@@ -129,16 +196,13 @@ func (a *Agent) receive(connectionID uint32, message []byte, t MessageType, imv,
 	default:
 		a.detailf("IMC %d %q received message for Connection ID %d from IMV %d", l.id, a.name, c.id, imv)
 	}
-	source := l.id
+	source = l.id
 	if destination != AnyIMC {
 		source = destination
 	}
-	reply, r := a.answer(l, c, message, t, imv, source)
-	c.mu.Unlock()
-	if r != ResultSuccess {
-		return r
-	}
-	return a.send(l, c, outgoing{messageType: t, source: source, destination: imv, exclusive: true}, reply)
+	reply, r = a.answer(l, c, message, t, imv, source)
+	whole = true
+	return reply, source, r
 }
 
 // answer decodes a message and returns the attributes of the reply. An error
@@ -151,15 +215,21 @@ func (a *Agent) answer(l *loaded, c *connection, message []byte, t MessageType, 
 	}
 	a.tnc.Info(fmt.Sprintf("processing PA-TNC message with ID 0x%08x", m.ID))
 	var reply []patnc.Attribute
+	received := m.Attributes
 	for _, at := range m.Attributes {
 		detail(a.tnc, "processing PA-TNC attribute type %v", at.Value.Type())
-		reply = append(reply, a.segmentation(l, c, at, t, imv, source)...)
+		out, complete := a.segmentation(l, c, at, t, imv, source)
+		reply = append(reply, out...)
+		if complete != nil {
+			detail(a.tnc, "processing PA-TNC attribute type %v", complete.Value.Type())
+			received = append(received[:len(received):len(received)], *complete)
+		}
 	}
-	fatal := a.assessment(l, m.Attributes, t, imv, source)
+	fatal := a.assessment(l, c, received, t, imv, source)
 	ctx, cancel := context.WithTimeout(l.ctx, maxTurn)
 	defer cancel()
 	size, evidence := 0, 0
-	for _, at := range m.Attributes {
+	for _, at := range received {
 		out, err := a.process(ctx, c, at, t)
 		for _, o := range out {
 			var b []byte
@@ -195,9 +265,69 @@ func (a *Agent) answer(l *loaded, c *connection, message []byte, t MessageType, 
 	return reply, ResultSuccess
 }
 
-// segmentation handles the attributes of TCG IF-M Segmentation 1.0. The Agent
-// requests no contract, so segments are never due to it.
-func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t MessageType, imv, source uint32) []patnc.Attribute {
+// requestContract asks all IMVs of TCG/PTS for segments that fit a message.
+func (a *Agent) requestContract(c *connection) []patnc.Attribute {
+	segment := patnc.NoLimit
+	if c.maxMessage > patnc.SegmentOverhead {
+		segment = uint32(c.maxMessage - patnc.SegmentOverhead)
+	}
+	if c.requested == nil {
+		c.requested = map[MessageType]bool{}
+	}
+	c.requested[TypePTS] = true
+	return []patnc.Attribute{patnc.NoSkip(patnc.ContractRequest{Contract: patnc.Contract{MaxMessage: patnc.MaxReassembly, MaxSegment: segment}})}
+}
+
+// reassemble takes a segment of an IMV under the contract that was requested.
+// What cannot be put together is answered, and its rest cancelled.
+func (a *Agent) reassemble(c *connection, key contractKey, v patnc.SegmentEnvelope) (out []patnc.Attribute, complete *patnc.Attribute) {
+	r := c.incoming[key]
+	if r == nil {
+		if len(c.incoming) >= maxContracts {
+			a.infof("segments of %d IMVs are under way already", maxContracts)
+			return []patnc.Attribute{patnc.Skip(patnc.NextSegment{Cancel: true, BaseMessageID: v.BaseMessageID})}, nil
+		}
+		if c.incoming == nil {
+			c.incoming = map[contractKey]*patnc.Reassembler{}
+		}
+		r = patnc.NewReassembler(pts.Attributes)
+		c.incoming[key] = r
+	}
+	complete, next, err := r.Add(v)
+	if err != nil {
+		a.tnc.Info(err.Error())
+		var pe *patnc.ParseError
+		if errors.As(err, &pe) && pe.Answer != nil {
+			out = append(out, patnc.Skip(*pe.Answer))
+		}
+		if v.More {
+			out = append(out, patnc.Skip(patnc.NextSegment{Cancel: true, BaseMessageID: v.BaseMessageID}))
+		}
+		return out, nil
+	}
+	if next != nil {
+		out = append(out, patnc.Skip(*next))
+	}
+	if complete != nil && segments(complete.Value) {
+		a.infof("segmented PA-TNC attribute %v is not processed", complete.Value.Type())
+		complete = nil
+	}
+	return out, complete
+}
+
+// segments reports whether v belongs to segmentation itself: never in segments.
+func segments(v patnc.Value) bool {
+	switch v.(type) {
+	case patnc.ContractRequest, patnc.ContractResponse, patnc.SegmentEnvelope, patnc.NextSegment:
+		return true
+	}
+	return false
+}
+
+// segmentation handles the attributes of TCG IF-M Segmentation 1.0, and returns
+// the attribute that a segment completed. Contracts are requested of IMVs only
+// where imc-attestation.segmentation says so: strongSwan's module requests none.
+func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t MessageType, imv, source uint32) (out []patnc.Attribute, complete *patnc.Attribute) {
 	key := contractKey{messageType: t, imv: imv}
 	switch v := at.Value.(type) {
 	case patnc.ContractRequest:
@@ -216,33 +346,41 @@ func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t Mes
 			c.contracts[key] = patnc.NewSegmenter(agreed)
 		}
 		a.detailf("IMC %d received a segmentation contract request from IMV %d for PA message type %v", source, imv, t)
-		return []patnc.Attribute{patnc.Skip(patnc.ContractResponse{Contract: agreed})}
+		return []patnc.Attribute{patnc.Skip(patnc.ContractResponse{Contract: agreed})}, nil
 	case patnc.ContractResponse:
-		a.infof("no contract for this PA message type found")
+		if !c.requested[t] {
+			a.infof("no contract for this PA message type found")
+			return nil, nil
+		}
+		a.detailf("IMC %d received a segmentation contract response from IMV %d for PA message type %v", source, imv, t)
 	case patnc.SegmentEnvelope:
-		a.detailf("no contract for received segment with base message ID %d", v.BaseMessageID)
+		if !c.requested[t] {
+			a.detailf("no contract for received segment with base message ID %d", v.BaseMessageID)
+			return nil, nil
+		}
+		return a.reassemble(c, key, v)
 	case patnc.NextSegment:
 		s := c.contracts[key]
 		if s == nil {
 			a.infof("no contract for received next segment request with base message ID %d", v.BaseMessageID)
-			return nil
+			return nil, nil
 		}
 		next, ok := s.Next(v)
 		if !ok {
 			if !v.Cancel {
 				a.infof("no more segments found for base message ID %d", v.BaseMessageID)
 			}
-			return nil
+			return nil, nil
 		}
-		return []patnc.Attribute{next}
+		return []patnc.Attribute{next}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // assessment logs results, remediation and errors, and reports whether an error
 // among them is fatal: TCG's for the Attestation IMC, the IETF's 1 to 3 for the
 // operating system's part.
-func (a *Agent) assessment(l *loaded, as []patnc.Attribute, t MessageType, imv, source uint32) (fatal bool) {
+func (a *Agent) assessment(l *loaded, c *connection, as []patnc.Attribute, t MessageType, imv, source uint32) (fatal bool) {
 	began := false
 	header := func() {
 		if began {
@@ -277,7 +415,7 @@ func (a *Agent) assessment(l *loaded, as []patnc.Attribute, t MessageType, imv, 
 				fatal = fatal || t == TypePTS
 			case v.Vendor == patnc.VendorIETF:
 				a.tnc.Info("received " + v.String())
-				fatal = fatal || t == TypeOperatingSystem && v.Code >= 1 && v.Code <= 3
+				fatal = fatal || t != TypePTS && v.Code >= 1 && v.Code <= 3
 			default:
 				a.tnc.Info("received " + v.String())
 			}
@@ -285,6 +423,7 @@ func (a *Agent) assessment(l *loaded, as []patnc.Attribute, t MessageType, imv, 
 	}
 	if began {
 		a.infof("***** end of assessment *****")
+		a.showUser(l, c, as)
 	}
 	return fatal
 }
@@ -305,8 +444,8 @@ func (a *Agent) process(ctx context.Context, c *connection, at patnc.Attribute, 
 	switch t {
 	case TypePTS:
 		return c.machine.Handle(ctx, at.Value)
-	case TypeOperatingSystem:
-		return a.operatingSystem(ctx, at.Value), nil
+	case TypeOperatingSystem, TypeFirewall:
+		return a.operatingSystem(ctx, at.Value, t), nil
 	}
 	return nil, nil
 }

@@ -27,6 +27,7 @@ var requestable = map[patnc.Type]bool{
 	patnc.TypeFactoryDefaultPassword: true,
 	patnc.TypeITADeviceID:            true,
 	patnc.TypeInstalledPackages:      true,
+	patnc.TypePortFilter:             true,
 }
 
 // maxSettings bounds the settings read for one request.
@@ -70,22 +71,28 @@ func (a *Agent) logPlatform(v patnc.Value) {
 
 // operatingSystem answers an Attribute Request and ITA-HSR's Get Settings.
 // Nothing is sent that was not asked for (RFC 5792 §4.2.1).
-func (a *Agent) operatingSystem(ctx context.Context, v patnc.Value) []patnc.Attribute {
-	if a.cfg.Platform == nil {
+// What strongSwan's imc-os or imc-scanner answers in the same host is left to
+// it: port filters under IETF/Firewall to imc-scanner, the rest to imc-os.
+func (a *Agent) operatingSystem(ctx context.Context, v patnc.Value, t MessageType) []patnc.Attribute {
+	if a.cfg.Platform == nil || t == TypeOperatingSystem && a.beside("imc-os") || t == TypeFirewall && a.beside("imc-scanner") {
 		return nil
 	}
 	switch v := v.(type) {
 	case patnc.AttributeRequest:
 		var types []patnc.Type
+		firewall := t == TypeFirewall
 		seen := map[patnc.Type]bool{}
 		for _, t := range v.Types {
-			if requestable[t] && !seen[t] {
+			if requestable[t] && !seen[t] && (!firewall || t == patnc.TypePortFilter) {
 				seen[t] = true
 				types = append(types, t)
 			}
 		}
 		return a.platformAttributes(ctx, types)
 	case patnc.GetSettings:
+		if t != TypeOperatingSystem {
+			return nil
+		}
 		names := v.Names
 		if len(names) > maxSettings {
 			names = names[:maxSettings]

@@ -124,6 +124,7 @@ type MessageType struct {
 var (
 	TypePTS             = MessageType{Vendor: 0x005597, Subtype: 1}
 	TypeOperatingSystem = MessageType{Vendor: 0x000000, Subtype: 1}
+	TypeFirewall        = MessageType{Vendor: 0x000000, Subtype: 5}
 )
 
 // Short returns the 32-bit form vendor<<8 | subtype; ok is false where the
@@ -144,6 +145,8 @@ func (t MessageType) String() string {
 		name = "TCG/PTS"
 	case TypeOperatingSystem:
 		name = "IETF/Operating System"
+	case TypeFirewall:
+		name = "IETF/Firewall"
 	}
 	return fmt.Sprintf("'%s' 0x%06x/0x%08x", name, t.Vendor, t.Subtype)
 }

@@ -114,6 +114,12 @@ func (p *Platform) Attribute(ctx context.Context, t patnc.Type) (patnc.Value, er
 			return nil, err
 		}
 		return patnc.DeviceID{ID: id}, nil
+	case patnc.TypePortFilter:
+		ports, err := p.ports()
+		if err != nil {
+			return nil, err
+		}
+		return patnc.PortFilter{Ports: ports}, nil
 	case patnc.TypeInstalledPackages:
 		list, err := p.packages(ctx)
 		if err != nil {

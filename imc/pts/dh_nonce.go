@@ -20,6 +20,7 @@ const (
 	MODP2048 DHGroups = 0x2000 // IKE group 14
 	ECP256   DHGroups = 0x1000 // IKE group 19, mandatory
 	ECP384   DHGroups = 0x0800 // IKE group 20
+	ECP521   DHGroups = 0x0400 // IKE group 21; the next bit, reserved by the specification
 )
 
 // groups by falling strength.
@@ -27,7 +28,7 @@ var groups = [...]struct {
 	group DHGroups
 	name  string
 }{
-	{ECP384, "ECP_384"}, {ECP256, "ECP_256"}, {MODP2048, "MODP_2048"}, {MODP1536, "MODP_1536"}, {MODP1024, "MODP_1024"},
+	{ECP521, "ECP_521"}, {ECP384, "ECP_384"}, {ECP256, "ECP_256"}, {MODP2048, "MODP_2048"}, {MODP1536, "MODP_1536"}, {MODP1024, "MODP_1024"},
 }
 
 // Strongest returns the strongest group of the set, 0 for the empty set.

@@ -2,7 +2,6 @@ package pts
 
 import (
 	"context"
-	"crypto/ecdh"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -28,9 +27,6 @@ type Config struct {
 	Wait WaitFunc // nil: returns at once
 }
 
-// SupportedGroups are the D-H groups that the Machine computes.
-const SupportedGroups = ECP256 | ECP384
-
 // Causes of a Handle that ends the turn without an answer.
 var (
 	ErrNonce     = errors.New("D-H nonce exchange failed")
@@ -53,7 +49,7 @@ type Machine struct {
 	tpmAsked bool
 	locality uint8 // from which the TPM was started
 
-	key    *ecdh.PrivateKey
+	key    exchange // nil: none under way
 	nonce  []byte
 	secret []byte
 }
@@ -105,6 +101,9 @@ func (m *Machine) Reset() {
 
 // Close zeroes the secrets. The Machine can go on as after Reset.
 func (m *Machine) Close() {
+	if m.key != nil {
+		m.key.zero()
+	}
 	clear(m.secret)
 	clear(m.nonce)
 	m.key, m.nonce, m.secret = nil, nil, nil
@@ -169,14 +168,10 @@ func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([
 	}
 	group := (SupportedGroups & v.Groups).Strongest()
 	if group == 0 {
-		return one(errorSet(ErrorDHGroup, 0, uint16(SupportedGroups))), nil
+		return one(errorSet(ErrorDHGroup, 0, uint16(SupportedGroups&^ECP521))), nil
 	}
 	m.Close()
-	curve := ecdh.P256()
-	if group == ECP384 {
-		curve = ecdh.P384()
-	}
-	key, err := curve.GenerateKey(m.cfg.Random)
+	key, err := newExchange(group, m.cfg.Random)
 	if err != nil {
 		return nil, fmt.Errorf("generate D-H key: %w", err)
 	}
@@ -186,8 +181,7 @@ func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([
 	}
 	m.key, m.nonce = key, nonce
 	m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("selected PTS DH group is %v", group))
-	public := key.PublicKey().Bytes()[1:] // X ‖ Y without the 0x04 of SEC 1
-	return one(patnc.Skip(DHNonceParametersResponse{Group: group, Hashes: m.alg, Nonce: clone(nonce), Public: public})), nil
+	return one(patnc.Skip(DHNonceParametersResponse{Group: group, Hashes: m.alg, Nonce: clone(nonce), Public: key.public()})), nil
 }
 
 // finishNonce computes the secret that a quote will carry (pts.md §7).
@@ -201,17 +195,14 @@ func (m *Machine) finishNonce(v DHNonceFinish) error {
 	if len(v.Nonce) != m.cfg.NonceLength {
 		return fmt.Errorf("%w: initiator and responder nonces have differing lengths", ErrNonce)
 	}
-	public, err := m.key.Curve().NewPublicKey(append([]byte{4}, v.Public...))
-	if err != nil {
-		return fmt.Errorf("%w: public value: %w", ErrNonce, err)
-	}
-	z, err := m.key.ECDH(public)
+	z, err := m.key.shared(v.Public)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNonce, err)
 	}
 	clear(m.secret)
 	m.secret = nonceSecret(v.Hash, v.Nonce, m.nonce, z)
 	clear(z)
+	m.key.zero()
 	m.key = nil
 	return nil
 }

@@ -1,8 +1,8 @@
 package pts
 
 import (
+	"bytes"
 	"context"
-	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -128,7 +128,7 @@ func TestFiles(t *testing.T) {
 }
 
 func TestNonceErrors(t *testing.T) {
-	require.Equal(t, "00001800", info(t, handle(t, NewMachine(Config{}), DHNonceParametersRequest{Groups: MODP2048}), ErrorDHGroup))
+	require.Equal(t, "0000f800", info(t, handle(t, NewMachine(Config{}), DHNonceParametersRequest{Groups: 0x03FF}), ErrorDHGroup))
 	require.Equal(t, "0014ffff", info(t, handle(t, NewMachine(Config{}), DHNonceParametersRequest{MinNonce: 21, Groups: ECP256}), ErrorDHNonce))
 	require.Equal(t, "0010ffff", info(t, handle(t, NewMachine(Config{NonceLength: 16}), DHNonceParametersRequest{Groups: ECP256}), ErrorDHNonce))
 
@@ -158,22 +158,74 @@ func TestNonceSecret(t *testing.T) {
 	require.Equal(t, "f5496bf838c3ea9f23bd8aa7fa9ebaa9f5eb21d9", hex.EncodeToString(nonceSecret(SHA1, ni, nr, z)))
 	require.Equal(t, "1bf373d3a27ecba371cc97806653da9122d9f368a824d83ffe750b0658dda675", hex.EncodeToString(nonceSecret(SHA256, ni, nr, z)))
 
-	// Both ends agree.
-	for group, curve := range map[DHGroups]ecdh.Curve{ECP256: ecdh.P256(), ECP384: ecdh.P384()} {
+	// Both ends agree; the strongest group of each pair is taken.
+	for i, group := range []DHGroups{MODP1024, MODP1536, MODP2048, ECP256, ECP384, ECP521} {
+		offered := group
+		if i > 0 {
+			offered |= MODP1024
+		}
 		m := NewMachine(Config{})
-		r := handle(t, m, DHNonceParametersRequest{MinNonce: 17, Groups: MODP2048 | group})[0].Value.(DHNonceParametersResponse)
+		r := handle(t, m, DHNonceParametersRequest{MinNonce: 17, Groups: offered})[0].Value.(DHNonceParametersResponse)
 		require.Equal(t, group, r.Group)
 		require.Equal(t, SHA384, r.Hashes)
 		require.Len(t, r.Nonce, 20)
-		key, err := curve.GenerateKey(rand.Reader)
+		sizes := map[DHGroups][2]int{MODP1024: {128, 128}, MODP1536: {192, 192}, MODP2048: {256, 256}, ECP256: {64, 32}, ECP384: {96, 48}, ECP521: {132, 66}}[group]
+		require.Len(t, r.Public, sizes[0])
+		peer, err := newExchange(group, rand.Reader)
 		require.NoError(t, err)
-		public, err := curve.NewPublicKey(append([]byte{4}, r.Public...))
+		shared, err := peer.shared(r.Public)
 		require.NoError(t, err)
-		shared, err := key.ECDH(public)
-		require.NoError(t, err)
-		handle(t, m, DHNonceFinish{Hash: SHA256, Public: key.PublicKey().Bytes()[1:], Nonce: ni})
+		require.Len(t, shared, sizes[1])
+		handle(t, m, DHNonceFinish{Hash: SHA256, Public: peer.public(), Nonce: ni})
 		require.Equal(t, nonceSecret(SHA256, ni, r.Nonce, shared), m.secret)
+		_, err = m.Handle(context.Background(), DHNonceFinish{Hash: SHA256, Public: peer.public(), Nonce: ni})
+		require.ErrorIs(t, err, ErrNonce, "a key is used once")
 		m.Close()
 		require.Nil(t, m.secret)
+	}
+}
+
+// Public values outside the group, or of small order, give no secret.
+func TestPublicValuesAreChecked(t *testing.T) {
+	for _, g := range modpGroups {
+		m := g.modulus()
+		prime := m.Nat().Bytes(m)
+		minusOne := append([]byte(nil), prime...)
+		minusOne[len(minusOne)-1]--
+		one := make([]byte, m.Size())
+		one[len(one)-1] = 1
+		ff := bytes.Repeat([]byte{0xFF}, m.Size())
+		d, err := newExchange(g.group, rand.Reader)
+		require.NoError(t, err)
+		for _, peer := range [][]byte{nil, make([]byte, m.Size()), one, minusOne, ff, prime, make([]byte, m.Size()-1), make([]byte, m.Size()+1)} {
+			_, err := d.shared(peer)
+			require.ErrorIs(t, err, errPublicValue)
+		}
+	}
+	for group, size := range map[DHGroups]int{ECP256: 64, ECP384: 96, ECP521: 132} {
+		d, err := newExchange(group, rand.Reader)
+		require.NoError(t, err)
+		for _, peer := range [][]byte{nil, make([]byte, size), bytes.Repeat([]byte{0xFF}, size), make([]byte, size-1), make([]byte, size+1)} {
+			_, err := d.shared(peer)
+			require.ErrorIs(t, err, errPublicValue)
+		}
+	}
+	_, err := newExchange(MODP1024|ECP256, rand.Reader)
+	require.Error(t, err, "one group")
+}
+
+func BenchmarkDHNonce(b *testing.B) {
+	for _, e := range groups {
+		b.Run(e.name, func(b *testing.B) {
+			for b.Loop() {
+				d, err := newExchange(e.group, rand.Reader)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := d.shared(d.public()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

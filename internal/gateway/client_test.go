@@ -92,6 +92,15 @@ func (h tncHost) SendMessage(id, c uint32, m []byte, t uint32) imc.Result {
 func (h tncHost) SendMessageLong(id, c, flags uint32, m []byte, t imc.MessageType, imv uint32) imc.Result {
 	return imc.Result(h.t.SendMessageLong(id, c, flags, m, t.Vendor, t.Subtype, imv))
 }
+func (h tncHost) ReserveAdditionalIMCID(id uint32) (uint32, imc.Result) {
+	n, r := h.t.ReserveAdditionalIMCID(id)
+	return n, imc.Result(r)
+}
+
+func (h tncHost) SetAttribute(id, c uint32, a imc.AttributeID, value []byte) imc.Result {
+	return imc.Result(h.t.SetAttribute(id, c, uint32(a), value))
+}
+
 func (h tncHost) GetAttribute(id, c uint32, a imc.AttributeID, _ int) ([]byte, imc.Result) {
 	b, r := h.t.GetAttribute(id, c, uint32(a))
 	return b, imc.Result(r)

@@ -61,6 +61,12 @@ func NewHandler(level slog.Leveler, sink func(Record)) slog.Handler {
 	return &handler{level: level, sink: sink, mu: new(sync.Mutex), group: LIB}
 }
 
+// NewConcurrentHandler is NewHandler for a sink that may be called from several
+// goroutines at once, and from inside itself: nothing is locked meanwhile.
+func NewConcurrentHandler(level slog.Leveler, sink func(Record)) slog.Handler {
+	return &handler{level: level, sink: sink, group: LIB}
+}
+
 // NewWriter returns a logger that writes "[GRP] text" lines to w.
 func NewWriter(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(NewHandler(level, func(r Record) {
@@ -71,7 +77,7 @@ func NewWriter(w io.Writer, level slog.Leveler) *slog.Logger {
 type handler struct {
 	level slog.Leveler
 	sink  func(Record)
-	mu    *sync.Mutex
+	mu    *sync.Mutex // nil: the sink takes records at once
 	group string
 	attrs string
 }
@@ -91,8 +97,10 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if h.mu != nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+	}
 	h.sink(Record{Level: r.Level, Group: group, Text: b.String()})
 	return nil
 }
