@@ -70,3 +70,15 @@ func TestLinesCannotBeForged(t *testing.T) {
 	assert.Equal(t, []string{"?[31mred\tü"}, lines("\x1b[31mred\tü"))
 	assert.Equal(t, []string{""}, lines(""))
 }
+
+func TestLanguage(t *testing.T) {
+	for want, env := range map[string]map[string]string{
+		"de-CH": {"LANG": "de_CH.UTF-8"},
+		"fr":    {"LC_ALL": "fr", "LANG": "de_CH.UTF-8"},
+		"sr-RS": {"LC_MESSAGES": "sr_RS@latin"},
+		"":      {"LC_ALL": "C.UTF-8", "LANG": "de_CH.UTF-8"},
+	} {
+		assert.Equal(t, want, language("", func(k string) string { return env[k] }))
+	}
+	assert.Equal(t, "it", language("it", func(string) string { return "de" }))
+}

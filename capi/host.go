@@ -7,6 +7,8 @@ package main
 import "C"
 
 import (
+	"log/slog"
+	"strings"
 	"unsafe"
 
 	"github.com/gotnc/gotnc/imc"
@@ -16,12 +18,15 @@ import (
 // it hands over is C memory that is freed when the client's function returns.
 type host struct {
 	in        *instance
+	id        uint32
 	functions map[imc.Function]unsafe.Pointer // never nil pointers
+	logs      unsafe.Pointer                  // TNC_9048_LogMessage; nil: the host has none
+	users     unsafe.Pointer                  // TNC_9048_UserMessage; nil: the host has none
 }
 
 // provide binds the host's functions and lets the Agent report its types.
 func (in *instance) provide(id uint32, bind C.TNC_TNCC_BindFunctionPointer) imc.Result {
-	h := &host{in: in, functions: make(map[imc.Function]unsafe.Pointer)}
+	h := &host{in: in, id: id, functions: make(map[imc.Function]unsafe.Pointer)}
 	for _, f := range imc.Functions() {
 		name := C.CString(f.String())
 		if p := C.gotnc_bind(bind, C.TNC_IMCID(id), name); p != nil {
@@ -29,7 +34,71 @@ func (in *instance) provide(id uint32, bind C.TNC_TNCC_BindFunctionPointer) imc.
 		}
 		C.free(unsafe.Pointer(name))
 	}
+	if C.gotnc_answers_null(bind, C.TNC_IMCID(id)) != 0 {
+		h.logs, h.users = bound(bind, id, "TNC_9048_LogMessage"), bound(bind, id, "TNC_9048_UserMessage")
+	}
+	if h.logs != nil {
+		told.Store(h)
+	}
 	return in.agent.ProvideHost(id, h)
+}
+
+// bound asks the host for one function; nil where it has none.
+func bound(bind C.TNC_TNCC_BindFunctionPointer, id uint32, function string) unsafe.Pointer {
+	name := C.CString(function)
+	defer C.free(unsafe.Pointer(name))
+	return C.gotnc_bind(bind, C.TNC_IMCID(id), name)
+}
+
+// log hands a line to TNC_9048_LogMessage.
+func (h *host) log(level slog.Level, group, line string) {
+	if h.in.gone.Load() {
+		return
+	}
+	text := C.CString("[" + group + "] " + line)
+	defer C.free(unsafe.Pointer(text))
+	defer h.in.outside()()
+	C.gotnc_log_message(h.logs, C.TNC_IMCID(h.id), C.TNC_UInt32(severity(level)), text)
+}
+
+// UserMessage implements imc.UserHost: false where the host shows nothing.
+func (h *host) UserMessage(connection uint32, message string) bool {
+	if h.users == nil || h.in.gone.Load() {
+		return false
+	}
+	text := C.CString(strings.Join(lines(message), "\n"))
+	defer C.free(unsafe.Pointer(text))
+	defer h.in.outside()()
+	C.gotnc_user_message(h.users, C.TNC_IMCID(h.id), C.TNC_ConnectionID(connection), text)
+	return true
+}
+
+// SetAttribute implements imc.Host.
+func (h *host) SetAttribute(id, connection uint32, attribute imc.AttributeID, value []byte) imc.Result {
+	fn := h.function(imc.FuncSetAttribute)
+	if fn == nil || len(value) > maxAttribute {
+		return imc.ResultInvalidParameter
+	}
+	v := C.CBytes(value)
+	defer C.free(v)
+	defer h.in.outside()()
+	return result(C.gotnc_set_attribute(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), C.TNC_AttributeID(attribute), C.TNC_UInt32(len(value)), v))
+}
+
+// ReserveAdditionalIMCID implements imc.Host.
+func (h *host) ReserveAdditionalIMCID(id uint32) (uint32, imc.Result) {
+	fn := h.function(imc.FuncReserveAdditionalIMCID)
+	if fn == nil {
+		return 0, imc.ResultIllegalOperation
+	}
+	out := array(1, func(int) uint32 { return 0 })
+	defer C.free(unsafe.Pointer(out))
+	defer h.in.outside()()
+	r := result(C.gotnc_reserve_id(fn, C.TNC_IMCID(id), out))
+	if r == imc.ResultSuccess && !inRange(*out) {
+		return 0, imc.ResultOther
+	}
+	return uint32(*out), r
 }
 
 // Has implements imc.Host.
@@ -69,6 +138,7 @@ func (h *host) ReportMessageTypes(id uint32, types []uint32) imc.Result {
 	}
 	list := array(len(types), func(i int) uint32 { return types[i] })
 	defer C.free(unsafe.Pointer(list))
+	defer h.in.outside()()
 	return result(C.gotnc_report_types(fn, C.TNC_IMCID(id), list, C.TNC_UInt32(len(types))))
 }
 
@@ -82,6 +152,7 @@ func (h *host) ReportMessageTypesLong(id uint32, types []imc.MessageType) imc.Re
 	defer C.free(unsafe.Pointer(vendors))
 	subtypes := array(len(types), func(i int) uint32 { return types[i].Subtype })
 	defer C.free(unsafe.Pointer(subtypes))
+	defer h.in.outside()()
 	return result(C.gotnc_report_types_long(fn, C.TNC_IMCID(id), vendors, subtypes, C.TNC_UInt32(len(types))))
 }
 
@@ -91,6 +162,7 @@ func (h *host) RequestHandshakeRetry(id, connection uint32, reason imc.RetryReas
 	if fn == nil {
 		return imc.ResultCantRetry
 	}
+	defer h.in.outside()()
 	return result(C.gotnc_request_retry(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), C.TNC_RetryReason(reason)))
 }
 
@@ -102,6 +174,7 @@ func (h *host) SendMessage(id, connection uint32, message []byte, messageType ui
 	}
 	m := C.CBytes(message)
 	defer C.free(m)
+	defer h.in.outside()()
 	return result(C.gotnc_send(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), m, C.TNC_UInt32(len(message)), C.TNC_MessageType(messageType)))
 }
 
@@ -113,6 +186,7 @@ func (h *host) SendMessageLong(id, connection, flags uint32, message []byte, t i
 	}
 	m := C.CBytes(message)
 	defer C.free(m)
+	defer h.in.outside()()
 	return result(C.gotnc_send_long(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), C.TNC_UInt32(flags), m, C.TNC_UInt32(len(message)),
 		C.TNC_VendorID(t.Vendor), C.TNC_MessageSubtype(t.Subtype), C.TNC_UInt32(destination)))
 }
@@ -130,6 +204,7 @@ func (h *host) GetAttribute(id, connection uint32, attribute imc.AttributeID, si
 	defer C.free(unsafe.Pointer(length))
 	buffer := C.calloc(C.size_t(max(size, 1)), 1)
 	defer C.free(buffer)
+	defer h.in.outside()()
 	r := result(C.gotnc_get_attribute(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), C.TNC_AttributeID(attribute), C.TNC_UInt32(size), buffer, length))
 	if r != imc.ResultSuccess {
 		return nil, r

@@ -19,7 +19,31 @@ type instance struct {
 	gone  atomic.Bool // Terminate began: the host must not be called
 
 	active  int           // calls inside, under imcLibrary.mu
-	drained chan struct{} // closed when active returns to 0 after Terminate
+	away    int           // those of them that are inside a function of the host
+	drained chan struct{} // closed when no call runs in the library after Terminate
+}
+
+// outside marks that the host is called, until the function that it returns is
+// called: the host may call TNC_IMC_Terminate from there, which must not wait
+// for the call that it is in.
+func (in *instance) outside() (back func()) {
+	library.mu.Lock()
+	in.away++
+	in.settle()
+	library.mu.Unlock()
+	return func() {
+		library.mu.Lock()
+		in.away--
+		library.mu.Unlock()
+	}
+}
+
+// settle tells a waiting Terminate that all calls are gone or away.
+func (in *instance) settle() {
+	if in.active <= in.away && in.drained != nil {
+		close(in.drained)
+		in.drained = nil
+	}
 }
 
 // imcLibrary is the loaded library: not initialised, or one instance. The lock
@@ -70,10 +94,7 @@ func (l *imcLibrary) leave(in *instance) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in.active--
-	if in.active == 0 && in.drained != nil {
-		close(in.drained)
-		in.drained = nil
-	}
+	in.settle()
 }
 
 // terminate returns the library to the state in which it was loaded. No
@@ -91,8 +112,9 @@ func (l *imcLibrary) terminate(id uint32) imc.Result {
 	}
 	l.cur = nil
 	in.gone.Store(true)
+	told.Store(nil)
 	var drained chan struct{}
-	if in.active > 0 {
+	if in.active > in.away {
 		drained = make(chan struct{})
 		in.drained = drained
 	}

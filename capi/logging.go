@@ -64,7 +64,7 @@ func hostLogger() *slog.Logger {
 	if C.gotnc_log_find() == 0 {
 		return nil
 	}
-	return slog.New(log.NewHandler(levelPrivate, func(r log.Record) {
+	return slog.New(log.NewConcurrentHandler(levelPrivate, func(r log.Record) {
 		group := C.CString(r.Group)
 		defer C.free(unsafe.Pointer(group))
 		for _, line := range lines(r.Text) {
@@ -75,15 +75,36 @@ func hostLogger() *slog.Logger {
 	}))
 }
 
+// told is the host that takes lines through TNC_9048_LogMessage, from
+// TNC_IMC_ProvideBindFunction to TNC_IMC_Terminate.
+var told atomic.Pointer[host]
+
+// severity returns OSC's number for a level (if-imc.md §6).
+func severity(l slog.Level) int {
+	switch {
+	case l >= slog.LevelError:
+		return 0
+	case l >= slog.LevelWarn:
+		return 1
+	case l >= slog.LevelInfo:
+		return 3
+	}
+	return 4
+}
+
 // stderrLogger logs to standard error, unless quiet, and to syslog: what
-// strongSwan's IMCs do in a host without libstrongswan.
+// strongSwan's IMCs do in a host without libstrongswan. A host that offers
+// TNC_9048_LogMessage gets the lines in place of standard error.
 func stderrLogger(least slog.Level, quiet bool) *slog.Logger {
-	return slog.New(log.NewHandler(least, func(r log.Record) {
+	return slog.New(log.NewConcurrentHandler(least, func(r log.Record) {
 		group := C.CString(r.Group)
 		defer C.free(unsafe.Pointer(group))
 		for _, line := range lines(r.Text) {
 			text := C.CString(line)
-			if !quiet {
+			switch h := told.Load(); {
+			case h != nil:
+				h.log(r.Level, r.Group, line)
+			case !quiet:
 				C.gotnc_stderr(group, text)
 			}
 			C.gotnc_syslog(group, text)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -129,6 +130,38 @@ TNC_Result gotnc_get_attribute(void *fn, TNC_IMCID id, TNC_ConnectionID connecti
 	return ((TNC_TNCC_GetAttributePointer) fn)(id, connection, attribute, size, buffer, length);
 }
 
+TNC_Result gotnc_set_attribute(void *fn, TNC_IMCID id, TNC_ConnectionID connection, TNC_AttributeID attribute,
+                               TNC_UInt32 size, void *buffer)
+{
+	return ((TNC_TNCC_SetAttributePointer) fn)(id, connection, attribute, size, buffer);
+}
+
+TNC_Result gotnc_reserve_id(void *fn, TNC_IMCID id, TNC_UInt32 *out)
+{
+	return ((TNC_TNCC_ReserveAdditionalIMCIDPointer) fn)(id, out);
+}
+
+int gotnc_answers_null(TNC_TNCC_BindFunctionPointer bind, TNC_IMCID id)
+{
+	char  name[] = "TNC_9048_NoHostHasThis";
+	void *fn     = &fn;
+
+	return bind(id, name, &fn) == TNC_RESULT_SUCCESS && !fn;
+}
+
+typedef TNC_Result (*log_message)(TNC_IMCID id, TNC_UInt32 severity, const char *text);
+typedef TNC_Result (*user_message)(TNC_IMCID id, TNC_ConnectionID connection, const char *text);
+
+void gotnc_log_message(void *fn, TNC_IMCID id, TNC_UInt32 severity, char *text)
+{
+	((log_message) fn)(id, severity, text);
+}
+
+void gotnc_user_message(void *fn, TNC_IMCID id, TNC_ConnectionID connection, char *text)
+{
+	((user_message) fn)(id, connection, text);
+}
+
 /* libstrongswan keeps its logger in the variable `dbg`, which programs such as
  * charon point at their own. Groups are numbered; `debug_names` names them. */
 
@@ -210,5 +243,15 @@ void gotnc_syslog(const char *group, const char *text)
 	syslog(LOG_DAEMON | LOG_INFO, "[%s] %s", group, text);
 	errno = saved;
 }
+
+static int is_named(struct dl_phdr_info *info, size_t size, void *file)
+{
+	const char *base = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
+
+	(void) size;
+	return base && !strcmp(base + 1, file);
+}
+
+int gotnc_loaded(const char *file) { return dl_iterate_phdr(is_named, (void *) file); }
 
 const char *gotnc_program(void) { return program_invocation_short_name; }

@@ -17,6 +17,19 @@ TNC_Result gotnc_send_long(void *fn, TNC_IMCID id, TNC_ConnectionID connection, 
 TNC_Result gotnc_get_attribute(void *fn, TNC_IMCID id, TNC_ConnectionID connection, TNC_AttributeID attribute,
                                TNC_UInt32 size, void *buffer, TNC_UInt32 *length);
 
+TNC_Result gotnc_set_attribute(void *fn, TNC_IMCID id, TNC_ConnectionID connection, TNC_AttributeID attribute,
+                               TNC_UInt32 size, void *buffer);
+TNC_Result gotnc_reserve_id(void *fn, TNC_IMCID id, TNC_UInt32 *out);
+
+/* Whether the host answers a name that nobody has with SUCCESS and NULL, as
+ * wpa_supplicant does. Only its TNC_9048_LogMessage takes the IMC's ID first:
+ * libtnc's would take the severity for a pointer. */
+int gotnc_answers_null(TNC_TNCC_BindFunctionPointer bind, TNC_IMCID id);
+
+/* TNC_9048_LogMessage and TNC_9048_UserMessage as wpa_supplicant has them. */
+void gotnc_log_message(void *fn, TNC_IMCID id, TNC_UInt32 severity, char *text);
+void gotnc_user_message(void *fn, TNC_IMCID id, TNC_ConnectionID connection, char *text);
+
 /* Looks for libstrongswan's logger in the running program. Returns 1 if it is
  * there and libstrongswan is in use. */
 int gotnc_log_find(void);
@@ -31,6 +44,9 @@ void gotnc_log(const char *group, int level, char *text);
 /* One line to standard error, and to syslog's daemon facility. */
 void gotnc_stderr(const char *group, const char *text);
 void gotnc_syslog(const char *group, const char *text);
+
+/* Whether a library of that file name ("imc-os.so") is loaded. */
+int gotnc_loaded(const char *file);
 
 /* The host program's name without its folder. */
 const char *gotnc_program(void);

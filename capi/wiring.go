@@ -124,13 +124,46 @@ func newAgent() *imc.Agent {
 	agent := imc.New(withTPM(imc.Config{
 		Logger:   l,
 		Settings: set,
-		Measurer: measure.FilesFromSettings(set, l),
+		Measurer: hooked(measure.FilesFromSettings(set, l)),
 		Platform: measure.PlatformFromSettings(set, l),
+		Language: language(set.String("plugins.imc-attestation.language", ""), getenv),
+		Beside:   loaded,
 	}))
 	for _, w := range cfg.Warnings() {
 		cfgLog.Warn(w.Error())
 	}
 	return agent
+}
+
+// loaded reports whether the host has strongSwan's IMC of that name, before or
+// after this one in its tnc_config. In `tnc` each IMC has a process of its own,
+// and imc-attestation.os_info = no does the same.
+func loaded(name string) bool {
+	file := C.CString(name + ".so")
+	defer C.free(unsafe.Pointer(file))
+	return C.gotnc_loaded(file) != 0
+}
+
+// language is the user's as an RFC 5646 tag: as set, else that of the locale
+// ("de_CH.UTF-8" is de-CH); "" for the locales C and POSIX.
+func language(set string, env func(string) string) string {
+	if set != "" {
+		return set
+	}
+	for _, name := range [...]string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		v := env(name)
+		if v == "" {
+			continue
+		}
+		if i := strings.IndexAny(v, ".@"); i >= 0 {
+			v = v[:i]
+		}
+		if v == "C" || v == "POSIX" || len(v) > 35 {
+			return ""
+		}
+		return strings.ReplaceAll(v, "_", "-")
+	}
+	return ""
 }
 
 func isFile(path string) bool {

@@ -24,6 +24,7 @@ import (
 var (
 	buildError error
 	libFile    string // imc-attestation.so
+	panicFile  string // the same with the build tag gotnc_testhook
 	hostFile   string // testdata/main.c
 )
 
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	panicFile = filepath.Join(dir, "imc-attestation-panics.so")
 	libFile, hostFile = filepath.Join(dir, "imc-attestation.so"), filepath.Join(dir, "host")
 	buildError = build()
 	code := m.Run()
@@ -48,11 +50,13 @@ func build() error {
 	if err != nil {
 		return err
 	}
-	lib := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags",
-		"-s -w -X main.version=v0.0-capitest -extldflags=-Wl,--version-script="+versionScript, "-o", libFile, "..")
-	lib.Env = append(os.Environ(), "CGO_ENABLED=1")
-	if out, err := lib.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build -buildmode=c-shared: %v\n%s", err, out)
+	for file, tags := range map[string]string{libFile: "", panicFile: "gotnc_testhook"} {
+		lib := exec.Command("go", "build", "-buildmode=c-shared", "-tags", tags, "-ldflags",
+			"-s -w -X main.version=v0.0-capitest -extldflags=-Wl,--version-script="+versionScript, "-o", file, "..")
+		lib.Env = append(os.Environ(), "CGO_ENABLED=1")
+		if out, err := lib.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build -buildmode=c-shared: %v\n%s", err, out)
+		}
 	}
 	return cc("-o", hostFile, "testdata/main.c", "testdata/host.c", "-ldl", "-lpthread")
 }
@@ -76,6 +80,7 @@ func built(t *testing.T) {
 
 type run struct {
 	program, input string
+	library        string // default libFile
 	env            []string
 	conf           string // strongswan.conf
 }
@@ -92,7 +97,11 @@ func (r run) host(t *testing.T, scenario string) (stdout, stderr string) {
 	if program == "" {
 		program = hostFile
 	}
-	cmd := exec.CommandContext(ctx, program, libFile, scenario)
+	library := r.library
+	if library == "" {
+		library = libFile
+	}
+	cmd := exec.CommandContext(ctx, program, library, scenario)
 	cmd.Env = append(append(os.Environ(), "STRONGSWAN_CONF="+conf), r.env...)
 	cmd.Stdin = strings.NewReader(r.input)
 	var out, errs bytes.Buffer
@@ -104,15 +113,42 @@ func (r run) host(t *testing.T, scenario string) (stdout, stderr string) {
 }
 
 func TestScenarios(t *testing.T) {
-	for _, s := range []string{"results", "reload", "fork", "threads", "reenter", "invalid", "garbage", "mute"} {
+	for _, s := range []string{"results", "reload", "fork", "threads", "reenter", "invalid", "garbage", "mute", "reload-1000", "connections", "terminate-inside"} {
 		t.Run(s, func(t *testing.T) {
 			out, errs := run{conf: "libimcv { debug_level = 0 }"}.host(t, s)
 			if s == "reenter" {
 				assert.Contains(t, out, "re-entered")
 			}
 			assert.NotContains(t, errs, " failed: ", "a recovered panic")
+			t.Log(strings.TrimSuffix(out, "done\n"))
 		})
 	}
+}
+
+// A panic ends one connection, on the thread and in the call that it is in.
+func TestPanicEndsOneConnection(t *testing.T) {
+	_, errs := run{library: panicFile}.host(t, "panic")
+	assert.Equal(t, 8, strings.Count(errs, "TNC_IMC_ReceiveMessageLong failed: asked for by a test"), errs)
+	out, _ := run{input: negotiate + fileRequest("/gotnc-panic") + "\n"}.host(t, "exchange")
+	assert.NotContains(t, out, "ReceiveMessageLong = 10", "the library that ships has no such hook")
+}
+
+// Lines and texts of OSC's extension: for wpa_supplicant, not for libtnc, whose
+// function of that name would crash.
+func TestLogAndUserMessages(t *testing.T) {
+	german := "005597 1 01000000 01020306 00 000000 00000009 00000010 00000001 " +
+		"00 000000 0000000a 0000001e 00 000000 00000002 00000005 48696c6665 02 6465 00\n"
+	german = strings.Replace(german, " 00\n", "\n", 1)
+	german = strings.Replace(german, "0000001e", "00000020", 1)
+	german = strings.Replace(german, "00000020", fmt.Sprintf("%08x", 12+8+4+5+1+2), 1)
+	out, errs := run{input: german + "\n", env: []string{"LC_ALL=de_AT.UTF-8"}}.host(t, "exchange-wpa")
+	assert.Contains(t, out, `LogMessage imc=1 severity=3 [IMC] IMC 1 "Attestation" provided with bind function`)
+	assert.Contains(t, out, "LogMessage imc=1 severity=3 [IMC] assessment result is 'non-compliant minor'")
+	assert.Contains(t, out, "UserMessage imc=1 conn=1 Dieser Rechner erfüllt nicht alle Anforderungen des Netzes.\nHilfe\n")
+	assert.NotContains(t, errs, "assessment result", "one place is enough")
+	out, errs = run{input: german + "\n"}.host(t, "exchange-libtnc")
+	assert.NotContains(t, out, "LogMessage")
+	assert.Contains(t, errs, "assessment result")
 }
 
 func TestExportsNothingElse(t *testing.T) {

@@ -8,7 +8,7 @@
 
 struct imc    I;
 int           quiet;
-volatile long calls, sent;
+volatile long calls, sent, told;
 void        (*on_send)(TNC_ConnectionID);
 const char   *tnccs_version = "2.0";
 TNC_UInt32    max_message   = 65490;
@@ -204,13 +204,44 @@ TNC_Result bind_full(TNC_IMCID id, char *name, void **fn)
 	return TNC_RESULT_INVALID_PARAMETER;
 }
 
+static TNC_Result log_message(TNC_IMCID id, TNC_UInt32 severity, const char *message)
+{
+	__sync_fetch_and_add(&told, 1);
+	if (!quiet)
+		printf("LogMessage imc=%lu severity=%lu %s\n", id, severity, message);
+	return TNC_RESULT_SUCCESS;
+}
+
+static TNC_Result user_message(TNC_IMCID id, TNC_ConnectionID connection, const char *message)
+{
+	__sync_fetch_and_add(&told, 1);
+	printf("UserMessage imc=%lu conn=%lu %s\n", id, connection, message);
+	return TNC_RESULT_SUCCESS;
+}
+
 TNC_Result bind_wpa(TNC_IMCID id, char *name, void **fn)
 {
 	if (!strcmp(name, "TNC_TNCC_ReportMessageTypes") || !strcmp(name, "TNC_TNCC_SendMessage") ||
 	    !strcmp(name, "TNC_TNCC_RequestHandshakeRetry"))
 		return bind_full(id, name, fn);
 	*fn = NULL;
+	if (!strcmp(name, "TNC_9048_LogMessage"))
+		*fn = (void *) log_message;
+	if (!strcmp(name, "TNC_9048_UserMessage"))
+		*fn = (void *) user_message;
 	return TNC_RESULT_SUCCESS;
+}
+
+/* libtnc's function of that name takes other arguments: to call it is to crash. */
+TNC_Result bind_libtnc(TNC_IMCID id, char *name, void **fn)
+{
+	if (!strncmp(name, "TNC_9048_", 9)) {
+		if (strcmp(name, "TNC_9048_LogMessage") && strcmp(name, "TNC_9048_UserMessage"))
+			return TNC_RESULT_INVALID_PARAMETER;
+		*fn = (void *) abort;
+		return TNC_RESULT_SUCCESS;
+	}
+	return bind_full(id, name, fn);
 }
 
 TNC_Result bind_mute(TNC_IMCID id, char *name, void **fn)

@@ -39,12 +39,14 @@ void fail(const char *file, int line, const char *what, TNC_Result got, TNC_Resu
  * wpa_supplicant has and answers as it does, one that cannot send. */
 TNC_Result bind_full(TNC_IMCID id, char *name, void **fn);
 TNC_Result bind_wpa(TNC_IMCID id, char *name, void **fn);
+TNC_Result bind_libtnc(TNC_IMCID id, char *name, void **fn);
 TNC_Result bind_mute(TNC_IMCID id, char *name, void **fn);
 
 extern int quiet;                    /* 1: callbacks print nothing */
 extern volatile long calls;          /* of the host, by the IMC */
 extern volatile long sent;           /* messages */
 extern void (*on_send)(TNC_ConnectionID connection); /* called inside SendMessage* */
+extern volatile long told;           /* lines and texts of TNC_9048_* */
 extern const char *tnccs_version;    /* "2.0" */
 extern TNC_UInt32 max_message;       /* what GetAttribute says */
 

@@ -1,11 +1,13 @@
 /* host LIBRARY SCENARIO [ARGUMENTS]: one run of an IMC by a TNC client. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -152,6 +154,74 @@ static void forked(void)
 	EXPECT(TNC_RESULT_SUCCESS, I.terminate(1));
 }
 
+/* What the process has in memory, in KiB; mapped is 1 for its address space. */
+static long memory(int mapped)
+{
+	long  size = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	if (f) {
+		if (fscanf(f, "%ld %ld", &size, &resident) != 2)
+			size = resident = 0;
+		fclose(f);
+	}
+	return (mapped ? size : resident) * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static int descriptors(void)
+{
+	int n = 0, fd;
+
+	for (fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static int thread_count(void)
+{
+	char  line[256];
+	int   n = 0;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof line, f))
+		sscanf(line, "Threads: %d", &n);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* A step, again and again: after the first tenth neither memory nor files nor
+ * threads may grow. The allowance is for the heaps of C and Go, which settle. */
+static void no_growth(const char *what, int times, long allowed, void (*step)(int))
+{
+	long before = 0, after;
+	int  i, fds = 0, tasks = 0;
+
+	quiet = 1;
+	for (i = 0; i < times; i++) {
+		if (i == times / 10) {
+			before = memory(0);
+			fds    = descriptors();
+			tasks  = thread_count();
+		}
+		step(i);
+	}
+	after = memory(0);
+	printf("%s: %d times, %ld KiB before, %ld KiB after, %d files, %d threads\n", what, times, before, after, descriptors(), thread_count());
+	if (after > before + allowed || descriptors() > fds || thread_count() > tasks + 8)
+		fail(__FILE__, __LINE__, what, (TNC_Result) after, (TNC_Result) before);
+}
+
+static void reload_once(int i)
+{
+	(void) i;
+	start(1, bind_full);
+	open_connection(1, 1);
+	EXPECT(TNC_RESULT_SUCCESS, I.terminate(1));
+	EXPECT(0, (TNC_Result) dlclose(I.handle));
+	load(path);
+}
+
 static unsigned char request[256];
 static unsigned long request_length;
 
@@ -164,7 +234,7 @@ static void *worker(void *arg)
 	TNC_ConnectionID base = (TNC_ConnectionID) (long) arg * 1000;
 	int              i, j;
 
-	for (i = 0; i < 40; i++) {
+	for (i = 0; i < 10; i++) {
 		TNC_ConnectionID c = base + (TNC_ConnectionID) i;
 
 		open_connection(1, c);
@@ -181,7 +251,7 @@ static void *worker(void *arg)
 /* charon's workers: many connections at once, on threads of their own. */
 static void threads(void)
 {
-	enum { n = 16 };
+	enum { n = 64 };
 	pthread_t t[n];
 	long      i, before;
 	int       round;
@@ -226,6 +296,136 @@ static void reenter(void)
 	on_send = again;
 	open_connection(1, 1);
 	EXPECT(TNC_RESULT_SUCCESS, I.receive_long(1, 1, 0, request, request_length, 0x005597, 1, 2, TNC_IMCID_ANY));
+	EXPECT(TNC_RESULT_SUCCESS, I.terminate(1));
+}
+
+static void connect_once(int i)
+{
+	TNC_ConnectionID c = (TNC_ConnectionID) i;
+
+	open_connection(1, c);
+	EXPECT(TNC_RESULT_SUCCESS, I.receive_long(1, c, 0, request, request_length, 0x005597, 1, 2, TNC_IMCID_ANY));
+	EXPECT(TNC_RESULT_SUCCESS, I.ending(1, c));
+	EXPECT(TNC_RESULT_SUCCESS, I.notify(1, c, TNC_CONNECTION_STATE_ACCESS_ALLOWED));
+	EXPECT(TNC_RESULT_SUCCESS, I.notify(1, c, TNC_CONNECTION_STATE_DELETE));
+}
+
+static void connections(void)
+{
+	request_length = unhex(capabilities, request, sizeof request);
+	start(1, bind_full);
+	no_growth("connections", 10000, 16 << 10, connect_once);
+	EXPECT(TNC_RESULT_SUCCESS, I.terminate(1));
+}
+
+/* A host that ends everything from inside SendMessage: the call that it is in
+ * must not be waited for, and finds nothing to call any more. */
+static void end_it(TNC_ConnectionID c)
+{
+	(void) c;
+	on_send = NULL;
+	EXPECT(TNC_RESULT_SUCCESS, I.terminate(1));
+	EXPECT(TNC_RESULT_NOT_INITIALIZED, I.terminate(1));
+	calls = 0;
+}
+
+static void terminate_inside(void)
+{
+	struct timespec a, b;
+	int             i;
+
+	quiet          = 1;
+	request_length = unhex(capabilities, request, sizeof request);
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (i = 0; i < 20; i++) {
+		start(1, bind_full);
+		if (i % 2) {
+			open_connection(1, 1);
+			on_send = end_it;
+			I.receive_long(1, 1, 0, request, request_length, 0x005597, 1, 2, TNC_IMCID_ANY);
+		} else {
+			EXPECT(TNC_RESULT_SUCCESS, I.notify(1, 1, TNC_CONNECTION_STATE_CREATE));
+			on_send = end_it;
+			I.begin(1, 1);
+		}
+		EXPECT(0, (TNC_Result) calls); /* none after Terminate */
+		EXPECT(TNC_RESULT_NOT_INITIALIZED, I.begin(1, 1));
+	}
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	EXPECT(1, b.tv_sec - a.tv_sec < 4); /* 20 rounds: none of them waited */
+}
+
+/* File Measurement request for /gotnc-panic (with the build tag). */
+static const char panics[] = "01000000 01020305  80 005597 00c00000 00000020 00 00 0007 0000002f 2f676f746e632d70616e6963";
+
+static void *hit(void *arg)
+{
+	unsigned char bad[64];
+	unsigned long n = unhex(panics, bad, sizeof bad);
+	TNC_ConnectionID c = (TNC_ConnectionID) (long) arg;
+
+	open_connection(1, c);
+	EXPECT(TNC_RESULT_SUCCESS, I.receive_long(1, c, 0, request, request_length, 0x005597, 1, 2, TNC_IMCID_ANY));
+	if (c % 2) {
+		EXPECT(TNC_RESULT_FATAL, I.receive_long(1, c, 0, bad, n, 0x005597, 1, 2, TNC_IMCID_ANY));
+		EXPECT(TNC_RESULT_FATAL, I.receive_long(1, c, 0, request, request_length, 0x005597, 1, 2, TNC_IMCID_ANY));
+	} else
+		EXPECT(TNC_RESULT_SUCCESS, I.receive_long(1, c, 0, request, request_length, 0x005597, 1, 2, TNC_IMCID_ANY));
+	EXPECT(TNC_RESULT_SUCCESS, I.ending(1, c));
+	EXPECT(TNC_RESULT_SUCCESS, I.notify(1, c, TNC_CONNECTION_STATE_DELETE));
+	open_connection(1, c);
+	EXPECT(TNC_RESULT_SUCCESS, I.receive_long(1, c, 0, request, request_length, 0x005597, 1, 2, TNC_IMCID_ANY));
+	return NULL;
+}
+
+static void panicking(void)
+{
+	pthread_t t[16];
+	long      i;
+
+	alarm(60);
+	quiet          = 1;
+	request_length = unhex(capabilities, request, sizeof request);
+	start(1, bind_full);
+	for (i = 0; i < 16; i++)
+		pthread_create(&t[i], NULL, hit, (void *) (i + 1));
+	for (i = 0; i < 16; i++)
+		pthread_join(t[i], NULL);
+	EXPECT(TNC_RESULT_SUCCESS, I.terminate(1));
+}
+
+/* Seconds from dlopen to TNC_IMC_Initialize, memory that the library adds, and
+ * the cost of connections; printed for `go test -bench`. */
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
+}
+
+static void costs(long before, double began)
+{
+	TNC_Version v;
+	double      loaded;
+	int         i;
+
+	EXPECT(TNC_RESULT_SUCCESS, I.initialize(1, 1, 1, &v));
+	loaded = seconds();
+	EXPECT(TNC_RESULT_SUCCESS, I.provide(1, bind_full));
+	quiet = 1;
+	open_connection(1, 1);
+	printf("cost load_ms %.3f\n", (loaded - began) * 1e3);
+	printf("cost resident_kib %ld\n", memory(0) - before);
+	request_length = unhex(capabilities, request, sizeof request);
+	I.notify(1, 1, TNC_CONNECTION_STATE_DELETE);
+	connect_once(2);
+	before = memory(0);
+	began  = seconds();
+	for (i = 0; i < 10000; i++)
+		connect_once(i + 3);
+	printf("cost connection_us %.3f\n", (seconds() - began) * 1e6 / 10000);
+	printf("cost growth_kib %ld\n", memory(0) - before);
 	EXPECT(TNC_RESULT_SUCCESS, I.terminate(1));
 }
 
@@ -321,6 +521,15 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	path = argv[1];
+	if (!strcmp(what, "costs")) {
+		long   before = memory(0);
+		double began  = seconds();
+
+		load(path);
+		costs(before, began);
+		puts("done");
+		return 0;
+	}
 	load(path);
 	if (!strcmp(what, "results"))
 		results();
@@ -334,6 +543,16 @@ int main(int argc, char **argv)
 		exchange(bind_full, 0);
 	} else if (!strcmp(what, "exchange-wpa"))
 		exchange(bind_wpa, 0);
+	else if (!strcmp(what, "exchange-libtnc"))
+		exchange(bind_libtnc, 1);
+	else if (!strcmp(what, "reload-1000"))
+		no_growth("reload", 1000, 16 << 10, reload_once);
+	else if (!strcmp(what, "connections"))
+		connections();
+	else if (!strcmp(what, "terminate-inside"))
+		terminate_inside();
+	else if (!strcmp(what, "panic"))
+		panicking();
 	else if (!strcmp(what, "fork"))
 		forked();
 	else if (!strcmp(what, "threads"))
