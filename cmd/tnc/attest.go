@@ -63,6 +63,14 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 		return err
 	}
 	c.stay, c.reattest = stay, o.reattest
+	if o.keylog != "" {
+		f, err := openKeyLog(o.keylog)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		c.keylog = func(line string) { fmt.Fprintln(f, line) }
+	}
 	if _, carries := c.plane.(noPlane); stay && (!carries || os.Geteuid() == 0) {
 		if c.guard, err = newGuard(c); err != nil {
 			return err

@@ -15,7 +15,9 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/eap/gtc"
 	"github.com/gotnc/gotnc/ike/eap/md5"
+	"github.com/gotnc/gotnc/ike/eap/mschapv2"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/ike/message"
@@ -56,7 +58,8 @@ type connection struct {
 	planeUp  bool                    // the data plane was started
 	reattest time.Duration           // 0 = only when asked to
 	left     leftovers
-	guard    *guard // of connections that stay; else nil
+	keylog   func(line string) // of --keylog, else nil
+	guard    *guard            // of connections that stay; else nil
 }
 
 // newConnection loads the IMCs: an IMC that does not load is an error that
@@ -271,7 +274,7 @@ func selectorNames(ts []ike.TrafficSelector) []string {
 	return names
 }
 
-// eapPeer makes EAP-TTLS with EAP-MD5 and the TNC session inside.
+// eapPeer makes EAP-TTLS with EAP-MD5, MSCHAPv2, GTC and the TNC session inside.
 func (c *connection) eapPeer(cfg *ike.Config) (*eap.Peer, error) {
 	l := c.conn.Local[0]
 	name := l.EAPID
@@ -297,13 +300,27 @@ func (c *connection) eapPeer(cfg *ike.Config) (*eap.Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	methods := []eap.Offer{{Type: eap.TypeMD5, New: func() (eap.Method, error) {
+	password := func() ([]byte, error) {
 		secret, ok := c.swanctl.Secret("eap", name)
 		if !ok {
 			return nil, fmt.Errorf("the gateway asks for a password, but %s has none for %q: add a section eap with id and secret to secrets", c.swanctl.File, name)
 		}
-		return md5.New(secret.Secret), nil
-	}}}
+		return secret.Secret, nil
+	}
+	offer := func(t eap.Type, make func(secret []byte) (eap.Method, error)) eap.Offer {
+		return eap.Offer{Type: t, New: func() (eap.Method, error) {
+			secret, err := password()
+			if err != nil {
+				return nil, err
+			}
+			return make(secret)
+		}}
+	}
+	methods := []eap.Offer{
+		offer(eap.TypeMD5, func(s []byte) (eap.Method, error) { return md5.New(s), nil }),
+		offer(eap.TypeMSCHAPv2, func(s []byte) (eap.Method, error) { return mschapv2.New(name, s, nil) }),
+		offer(eap.TypeGTC, func(s []byte) (eap.Method, error) { return gtc.New(s), nil }),
+	}
 	methods = append(methods, tnc.Offers(c.tncMethod())...)
 	return eap.NewPeer(eap.Config{
 		Identity: name,

@@ -23,44 +23,63 @@ func (c *connection) choosePlane(name string) error {
 	if err != nil {
 		return err
 	}
-	choice := esp.Choice{Kind: kind}
-	if kind == esp.XFRM || kind == esp.Auto {
-		kernel := xfrm.Probe()
-		switch {
-		case kernel == nil:
-			choice = esp.Choice{Kind: esp.XFRM, Reason: "the kernel has ESP"}
-		case kind == esp.XFRM:
-			err = fmt.Errorf("use data plane xfrm: %w", kernel)
-		default:
-			if choice, err = esp.Select(esp.TUN); err == nil {
-				choice.Reason = fmt.Sprintf("%v; TUN devices work", kernel)
-			}
-		}
-	} else {
-		choice, err = esp.Select(kind)
-	}
+	choice, err := selectPlane(kind, esp.ProbeTUN, xfrm.Probe)
 	if err != nil {
 		if os.Geteuid() != 0 {
 			err = fmt.Errorf("%w (run tnc as root, or with --dataplane none to carry no packets)", err)
 		}
 		return err
 	}
-	log.Group(c.logger, log.KNL).Info(fmt.Sprintf("using data plane %s: %s", choice.Kind, choice.Reason))
-	if choice.Kind == esp.None {
+	log.Group(c.logger, log.KNL).Info(fmt.Sprintf("using data plane %s: %s", choice.kind, choice.reason))
+	if choice.kind == esp.None {
 		c.plane = noPlane{}
 		return nil
 	}
-	if choice.Kind == esp.XFRM {
+	if choice.kind == esp.XFRM {
 		c.plane = &kernelPlane{charon: c.charon, conn: c.conn, child: c.firstChild(), logger: c.logger}
 		return nil
 	}
-	p := &devicePlane{kind: choice.Kind, charon: c.charon, logger: c.logger}
+	p := &devicePlane{kind: choice.kind, charon: c.charon, logger: c.logger}
 	if len(c.conn.Children) > 0 {
 		p.window = c.conn.Children[0].ReplayWindow
 	}
 	c.plane = p
-	c.needsUDP = choice.Kind == esp.TUN // in user space it needs the UDP header
+	c.needsUDP = choice.kind == esp.TUN // in user space it needs the UDP header
 	return nil
+}
+
+// planeChoice is a data plane and why it was chosen, for the log.
+type planeChoice struct {
+	kind   esp.Kind
+	reason string
+}
+
+// selectPlane chooses a data plane and says why. TUN comes first: it works the
+// same on every kernel, and it is the one that the tests send traffic through.
+func selectPlane(want esp.Kind, tun, kernel func() error) (planeChoice, error) {
+	switch want {
+	case esp.None:
+		return planeChoice{kind: esp.None, reason: "as asked, no traffic is carried"}, nil
+	case esp.TUN:
+		if err := tun(); err != nil {
+			return planeChoice{}, fmt.Errorf("use data plane tun: %w", err)
+		}
+		return planeChoice{kind: esp.TUN, reason: "as asked"}, nil
+	case esp.XFRM:
+		if err := kernel(); err != nil {
+			return planeChoice{}, fmt.Errorf("use data plane xfrm: %w", err)
+		}
+		return planeChoice{kind: esp.XFRM, reason: "as asked"}, nil
+	}
+	noTUN := tun()
+	if noTUN == nil {
+		return planeChoice{kind: esp.TUN, reason: "TUN devices work here"}, nil
+	}
+	noKernel := kernel()
+	if noKernel == nil {
+		return planeChoice{kind: esp.XFRM, reason: fmt.Sprintf("the kernel has ESP, and tun does not work: %v", noTUN)}, nil
+	}
+	return planeChoice{}, fmt.Errorf("no data plane works here; tun: %w; xfrm: %w", noTUN, noKernel)
 }
 
 // noPlane carries nothing.
@@ -101,7 +120,7 @@ func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 		virtual = append(virtual, a.Addr())
 	}
 	p.sock.Store(sock)
-	plane, err := esp.Open(p.kind, esp.Config{
+	plane, err := esp.OpenTUN(esp.Config{
 		Logger:        p.logger,
 		Child:         c,
 		Send:          func(b []byte) error { return p.sock.Load().SendESP(b) },

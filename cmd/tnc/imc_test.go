@@ -41,7 +41,7 @@ func TestIMCList(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
 	require.Len(t, got, 4)
 	require.Equal(t, []int{1, 2, 3, 4}, []int{got[0].Line, got[1].Line, got[2].Line, got[3].Line})
-	require.Len(t, got[0].Types, 2)
+	require.Len(t, got[0].Types, 3)
 	require.Contains(t, got[1].Error, "file not found")
 	require.Contains(t, got[2].Error, "not a shared library")
 	require.Contains(t, got[3].Error, "double quotes")

@@ -290,6 +290,7 @@ func (c *connection) newRun(remote netip.AddrPort, first bool) (*ikeRun, ike.Con
 	cfg.ForceEncap = c.conn.Encap || c.needsUDP
 	cfg.RekeyTime, cfg.OverTime, cfg.RandTime = c.conn.RekeyTime, c.conn.OverTime, c.conn.RandTime
 	cfg.ReauthTime = c.conn.ReauthTime
+	cfg.KeyLog = c.keylog
 	c.out.Identity = cfg.LocalID.String()
 	r := &ikeRun{num: c.life.num, peer: peer, spis: map[uint32]bool{}}
 	c.life.runs = append(c.life.runs, r)

@@ -20,6 +20,7 @@ import (
 // options are the flags of attest and up.
 type options struct {
 	swanctl    string // "" = swanctl.DefaultPath
+	ipsecConf  string // in place of swanctl.conf
 	strongswan string // "" = $STRONGSWAN_CONF, then /etc/strongswan.conf
 	tncConfig  string // "" = as strongswan.conf says
 	dataplane  string
@@ -27,20 +28,28 @@ type options struct {
 	explain    bool // of attest
 	verbose    int
 	reattest   time.Duration // of up
+	keylog     string        // file for the keys; "" = none
+	levels     string        // log levels by group, as charondebug
 }
 
 func (o *options) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.swanctl, "swanctl", "", "swanctl.conf to read (default $SWANCTL_DIR/swanctl.conf, then /etc/swanctl/swanctl.conf)")
+	f.StringVar(&o.ipsecConf, "ipsec-conf", "", "ipsec.conf to read in place of swanctl.conf, with ipsec.secrets and ipsec.d beside it")
 	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
 	f.StringVar(&o.tncConfig, "tnc-config", "", "tnc_config to read (default libtnccs.tnc_config of strongswan.conf, then /etc/tnc_config)")
 	f.StringVar(&o.dataplane, "dataplane", "auto", "who carries the packets: auto, xfrm, tun or none")
+	f.StringVar(&o.keylog, "keylog", "", "write the keys of the IKE_SAs to this new file for Wireshark (its ikev2_decryption_table): who has it reads everything")
+	f.StringVar(&o.levels, "log", "", "log levels by group, from -1 (silent) to 4, as in charondebug: \"tnc 3, imc 2, default 0\"")
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 }
 
 // check refuses flag values that mean nothing.
 func (o *options) check() error {
+	if _, err := parseLevels(o.levels); err != nil {
+		return usageError("--log: %v", err)
+	}
 	switch o.dataplane {
 	case "auto", "xfrm", "tun", "none":
 		return nil
@@ -50,6 +59,9 @@ func (o *options) check() error {
 
 // logger writes to w what -v asks for; base is the verbosity without -v.
 func (o *options) logger(w io.Writer, base int) *slog.Logger {
+	if levels, err := parseLevels(o.levels); err == nil && levels != nil {
+		return levels.logger(w, o.verbose+base)
+	}
 	switch o.verbose + base {
 	case 0:
 		return log.NewWriter(w, slog.LevelWarn)
@@ -88,11 +100,8 @@ func (o *options) load(name string) (*setup, error) {
 		return nil, fmt.Errorf("read strongswan.conf: %w", err)
 	}
 	s.charon = s.strongswan.Charon()
-	if s.swanctl, err = swanctl.Load(o.swanctl); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("read swanctl.conf: %w: name it with --swanctl", err)
-		}
-		return nil, fmt.Errorf("read swanctl.conf: %w", err)
+	if s.swanctl, err = o.connections(); err != nil {
+		return nil, err
 	}
 	if s.conn, err = s.swanctl.Connection(name); err != nil {
 		return nil, err

@@ -162,7 +162,7 @@ func TestPTTLSFailuresSayWhatToDo(t *testing.T) {
 		"no credentials":      {append([]string{"localhost", "--ca", s.path("ca.pem")}, base...), exitFailure, []string{"--client and --secret-file"}},
 		"nobody listens":      {append([]string{"localhost", "--ca", s.path("ca.pem")}, append(base[:4:4], "--port", closed)...), exitFailure, []string{"nothing listens", "--port"}},
 		"unknown name":        {append([]string{"host.invalid", "--ca", s.path("ca.pem")}, base...), exitFailure, []string{"name of the server"}},
-		"bad option file":     {[]string{"--options", s.path("pw")}, exitUsage, []string{"needs one server"}},
+		"bad option file":     {[]string{"--options", s.path("pw")}, exitUsage, []string{"--ca"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, stderr, code := runTNC(t, append([]string{"pt-tls"}, c.args...)...)

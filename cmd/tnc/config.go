@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gotnc/gotnc/internal/config"
+	"github.com/gotnc/gotnc/internal/config/ipsecconf"
+	"github.com/gotnc/gotnc/internal/config/swanctl"
+)
+
+// connections reads swanctl.conf, or ipsec.conf where that is named, or is the
+// only one of the two that exists.
+func (o *options) connections() (*swanctl.Config, error) {
+	if o.ipsecConf != "" {
+		m, err := ipsecconf.Load(o.ipsecConf)
+		if err != nil {
+			return nil, fmt.Errorf("read ipsec.conf: %w", err)
+		}
+		return m, nil
+	}
+	m, err := swanctl.Load(o.swanctl)
+	if errors.Is(err, fs.ErrNotExist) && o.swanctl == "" {
+		if _, serr := os.Stat(ipsecconf.DefaultPath); serr == nil {
+			if m, err := ipsecconf.Load(""); err == nil && len(m.Connections) > 0 {
+				return m, nil
+			}
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read swanctl.conf: %w: name it with --swanctl, or an ipsec.conf with --ipsec-conf", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read swanctl.conf: %w", err)
+	}
+	return m, nil
+}
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_ = cmd.Help()
+			return &exitError{code: exitUsage}
+		}}
+	var o options
+	check := &cobra.Command{
+		Use:   "check",
+		Short: "Read all configuration files and say what is wrong, each with file and line",
+		Long: `Reads strongswan.conf, swanctl.conf or ipsec.conf with their secrets and
+certificates, and tnc_config. What would keep a connection from working is an
+error, what has no effect a warning. Exit code 1 where there is an error.`,
+		Example: "  tnc config check\n  tnc config check --swanctl ./swanctl.conf",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			bad, err := o.checkConfig(func(kind string, what error) {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %v\n", kind, printable(what.Error()))
+			})
+			if err != nil {
+				return err
+			}
+			if bad > 0 {
+				return fmt.Errorf("the configuration has %d errors", bad)
+			}
+			return nil
+		},
+	}
+	f := check.Flags()
+	f.StringVar(&o.swanctl, "swanctl", "", "swanctl.conf to read")
+	f.StringVar(&o.ipsecConf, "ipsec-conf", "", "ipsec.conf to read in place of swanctl.conf")
+	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read")
+	f.StringVar(&o.tncConfig, "tnc-config", "", "tnc_config to read")
+	cmd.AddCommand(check)
+	return cmd
+}
+
+// checkConfig tells what is wrong ("error", "warning") and right ("ok").
+func (o *options) checkConfig(say func(kind string, what error)) (bad int, err error) {
+	fail := func(err error) {
+		bad++
+		say("error", err)
+	}
+	var sc *config.Config
+	if o.strongswan != "" {
+		sc, err = config.Load(o.strongswan)
+	} else {
+		sc, err = config.LoadDefault()
+	}
+	if err != nil {
+		fail(fmt.Errorf("strongswan.conf: %w", err))
+		sc = config.New()
+	}
+	s := &setup{strongswan: sc, charon: sc.Charon()}
+	for _, w := range sc.Warnings() {
+		say("warning", w)
+	}
+	m, err := o.connections()
+	if err != nil {
+		fail(err)
+	} else {
+		defer m.Close()
+		for _, c := range m.Connections {
+			before := bad
+			for _, p := range c.Problems {
+				fail(p)
+			}
+			roots, err := m.Roots(c)
+			if err != nil {
+				fail(fmt.Errorf("connection %q: %w", c.Name, err))
+			} else {
+				for _, w := range roots.Warnings {
+					say("warning", w)
+				}
+			}
+			if _, ok := c.RemoteHost(); !ok {
+				fail(c.Pos.Errorf("connection %q has no remote_addrs: set it to the gateway's name or address", c.Name))
+			}
+			if len(c.Children) == 0 {
+				fail(c.Pos.Errorf("connection %q has no child", c.Name))
+			}
+			for _, l := range c.Local {
+				if l.Auth.Class != "eap" {
+					continue
+				}
+				if id := l.EAPIdentity(); id != "" {
+					if _, ok := m.Secret("eap", id); !ok {
+						say("warning", l.Pos.Errorf("connection %q: there is no eap secret for %q", c.Name, id))
+					}
+				}
+			}
+			if bad == before {
+				say("ok", c.Pos.Errorf("connection %q", c.Name))
+			}
+		}
+		for _, w := range m.Warnings() {
+			say("warning", w)
+		}
+	}
+	if err := s.loadTNCConfig(o); err != nil {
+		fail(err)
+	}
+	for _, w := range s.warnings {
+		say("warning", w)
+	}
+	for _, e := range s.imcs {
+		if i, err := os.Stat(e.Path); err != nil {
+			fail(fmt.Errorf("%s:%d: IMC %q: %w", e.File, e.Line, e.Name, err))
+		} else if !i.Mode().IsRegular() {
+			fail(fmt.Errorf("%s:%d: IMC %q: %s is no file", e.File, e.Line, e.Name, e.Path))
+		} else {
+			say("ok", fmt.Errorf("%s:%d: IMC %q", e.File, e.Line, e.Name))
+		}
+	}
+	return bad, nil
+}

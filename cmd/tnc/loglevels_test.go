@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+func TestLogLevels(t *testing.T) {
+	l, err := parseLevels("tnc 3, IKE=0, default -1")
+	require.NoError(t, err)
+	var b bytes.Buffer
+	logger := l.logger(&b, 1)
+	log.Group(logger, log.TNC).Debug("debug")
+	log.Group(logger, log.IKE).Info("info")
+	log.Group(logger, log.IKE).Warn("warning")
+	log.Group(logger, log.NET).Warn("silent")
+	require.Equal(t, "[TNC] debug\n[IKE] warning\n", b.String())
+	for _, bad := range []string{"tnc", "tnc 9", "foo 1", "tnc x"} {
+		_, err := parseLevels(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+// The key file is Wireshark's table, private, and never overwrites one.
+func TestKeyLog(t *testing.T) {
+	s := newSite(t, nil)
+	path := filepath.Join(t.TempDir(), "keys")
+	stdout, stderr, code := s.attest("--keylog", path)
+	require.Zero(t, code, stdout+stderr)
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Regexp(t, regexp.MustCompile(`^[0-9a-f]{16},[0-9a-f]{16},[0-9a-f]+,[0-9a-f]+,"[A-Z][^"]+",[0-9a-f]*,[0-9a-f]*,"[A-Z][^"]+"\n$`), string(b))
+	i, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), i.Mode().Perm())
+	_, stderr, code = s.attest("--keylog", path)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "name one that does not exist")
+}
+
+func TestConfigCheckAndDoctor(t *testing.T) {
+	s := newSite(t, nil)
+	stdout, stderr, code := runTNC(t, append([]string{"config", "check"}, s.args...)...)
+	require.Zero(t, code, stdout+stderr)
+	require.Contains(t, stdout, `connection "home"`)
+	require.Contains(t, stdout, `IMC "Attestation"`)
+	s.replace("swanctl.conf", "remote_addrs", "remote_adrs")
+	s.write("tnc_config", "IMC \"Attestation\" /does/not/exist.so\n")
+	stdout, _, code = runTNC(t, append([]string{"config", "check"}, s.args...)...)
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, `swanctl.conf:3`, "unknown keys with file and line")
+	require.Contains(t, stdout, "has no remote_addrs")
+	require.Contains(t, stdout, "/does/not/exist.so")
+	stdout, _, _ = runTNC(t, append([]string{"doctor"}, s.args...)...)
+	require.Contains(t, stdout, "data plane xfrm")
+	require.Contains(t, stdout, "/does/not/exist.so")
+}
