@@ -6,11 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
-	"net"
-	"net/netip"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
@@ -20,9 +15,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/mschapv2"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
-	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
 	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -165,45 +158,6 @@ func (c *connection) ikeConfig() (cfg ike.Config, peer *eap.Peer, err error) {
 	return cfg, peer, nil
 }
 
-// settle brings the figures of the outcome up to date.
-func (c *connection) settle() {
-	if !c.up || c.out.Seconds == 0 {
-		c.out.Seconds = time.Since(c.started).Seconds()
-	}
-	if c.sock != nil {
-		st := c.sock.Stats()
-		c.out.Exchanges, c.out.BytesSent, c.out.BytesReceived = st.Exchanges, st.BytesSent, st.BytesReceived
-	}
-	if c.session == nil {
-		return
-	}
-	o := c.session.Outcome()
-	c.out.Batches = o.BatchesSent + o.BatchesReceived
-	switch o.Recommendation {
-	case tnccs.RecommendAllow:
-		c.out.Recommendation = recAllowed
-	case tnccs.RecommendIsolate:
-		c.out.Recommendation = recIsolated
-	case tnccs.RecommendDeny:
-		c.out.Recommendation = recDenied
-	}
-	if o.Assessment != tnccs.AssessmentNone {
-		c.out.Assessment = o.Assessment.String()
-	}
-	c.out.Reasons, c.out.Remediation = nil, nil
-	for _, r := range o.Reasons {
-		c.out.Reasons = append(c.out.Reasons, text{r.Text, r.Language})
-	}
-	for _, r := range o.Remediation {
-		switch {
-		case r.URI != "":
-			c.out.Remediation = append(c.out.Remediation, text{Text: r.URI})
-		case r.Text != "":
-			c.out.Remediation = append(c.out.Remediation, text{r.Text, r.Language})
-		}
-	}
-}
-
 func (c *connection) localIdentity() (ike.Identity, error) {
 	if len(c.conn.Local) == 0 {
 		return ike.Identity{}, c.conn.Pos.Errorf("connection %q has no local section: add one with auth = eap-ttls and id", c.conn.Name)
@@ -251,27 +205,6 @@ func (c *connection) remoteAuth(cfg *ike.Config) error {
 		return r.Pos.Errorf("connection %q: remote auth = %s is not supported: use eap-ttls or pubkey", c.conn.Name, r.Auth)
 	}
 	return nil
-}
-
-func selector(ts swanctl.TrafficSelector) ike.TrafficSelector {
-	t := ike.DynamicSelector
-	if !ts.Dynamic {
-		t.TSType = message.TSIPv6Range
-		if ts.From.Is4() {
-			t.TSType = message.TSIPv4Range
-		}
-		t.Start, t.End = ts.From, ts.To
-	}
-	t.Protocol, t.StartPort, t.EndPort = ts.Protocol, ts.FromPort, ts.ToPort
-	return t
-}
-
-func selectorNames(ts []ike.TrafficSelector) []string {
-	names := make([]string, len(ts))
-	for i, t := range ts {
-		names[i] = t.String()
-	}
-	return names
 }
 
 // eapPeer makes EAP-TTLS with EAP-MD5, MSCHAPv2, GTC and the TNC session inside.
@@ -350,97 +283,4 @@ func tlsVersion(s string) (uint16, error) {
 		return tls.VersionTLS13, nil
 	}
 	return 0, fmt.Errorf("%q is not a TLS version: use 1.2 or 1.3", s)
-}
-
-// tncMethod configures EAP-TNC and PT-EAP. strongSwan's default of 10 packets
-// breaks any longer measurement: the limit holds where it is set. fragment_size
-// is ours: the largest EAP-TNC packet, for servers that reassemble.
-func (c *connection) tncMethod() tnc.Config {
-	v := c.strongswan.View("charon.plugins.eap-tnc")
-	return tnc.Config{
-		Session:      tncSession{c},
-		FragmentSize: v.IntIn("fragment_size", 0, 64, 65535),
-		MaxMessages:  v.IntIn("max_message_count", 0, 0, math.MaxInt32),
-		Log:          c.logger,
-	}
-}
-
-// tncSession is the TNC session as the EAP method sees it.
-type tncSession struct{ c *connection }
-
-func (s tncSession) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
-	s.c.progress.note("attestation begins")
-	s.c.session = s.c.client.NewSession()
-	return s.c.session.Begin(maxBatch, t.Protocol, t.Version)
-}
-
-func (s tncSession) Receive(batch []byte) ([]byte, error) {
-	reply, err := s.c.session.Receive(batch)
-	o := s.c.session.Outcome()
-	s.c.progress.note("attestation, %d batches, %d octets sent", o.BatchesSent+o.BatchesReceived, o.BytesSent)
-	return reply, err
-}
-
-// addresses resolves the two ends.
-func (c *connection) addresses(ctx context.Context) (remote netip.AddrPort, local netip.Addr, err error) {
-	host, ok := c.conn.RemoteHost()
-	if !ok {
-		return remote, local, c.conn.Pos.Errorf("connection %q has no remote_addrs: set it to the gateway's name or address", c.conn.Name)
-	}
-	addr, err := resolve(ctx, host)
-	if err != nil {
-		return remote, local, fmt.Errorf("find the gateway's address: %w: check remote_addrs of connection %q and the name service", err, c.conn.Name)
-	}
-	if host, ok := c.conn.LocalHost(); ok {
-		if local, err = resolve(ctx, host); err != nil {
-			return remote, local, fmt.Errorf("find our address: %w: check local_addrs of connection %q", err, c.conn.Name)
-		}
-	}
-	return netip.AddrPortFrom(addr, c.conn.RemotePort), local, nil
-}
-
-const resolveTimeout = 10 * time.Second
-
-func resolve(ctx context.Context, host string) (netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap(), nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	for _, a := range addrs { // IPv4 first, as strongSwan
-		if a.Unmap().Is4() {
-			return a.Unmap(), nil
-		}
-	}
-	return addrs[0], nil
-}
-
-// open binds the sockets; where the usual ports are taken or forbidden, any
-// other two will do: to the gateway that looks like a NAT.
-func (c *connection) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error) {
-	o := udp.Options{
-		Remote: remote, Local: local, Mark: c.mark,
-		Port: c.charon.Port, PortNATT: c.charon.PortNATT,
-		KeepAlive: c.charon.KeepAlive, Logger: c.logger,
-	}
-	if c.conn.LocalPort != ike.PortIKE {
-		o.Port = c.conn.LocalPort
-	}
-	if o.KeepAlive == 0 {
-		o.KeepAlive = -1 // strongSwan's 0 means none
-	}
-	sock, err := udp.Open(o)
-	if (o.Port != 0 || o.PortNATT != 0) && (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, os.ErrPermission)) {
-		log.Group(c.logger, log.NET).Info(fmt.Sprintf("%v: using other ports", err))
-		o.Port, o.PortNATT = 0, 0
-		sock, err = udp.Open(o)
-	}
-	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return nil, fmt.Errorf("%w: local_addrs of connection %q names an address that this machine does not have", err, c.conn.Name)
-	}
-	return sock, err
 }

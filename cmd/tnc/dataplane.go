@@ -180,3 +180,18 @@ func espSelectors(ts []ike.TrafficSelector) []esp.Selector {
 	}
 	return out
 }
+
+// plane carries the packets of CHILD_SAs.
+type plane interface {
+	// start takes the first CHILD_SA, whose keys it zeroes when it is done.
+	start(child *ike.ChildSA, sock *udp.Conn) error
+	// install takes a further or rekeyed one; with standby it only receives.
+	install(child *ike.ChildSA, standby bool) error
+	activate(spiIn uint32)
+	remove(spiIn uint32)
+	moved(e ike.Moved) error
+	// attach makes sock the way of the packets, after a reconnection too.
+	attach(sock *udp.Conn)
+	// close removes all that start made. It may be called without start.
+	close() error
+}

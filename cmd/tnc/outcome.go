@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/gotnc/gotnc/tnccs"
 )
 
 // outcome is what one connection came to. `--json` prints it; its field names
@@ -144,4 +146,43 @@ func printable(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// settle brings the figures of the outcome up to date.
+func (c *connection) settle() {
+	if !c.up || c.out.Seconds == 0 {
+		c.out.Seconds = time.Since(c.started).Seconds()
+	}
+	if c.sock != nil {
+		st := c.sock.Stats()
+		c.out.Exchanges, c.out.BytesSent, c.out.BytesReceived = st.Exchanges, st.BytesSent, st.BytesReceived
+	}
+	if c.session == nil {
+		return
+	}
+	o := c.session.Outcome()
+	c.out.Batches = o.BatchesSent + o.BatchesReceived
+	switch o.Recommendation {
+	case tnccs.RecommendAllow:
+		c.out.Recommendation = recAllowed
+	case tnccs.RecommendIsolate:
+		c.out.Recommendation = recIsolated
+	case tnccs.RecommendDeny:
+		c.out.Recommendation = recDenied
+	}
+	if o.Assessment != tnccs.AssessmentNone {
+		c.out.Assessment = o.Assessment.String()
+	}
+	c.out.Reasons, c.out.Remediation = nil, nil
+	for _, r := range o.Reasons {
+		c.out.Reasons = append(c.out.Reasons, text{r.Text, r.Language})
+	}
+	for _, r := range o.Remediation {
+		switch {
+		case r.URI != "":
+			c.out.Remediation = append(c.out.Remediation, text{Text: r.URI})
+		case r.Text != "":
+			c.out.Remediation = append(c.out.Remediation, text{r.Text, r.Language})
+		}
+	}
 }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// addresses resolves the two ends.
+func (c *connection) addresses(ctx context.Context) (remote netip.AddrPort, local netip.Addr, err error) {
+	host, ok := c.conn.RemoteHost()
+	if !ok {
+		return remote, local, c.conn.Pos.Errorf("connection %q has no remote_addrs: set it to the gateway's name or address", c.conn.Name)
+	}
+	addr, err := resolve(ctx, host)
+	if err != nil {
+		return remote, local, fmt.Errorf("find the gateway's address: %w: check remote_addrs of connection %q and the name service", err, c.conn.Name)
+	}
+	if host, ok := c.conn.LocalHost(); ok {
+		if local, err = resolve(ctx, host); err != nil {
+			return remote, local, fmt.Errorf("find our address: %w: check local_addrs of connection %q", err, c.conn.Name)
+		}
+	}
+	return netip.AddrPortFrom(addr, c.conn.RemotePort), local, nil
+}
+
+const resolveTimeout = 10 * time.Second
+
+func resolve(ctx context.Context, host string) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, a := range addrs { // IPv4 first, as strongSwan
+		if a.Unmap().Is4() {
+			return a.Unmap(), nil
+		}
+	}
+	return addrs[0], nil
+}
+
+// open binds the sockets; where the usual ports are taken or forbidden, any
+// other two will do: to the gateway that looks like a NAT.
+func (c *connection) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error) {
+	o := udp.Options{
+		Remote: remote, Local: local, Mark: c.mark,
+		Port: c.charon.Port, PortNATT: c.charon.PortNATT,
+		KeepAlive: c.charon.KeepAlive, Logger: c.logger,
+	}
+	if c.conn.LocalPort != ike.PortIKE {
+		o.Port = c.conn.LocalPort
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = -1 // strongSwan's 0 means none
+	}
+	sock, err := udp.Open(o)
+	if (o.Port != 0 || o.PortNATT != 0) && (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, os.ErrPermission)) {
+		log.Group(c.logger, log.NET).Info(fmt.Sprintf("%v: using other ports", err))
+		o.Port, o.PortNATT = 0, 0
+		sock, err = udp.Open(o)
+	}
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return nil, fmt.Errorf("%w: local_addrs of connection %q names an address that this machine does not have", err, c.conn.Name)
+	}
+	return sock, err
+}
