@@ -1,0 +1,211 @@
+package tnccs
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/tnccs/pb"
+)
+
+// owner returns the collector that owns a primary or additional ID.
+func (c *Client) owner(id uint32) *collector {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ids[id]
+}
+
+func (c *Client) registered(id uint32, call string) bool {
+	if c.owner(id) == nil {
+		c.tnc.Warn(fmt.Sprintf("ignoring %s() from unregistered IMC %d", call, id))
+		return false
+	}
+	return true
+}
+
+// ReportMessageTypes replaces what the collector subscribed to (IF-IMC §3.8.6.1).
+func (c *Client) ReportMessageTypes(imc uint32, types []uint32) Result {
+	subs := make([]subscription, 0, min(len(types), MaxSubscriptions))
+	for _, t := range types[:min(len(types), MaxSubscriptions+1)] {
+		subs = append(subs, subscription{t >> 8, t & 0xff})
+	}
+	return c.report("ReportMessageTypes", imc, subs, 2)
+}
+
+// ReportMessageTypesLong is ReportMessageTypes for long types.
+func (c *Client) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) Result {
+	if len(vendors) != len(subtypes) {
+		return ResultInvalidParameter
+	}
+	subs := make([]subscription, 0, min(len(vendors), MaxSubscriptions))
+	for i := range vendors[:min(len(vendors), MaxSubscriptions+1)] {
+		subs = append(subs, subscription{vendors[i], subtypes[i]})
+	}
+	return c.report("ReportMessageTypesLong", imc, subs, 8)
+}
+
+func (c *Client) report(call string, imc uint32, subs []subscription, digits int) Result {
+	col := c.owner(imc)
+	if col == nil || col.id != imc { // only the primary ID may report
+		c.tnc.Warn(fmt.Sprintf("ignoring %s() from unregistered IMC %d", call, imc))
+		return ResultInvalidParameter
+	}
+	if len(subs) > MaxSubscriptions {
+		return ResultInvalidParameter
+	}
+	for _, s := range subs {
+		if s.vendor > VendorAny {
+			return ResultInvalidParameter
+		}
+	}
+	col.subscribed.Store(&subs)
+	var b strings.Builder
+	for _, s := range subs {
+		name := pb.PAName(s.vendor, s.subtype)
+		if digits == 2 {
+			name = strings.Replace(name, fmt.Sprintf("/0x%08x", s.subtype), fmt.Sprintf("/0x%02x", s.subtype), 1)
+		}
+		b.WriteString(" " + name)
+	}
+	plural := "s"
+	if len(subs) == 1 {
+		plural = ""
+	}
+	logAt(c.tnc, log.LevelDetail, fmt.Sprintf("IMC %d supports %d message type%s:%s", imc, len(subs), plural, b.String()))
+	return ResultSuccess
+}
+
+// RequestHandshakeRetry asks for a new handshake. The session looks at it when
+// it builds its next batch, and acts on it only in state Decided.
+func (c *Client) RequestHandshakeRetry(imc, connection, reason uint32) Result {
+	if !c.registered(imc, "RequestHandshakeRetry") {
+		return ResultInvalidParameter
+	}
+	if connection != ConnectionAny {
+		c.tnc.Info(fmt.Sprintf("IMC %d requests handshake retry for Connection ID %d (reason: %d)", imc, connection, reason))
+		s := c.session(connection)
+		if s == nil {
+			return ResultInvalidParameter
+		}
+		s.requestRetry()
+		return ResultSuccess
+	}
+	c.tnc.Info(fmt.Sprintf("IMC %d requests handshake retry for all connections (reason: %d)", imc, reason))
+	c.mu.Lock()
+	all := make([]*Session, 0, len(c.sessions))
+	for _, s := range c.sessions {
+		all = append(all, s)
+	}
+	c.mu.Unlock()
+	for _, s := range all {
+		s.requestRetry()
+	}
+	return ResultSuccess
+}
+
+// SendMessage queues a message of a short type for the next batch.
+func (c *Client) SendMessage(imc, connection uint32, message []byte, messageType uint32) Result {
+	return c.send(imc, connection, 0, message, messageType>>8, messageType&0xff, IMVAny)
+}
+
+// SendMessageLong queues a message for the next batch.
+func (c *Client) SendMessageLong(imc, connection, flags uint32, message []byte, vendor, subtype, imv uint32) Result {
+	return c.send(imc, connection, flags, message, vendor, subtype, imv)
+}
+
+func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, subtype, imv uint32) Result {
+	if !c.registered(imc, "SendMessage") {
+		return ResultInvalidParameter
+	}
+	if vendor >= VendorAny || subtype == SubtypeAny || subtype == pb.TypeReserved {
+		c.tnc.Warn(fmt.Sprintf("not sending message of invalid type 0x%02x/0x%08x", vendor, subtype))
+		return ResultInvalidParameter
+	}
+	if imc > IMCAny || imv > IMVAny {
+		return ResultInvalidParameter
+	}
+	s := c.session(connection)
+	if s == nil {
+		return ResultInvalidParameter
+	}
+	return s.enqueue(c.owner(imc), pb.PA{
+		Exclusive: flags&FlagsExclusive != 0,
+		Vendor:    vendor,
+		Subtype:   subtype,
+		Collector: uint16(imc),
+		Validator: uint16(imv),
+		Body:      message,
+	})
+}
+
+// GetAttribute answers as strongSwan does; what it does not know is INVALID_PARAMETER.
+func (c *Client) GetAttribute(imc, connection, attribute uint32) ([]byte, Result) {
+	if !c.registered(imc, "GetAttribute") {
+		return nil, ResultInvalidParameter
+	}
+	s := c.session(connection)
+	if s == nil {
+		return nil, ResultInvalidParameter
+	}
+	switch attribute {
+	case AttrPrimaryIMCID:
+		// strongSwan lets it through and then knows no answer; the value is plain.
+		col := c.owner(imc)
+		if col == nil {
+			return nil, ResultInvalidParameter
+		}
+		return u32(col.id), ResultSuccess
+	default:
+		return s.attribute(attribute)
+	}
+}
+
+// SetAttribute knows no attribute that an IMC may set.
+func (c *Client) SetAttribute(imc, _, _ uint32, _ []byte) Result {
+	c.registered(imc, "SetAttribute")
+	return ResultInvalidParameter
+}
+
+// ReserveAdditionalIMCID gives the collector one more ID, for as long as it is loaded.
+func (c *Client) ReserveAdditionalIMCID(imc uint32) (uint32, Result) {
+	if !c.registered(imc, "ReserveAdditionalIMCID") {
+		return 0, ResultInvalidParameter
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	col := c.ids[imc]
+	if col == nil || len(c.ids) >= MaxIDs || c.nextIMC >= IMCAny {
+		return 0, ResultOther
+	}
+	id := c.nextIMC
+	c.nextIMC++
+	c.ids[id] = col
+	c.tnc.Info(fmt.Sprintf("additional ID %d reserved for IMC with primary ID %d", id, col.id))
+	return id, ResultSuccess
+}
+
+// LogMessage takes a log line of a collector (severity as TNC_9048_LogMessage:
+// 0 error, 1 warning, 2 notice, 3 info, 4 debug).
+func (c *Client) LogMessage(imc, severity uint32, text string) Result {
+	level := slog.LevelDebug
+	switch severity {
+	case 0:
+		level = slog.LevelError
+	case 1:
+		level = slog.LevelWarn
+	case 2, 3:
+		level = slog.LevelInfo
+	}
+	logAt(c.imc, level, oneLine(text))
+	return ResultSuccess
+}
+
+func u32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
+
+// logAt logs at a level of its own; the client's calls have no context.
+func logAt(l *slog.Logger, level slog.Level, text string) {
+	l.Log(context.Background(), level, text)
+}

@@ -1,0 +1,110 @@
+package tnccs
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/tnccs/pb"
+)
+
+// handle acts on one message.
+func (s *Session) handle(t pb.BatchType, m pb.Message) {
+	l := s.c.tnc
+	logAt(l, log.LevelDetail, fmt.Sprintf("processing %s message", m.MessageType()))
+	switch m := m.(type) {
+	case pb.AssessmentResult:
+		if t != pb.RESULT {
+			l.Info(fmt.Sprintf("ignore %s message not received within RESULT batch", m.MessageType()))
+			return
+		}
+		l.Info(fmt.Sprintf("PB-TNC assessment result is '%s'", m.Result))
+		s.mu.Lock()
+		s.out.Assessment = Assessment(m.Result) + AssessmentCompliant
+		s.mu.Unlock()
+	case pb.AccessRecommendation:
+		if t != pb.RESULT {
+			l.Info(fmt.Sprintf("ignore %s message not received within RESULT batch", m.MessageType()))
+			return
+		}
+		s.recommend(m.Code)
+	case pb.RemediationParameters:
+		s.remediate(m)
+	case pb.ReasonString:
+		text, lang := keep(m.Text), keep(m.Language)
+		l.Info(fmt.Sprintf("reason string is '%s' [%s]", oneLine(text), oneLine(lang)))
+		s.mu.Lock()
+		if len(s.out.Reasons) < MaxReasons {
+			s.out.Reasons = append(s.out.Reasons, Reason{Text: text, Language: lang})
+		}
+		s.mu.Unlock()
+	case pb.Error: // fatal ones ended the batch before
+		l.Warn((&pb.PeerError{Received: m}).Error())
+	case pb.LanguagePreference:
+		l.Info(fmt.Sprintf("setting language preference to '%s'", m.Languages))
+	case pb.PDPReferral:
+		s.refer(m)
+	case pb.MutualCapability:
+		s.agree(m)
+	case pb.Raw:
+		l.Info(fmt.Sprintf("ignore PB-TNC message (0x%06x/0x%08x)", m.Kind.Vendor, m.Kind.Type))
+	}
+}
+
+// recommend takes the server's recommendation and tells the IMCs.
+func (s *Session) recommend(code pb.Access) {
+	s.c.tnc.Info(fmt.Sprintf("PB-TNC access recommendation is '%s'", code))
+	r, st := RecommendDeny, StateAccessNone
+	switch code {
+	case pb.AccessAllowed:
+		r, st = RecommendAllow, StateAccessAllowed
+	case pb.Quarantined:
+		r, st = RecommendIsolate, StateAccessIsolated
+	}
+	s.mu.Lock()
+	s.out.Recommendation = r
+	s.mu.Unlock()
+	s.notify(st)
+}
+
+func (s *Session) remediate(m pb.RemediationParameters) {
+	r := Remediation{Vendor: m.Vendor, Type: m.Type, URI: keep(m.URI), Text: keep(m.Text), Language: keep(m.Language)}
+	switch {
+	case r.URI != "":
+		s.c.tnc.Info("remediation uri: " + oneLine(r.URI))
+	case r.Text != "":
+		s.c.tnc.Info(fmt.Sprintf("remediation string: %s [%s]", oneLine(r.Text), oneLine(r.Language)))
+	default:
+		r.Data = m.Data
+		s.c.tnc.Info(fmt.Sprintf("remediation parameters: %d bytes of type 0x%06x/0x%08x", len(m.Data), m.Vendor, m.Type))
+	}
+	s.mu.Lock()
+	if len(s.out.Remediation) < MaxRemediation {
+		s.out.Remediation = append(s.out.Remediation, r)
+	}
+	s.mu.Unlock()
+}
+
+func (s *Session) refer(m pb.PDPReferral) {
+	if m.Vendor != pb.VendorTCG || m.Host == "" {
+		return
+	}
+	if m.Protocol != pb.PDPProtocolPTTLS {
+		s.c.tnc.Info("unsupported PDP transport protocol")
+		return
+	}
+	host := oneLine(keep(m.Host))
+	s.c.tnc.Info(fmt.Sprintf("PDP server '%s' is listening on port %d", host, m.Port))
+	s.mu.Lock()
+	s.out.PDP = net.JoinHostPort(host, strconv.Itoa(int(m.Port)))
+	s.mu.Unlock()
+}
+
+// keep returns text of the server fit to be kept and printed.
+func keep(text string) string {
+	if len(text) > maxTextKept {
+		text = text[:maxTextKept]
+	}
+	return printable(text)
+}
