@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/imc/pts"
+)
+
+// meanings says in plain words what an attribute tells.
+var meanings = map[patnc.Type]string{
+	patnc.TypeProductInformation:     "name and maker of the operating system",
+	patnc.TypeNumericVersion:         "version of the operating system, in numbers",
+	patnc.TypeStringVersion:          "version of the operating system",
+	patnc.TypeOperationalStatus:      "whether the system works, and since when",
+	patnc.TypePortFilter:             "which network ports are open or blocked",
+	patnc.TypeInstalledPackages:      "names and versions of the installed packages",
+	patnc.TypeForwardingEnabled:      "whether the machine forwards IP packets",
+	patnc.TypeFactoryDefaultPassword: "whether a factory's default password is set",
+	patnc.TypeITADeviceID:            "the ID of this device",
+	patnc.TypeITACommand:             "the text of a test",
+	patnc.TypeITADummy:               "meaningless octets, for a test",
+	patnc.TypeITASettings:            "settings of this machine",
+	patnc.TypeITAStartAngel:          "that a list of parts begins",
+	patnc.TypeITAStopAngel:           "that a list of parts ends",
+	patnc.TypeError:                  "an error",
+
+	patnc.TypeSegmentationContractRequest: "how large messages may be",
+}
+
+func meaning(t patnc.Type) string {
+	if m, ok := meanings[t]; ok {
+		return m
+	}
+	return named(t)
+}
+
+func named(t patnc.Type) string {
+	if n := t.Name(); n != "" {
+		_, n, _ = strings.Cut(n, "/")
+		return n
+	}
+	return fmt.Sprintf("attribute 0x%06x/0x%08x", t.Vendor, t.Type)
+}
+
+// answerText says in one line what an attribute told.
+func answerText(v patnc.Value) string {
+	switch v := v.(type) {
+	case patnc.ProductInformation:
+		return fmt.Sprintf("%q", v.Name)
+	case patnc.NumericVersion:
+		return fmt.Sprintf("%d.%d", v.Major, v.Minor)
+	case patnc.StringVersion:
+		return fmt.Sprintf("%q", strings.TrimSpace(v.Version+" "+v.Build))
+	case patnc.OperationalStatus:
+		if v.LastUse.IsZero() {
+			return fmt.Sprint(v.Status)
+		}
+		return fmt.Sprintf("since %s", v.LastUse.UTC().Format(time.DateTime))
+	case patnc.ForwardingStatus:
+		switch v.Status {
+		case patnc.ForwardingEnabled:
+			return "yes"
+		case patnc.ForwardingDisabled:
+			return "no"
+		}
+		return "unknown"
+	case patnc.FactoryDefaultPassword:
+		if v.Enabled {
+			return "yes"
+		}
+		return "no"
+	case patnc.PortFilter:
+		return count(len(v.Ports), "port")
+	case patnc.InstalledPackages:
+		return count(len(v.Packages), "package")
+	case patnc.DeviceID:
+		return v.ID
+	case patnc.Command:
+		return fmt.Sprintf("%q", v.Text)
+	case patnc.Dummy:
+		return fmt.Sprintf("%d octets", v.Size)
+	case patnc.Settings:
+		var s []string
+		for _, x := range v.Settings {
+			s = append(s, x.Name)
+		}
+		return list(s)
+	case patnc.Symlinks:
+		return count(len(v.Links), "link")
+	case pts.FileMeasurement:
+		var names []string
+		for _, f := range v.Files {
+			names = append(names, path.Base(f.Name))
+		}
+		return fmt.Sprintf("%s: %s", count(len(names), "digest"), list(names))
+	case pts.UnixFileMetadata:
+		var names []string
+		for _, f := range v.Files {
+			names = append(names, fmt.Sprintf("%s %d octets", f.Name, f.Size))
+		}
+		return list(names)
+	case pts.TPMVersionInformation:
+		return fmt.Sprintf("%d octets", len(v.Info))
+	case pts.AIK:
+		if v.Naked {
+			return "the key alone"
+		}
+		return "its certificate"
+	case pts.SimpleComponentEvidence:
+		return fmt.Sprintf("measurement in PCR %d", v.PCR)
+	case pts.SimpleEvidenceFinal:
+		if v.Kind == pts.QuoteNone {
+			return "end of the evidence, unsigned"
+		}
+		return "quote: PCRs signed by the TPM"
+	case patnc.ContractRequest:
+		return fmt.Sprintf("messages of %d octets in segments of %d", v.MaxMessage, v.MaxSegment)
+	case patnc.ContractResponse:
+		return fmt.Sprintf("messages of %d octets in segments of %d", v.MaxMessage, v.MaxSegment)
+	case patnc.Error:
+		if v.Vendor == patnc.VendorTCG {
+			return "refused: " + pts.ErrorCode(v.Code).String()
+		}
+		return "refused: " + v.String()
+	case patnc.Raw:
+		return fmt.Sprintf("%d octets", len(v.Data))
+	}
+	return text1(v)
+}
+
+// text1 is a value in its own words.
+func text1(v patnc.Value) string {
+	if s, ok := v.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return strings.Trim(fmt.Sprintf("%v", v), "{}")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// list shows the first of several names.
+func list(names []string) string {
+	if len(names) > maxNames {
+		return strings.Join(names[:maxNames], ", ") + fmt.Sprintf(" and %d more", len(names)-maxNames)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
