@@ -3,7 +3,6 @@ package pttls
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -22,17 +21,6 @@ const (
 	TransportVersion  = "2.0"
 )
 
-// Time limits.
-const (
-	// DefaultSetupTimeout bounds TCP, TLS and the negotiation together.
-	DefaultSetupTimeout = 30 * time.Second
-	// DefaultIdleTimeout bounds the wait for the next batch and for the taking of
-	// one: verifiers ask databases and other servers.
-	DefaultIdleTimeout = 2 * time.Minute
-	// closeGrace is how long the server may take to close after CLOSE.
-	closeGrace = 2 * time.Second
-)
-
 // Session is the TNC client's session that a connection carries.
 // *tnccs.Session implements it.
 type Session interface {
@@ -42,29 +30,6 @@ type Session interface {
 	Receive(batch []byte) ([]byte, error)
 	// Done reports whether CLOSE was sent or received.
 	Done() bool
-}
-
-// Config says whom to trust and who we are. Roots and ServerName are required.
-type Config struct {
-	// Roots are the CAs that may have issued the server's certificate.
-	Roots *x509.CertPool
-	// ServerName is the DNS name or IP address that the certificate must hold as
-	// subjectAltName, in full: neither a wildcard nor the common name counts (§5).
-	ServerName string
-	// Certificate authenticates this end inside TLS; nil: none.
-	Certificate *tls.Certificate
-	// Identity and Secret authenticate this end by SASL PLAIN where the server
-	// asks for it; without Secret that is refused.
-	Identity string
-	Secret   []byte
-	// MinVersion and MaxVersion bound TLS; 0 means TLS 1.2, and the latest.
-	MinVersion, MaxVersion uint16
-	// SetupTimeout and IdleTimeout: 0 means the defaults above.
-	SetupTimeout, IdleTimeout time.Duration
-	// Time is the clock of the certificate check; nil means time.Now.
-	Time func() time.Time
-	// Logger takes the log; nil discards.
-	Logger *slog.Logger
 }
 
 // Conn is a connection that is past the negotiation. It belongs to one
@@ -92,9 +57,6 @@ type Info struct {
 	Unique []byte
 }
 
-// ErrTLS marks failures of the TLS handshake.
-var ErrTLS = errors.New("set up TLS")
-
 // Dial connects to address ("host:port") and negotiates.
 func Dial(ctx context.Context, address string, cfg Config) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.setup())
@@ -107,22 +69,6 @@ func Dial(ctx context.Context, address string, cfg Config) (*Conn, error) {
 	}
 	return Client(ctx, raw, cfg)
 }
-
-func (cfg *Config) setup() time.Duration {
-	if cfg.SetupTimeout > 0 {
-		return cfg.SetupTimeout
-	}
-	return DefaultSetupTimeout
-}
-
-func (cfg *Config) idle() time.Duration {
-	if cfg.IdleTimeout > 0 {
-		return cfg.IdleTimeout
-	}
-	return DefaultIdleTimeout
-}
-
-func (cfg *Config) tnc() *slog.Logger { return log.Group(cfg.Logger, log.TNC) }
 
 // Client runs TLS and the negotiation over raw, which it owns: it is closed with
 // the Conn, and where Client fails.
@@ -152,49 +98,6 @@ func Client(ctx context.Context, raw net.Conn, cfg Config) (*Conn, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// clientCertificate follows what the server asked for in the handshake.
-type clientCertificate struct{ asked, sent bool }
-
-// tls is the configuration of the handshake.
-func (cfg *Config) tls(cert *clientCertificate) *tls.Config {
-	t := &tls.Config{
-		RootCAs:                cfg.Roots,
-		ServerName:             strings.TrimSuffix(cfg.ServerName, "."),
-		MinVersion:             max(cfg.MinVersion, tls.VersionTLS12),
-		MaxVersion:             cfg.MaxVersion,
-		Time:                   cfg.Time,
-		SessionTicketsDisabled: true,
-		Renegotiation:          tls.RenegotiateNever,
-		VerifyConnection: func(s tls.ConnectionState) error {
-			return exactName(s.PeerCertificates[0], strings.TrimSuffix(cfg.ServerName, "."))
-		},
-	}
-	t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		cert.asked = true
-		if cfg.Certificate == nil {
-			return &tls.Certificate{}, nil
-		}
-		// Also where the server names other CAs: it may know more than it lists,
-		// and its refusal is a clearer answer than an empty certificate.
-		cert.sent = true
-		return cfg.Certificate, nil
-	}
-	return t
-}
-
-// exactName refuses a certificate that only a wildcard makes match.
-func exactName(cert *x509.Certificate, name string) error {
-	if net.ParseIP(strings.Trim(name, "[]")) != nil {
-		return nil // crypto/tls has compared the addresses
-	}
-	for _, n := range cert.DNSNames {
-		if strings.EqualFold(strings.TrimSuffix(n, "."), name) {
-			return nil
-		}
-	}
-	return fmt.Errorf("the certificate holds %q, which does not name %q itself: PT-TLS takes no wildcards", cert.DNSNames, name)
 }
 
 // negotiate runs the handshake and the negotiation.

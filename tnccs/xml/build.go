@@ -49,19 +49,6 @@ func (b *Builder) Count() int { return b.count }
 // Bytes returns the document; the Builder is not used any more.
 func (b *Builder) Bytes() []byte { return append(b.b, closing...) }
 
-// AppendBinary appends the document to b.
-func (x Batch) AppendBinary(b []byte) ([]byte, error) {
-	w := NewBuilder(x.ID, x.Recipient, MaxDocument)
-	for _, m := range x.Messages {
-		if ok, err := w.Add(m); err != nil {
-			return nil, err
-		} else if !ok {
-			return nil, errSize
-		}
-	}
-	return append(b, w.Bytes()...), nil
-}
-
 // Overhead returns the octets that a batch of one IMCIMV message has beside
 // the Base64 text of its body.
 func Overhead() int {

@@ -1,0 +1,56 @@
+package pttls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+)
+
+// ErrTLS marks failures of the TLS handshake.
+var ErrTLS = errors.New("set up TLS")
+
+// clientCertificate follows what the server asked for in the handshake.
+type clientCertificate struct{ asked, sent bool }
+
+// tls is the configuration of the handshake.
+func (cfg *Config) tls(cert *clientCertificate) *tls.Config {
+	t := &tls.Config{
+		RootCAs:                cfg.Roots,
+		ServerName:             strings.TrimSuffix(cfg.ServerName, "."),
+		MinVersion:             max(cfg.MinVersion, tls.VersionTLS12),
+		MaxVersion:             cfg.MaxVersion,
+		Time:                   cfg.Time,
+		SessionTicketsDisabled: true,
+		Renegotiation:          tls.RenegotiateNever,
+		VerifyConnection: func(s tls.ConnectionState) error {
+			return exactName(s.PeerCertificates[0], strings.TrimSuffix(cfg.ServerName, "."))
+		},
+	}
+	t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert.asked = true
+		if cfg.Certificate == nil {
+			return &tls.Certificate{}, nil
+		}
+		// Also where the server names other CAs: it may know more than it lists,
+		// and its refusal is a clearer answer than an empty certificate.
+		cert.sent = true
+		return cfg.Certificate, nil
+	}
+	return t
+}
+
+// exactName refuses a certificate that only a wildcard makes match.
+func exactName(cert *x509.Certificate, name string) error {
+	if net.ParseIP(strings.Trim(name, "[]")) != nil {
+		return nil // crypto/tls has compared the addresses
+	}
+	for _, n := range cert.DNSNames {
+		if strings.EqualFold(strings.TrimSuffix(n, "."), name) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the certificate holds %q, which does not name %q itself: PT-TLS takes no wildcards", cert.DNSNames, name)
+}
