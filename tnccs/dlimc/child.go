@@ -3,12 +3,14 @@ package dlimc
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
+	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/wire"
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -126,7 +128,7 @@ func (c *hosted) serve(o op, payload []byte) (a answer) {
 }
 
 func (c *hosted) load(r *wire.Reader) answer {
-	m, err := openModule(Entry{Path: string(r.Rest())}, true)
+	m, err := openModule(Entry{Path: string(r.Rest())}, true, log.NewWriter(os.Stderr, slog.LevelWarn))
 	if err != nil {
 		return loadAnswer(err)
 	}

@@ -178,7 +178,7 @@ func (p *inProcess) Initialize(id uint32, host tnccs.TNCC) error {
 		return loadError(p.entry, ErrNotLoadable, err.Error())
 	}
 	defer done()
-	m, err := openModule(p.entry, false)
+	m, err := openModule(p.entry, false, p.o.Logger)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import "C"
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"sync"
 	"unsafe"
@@ -27,29 +28,23 @@ const (
 // module is a library in this process.
 type module struct {
 	entry Entry
+	log   *slog.Logger // nil discards
 	c     *C.gotnc_imc // C memory: the library is called from many threads
 
 	mu      sync.Mutex
-	id      uint32
-	started bool // Initialize succeeded and Terminate was not called
+	id      uint32 // that the library knows
+	started bool   // Initialize succeeded and Terminate was not called
 	closed  bool
 }
-
-// hosts finds the TNCC by IMC ID, the only thing that names it in a call. It
-// holds primary and additional IDs.
-var hosts = struct {
-	sync.RWMutex
-	m map[uint32]tnccs.TNCC
-}{m: map[uint32]tnccs.TNCC{}}
 
 // openModule loads the library of e into this process. The lock opening is
 // held until the library is initialized: see bridge.c. alone says that the
 // process holds nothing but this IMC.
-func openModule(e Entry, alone bool) (*module, error) {
+func openModule(e Entry, alone bool, l *slog.Logger) (*module, error) {
 	if err := checkFile(e); err != nil {
 		return nil, err
 	}
-	m := &module{entry: e, c: (*C.gotnc_imc)(C.calloc(1, C.sizeof_gotnc_imc))}
+	m := &module{entry: e, log: l, c: (*C.gotnc_imc)(C.calloc(1, C.sizeof_gotnc_imc))}
 	path := C.CString(e.Path)
 	defer C.free(unsafe.Pointer(path))
 	const size = 1024
@@ -77,45 +72,25 @@ func (m *module) Initialize(id uint32, host tnccs.TNCC) error {
 	if m.closed || m.started {
 		return tnccs.ResultAlreadyInitialized
 	}
-	hosts.Lock()
-	if _, taken := hosts.m[id]; taken {
-		hosts.Unlock()
-		return fmt.Errorf("IMC ID %d belongs to another TNC client in this process", id)
+	m.id = seats.take(m, id, host)
+	if m.id == 0 {
+		return loadError(m.entry, ErrNotLoadable, "all IMC IDs of this process are taken")
 	}
-	hosts.m[id] = host
-	hosts.Unlock()
-	m.id = id
 	var version C.gotnc_u32
 	r := result(C.gotnc_initialize(m.c, C.gotnc_u32(id), &version))
 	if r != tnccs.ResultSuccess {
-		m.release()
+		seats.release(m)
 		return loadError(m.entry, ErrRefused, fmt.Sprintf("TNC_IMC_Initialize returned %d (%s)", uint32(r), r.String()))
 	}
 	m.started = true
 	if r := result(C.gotnc_provide_bind(m.c, C.gotnc_u32(id))); r != tnccs.ResultSuccess {
 		C.gotnc_terminate(m.c, C.gotnc_u32(id))
 		m.started = false
-		m.release()
+		seats.release(m)
 		return loadError(m.entry, ErrRefused, fmt.Sprintf("TNC_IMC_ProvideBindFunction returned %d (%s)", uint32(r), r.String()))
 	}
 	return nil
 }
-
-// release forgets the IDs of the module.
-func (m *module) release() {
-	hosts.Lock()
-	defer hosts.Unlock()
-	host := hosts.m[m.id]
-	for id, h := range hosts.m {
-		if h == host && (id == m.id || owners[id] == m.id) {
-			delete(hosts.m, id)
-			delete(owners, id)
-		}
-	}
-}
-
-// owners gives the primary ID of an additional one; the lock of hosts guards it.
-var owners = map[uint32]uint32{}
 
 // NotifyConnectionChange implements tnccs.IMC.
 func (m *module) NotifyConnectionChange(connection uint32, state tnccs.ConnectionState) error {
@@ -144,7 +119,7 @@ func (m *module) ReceiveMessage(connection uint32, x tnccs.Message) error {
 			flags = tnccs.FlagsExclusive
 		}
 		return failed(C.gotnc_receive_long(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection), flags, p, n,
-			C.gotnc_u32(x.Vendor), C.gotnc_u32(x.Subtype), C.gotnc_u32(x.SourceIMV), C.gotnc_u32(x.DestIMC)))
+			C.gotnc_u32(x.Vendor), C.gotnc_u32(x.Subtype), C.gotnc_u32(x.SourceIMV), C.gotnc_u32(seats.local(m, x.DestIMC))))
 	}
 	if x.Subtype > tnccs.SubtypeAny {
 		return nil // a short type cannot name it
@@ -169,7 +144,7 @@ func (m *module) Terminate() error {
 	if m.started {
 		m.started = false
 		err = failed(C.gotnc_terminate(m.c, C.gotnc_u32(m.id)))
-		m.release()
+		seats.release(m)
 	}
 	opening.Lock()
 	C.gotnc_close(m.c)
@@ -186,13 +161,6 @@ func result(r C.gotnc_u32) tnccs.Result {
 }
 
 func failed(r C.gotnc_u32) error { return tnccs.ErrorOf(result(r)) }
-
-// host returns the TNCC for a call under an ID.
-func host(id uint32) tnccs.TNCC {
-	hosts.RLock()
-	defer hosts.RUnlock()
-	return hosts.m[id]
-}
 
 // fit converts values of TNC_UInt32, which is wider than its name says.
 func fit(vs ...C.gotnc_u32) ([9]uint32, bool) {
@@ -233,142 +201,6 @@ func octets(p *C.uchar, n uint32) ([]byte, bool) {
 		return []byte{}, true
 	}
 	return C.GoBytes(unsafe.Pointer(p), C.int(n)), true
-}
-
-const invalidParameter = C.gotnc_u32(tnccs.ResultInvalidParameter)
-
-//export gotncReportMessageTypes
-func gotncReportMessageTypes(imc C.gotnc_u32, types *C.gotnc_u32, count C.gotnc_u32) C.gotnc_u32 {
-	v, ok := fit(imc, count)
-	if !ok {
-		return invalidParameter
-	}
-	h := host(v[0])
-	ts, ok := list(types, v[1])
-	if h == nil || !ok {
-		return invalidParameter
-	}
-	return C.gotnc_u32(h.ReportMessageTypes(v[0], ts))
-}
-
-//export gotncReportMessageTypesLong
-func gotncReportMessageTypesLong(imc C.gotnc_u32, vendors, subtypes *C.gotnc_u32, count C.gotnc_u32) C.gotnc_u32 {
-	v, ok := fit(imc, count)
-	if !ok {
-		return invalidParameter
-	}
-	h := host(v[0])
-	vs, ok1 := list(vendors, v[1])
-	ss, ok2 := list(subtypes, v[1])
-	if h == nil || !ok1 || !ok2 {
-		return invalidParameter
-	}
-	return C.gotnc_u32(h.ReportMessageTypesLong(v[0], vs, ss))
-}
-
-//export gotncRequestHandshakeRetry
-func gotncRequestHandshakeRetry(imc, connection, reason C.gotnc_u32) C.gotnc_u32 {
-	v, ok := fit(imc, connection, reason)
-	h := host(v[0])
-	if h == nil || !ok {
-		return invalidParameter
-	}
-	return C.gotnc_u32(h.RequestHandshakeRetry(v[0], v[1], v[2]))
-}
-
-//export gotncSendMessage
-func gotncSendMessage(imc, connection C.gotnc_u32, message *C.uchar, length, messageType C.gotnc_u32) C.gotnc_u32 {
-	v, ok := fit(imc, connection, length, messageType)
-	if !ok {
-		return invalidParameter
-	}
-	h := host(v[0])
-	if h == nil {
-		return invalidParameter
-	}
-	if v[2] > maxMessage {
-		return C.gotnc_u32(tnccs.ResultExceededMaxMessageSize)
-	}
-	b, ok := octets(message, v[2])
-	if !ok {
-		return invalidParameter
-	}
-	return C.gotnc_u32(h.SendMessage(v[0], v[1], b, v[3]))
-}
-
-//export gotncSendMessageLong
-func gotncSendMessageLong(imc, connection, flags C.gotnc_u32, message *C.uchar, length, vendor, subtype, imv C.gotnc_u32) C.gotnc_u32 {
-	v, ok := fit(imc, connection, flags, length, vendor, subtype, imv)
-	if !ok {
-		return invalidParameter
-	}
-	h := host(v[0])
-	if h == nil {
-		return invalidParameter
-	}
-	if v[3] > maxMessage {
-		return C.gotnc_u32(tnccs.ResultExceededMaxMessageSize)
-	}
-	b, ok := octets(message, v[3])
-	if !ok {
-		return invalidParameter
-	}
-	return C.gotnc_u32(h.SendMessageLong(v[0], v[1], v[2], b, v[4], v[5], v[6]))
-}
-
-//export gotncGetAttribute
-func gotncGetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buffer *C.uchar, valueLength *C.gotnc_u32) C.gotnc_u32 {
-	v, ok := fit(imc, connection, attribute)
-	h := host(v[0])
-	if h == nil || !ok || valueLength == nil {
-		return invalidParameter
-	}
-	value, r := h.GetAttribute(v[0], v[1], v[2])
-	if r != tnccs.ResultSuccess {
-		return C.gotnc_u32(r)
-	}
-	*valueLength = C.gotnc_u32(len(value)) // also where the buffer is too small
-	if buffer == nil || uint64(bufferLength) < uint64(len(value)) {
-		return invalidParameter
-	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(buffer)), len(value)), value)
-	return 0
-}
-
-//export gotncSetAttribute
-func gotncSetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buffer *C.uchar) C.gotnc_u32 {
-	v, ok := fit(imc, connection, attribute, bufferLength)
-	if !ok {
-		return invalidParameter
-	}
-	h := host(v[0])
-	b, ok := octets(buffer, v[3])
-	if h == nil || !ok {
-		return invalidParameter
-	}
-	return C.gotnc_u32(h.SetAttribute(v[0], v[1], v[2], b))
-}
-
-//export gotncReserveAdditionalIMCID
-func gotncReserveAdditionalIMCID(imc C.gotnc_u32, out *C.gotnc_u32) C.gotnc_u32 {
-	v, ok := fit(imc)
-	h := host(v[0])
-	if h == nil || !ok || out == nil {
-		return invalidParameter
-	}
-	id, r := h.ReserveAdditionalIMCID(v[0])
-	if r != tnccs.ResultSuccess {
-		return C.gotnc_u32(r)
-	}
-	hosts.Lock()
-	primary := v[0]
-	if p, ok := owners[primary]; ok {
-		primary = p
-	}
-	hosts.m[id], owners[id] = h, primary
-	hosts.Unlock()
-	*out = C.gotnc_u32(id)
-	return 0
 }
 
 // prepareChild makes what C code prints come out line by line, and a fault in

@@ -2,10 +2,14 @@
 
 package dlimc
 
-import "github.com/gotnc/gotnc/tnccs"
+import (
+	"log/slog"
+
+	"github.com/gotnc/gotnc/tnccs"
+)
 
 // openModule cannot load anything in a program that was built without cgo.
-func openModule(e Entry, _ bool) (tnccs.IMC, error) {
+func openModule(e Entry, _ bool, _ *slog.Logger) (tnccs.IMC, error) {
 	return nil, loadError(e, ErrNotLoadable, "this program was built without cgo: build it with CGO_ENABLED=1")
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -310,7 +311,13 @@ func (c *remote) Terminate() error {
 }
 
 // serve answers the calls of the IMC.
-func (c *remote) serve(o op, payload []byte) answer {
+func (c *remote) serve(o op, payload []byte) (a answer) {
+	defer func() {
+		if p := recover(); p != nil { // this process holds more than this IMC
+			c.log.Error(fmt.Sprintf("a call of IMC %q failed: %v\n%s", c.entry.Name, p, debug.Stack()))
+			a = answer{result: tnccs.ResultFatal}
+		}
+	}()
 	c.mu.Lock()
 	host := c.host
 	c.mu.Unlock()
@@ -320,7 +327,6 @@ func (c *remote) serve(o op, payload []byte) answer {
 		return answer{result: tnccs.ResultNotInitialized}
 	}
 	imc := r.U32()
-	a := answer{}
 	switch o {
 	case opReportTypes:
 		a.result = host.ReportMessageTypes(imc, rest(r))
