@@ -106,7 +106,7 @@ func (m *Machine) gatewaySignature(msg *message.Message) error {
 		m.ike.Info(fmt.Sprintf("ignoring %s of '%s', EAP authenticates it", auth.Method, m.remoteID))
 		return nil
 	}
-	octets := crypto.SignedOctets(m.prf, m.keys.Pr, m.initResponse, m.ni, m.idrBody)
+	octets := crypto.SignedOctets(m.prf, m.keys.Pr, m.initResponse, m.ni, m.idrBody, m.intAuth.octets)
 	var certs [][]byte
 	for _, c := range message.All[*message.Cert](msg.Payloads) {
 		if c.Encoding == message.CertX509Signature {
@@ -203,7 +203,7 @@ func (m *Machine) sendFinal() {
 	if len(key) == 0 {
 		key = m.keys.Pi
 	}
-	octets := crypto.SignedOctets(m.prf, m.keys.Pi, m.initRequest, m.nr, m.idiBody)
+	octets := crypto.SignedOctets(m.prf, m.keys.Pi, m.initRequest, m.nr, m.idiBody, m.intAuth.octets)
 	m.ike.Info(fmt.Sprintf("authentication of '%s' (myself) with EAP", m.cfg.LocalID))
 	m.state = stateAuthFinal
 	m.request(request{exchange: message.IKEAuth, payloads: []message.Payload{
@@ -226,7 +226,7 @@ func (m *Machine) finalAnswer(msg *message.Message) {
 	if len(key) == 0 {
 		key = m.keys.Pr
 	}
-	octets := crypto.SignedOctets(m.prf, m.keys.Pr, m.initResponse, m.ni, m.idrBody)
+	octets := crypto.SignedOctets(m.prf, m.keys.Pr, m.initResponse, m.ni, m.idrBody, m.intAuth.octets)
 	if auth.Method != message.AuthSharedKey || !crypto.VerifyShared(m.prf, key, octets, auth.Data) {
 		m.ike.Info("verification of AUTH payload with EAP MSK failed")
 		m.failNotify(fmt.Errorf("%w: its AUTH payload does not fit the EAP key", ErrGatewayAuth))

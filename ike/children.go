@@ -68,23 +68,9 @@ func (m *Machine) wantedChildren() ([]*childConfig, error) {
 			// A CHILD_SA of IKE_AUTH has no key exchange of its own (RFC 7296 §1.2).
 			m.espProposals = crypto.WithoutKE(ps)
 		}
-		m.configured = append(m.configured, &childConfig{c, withoutAdditionalKE(ps)})
+		m.configured = append(m.configured, &childConfig{c, ps})
 	}
 	return slices.Clone(m.configured[1:]), nil
-}
-
-// withoutAdditionalKE leaves the key exchanges of RFC 9370 away, which
-// CREATE_CHILD_SA makes here only where the suite of the IKE_SA has them.
-func withoutAdditionalKE(ps []message.Proposal) []message.Proposal {
-	out := make([]message.Proposal, 0, len(ps))
-	for _, p := range ps {
-		q := p.Clone()
-		q.Transforms = slices.DeleteFunc(q.Transforms, func(t message.Transform) bool {
-			return t.Type >= message.ADDKE1 && t.Type <= message.ADDKE7
-		})
-		out = append(out, q)
-	}
-	return out
 }
 
 // addChild takes a CHILD_SA into the books.

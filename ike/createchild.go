@@ -70,13 +70,17 @@ func (m *Machine) jobAnswer(x *exchange, msg *message.Message) {
 			x.job.zero()
 			return
 		}
-		m.rekeyIKEAnswer(x.job, msg)
+		if msg := m.collect(x, msg); msg != nil {
+			m.rekeyIKEAnswer(x.job, msg)
+		}
 	case doChild:
 		if m.state != stateEstablished {
 			x.job.zero()
 			return
 		}
-		m.childJobAnswer(x.job, msg)
+		if msg := m.collect(x, msg); msg != nil {
+			m.childJobAnswer(x.job, msg)
+		}
 	case doDeleteChild:
 		c := x.child
 		m.ike.Info("CHILD_SA closed")
@@ -202,6 +206,9 @@ func (m *Machine) newChildSA(j *rekeyJob, msg *message.Message) (*ChildSA, []byt
 		return nil, nil, fmt.Errorf("%w: CREATE_CHILD_SA response without SA or nonce", ErrProtocol)
 	}
 	esp, chosen, err := crypto.CheckChosen(j.proposals, sa)
+	if err == nil {
+		err = j.complete(esp)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -232,7 +239,7 @@ func (m *Machine) newChildSA(j *rekeyJob, msg *message.Message) (*ChildSA, []byt
 	if len(chosen.SPI) != 4 || binary.BigEndian.Uint32(chosen.SPI) < 256 {
 		return nil, nil, fmt.Errorf("%w: bad SPI of the CHILD_SA", ErrProtocol)
 	}
-	keys, err := crypto.DeriveChild(m.prf, m.keys.D, esp, shared, j.nonce, nonce.Data)
+	keys, err := crypto.DeriveChild(m.prf, m.keys.D, esp, shared, j.nonce, nonce.Data, j.more.secrets...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("derive CHILD_SA keys: %w", err)
 	}
@@ -265,7 +272,8 @@ func (m *Machine) createChild(msg *message.Message) {
 		switch {
 		case c == nil || rekey.Protocol != message.ProtocolESP:
 			m.refuseChild(msg, &message.Notify{NotifyType: message.ChildSANotFound, Protocol: rekey.Protocol, SPI: rekey.SPI})
-		case c.deleting || c.closing || c.peerRekey != nil || c.replaced:
+		case c.deleting || c.closing || c.peerRekey != nil || c.replaced,
+			c.rekeying && m.pending != nil && m.pending.exchange == message.IKEFollowupKE:
 			m.refuseChild(msg, &message.Notify{NotifyType: message.TemporaryFailure})
 		default:
 			m.peerChild(msg, sa, c, []*childConfig{c.cfg})
@@ -321,58 +329,81 @@ func (m *Machine) peerChild(msg *message.Message, offer *message.SA, old *childS
 		m.refuseChild(msg, message.NewInvalidKE(esp.KE))
 		return
 	}
-	child, reply, nr, err := m.acceptChild(cfg, esp, chosen, ke, nonce.Data, local, remote)
-	if err != nil {
+	o := &childOffer{cfg: cfg, old: old, esp: esp, chosen: chosen, ni: clone(nonce.Data), local: local, remote: remote}
+	if err := m.acceptChild(msg, o, ke); err != nil {
 		m.ike.Info(err.Error())
 		m.refuseChild(msg, &message.Notify{NotifyType: message.InvalidSyntax})
+	}
+}
+
+// childOffer is a CHILD_SA that the peer asked for and we agreed to.
+type childOffer struct {
+	cfg           *childConfig
+	old           *childState // in whose place; nil = a new one
+	esp           crypto.Suite
+	chosen        message.Proposal // with the peer's SPI
+	spiIn         uint32
+	ni, nr        []byte
+	shared        []byte
+	local, remote []TrafficSelector
+}
+
+// acceptChild answers with our values; the CHILD_SA stands once the additional
+// key exchanges are made. An error means that nothing was answered.
+func (m *Machine) acceptChild(msg *message.Message, o *childOffer, ke *message.KE) (err error) {
+	if o.spiIn, err = m.newChildSPI(); err != nil {
+		return err
+	}
+	if o.nr, err = m.random(nonceSize); err != nil {
+		return err
+	}
+	ours := o.chosen
+	ours.SPI = binary.BigEndian.AppendUint32(nil, o.spiIn)
+	reply := []message.Payload{&message.SA{Proposals: []message.Proposal{ours}}, &message.Nonce{Data: o.nr}}
+	if o.esp.KE != message.KENone {
+		var public []byte
+		if public, o.shared, err = crypto.RespondKE(ke.Method, m.rand, ke.Data); err != nil {
+			return fmt.Errorf("key exchange: %w", err)
+		}
+		reply = append(reply, &message.KE{Method: ke.Method, Data: public})
+	}
+	left := o.esp.AdditionalKEs()
+	finish := func(additional [][]byte) { m.peerMadeChild(o, additional) }
+	if len(left) > 0 {
+		link, err := m.await(&peerFollowUp{left: left, ni: o.ni, nr: o.nr, child: o.old, finish: finish})
+		if err != nil {
+			return err
+		}
+		reply = append(reply, link)
+	}
+	m.conf.Info("selected proposal: " + suiteName("ESP", o.esp))
+	m.respond(msg.Header, append(reply, &message.TSi{Selectors: o.remote}, &message.TSr{Selectors: o.local})...)
+	if len(left) == 0 && m.state != stateDone {
+		finish(nil)
+	}
+	return nil
+}
+
+// peerMadeChild takes the CHILD_SA that the peer asked for into use.
+func (m *Machine) peerMadeChild(o *childOffer, additional [][]byte) {
+	defer clear(o.shared)
+	k, err := crypto.DeriveChild(m.prf, m.keys.D, o.esp, o.shared, o.ni, o.nr, additional...)
+	if err != nil {
+		m.fail(fmt.Errorf("derive CHILD_SA keys: %w", err))
 		return
 	}
-	m.conf.Info("selected proposal: " + suiteName("ESP", esp))
-	m.respond(msg.Header, append(reply, &message.TSi{Selectors: remote}, &message.TSr{Selectors: local})...)
-	if m.state == stateDone {
-		child.Zero()
-		return
-	}
-	c := m.addChild(cfg, child)
-	if old == nil {
+	// Ei and Ai protect what the initiator of the exchange sends: the peer.
+	k.Ei, k.Er, k.Ai, k.Ar = k.Er, k.Ei, k.Ar, k.Ai
+	child := m.childSA(o.cfg, o.spiIn, o.chosen.SPI, o.esp, k, o.local, o.remote)
+	c := m.addChild(o.cfg, child)
+	old := o.old
+	if old == nil || old.dead {
 		m.childUp(c, "")
 		m.emit(ChildEstablished{Child: child})
 		return
 	}
 	c.standby = true
-	old.peerRekey = &peerChild{child: c, ni: clone(nonce.Data), nr: nr}
+	old.peerRekey = &peerChild{child: c, ni: o.ni, nr: o.nr}
 	m.childUp(c, "inbound ")
 	m.emit(ChildRekeyed{SPIIn: old.spiIn, SPIOut: old.spiOut, Child: child, Standby: true})
-}
-
-func (m *Machine) acceptChild(cfg *childConfig, esp crypto.Suite, chosen message.Proposal, ke *message.KE, ni []byte,
-	local, remote []TrafficSelector) (*ChildSA, []message.Payload, []byte, error) {
-	spiIn, err := m.newChildSPI()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	nr, err := m.random(nonceSize)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	var public, shared []byte
-	if esp.KE != message.KENone {
-		if public, shared, err = m.respondKE(ke); err != nil {
-			return nil, nil, nil, err
-		}
-		defer clear(shared)
-	}
-	k, err := crypto.DeriveChild(m.prf, m.keys.D, esp, shared, ni, nr)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("derive CHILD_SA keys: %w", err)
-	}
-	// Ei and Ai protect what the initiator of the exchange sends: the peer.
-	k.Ei, k.Er, k.Ai, k.Ar = k.Er, k.Ei, k.Ar, k.Ai
-	child := m.childSA(cfg, spiIn, chosen.SPI, esp, k, local, remote)
-	chosen.SPI = binary.BigEndian.AppendUint32(nil, spiIn)
-	reply := []message.Payload{&message.SA{Proposals: []message.Proposal{chosen}}, &message.Nonce{Data: nr}}
-	if public != nil {
-		reply = append(reply, &message.KE{Method: ke.Method, Data: public})
-	}
-	return child, reply, nr, nil
 }

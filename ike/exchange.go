@@ -62,6 +62,9 @@ func (m *Machine) request(r request) {
 func (m *Machine) send(r request, id uint32, packets [][]byte) {
 	m.pending = &exchange{request: r, id: id, packets: packets, sent: 1,
 		due: m.now.Add(m.cfg.Retransmission.wait(0)), asm: crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}}
+	if r.exchange == message.IKEIntermediate {
+		m.pending.asm.Inner = &crypto.Inner{}
+	}
 	m.transmit(packets)
 }
 
@@ -225,6 +228,8 @@ func (m *Machine) receiveResponse(h message.Header, d Datagram) {
 // answer hands an authenticated response to the state that waits for it.
 func (m *Machine) answer(x *exchange, msg *message.Message) {
 	switch m.state {
+	case stateIntermediate:
+		m.intermediateAnswer(x, msg)
 	case stateAuth:
 		m.authAnswer(msg)
 	case stateEAP:

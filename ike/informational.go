@@ -12,6 +12,8 @@ func (m *Machine) peerRequest(msg *message.Message) {
 	switch msg.Exchange {
 	case message.Informational:
 		m.informational(msg)
+	case message.IKEFollowupKE:
+		m.peerFollows(msg)
 	case message.CreateChildSA:
 		m.createChild(msg)
 	default:

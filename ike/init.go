@@ -84,6 +84,9 @@ func (m *Machine) sendInit() error {
 		ps = append(ps, notify(message.FragmentationSupported, nil))
 	}
 	ps = append(ps, notify(message.SignatureHashAlgorithms, signatureHashes))
+	if crypto.OffersAdditionalKE(m.ikeProposals) {
+		ps = append(ps, notify(message.IntermediateExchangeSupported, nil))
+	}
 	if n := m.redirectNotify(); n != nil {
 		ps = append(ps, n)
 	}
@@ -174,7 +177,7 @@ func (m *Machine) initAnswer(msg *message.Message, raw []byte) {
 		s.SetFragmentSize(eapUnfragmented)
 	}
 	m.detectNAT(msg)
-	if err := m.sendAuth(); err != nil {
+	if err := m.afterInit(msg); err != nil {
 		m.fail(err)
 	}
 }

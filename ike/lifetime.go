@@ -88,6 +88,10 @@ func (m *Machine) tickLife() {
 			m.forget(s)
 		}
 	}
+	if m.follow != nil && due(m.follow.until, m.now) {
+		m.ike.Info("the peer did not go on with its additional key exchanges")
+		m.dropFollowUp()
+	}
 	for _, c := range slices.Clone(m.children) {
 		switch {
 		case due(c.removeAt, m.now):
@@ -132,8 +136,8 @@ func (m *Machine) startDue() {
 			return
 		}
 	}
-	if m.peerRekey != nil {
-		return // the IKE_SA is about to change
+	if m.peerRekey != nil || m.follow != nil {
+		return // the IKE_SA or a CHILD_SA is about to change
 	}
 	if due(m.life.rekeyAt, m.now) {
 		m.life.rekeyAt = time.Time{}
@@ -162,7 +166,10 @@ func (m *Machine) lifeDeadlines(earlier func(time.Time)) {
 			earlier(s.pending.due)
 		}
 	}
-	idle := m.state == stateEstablished && m.pending == nil && len(m.queue) == 0 && m.peerRekey == nil
+	if m.follow != nil {
+		earlier(m.follow.until)
+	}
+	idle := m.state == stateEstablished && m.pending == nil && len(m.queue) == 0 && m.peerRekey == nil && m.follow == nil
 	for _, c := range m.children {
 		earlier(c.removeAt)
 		if c.dead || m.state != stateEstablished {
@@ -211,6 +218,7 @@ func (m *Machine) zeroAll() {
 	if p := m.pending; p != nil && p.job != nil {
 		p.job.zero()
 	}
+	m.dropFollowUp()
 	m.zero()
 	for _, s := range m.old {
 		s.zero()

@@ -18,26 +18,27 @@ import (
 type state uint8
 
 const (
-	stateCreated     state = iota // nothing sent
-	stateInit                     // IKE_SA_INIT request is out
-	stateAuth                     // first IKE_AUTH request is out
-	stateEAP                      // IKE_AUTH request with EAP is out
-	stateEAPPending               // EAP makes its answer; nothing is out
-	stateAuthFinal                // IKE_AUTH request with AUTH is out
-	stateEstablished              // both sides are authenticated
-	stateDeleting                 // our DELETE waits or is out
+	stateCreated      state = iota // nothing sent
+	stateInit                      // IKE_SA_INIT request is out
+	stateIntermediate              // IKE_INTERMEDIATE request is out
+	stateAuth                      // first IKE_AUTH request is out
+	stateEAP                       // IKE_AUTH request with EAP is out
+	stateEAPPending                // EAP makes its answer; nothing is out
+	stateAuthFinal                 // IKE_AUTH request with AUTH is out
+	stateEstablished               // both sides are authenticated
+	stateDeleting                  // our DELETE waits or is out
 	stateDone
 )
 
 func (s state) String() string {
-	return [...]string{"CREATED", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "ESTABLISHED", "DELETING", "DESTROYING"}[s]
+	return [...]string{"CREATED", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "ESTABLISHED", "DELETING", "DESTROYING"}[s]
 }
 
 // Machine is one IKE_SA as initiator. It has no socket, clock or goroutine:
 // the caller hands in time and datagrams and carries out the Outputs. Not
 // safe for concurrent use.
 //
-//	CREATED -> IKE_SA_INIT -> IKE_AUTH [IDi SA TS] -> IKE_AUTH [EAP] … -> IKE_AUTH [AUTH] -> ESTABLISHED -> DELETING -> done
+//	CREATED -> IKE_SA_INIT -> [IKE_INTERMEDIATE …] -> IKE_AUTH [IDi SA TS] -> IKE_AUTH [EAP] … -> IKE_AUTH [AUTH] -> ESTABLISHED -> DELETING -> done
 type Machine struct {
 	cfg                      Config
 	ike, enc, net, chd, conf *slog.Logger
@@ -68,6 +69,7 @@ type Machine struct {
 	ke                         crypto.KeyExchange
 	triedKE                    map[message.KEMethod]bool
 	initRequest, initResponse  []byte
+	intAuth                    intermediate
 	fragments                  bool
 
 	idiBody, idrBody []byte
@@ -85,7 +87,8 @@ type Machine struct {
 	queue    []request // what waits for the one that is out
 
 	life      lifetimes
-	peerRekey *peerIKE // the peer rekeyed the IKE_SA while our rekeying is out
+	peerRekey *peerIKE      // the peer rekeyed the IKE_SA while our rekeying is out
+	follow    *peerFollowUp // of the peer's last CREATE_CHILD_SA; nil = none
 	mobility  mobility
 	numbers   int // IKE_SAs so far, for the log
 	childNum  int

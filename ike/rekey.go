@@ -24,6 +24,8 @@ type rekeyJob struct {
 	ke        crypto.KeyExchange // nil = none
 	tried     map[message.KEMethod]bool
 
+	more followUp
+
 	spi message.SPI // of the new IKE_SA
 
 	cfg           *childConfig
@@ -33,6 +35,7 @@ type rekeyJob struct {
 }
 
 func (j *rekeyJob) zero() {
+	j.more.zero()
 	if j.ke != nil {
 		j.ke.Zero()
 		j.ke = nil
@@ -206,6 +209,9 @@ func (m *Machine) newIKE(j *rekeyJob, msg *message.Message) (*ikeSA, []byte, err
 		return nil, nil, fmt.Errorf("%w: CREATE_CHILD_SA response without SA, KE or nonce", ErrProtocol)
 	}
 	suite, chosen, err := crypto.CheckChosen(j.proposals, sa)
+	if err == nil {
+		err = j.complete(suite)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
@@ -218,14 +224,14 @@ func (m *Machine) newIKE(j *rekeyJob, msg *message.Message) (*ikeSA, []byte, err
 	}
 	defer clear(shared)
 	s := &ikeSA{num: m.numbers, initiator: true, spii: j.spi, spir: message.SPI(binary.BigEndian.Uint64(chosen.SPI))}
-	if err := m.deriveRekeyed(s, suite, shared, j.nonce, nonce.Data); err != nil {
+	if err := m.deriveRekeyed(s, suite, shared, j.nonce, nonce.Data, j.more.secrets); err != nil {
 		return nil, nil, err
 	}
 	return s, clone(nonce.Data), nil
 }
 
 // deriveRekeyed fills the keys of an IKE_SA that replaces the current one in.
-func (m *Machine) deriveRekeyed(s *ikeSA, suite crypto.Suite, shared, ni, nr []byte) error {
+func (m *Machine) deriveRekeyed(s *ikeSA, suite crypto.Suite, shared, ni, nr []byte, additional [][]byte) error {
 	if s.spii == 0 || s.spir == 0 {
 		return fmt.Errorf("%w: SPI 0", ErrProtocol)
 	}
@@ -234,7 +240,7 @@ func (m *Machine) deriveRekeyed(s *ikeSA, suite crypto.Suite, shared, ni, nr []b
 	if s.prf, err = crypto.NewPRF(suite.PRF.ID); err != nil {
 		return err
 	}
-	if s.keys, err = crypto.DeriveIKERekey(suite, m.prf, m.keys.D, shared, ni, nr, s.spii, s.spir); err != nil {
+	if s.keys, err = crypto.DeriveIKERekey(suite, m.prf, m.keys.D, shared, ni, nr, s.spii, s.spir, additional...); err != nil {
 		return err
 	}
 	if s.prot, err = crypto.NewProtector(suite, s.keys, s.initiator, m.rand); err != nil {
@@ -251,7 +257,8 @@ func (m *Machine) peerRekeysIKE(msg *message.Message, sa *message.SA) {
 		m.ike.Info(fmt.Sprintf("refusing to rekey IKE_SA %s: %s", m.name(), n.NotifyType))
 		m.respond(msg.Header, n)
 	}
-	busy := m.pending != nil && (m.pending.what == doChild || m.pending.what == doDeleteChild)
+	busy := m.pending != nil && (m.pending.what == doChild || m.pending.what == doDeleteChild ||
+		m.pending.exchange == message.IKEFollowupKE)
 	if busy || m.peerRekey != nil {
 		refuse(&message.Notify{NotifyType: message.TemporaryFailure})
 		return
@@ -263,7 +270,7 @@ func (m *Machine) peerRekeysIKE(msg *message.Message, sa *message.SA) {
 		return
 	}
 	// What stands is preferred: see startRekeyIKE.
-	configured := append([]message.Proposal{m.suite.Proposal()}, withoutAdditionalKE(m.ikeProposals)...)
+	configured := append([]message.Proposal{m.suite.Proposal()}, m.ikeProposals...)
 	suite, chosen, err := crypto.Select(configured, sa)
 	if err != nil {
 		refuse(&message.Notify{NotifyType: message.NoProposalChosen})
@@ -278,56 +285,62 @@ func (m *Machine) peerRekeysIKE(msg *message.Message, sa *message.SA) {
 		return
 	}
 	s := &ikeSA{spii: message.SPI(binary.BigEndian.Uint64(chosen.SPI))}
-	reply, nr, err := m.acceptIKE(s, suite, &chosen, ke, nonce.Data)
-	if err != nil {
+	if err := m.acceptIKE(msg, s, suite, chosen, ke, clone(nonce.Data)); err != nil {
 		m.ike.Info(err.Error())
 		refuse(&message.Notify{NotifyType: message.InvalidSyntax})
-		return
+	}
+}
+
+// acceptIKE answers the peer's CREATE_CHILD_SA with our values; the new IKE_SA
+// stands once the additional key exchanges are made. An error means that
+// nothing was answered.
+func (m *Machine) acceptIKE(msg *message.Message, s *ikeSA, suite crypto.Suite, chosen message.Proposal, ke *message.KE, ni []byte) (err error) {
+	if s.spir, err = m.newSPI(); err != nil {
+		return err
+	}
+	nr, err := m.random(nonceSize)
+	if err != nil {
+		return err
+	}
+	public, shared, err := crypto.RespondKE(ke.Method, m.rand, ke.Data)
+	if err != nil {
+		return fmt.Errorf("key exchange: %w", err)
+	}
+	finish := func(additional [][]byte) {
+		defer clear(shared)
+		if err := m.deriveRekeyed(s, suite, shared, ni, nr, additional); err != nil {
+			m.fail(fmt.Errorf("derive keys: %w", err))
+			return
+		}
+		m.peerRekeyedIKE(s, ni, nr)
+	}
+	chosen.SPI = s.spir.Bytes()
+	reply := []message.Payload{&message.SA{Proposals: []message.Proposal{chosen}}, &message.Nonce{Data: nr},
+		&message.KE{Method: ke.Method, Data: public}}
+	left := suite.AdditionalKEs()
+	if len(left) > 0 {
+		link, err := m.await(&peerFollowUp{left: left, ni: ni, nr: nr, ike: true, finish: finish})
+		if err != nil {
+			return err
+		}
+		reply = append(reply, link)
 	}
 	m.numbers++
 	s.num = m.numbers
 	m.ike.Info(fmt.Sprintf("%s is initiating an IKE_SA", m.remote.Addr()))
 	m.respond(msg.Header, reply...)
-	if m.state == stateDone {
-		s.zero()
-		return
+	if len(left) == 0 && m.state != stateDone {
+		finish(nil)
 	}
+	return nil
+}
+
+// peerRekeyedIKE takes the IKE_SA that the peer's rekeying made: at once, or
+// when our own rekeying, which is out, has its answer.
+func (m *Machine) peerRekeyedIKE(s *ikeSA, ni, nr []byte) {
 	if m.pending != nil && m.pending.what == doRekeyIKE {
-		m.peerRekey = &peerIKE{sa: s, ni: clone(nonce.Data), nr: nr}
+		m.peerRekey = &peerIKE{sa: s, ni: ni, nr: nr}
 		return
 	}
 	m.rekeyedIKE(s)
-}
-
-func (m *Machine) acceptIKE(s *ikeSA, suite crypto.Suite, chosen *message.Proposal, ke *message.KE, ni []byte) (reply []message.Payload, nr []byte, err error) {
-	if s.spir, err = m.newSPI(); err != nil {
-		return nil, nil, err
-	}
-	if nr, err = m.random(nonceSize); err != nil {
-		return nil, nil, err
-	}
-	x, shared, err := m.respondKE(ke)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer clear(shared)
-	if err := m.deriveRekeyed(s, suite, shared, ni, nr); err != nil {
-		return nil, nil, err
-	}
-	chosen.SPI = s.spir.Bytes()
-	return []message.Payload{&message.SA{Proposals: []message.Proposal{*chosen}}, &message.Nonce{Data: nr},
-		&message.KE{Method: ke.Method, Data: x}}, nr, nil
-}
-
-// respondKE answers the peer's key exchange value with ours.
-func (m *Machine) respondKE(ke *message.KE) (public, shared []byte, err error) {
-	x, err := crypto.NewKeyExchange(ke.Method, m.rand)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make key exchange value: %w", err)
-	}
-	defer x.Zero()
-	if shared, err = x.Shared(ke.Data); err != nil {
-		return nil, nil, fmt.Errorf("key exchange: %w", err)
-	}
-	return x.Public(), shared, nil
 }

@@ -125,6 +125,10 @@ type responder struct {
 	fragsIn      int
 	fragsOut     int
 	lastNotified message.NotifyType
+	intAuth      crypto.IntermediateAuth
+	left         []message.KEMethod
+	firstAuth    uint32
+	editInt      func(ps []message.Payload) []message.Payload
 }
 
 func newResponder(t testing.TB) *responder {
@@ -187,7 +191,12 @@ func (r *responder) handle(p Packet) [][]byte {
 	r.next++
 	var ps []message.Payload
 	switch h.Exchange {
+	case message.IKEIntermediate:
+		return r.intermediate(msg)
 	case message.IKEAuth:
+		if r.firstAuth == 0 {
+			r.firstAuth = h.MessageID
+		}
 		ps = r.auth(msg)
 	case message.Informational:
 		if n := msg.ErrorNotify(); n != nil {
@@ -260,9 +269,7 @@ func (r *responder) init(p Packet) [][]byte {
 		reply.Payloads = []message.Payload{message.NewInvalidKE(suite.KE)}
 		return out()
 	}
-	kx, err := crypto.NewKeyExchange(suite.KE, nil)
-	require.NoError(r.t, err)
-	shared, err := kx.Shared(ke.Data)
+	public, shared, err := crypto.RespondKE(suite.KE, nil, ke.Data)
 	require.NoError(r.t, err)
 	r.suite, r.spii, r.ni, r.next = suite, msg.SPIi, no.Data, 1
 	r.nr = make([]byte, 32)
@@ -275,7 +282,7 @@ func (r *responder) init(p Packet) [][]byte {
 	require.NoError(r.t, err)
 	chosen.SPI = nil
 	reply.SPIr = r.spir
-	reply.Payloads = []message.Payload{&message.SA{Proposals: []message.Proposal{chosen}}, &message.KE{Method: suite.KE, Data: kx.Public()}, &message.Nonce{Data: r.nr}}
+	reply.Payloads = []message.Payload{&message.SA{Proposals: []message.Proposal{chosen}}, &message.KE{Method: suite.KE, Data: public}, &message.Nonce{Data: r.nr}}
 	if !r.noNATT {
 		dest := p.From
 		if r.natClient {
@@ -285,11 +292,45 @@ func (r *responder) init(p Packet) [][]byte {
 			notify(message.NATDetectionSourceIP, crypto.NATDetection(r.spii, r.spir, p.To)),
 			notify(message.NATDetectionDestinationIP, crypto.NATDetection(r.spii, r.spir, dest)))
 	}
+	if r.left = suite.AdditionalKEs(); len(r.left) > 0 {
+		require.NotNil(r.t, msg.Notify(message.IntermediateExchangeSupported))
+		reply.Payloads = append(reply.Payloads, notify(message.IntermediateExchangeSupported, nil))
+	}
 	if !r.noFrag {
 		reply.Payloads = append(reply.Payloads, notify(message.FragmentationSupported, nil))
 	}
 	return out()
 }
+
+// intermediate answers IKE_INTERMEDIATE (RFC 9370 §2.2.2).
+func (r *responder) intermediate(msg *message.Message) [][]byte {
+	require.NotEmpty(r.t, r.left, "more IKE_INTERMEDIATE than key exchanges")
+	first, plain, err := message.AppendPayloads(nil, msg.Payloads)
+	require.NoError(r.t, err)
+	require.NoError(r.t, r.intAuth.Add(r.prf, r.keys.Pi, msg.Header, crypto.Inner{First: first, Payloads: plain}))
+	ke, ok := message.First[*message.KE](msg.Payloads)
+	require.True(r.t, ok)
+	require.Equal(r.t, r.left[0], ke.Method)
+	r.left = r.left[1:]
+	public, shared, err := crypto.RespondKE(ke.Method, nil, ke.Data)
+	require.NoError(r.t, err)
+	h := message.Header{SPIi: r.spii, SPIr: r.spir, Exchange: msg.Exchange, Flags: message.FlagResponse, MessageID: msg.MessageID}
+	ps := []message.Payload{&message.KE{Method: ke.Method, Data: public}}
+	if r.editInt != nil {
+		ps = r.editInt(ps)
+	}
+	first, plain, err = message.AppendPayloads(nil, ps)
+	require.NoError(r.t, err)
+	require.NoError(r.t, r.intAuth.Add(r.prf, r.keys.Pr, h, crypto.Inner{First: first, Payloads: plain}))
+	r.cache = r.seal(h, ps)
+	r.keys, err = crypto.DeriveIKERekey(r.suite, r.prf, r.keys.D, shared, r.ni, r.nr, r.spii, r.spir)
+	require.NoError(r.t, err)
+	r.prot, err = crypto.NewProtector(r.suite, r.keys, false, nil)
+	require.NoError(r.t, err)
+	return r.cache
+}
+
+func (r *responder) intOctets() []byte { return r.intAuth.Octets(r.firstAuth) }
 
 func (r *responder) eap() message.Payload {
 	r.round++
@@ -314,7 +355,7 @@ func (r *responder) auth(msg *message.Message) []message.Payload {
 		idr := &message.IDr{Identity: r.idr}
 		ps := []message.Payload{idr}
 		if r.cert != nil {
-			octets := crypto.SignedOctets(r.prf, r.keys.Pr, r.initResp, r.ni, idr.Body())
+			octets := crypto.SignedOctets(r.prf, r.keys.Pr, r.initResp, r.ni, idr.Body(), r.intOctets())
 			if r.badSig {
 				octets[3] ^= 1
 			}
@@ -338,11 +379,11 @@ func (r *responder) final(auth *message.Auth) []message.Payload {
 	if len(key) == 0 {
 		key, own = r.keys.Pi, r.keys.Pr
 	}
-	r.authOK = crypto.VerifyShared(r.prf, key, crypto.SignedOctets(r.prf, r.keys.Pi, r.initReq, r.nr, r.idiBody), auth.Data)
+	r.authOK = crypto.VerifyShared(r.prf, key, crypto.SignedOctets(r.prf, r.keys.Pi, r.initReq, r.nr, r.idiBody, r.intOctets()), auth.Data)
 	if !r.authOK || r.lastAuthErr != 0 {
 		return []message.Payload{notify(message.AuthenticationFailed, nil)}
 	}
-	data := crypto.AuthShared(r.prf, own, crypto.SignedOctets(r.prf, r.keys.Pr, r.initResp, r.ni, r.idr.Body()))
+	data := crypto.AuthShared(r.prf, own, crypto.SignedOctets(r.prf, r.keys.Pr, r.initResp, r.ni, r.idr.Body(), r.intOctets()))
 	if r.badAuth {
 		data[0] ^= 1
 	}

@@ -93,6 +93,7 @@ func (m *Machine) on(s *ikeSA, f func()) {
 // adopt makes s the current IKE_SA; the one before waits for its DELETE.
 func (m *Machine) adopt(s *ikeSA) {
 	before := m.ikeSA
+	m.dropFollowUp()
 	before.dropAt = m.now.Add(lingerOld)
 	m.old = slices.DeleteFunc(m.old, func(o *ikeSA) bool { return o == s })
 	m.old = append(m.old, before)

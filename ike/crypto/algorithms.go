@@ -37,8 +37,9 @@ var encrAlgs = map[uint16]encrAlg{
 // keySize returns the octets of key material of t, salt included.
 func (a encrAlg) keySize(t message.Transform) (int, error) {
 	if len(a.bits) == 0 {
-		if t.KeyBits != 0 {
-			return 0, fmt.Errorf("%s has no key length: %w", a.name, ErrUnsupported)
+		// Some peers name the one key length there is ("chacha20poly1305compat").
+		if t.KeyBits != 0 && t.KeyBits != 256 {
+			return 0, fmt.Errorf("%s with %d bits: %w", a.name, t.KeyBits, ErrUnsupported)
 		}
 		return 32 + a.salt, nil
 	}
@@ -117,7 +118,7 @@ func transformName(t message.Transform) string {
 	case message.KEXCH:
 		return message.KEMethod(t.ID).String()
 	}
-	if t.Type >= message.ADDKE1 && t.Type <= message.ADDKE7 {
+	if isADDKE(t.Type) {
 		return fmt.Sprintf("KE%d_%s", t.Type-message.ADDKE1+1, message.KEMethod(t.ID))
 	}
 	if name == "" {
@@ -135,10 +136,16 @@ func transformName(t message.Transform) string {
 	return name
 }
 
+// isADDKE reports whether t is an additional key exchange (RFC 9370 §2.2.1).
+func isADDKE(t message.TransformType) bool { return t >= message.ADDKE1 && t <= message.ADDKE7 }
+
 // supported reports whether this package implements t.
 func supported(t message.Transform) bool {
 	if len(t.Attributes) != 0 {
 		return false
+	}
+	if t.Type == message.KEXCH || isADDKE(t.Type) {
+		return supportedKE(message.KEMethod(t.ID)) && t.KeyBits == 0
 	}
 	switch t.Type {
 	case message.ENCR:
@@ -154,8 +161,6 @@ func supported(t message.Transform) bool {
 	case message.INTEG:
 		_, ok := integAlgs[t.ID]
 		return ok && t.KeyBits == 0
-	case message.KEXCH:
-		return supportedKE(message.KEMethod(t.ID)) && t.KeyBits == 0
 	case message.ESN:
 		return t.ID <= message.ESNYes && t.KeyBits == 0
 	}

@@ -14,11 +14,12 @@ import (
 const keyPad = "Key Pad for IKEv2"
 
 // SignedOctets returns what an AUTH payload covers (RFC 7296 §2.15):
-// RealMessage | NonceOfPeer | prf(SK_p, IDx'). For the initiator these are its
+// RealMessage | NonceOfPeer | prf(SK_p, IDx') [| IntAuth] (RFC 9242 §3.3.2). For the initiator these are its
 // IKE_SA_INIT request as last sent (no non-ESP marker), Nr, SK_pi and the body
 // of IDi; for the responder its response, Ni, SK_pr and the body of IDr.
-func SignedOctets(prf PRF, skp, realMessage, peerNonce, idBody []byte) []byte {
-	return slices.Concat(realMessage, peerNonce, prf.Sum(skp, idBody))
+// IntAuth is what IntermediateAuth.Octets returned, the same for both sides.
+func SignedOctets(prf PRF, skp, realMessage, peerNonce, idBody, intAuth []byte) []byte {
+	return slices.Concat(realMessage, peerNonce, prf.Sum(skp, idBody), intAuth)
 }
 
 // AuthShared returns the data of an AUTH payload of method AuthSharedKey:

@@ -17,7 +17,8 @@ import (
 // would give a secret that everyone knows.
 var ErrPeerPublicKey = errors.New("bad public value of the peer")
 
-// KeyExchange is one side of one key exchange, for one use.
+// KeyExchange is the initiator's side of one key exchange, for one use;
+// RespondKE is the responder's.
 type KeyExchange interface {
 	Method() message.KEMethod
 	// Public returns the data of the KE payload.
@@ -41,13 +42,38 @@ func NewKeyExchange(m message.KEMethod, rand io.Reader) (KeyExchange, error) {
 	if g, ok := modpGroups[m]; ok {
 		return newMODP(m, g, randOr(rand))
 	}
+	if g, ok := mlkemGroups[m]; ok {
+		return newMLKEM(m, g, randOr(rand))
+	}
 	return nil, fmt.Errorf("make %s key: %w", m, ErrUnsupported)
+}
+
+// RespondKE is the responder's side of a key exchange in one step: it answers
+// the initiator's public value with ours, a ciphertext for a KEM, whose
+// randomness is always crypto/rand's. The caller owns both and overwrites shared after use.
+func RespondKE(m message.KEMethod, rand io.Reader, peer []byte) (public, shared []byte, err error) {
+	if g, ok := mlkemGroups[m]; ok {
+		if shared, public, err = g.encapsulate(peer); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w: %w", m, ErrPeerPublicKey, err)
+		}
+		return public, shared, nil
+	}
+	x, err := NewKeyExchange(m, rand)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer x.Zero()
+	if shared, err = x.Shared(peer); err != nil {
+		return nil, nil, err
+	}
+	return x.Public(), shared, nil
 }
 
 func supportedKE(m message.KEMethod) bool {
 	_, ec := curves[m]
 	_, modp := modpGroups[m]
-	return ec || modp
+	_, kem := mlkemGroups[m]
+	return ec || modp || kem
 }
 
 var curves = map[message.KEMethod]struct {
@@ -104,7 +130,7 @@ func (e *ecExchange) Public() []byte {
 
 func (e *ecExchange) Shared(peer []byte) ([]byte, error) {
 	if e.key == nil {
-		return nil, fmt.Errorf("%s: key is gone", e.method)
+		return nil, fmt.Errorf("%s: %w", e.method, errKeyGone)
 	}
 	enc := peer
 	if e.curve != ecdh.X25519() {
@@ -189,7 +215,7 @@ func (d *modp) Public() []byte { return append([]byte(nil), d.public...) }
 
 func (d *modp) Shared(peer []byte) ([]byte, error) {
 	if d.x == nil {
-		return nil, fmt.Errorf("%s: key is gone", d.method)
+		return nil, fmt.Errorf("%s: %w", d.method, errKeyGone)
 	}
 	if len(peer) != d.m.Size() {
 		return nil, fmt.Errorf("%s: %w: %d octets in place of %d", d.method, ErrPeerPublicKey, len(peer), d.m.Size())

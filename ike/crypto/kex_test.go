@@ -46,7 +46,7 @@ func TestKeyExchangeAgreement(t *testing.T) {
 			require.Error(t, err)
 		})
 	}
-	_, err := NewKeyExchange(message.KEMLKEM768, nil)
+	_, err := NewKeyExchange(message.KEMLKEM512, nil)
 	require.ErrorIs(t, err, ErrUnsupported)
 	_, err = NewKeyExchange(message.KECurve25519, bytes.NewReader(nil))
 	require.Error(t, err)

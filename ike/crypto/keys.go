@@ -44,15 +44,17 @@ func DeriveIKE(s Suite, shared, ni, nr []byte, spii, spir message.SPI) (*IKEKeys
 }
 
 // DeriveIKERekey returns the keys of an IKE SA that replaces one whose PRF is
-// oldPRF and whose SK_d is oldD (RFC 7296 §2.18): SKEYSEED = prf(SK_d (old), g^ir | Ni | Nr).
-// The keys are expanded with the PRF of the new suite, as the RFC says;
+// oldPRF and whose SK_d is oldD (RFC 7296 §2.18): SKEYSEED = prf(SK_d (old), g^ir | Ni | Nr
+// [| SK(1) … SK(n)]); additional are the secrets of additional key exchanges
+// (RFC 9370 §2.2.4). With the same suite, nonces and SPIs it is also the step
+// after an IKE_INTERMEDIATE exchange, whose secret is shared (RFC 9370 §2.2.2). The keys are expanded with the PRF of the new suite, as the RFC says;
 // strongSwan takes the old one, so keep the PRF across a rekey.
-func DeriveIKERekey(s Suite, oldPRF PRF, oldD, shared, ni, nr []byte, spii, spir message.SPI) (*IKEKeys, error) {
+func DeriveIKERekey(s Suite, oldPRF PRF, oldD, shared, ni, nr []byte, spii, spir message.SPI, additional ...[]byte) (*IKEKeys, error) {
 	prf, err := s.NewPRF()
 	if err != nil {
 		return nil, fmt.Errorf("derive IKE keys: %w", err)
 	}
-	seed := oldPRF.Sum(oldD, shared, ni, nr)
+	seed := oldPRF.Sum(oldD, slices.Concat([][]byte{shared, ni, nr}, additional)...)
 	defer zero(seed)
 	return expandIKE(prf, s, seed, ni, nr, spii, spir)
 }
@@ -99,14 +101,15 @@ func (k *ChildKeys) String() string { return redacted }
 func (k *ChildKeys) GoString() string { return redacted }
 
 // DeriveChild returns the keys of a CHILD_SA with the ESP suite esp: KEYMAT =
-// prf+(SK_d, [g^ir |] Ni | Nr). Prf is the PRF of the IKE SA; shared is nil
-// without a key exchange of its own.
-func DeriveChild(prf PRF, skd []byte, esp Suite, shared, ni, nr []byte) (*ChildKeys, error) {
+// prf+(SK_d, [g^ir |] Ni | Nr [| SK(1) … SK(n)]). Prf is the PRF of the IKE SA;
+// shared is nil without a key exchange of its own, additional are the secrets
+// of additional key exchanges (RFC 9370 §2.2.4).
+func DeriveChild(prf PRF, skd []byte, esp Suite, shared, ni, nr []byte, additional ...[]byte) (*ChildKeys, error) {
 	e, a, err := esp.keySizes()
 	if err != nil {
 		return nil, fmt.Errorf("derive CHILD_SA keys: %w", err)
 	}
-	seed := slices.Concat(shared, ni, nr)
+	seed := slices.Concat(slices.Concat([][]byte{shared, ni, nr}, additional)...)
 	defer zero(seed)
 	km, err := prf.Plus(skd, seed, 2*(e+a))
 	if err != nil {

@@ -3,6 +3,7 @@ package crypto
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gotnc/gotnc/ike/message"
@@ -24,51 +25,9 @@ func kex(m message.KEMethod) message.Transform {
 }
 func esn(id uint16) message.Transform { return message.Transform{Type: message.ESN, ID: id} }
 
-// keywords are strongSwan's names of the algorithms that are implemented.
-var keywords = func() map[string]message.Transform {
-	m := map[string]message.Transform{
-		"aes":              encr(message.EncrAESCBC, 128),
-		"chacha20poly1305": encr(message.EncrChaCha20Poly1305, 0),
-		"sha":              integ(message.IntegHMACSHA196), "sha1": integ(message.IntegHMACSHA196),
-		"sha256": integ(message.IntegHMACSHA256128), "sha2_256": integ(message.IntegHMACSHA256128),
-		"sha384": integ(message.IntegHMACSHA384192), "sha2_384": integ(message.IntegHMACSHA384192),
-		"sha512": integ(message.IntegHMACSHA512256), "sha2_512": integ(message.IntegHMACSHA512256),
-		"aesxcbc": integ(message.IntegAESXCBC96), "aescmac": integ(message.IntegAESCMAC96),
-		"prfaesxcbc": prf(message.PRFAESXCBC), "prfaescmac": prf(message.PRFAESCMAC),
-		"prfsha1":   prf(message.PRFHMACSHA1),
-		"prfsha256": prf(message.PRFHMACSHA256), "prfsha2_256": prf(message.PRFHMACSHA256),
-		"prfsha384": prf(message.PRFHMACSHA384), "prfsha2_384": prf(message.PRFHMACSHA384),
-		"prfsha512": prf(message.PRFHMACSHA512), "prfsha2_512": prf(message.PRFHMACSHA512),
-		"modp1024": kex(message.KEMODP1024), "modp1536": kex(message.KEMODP1536), "modp2048": kex(message.KEMODP2048),
-		"modp3072": kex(message.KEMODP3072), "modp4096": kex(message.KEMODP4096), "modp6144": kex(message.KEMODP6144),
-		"modp8192": kex(message.KEMODP8192), "ecp256": kex(message.KEECP256), "ecp384": kex(message.KEECP384),
-		"ecp521": kex(message.KEECP521), "curve25519": kex(message.KECurve25519), "x25519": kex(message.KECurve25519),
-		"noesn": esn(message.ESNNo), "esn": esn(message.ESNYes),
-	}
-	for _, bits := range []uint16{128, 192, 256} {
-		aes := fmt.Sprintf("aes%d", bits)
-		m[aes] = encr(message.EncrAESCBC, bits)
-		for suffix, id := range map[string]uint16{
-			"gcm8": message.EncrAESGCM8, "gcm64": message.EncrAESGCM8,
-			"gcm12": message.EncrAESGCM12, "gcm96": message.EncrAESGCM12,
-			"gcm16": message.EncrAESGCM16, "gcm128": message.EncrAESGCM16, "gcm": message.EncrAESGCM16,
-			"ccm8": message.EncrAESCCM8, "ccm64": message.EncrAESCCM8,
-			"ccm12": message.EncrAESCCM12, "ccm96": message.EncrAESCCM12,
-			"ccm16": message.EncrAESCCM16, "ccm128": message.EncrAESCCM16, "ccm": message.EncrAESCCM16,
-			"ctr": message.EncrAESCTR,
-		} {
-			m[aes+suffix] = encr(id, bits)
-		}
-	}
-	return m
-}()
-
-// knownUnsupported are strongSwan's further names, for a better error.
-var knownUnsupported = []string{
-	"null", "3des", "des", "blowfish", "cast128", "serpent", "twofish", "camellia", "md5", "camelliaxcbc",
-	"prfmd5", "prfcamelliaxcbc", "sha256_96", "sha2_256_96", "sha1_160", "modp768", "modpnull",
-	"modp1024s160", "modp2048s224", "modp2048s256", "ecp192", "ecp224", "ecp", "curve448", "x448", "mlkem", "ke1_", "ke2_", "ke3_",
-	"ke4_", "ke5_", "ke6_", "ke7_", "aes",
+// addKE is the n-th additional key exchange, from 1.
+func addKE(n int, m message.KEMethod) message.Transform {
+	return message.Transform{Type: message.ADDKE1 + message.TransformType(n-1), ID: uint16(m)}
 }
 
 // prfOf maps INTEG to the PRF that strongSwan takes where none is named.
@@ -79,10 +38,13 @@ var prfOf = map[uint16]uint16{
 }
 
 // ParseProposal reads one proposal in strongSwan's notation, algorithms
-// joined by hyphens: "aes256gcm16-prfsha256-curve25519", "aes128-aes256-sha256-modp2048".
+// joined by hyphens: "aes256gcm16-prfsha256-curve25519-ke1_mlkem768",
+// "aes128-aes256-sha256-modp2048"; what comes first is preferred. "ke1_" to
+// "ke7_" before a key exchange method make it an additional one (RFC 9370).
 // "default" stands for DefaultIKE or DefaultESP. Protocol is ProtocolIKE or
 // ProtocolESP. As in strongSwan, a missing PRF follows the integrity
-// algorithms, AEAD ciphers drop those, and ESP without "esn" means "noesn".
+// algorithms, AEAD ciphers drop those, ESP drops PRFs, IKE drops "none" as key
+// exchange, and ESP without "esn" means "noesn".
 func ParseProposal(protocol message.ProtocolID, s string) ([]message.Proposal, error) {
 	fail := func(format string, a ...any) ([]message.Proposal, error) {
 		return nil, fmt.Errorf("parse %s proposal %q: %w", protocol, s, fmt.Errorf(format, a...))
@@ -98,14 +60,12 @@ func ParseProposal(protocol message.ProtocolID, s string) ([]message.Proposal, e
 	byType := map[message.TransformType][]message.Transform{}
 	for _, word := range strings.Split(strings.TrimSpace(s), "-") {
 		w := strings.ToLower(strings.TrimSpace(word))
-		t, ok := keywords[w]
-		if !ok {
-			for _, k := range knownUnsupported {
-				if strings.HasPrefix(w, k) {
-					return fail("%q is not implemented; take for example aes256gcm16, aes256-sha256, prfsha256, curve25519, modp3072: %w", word, ErrUnsupported)
-				}
-			}
-			return fail("%q is no algorithm; a proposal reads like aes256-sha256-modp2048 or aes256gcm16-prfsha256-curve25519: %w", word, ErrUnsupported)
+		t, err := keyword(w)
+		if err != nil {
+			return fail("%w: %w", err, ErrUnsupported)
+		}
+		if protocol == message.ProtocolIKE && t.Type == message.KEXCH && t.ID == uint16(message.KENone) {
+			continue
 		}
 		byType[t.Type] = addUnique(byType[t.Type], t)
 	}
@@ -125,6 +85,13 @@ func ParseProposal(protocol message.ProtocolID, s string) ([]message.Proposal, e
 	case classic > 0 && len(byType[message.INTEG]) == 0:
 		return fail("no integrity algorithm; add one such as sha256")
 	}
+	var additional []message.Transform
+	for t := message.ADDKE1; t <= message.ADDKE7; t++ {
+		additional = append(additional, byType[t]...)
+	}
+	if len(additional) > 0 && len(byType[message.KEXCH]) == 0 {
+		return fail("an additional key exchange without a first; add one such as x25519")
+	}
 	p := message.Proposal{Protocol: protocol, Transforms: byType[message.ENCR]}
 	if classic > 0 {
 		p.Transforms = append(p.Transforms, byType[message.INTEG]...)
@@ -142,10 +109,10 @@ func ParseProposal(protocol message.ProtocolID, s string) ([]message.Proposal, e
 		if len(byType[message.KEXCH]) == 0 {
 			return fail("no key exchange; add one such as curve25519 or modp2048")
 		}
-		p.Transforms = append(append(p.Transforms, prfs...), byType[message.KEXCH]...)
+		p.Transforms = slices.Concat(p.Transforms, prfs, byType[message.KEXCH], additional)
 		return []message.Proposal{p}, nil
 	}
-	p.Transforms = append(p.Transforms, byType[message.KEXCH]...)
+	p.Transforms = slices.Concat(p.Transforms, byType[message.KEXCH], additional)
 	if len(byType[message.ESN]) == 0 {
 		byType[message.ESN] = []message.Transform{esn(message.ESNNo)}
 	}
@@ -235,6 +202,19 @@ func PreferredKE(ps []message.Proposal) message.KEMethod {
 	return message.KENone
 }
 
+// OffersAdditionalKE reports whether a proposal has an additional key exchange
+// (RFC 9370): N(INTERMEDIATE_EXCHANGE_SUPPORTED) then goes with the offer.
+func OffersAdditionalKE(ps []message.Proposal) bool {
+	for _, p := range ps {
+		for _, t := range p.Transforms {
+			if isADDKE(t.Type) && t.ID != uint16(message.KENone) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // OffersKE reports whether m is among the methods of ps: what INVALID_KE_PAYLOAD
 // asks for must have been offered.
 func OffersKE(ps []message.Proposal, m message.KEMethod) bool {
@@ -264,7 +244,7 @@ func SAPayload(ps []message.Proposal, spi []byte) *message.SA {
 // optional reports whether a proposal without transforms of type t means the
 // same as one with ID 0: no integrity (AEAD), no key exchange, no ESN.
 func optional(t message.TransformType) bool {
-	return t == message.INTEG || t == message.KEXCH || t == message.ESN || t >= message.ADDKE1 && t <= message.ADDKE7
+	return t == message.INTEG || t == message.KEXCH || t == message.ESN || isADDKE(t)
 }
 
 // CheckChosen checks the responder's SA payload against what was offered with
@@ -353,15 +333,19 @@ func agree(own, peer message.Proposal) (message.Proposal, bool) {
 	}
 	c := message.Proposal{Number: peer.Number, Protocol: peer.Protocol, SPI: append([]byte(nil), peer.SPI...)}
 	done := map[message.TransformType]bool{}
+	kes := map[uint16]bool{}
 	for _, p := range []message.Proposal{own, peer} {
 		for _, t := range p.Transforms {
 			if done[t.Type] {
 				continue
 			}
 			done[t.Type] = true
-			v, explicit, ok := common(t.Type, own.OfType(t.Type), peer.OfType(t.Type))
+			v, explicit, ok := common(t.Type, own.OfType(t.Type), peer.OfType(t.Type), kes)
 			if !ok {
 				return message.Proposal{}, false
+			}
+			if t.Type == message.KEXCH || isADDKE(t.Type) {
+				kes[v.ID] = true
 			}
 			if explicit {
 				c.Transforms = append(c.Transforms, v)
@@ -372,8 +356,10 @@ func agree(own, peer message.Proposal) (message.Proposal, bool) {
 }
 
 // common returns the transform of type t that both lists have, own order
-// first; explicit says that the peer listed it.
-func common(t message.TransformType, own, peer []message.Transform) (v message.Transform, explicit, ok bool) {
+// first; explicit says that the peer listed it. Key exchange methods that were
+// chosen already are passed over: none but NONE may be chosen twice (RFC 9370
+// §2.2.1).
+func common(t message.TransformType, own, peer []message.Transform, chosen map[uint16]bool) (v message.Transform, explicit, ok bool) {
 	none := []message.Transform{{Type: t}}
 	explicit = len(peer) > 0
 	if optional(t) && len(own) == 0 {
@@ -382,7 +368,11 @@ func common(t message.TransformType, own, peer []message.Transform) (v message.T
 	if optional(t) && len(peer) == 0 {
 		peer = none
 	}
+	exchange := t == message.KEXCH || isADDKE(t)
 	for _, o := range own {
+		if exchange && o.ID != uint16(message.KENone) && chosen[o.ID] {
+			continue
+		}
 		for _, p := range peer {
 			if o.Equal(p) {
 				return o, explicit, true

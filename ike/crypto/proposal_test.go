@@ -1,6 +1,7 @@
 package crypto
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,11 @@ func TestParseProposal(t *testing.T) {
 		{message.ProtocolESP, "aes256gcm16", "ESP:AES_GCM_16_256/NO_EXT_SEQ"},
 		{message.ProtocolESP, "aes128-sha256-modp2048-esn-noesn", "ESP:AES_CBC_128/HMAC_SHA2_256_128/MODP_2048/EXT_SEQ/NO_EXT_SEQ"},
 		{message.ProtocolESP, "aes128-aes128-sha256", "ESP:AES_CBC_128/HMAC_SHA2_256_128/NO_EXT_SEQ"},
+		{message.ProtocolIKE, "aes128gcm16-prfsha256-x25519-ke1_mlkem768", "IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519/KE1_ML_KEM_768"},
+		{message.ProtocolIKE, "aes256-sha384-ke3_mlkem1024-ecp384-ke1_mlkem768-ke3_none", "IKE:AES_CBC_256/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/ECP_384/KE1_ML_KEM_768/KE3_ML_KEM_1024/KE3_KE_NONE"},
+		{message.ProtocolIKE, "aes256gcm-sha512-mlkem768-none", "IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/ML_KEM_768"},
+		{message.ProtocolIKE, "chacha20poly1305compat-prfsha256-x25519", "IKE:CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE_25519"},
+		{message.ProtocolESP, "aes256gcm16-prfsha256-x25519-modpnone-ke1_mlkem768", "ESP:AES_GCM_16_256/CURVE_25519/KE_NONE/KE1_ML_KEM_768/NO_EXT_SEQ"},
 	} {
 		ps, err := ParseProposal(v.protocol, v.in)
 		require.NoError(t, err, v.in)
@@ -39,6 +45,13 @@ func TestParseProposal(t *testing.T) {
 		{message.ProtocolIKE, "aes256-aes256gcm16-sha256-modp2048", "separate proposals"},
 		{message.ProtocolESP, "3des-sha1", `"3des" is not implemented`},
 		{message.ProtocolESP, "aes256-foo", `"foo" is no algorithm`},
+		{message.ProtocolIKE, "aes256-sha256-none", "no key exchange"},
+		{message.ProtocolIKE, "aes256-sha256-ke1_mlkem768", "without a first"},
+		{message.ProtocolIKE, "aes256-sha256-x25519-ke1_sha256", "no key exchange method"},
+		{message.ProtocolIKE, "aes256-sha256-x25519-ke8_mlkem768", "no algorithm"},
+		{message.ProtocolIKE, "aes256-sha256-x25519-ke1_mlkem512", "ML-KEM-768 and ML-KEM-1024 only"},
+		{message.ProtocolIKE, "aes256-sha256-x25519-ke1_frodoa3", "no algorithm"},
+		{message.ProtocolESP, "aes256gcm16-ke1_mlkem768", "without a first"},
 		{message.ProtocolAH, "sha256", "not supported"},
 	} {
 		_, err := ParseProposal(v.protocol, v.in)
@@ -188,4 +201,72 @@ func FuzzParseProposal(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Of every name that strongSwan 6 knows, it is implemented or refused with its name.
+func TestKeywordsOfStrongSwan(t *testing.T) {
+	sizes := func(format string) (out []string) {
+		for _, bits := range []string{"128", "192", "256"} {
+			out = append(out, strings.ReplaceAll(format, "N", bits))
+		}
+		return out
+	}
+	var have, lack []string
+	for _, f := range []string{"aesN", "aesNctr", "aesNccm8", "aesNccm64", "aesNccm12", "aesNccm96", "aesNccm16", "aesNccm128", "aesNccm",
+		"aesNgcm8", "aesNgcm64", "aesNgcm12", "aesNgcm96", "aesNgcm16", "aesNgcm128", "aesNgcm"} {
+		have = append(have, sizes(f)...)
+	}
+	have = append(have, strings.Fields(`aes chacha20poly1305 chacha20poly1305compat sha sha1 sha256 sha2_256 sha384 sha2_384 sha512 sha2_512
+		aesxcbc aescmac prfsha1 prfsha256 prfsha384 prfsha512 prfaesxcbc prfaescmac none modpnone modp1024 modp1536 modp2048 modp3072
+		modp4096 modp6144 modp8192 ecp256 ecp384 ecp521 curve25519 x25519 mlkem768 mlkem1024 noesn esn ke1_mlkem768 ke7_x25519`)...)
+	for _, f := range []string{"aesNgmac", "blowfishN", "camelliaN", "camelliaNctr", "camelliaNccm16", "serpentN", "twofishN"} {
+		lack = append(lack, sizes(f)...)
+	}
+	lack = append(lack, strings.Fields(`null des 3des blowfish camellia cast128 serpent twofish sha1_160 sha256_96 sha2_256_96 md5 md5_128
+		camelliaxcbc prfmd5 prfcamelliaxcbc modpnull modp768 ecp192 ecp224 modp1024s160 modp2048s224 modp2048s256 ecp224bp ecp256bp
+		ecp384bp ecp512bp curve448 x448 gost256 gost512 mlkem512 ke2_mlkem512`)...)
+	for _, w := range have {
+		tr, err := keyword(w)
+		require.NoError(t, err, w)
+		require.True(t, supported(tr) || optional(tr.Type) && tr.ID == 0, w)
+	}
+	for _, w := range lack {
+		_, err := keyword(w)
+		require.ErrorContains(t, err, "is not implemented", w)
+	}
+}
+
+func TestAdditionalKEs(t *testing.T) {
+	offer := mustList(t, message.ProtocolIKE, "aes128gcm16-prfsha256-x25519-ecp256-ke1_mlkem768-ke1_x25519-ke3_mlkem768-ke3_none")
+	require.True(t, OffersAdditionalKE(offer))
+	require.False(t, OffersAdditionalKE(DefaultIKE()))
+	require.False(t, OffersAdditionalKE(mustList(t, message.ProtocolIKE, "aes128gcm16-prfsha256-x25519-ke1_none")))
+	sa := SAPayload(offer, nil)
+	for own, want := range map[string]string{
+		"aes128gcm16-prfsha256-x25519-ke1_mlkem768":              "IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519/KE1_ML_KEM_768",
+		"aes128gcm16-prfsha256-ecp256-ke1_x25519-ke3_mlkem768":   "IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256/KE1_CURVE_25519/KE3_ML_KEM_768",
+		"aes128gcm16-prfsha256-x25519-ke1_x25519-ke1_mlkem768":   "IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519/KE1_ML_KEM_768",
+		"aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke3_mlkem768": "", // none is chosen twice, and our side insists on KE3
+		"aes128gcm16-prfsha256-x25519":                           "", // KE1 may not be left out
+		"aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke2_ecp256":   "", // KE2 was not offered
+	} {
+		s, chosen, err := Select(mustList(t, message.ProtocolIKE, own), sa)
+		if want == "" {
+			require.ErrorIs(t, err, ErrNoProposal, own)
+			continue
+		}
+		require.NoError(t, err, own)
+		require.Equal(t, want, s.String())
+		got, _, err := CheckChosen(offer, &message.SA{Proposals: []message.Proposal{chosen}})
+		require.NoError(t, err)
+		require.Equal(t, s, got)
+		require.Equal(t, want, ProposalString(s.Proposal()))
+	}
+	twice := mustList(t, message.ProtocolIKE, "aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke3_mlkem768")[0]
+	twice.Number = 1
+	_, _, err := CheckChosen(offer, &message.SA{Proposals: []message.Proposal{twice}})
+	require.ErrorContains(t, err, "twice")
+	s, err := SuiteOf(mustList(t, message.ProtocolIKE, "aes128gcm16-prfsha256-x25519-ke7_mlkem768-ke2_mlkem1024")[0])
+	require.NoError(t, err)
+	require.Equal(t, []message.KEMethod{message.KEMLKEM1024, message.KEMLKEM768}, s.AdditionalKEs(), "in ascending order")
 }

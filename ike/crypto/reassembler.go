@@ -1,6 +1,7 @@
 package crypto
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/gotnc/gotnc/ike/message"
@@ -18,6 +19,8 @@ type Reassembler struct {
 	// MaxOctets bounds the protected payloads of one message; 0 means
 	// DefaultMaxPacket.
 	MaxOctets int
+	// Inner, where set, is filled with what the next whole message protected.
+	Inner *Inner
 
 	slots [2]collection // requests, responses
 }
@@ -52,7 +55,7 @@ func (r *Reassembler) Handle(p *Protector, datagram []byte) (*message.Message, e
 		if n := r.limit(); len(plain) > n {
 			return nil, fmt.Errorf("open %s: %d octets, at most %d: %w", s.h, len(plain), n, ErrTooLarge)
 		}
-		return content(s.h, s.next, plain)
+		return r.content(s.h, s.next, plain)
 	}
 	c := &r.slots[0]
 	if s.h.IsResponse() {
@@ -93,7 +96,14 @@ func (r *Reassembler) Handle(p *Protector, datagram []byte) (*message.Message, e
 	}
 	h, first := c.header, c.first
 	c.reset()
-	return content(h, first, all)
+	return r.content(h, first, all)
+}
+
+func (r *Reassembler) content(h message.Header, first message.PayloadType, plain []byte) (*message.Message, error) {
+	if r.Inner != nil {
+		*r.Inner = Inner{First: first, Payloads: bytes.Clone(plain)}
+	}
+	return content(h, first, plain)
 }
 
 func (r *Reassembler) limit() int {

@@ -6,7 +6,10 @@ import (
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// Suite is a chosen proposal: one algorithm of a type.
+// maxAdditionalKE is how many key exchanges may follow the first (RFC 9370).
+const maxAdditionalKE = int(message.ADDKE7-message.ADDKE1) + 1
+
+// Suite is a chosen proposal: one algorithm of a type. Suites compare with ==.
 type Suite struct {
 	Protocol message.ProtocolID
 	Encr     message.Transform
@@ -14,6 +17,21 @@ type Suite struct {
 	Integ    message.Transform // zero for AEAD ciphers
 	KE       message.KEMethod  // KENone for ESP without PFS
 	ESN      bool              // ESP only
+
+	// AddKE are the additional key exchanges ADDKE1 to ADDKE7 (RFC 9370);
+	// KENone = none of that number.
+	AddKE [maxAdditionalKE]message.KEMethod
+}
+
+// AdditionalKEs returns the additional key exchanges in the order in which they
+// are run (RFC 9370 §2.2.2).
+func (s Suite) AdditionalKEs() (ms []message.KEMethod) {
+	for _, m := range s.AddKE {
+		if m != message.KENone {
+			ms = append(ms, m)
+		}
+	}
+	return ms
 }
 
 // SuiteOf returns the suite of a chosen proposal; all of its algorithms must
@@ -34,6 +52,10 @@ func SuiteOf(p message.Proposal) (Suite, error) {
 		}
 		if !supported(t) {
 			return fail("%s: %w", transformName(t), ErrUnsupported)
+		}
+		if isADDKE(t.Type) {
+			s.AddKE[t.Type-message.ADDKE1] = message.KEMethod(t.ID)
+			continue
 		}
 		switch t.Type {
 		case message.ENCR:
@@ -60,10 +82,26 @@ func SuiteOf(p message.Proposal) (Suite, error) {
 		return fail("no integrity algorithm: %w", ErrUnsupported)
 	case ike && (s.PRF.Type == 0 || s.KE == message.KENone):
 		return fail("no PRF or no key exchange: %w", ErrUnsupported)
+	case s.AddKE != [maxAdditionalKE]message.KEMethod{} && s.KE == message.KENone:
+		return fail("additional key exchange without a first: %w", ErrUnsupported)
+	case s.repeatsKE():
+		// "the same KE method MUST NOT be selected more than once" (RFC 9370 §2.2.1)
+		return fail("the same key exchange twice: %w", ErrUnsupported)
 	case ike && s.ESN, !ike && s.PRF.Type != 0:
 		return fail("transform of another protocol: %w", ErrUnsupported)
 	}
 	return s, nil
+}
+
+func (s Suite) repeatsKE() bool {
+	seen := map[message.KEMethod]bool{s.KE: true}
+	for _, m := range s.AdditionalKEs() {
+		if seen[m] {
+			return true
+		}
+		seen[m] = true
+	}
+	return false
 }
 
 // AEAD reports whether the cipher brings its own integrity protection.
@@ -92,6 +130,11 @@ func (s Suite) Proposal() message.Proposal {
 	}
 	if s.KE != message.KENone {
 		p.Transforms = append(p.Transforms, kex(s.KE))
+	}
+	for i, m := range s.AddKE {
+		if m != message.KENone {
+			p.Transforms = append(p.Transforms, addKE(i+1, m))
+		}
 	}
 	if s.Protocol == message.ProtocolESP {
 		id := message.ESNNo

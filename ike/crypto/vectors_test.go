@@ -81,7 +81,7 @@ func TestAuthVector(t *testing.T) {
 	id := append([]byte{2, 0, 0, 0}, "carol.example.org"...)
 	sk, nonce := count(32), count(16)
 	require.Equal(t, "bf52a1828bfde72f1e997a5b5f33cd0454740d42896516087cbc9ff4d5d7dad8", hex.EncodeToString(prf.Sum(sk, id)))
-	octets := SignedOctets(prf, sk, []byte("MSG1"), nonce, id)
+	octets := SignedOctets(prf, sk, []byte("MSG1"), nonce, id, nil)
 	require.Equal(t, "fc980b468617db7900a3f096e6f68e72d9f57fb57421a81a1a0c78c3766f315e", hex.EncodeToString(AuthShared(prf, []byte("ThisIsAPSK"), octets)))
 	auth := AuthShared(prf, sk, octets)
 	require.Equal(t, "023ba7d87222ec19903a54b4bf7c225fdc896d7651b6c323af7951128b503d1d", hex.EncodeToString(auth))

@@ -37,7 +37,7 @@ var (
 // 7427), else as RFC 7296 and RFC 4754 have it.
 func (c *client) signature() ([]message.Payload, error) {
 	cert := c.g.certificate()
-	octets := ikecrypto.SignedOctets(c.prf, c.keys.Pr, c.initResponse, c.ni, c.idr.Body())
+	octets := ikecrypto.SignedOctets(c.prf, c.keys.Pr, c.initResponse, c.ni, c.idr.Body(), c.intermediate.octets)
 	signer, ok := cert.PrivateKey.(crypto.Signer)
 	if !ok {
 		return nil, fmt.Errorf("sign AUTH: %T cannot sign", cert.PrivateKey)

@@ -32,6 +32,7 @@ type client struct {
 	reassembler               crypto.Reassembler
 	answers                   crypto.Reassembler // of the client's responses
 	fragmentation             bool
+	intermediate              intermediate
 	sha256                    bool // the client verifies RFC 7427 signatures with SHA-256
 
 	nextID       uint32   // of the next request of the client
@@ -140,6 +141,8 @@ func (c *client) handle(now time.Time, from netip.AddrPort, h message.Header, b 
 		return
 	}
 	switch m.Exchange {
+	case message.IKEIntermediate:
+		c.handleIntermediate(now, m)
 	case message.IKEAuth:
 		c.handleAuth(now, m)
 	case message.Informational:
@@ -325,12 +328,12 @@ func (c *client) finalAuth(now time.Time, m *message.Message) error {
 	if len(msk) == 0 {
 		return errors.New("EAP derived no key")
 	}
-	octets := crypto.SignedOctets(c.prf, c.keys.Pi, c.initRequest, c.nr, c.idi.Body())
+	octets := crypto.SignedOctets(c.prf, c.keys.Pi, c.initRequest, c.nr, c.idi.Body(), c.intermediate.octets)
 	if !crypto.VerifyShared(c.prf, msk, octets, auth.Data) {
 		return fmt.Errorf("verification of AUTH payload with EAP MSK of '%s' failed", c.idi)
 	}
 	c.g.log.Info(fmt.Sprintf("authentication of '%s' with EAP successful", c.idi))
-	octets = crypto.SignedOctets(c.prf, c.keys.Pr, c.initResponse, c.ni, c.idr.Body())
+	octets = crypto.SignedOctets(c.prf, c.keys.Pr, c.initResponse, c.ni, c.idr.Body(), c.intermediate.octets)
 	own := crypto.AuthShared(c.prf, msk, octets)
 	if c.g.cfg.Faults.BadAuth {
 		own[0] ^= 0x80

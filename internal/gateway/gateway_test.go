@@ -156,7 +156,15 @@ func TestWaysToSpeak(t *testing.T) {
 		"CBC, modp": {gw: func(c *gateway.Config) {
 			c.IKEProposals, c.ESPProposals = []string{"aes256-sha256-modp2048"}, []string{"aes128-sha256"}
 		}},
-		"ECP, ChaCha":     {gw: func(c *gateway.Config) { c.IKEProposals = []string{"aes128gcm16-prfsha256-ecp256"} }},
+		"ECP, ChaCha": {gw: func(c *gateway.Config) { c.IKEProposals = []string{"aes128gcm16-prfsha256-ecp256"} }},
+		"ML-KEM": {
+			gw: func(c *gateway.Config) {
+				c.IKEProposals = []string{"aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke2_mlkem1024"}
+			},
+			o: options{edit: func(c *ike.Config) {
+				c.Proposals = []string{"aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke2_mlkem1024", "default"}
+			}},
+		},
 		"small fragments": {gw: func(c *gateway.Config) { c.FragmentSize, c.EAPFragmentSize = 300, 500 }, o: options{edit: func(c *ike.Config) { c.FragmentSize = 400 }}},
 		"no fragments":    {gw: func(c *gateway.Config) { c.Faults.NoFragmentation = true }},
 		"segments":        {gw: func(c *gateway.Config) { c.Policy.SegmentSize = 64; c.Policy.Metadata = []string{"/etc/"} }},

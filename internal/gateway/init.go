@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -179,12 +180,7 @@ func (g *Gateway) newClient(now time.Time, from netip.AddrPort, m *message.Messa
 		report: ClientReport{Addr: from, Started: now, IKEProposal: suite.String()},
 	}
 	c.reassembler.MaxOctets = maxPacket
-	x, err := crypto.NewKeyExchange(ke.Method, rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	defer x.Zero()
-	shared, err := x.Shared(ke.Data)
+	public, shared, err := crypto.RespondKE(ke.Method, rand.Reader, ke.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -203,10 +199,17 @@ func (g *Gateway) newClient(now time.Time, from netip.AddrPort, m *message.Messa
 	}
 	ps := []message.Payload{
 		&message.SA{Proposals: []message.Proposal{chosen}},
-		&message.KE{Method: ke.Method, Data: x.Public()},
+		&message.KE{Method: ke.Method, Data: public},
 		&message.Nonce{Data: c.nr},
 		&message.Notify{NotifyType: message.NATDetectionSourceIP, Data: crypto.NATDetection(c.spii, c.spir, g.local)},
 		&message.Notify{NotifyType: message.NATDetectionDestinationIP, Data: crypto.NATDetection(c.spii, c.spir, from)},
+	}
+	if c.intermediate.left = suite.AdditionalKEs(); len(c.intermediate.left) > 0 {
+		if m.Notify(message.IntermediateExchangeSupported) == nil {
+			return nil, errors.New("additional key exchange offered without IKE_INTERMEDIATE")
+		}
+		c.reassembler.Inner = &crypto.Inner{}
+		ps = append(ps, &message.Notify{NotifyType: message.IntermediateExchangeSupported})
 	}
 	if m.Notify(message.FragmentationSupported) != nil && !g.cfg.Faults.NoFragmentation {
 		c.fragmentation = true
