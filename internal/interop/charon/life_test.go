@@ -60,7 +60,7 @@ func (s *site) edit(path, old, new string) {
 }
 
 func (s *site) swanctl(args ...string) (string, error) {
-	c := netns.Command(context.Background(), s.Gateway, append([]string{"/usr/sbin/swanctl"}, append(args, "--uri", "unix://"+filepath.Join(s.dir, "gw", "vici"))...)...)
+	c := netns.Command(context.Background(), s.Gateway, append([]string{s.peer.swanctl}, append(args, "--uri", "unix://"+filepath.Join(s.dir, "gw", "vici"))...)...)
 	c.Env = append(os.Environ(), "SWANCTL_DIR="+filepath.Join(s.dir, "gw", "swanctl"), "STRONGSWAN_CONF="+filepath.Join(s.dir, "gw", "strongswan.conf"))
 	b, err := c.CombinedOutput()
 	return string(b), err

@@ -1,0 +1,54 @@
+package charon
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/interop/need"
+)
+
+// strongSwan6 is a strongSwan with ML-KEM and RFC 9370, which Debian's 5.9 lacks.
+func strongSwan6(t *testing.T) peer {
+	prefix := need.StrongSwan(t)
+	return peer{filepath.Join(prefix, "libexec/ipsec/charon"), filepath.Join(prefix, "sbin/swanctl")}
+}
+
+// ML-KEM beside a classic key exchange, alone, and several of them, in
+// IKE_INTERMEDIATE exchanges; then both ends rekey both SAs, with
+// IKE_FOLLOWUP_KE, under a ping.
+func TestMLKEM(t *testing.T) {
+	for _, c := range []struct{ ike, esp, log string }{
+		{"aes128gcm16-prfsha256-x25519-ke1_mlkem768", "aes128gcm16-x25519-ke1_mlkem768", "KE1_ML_KEM_768"},
+		{"aes256-sha384-ecp384-ke1_mlkem1024-ke3_x25519", "aes256gcm16-mlkem768-ke2_ecp256", "KE3_CURVE_25519"},
+		{"aes256gcm16-prfsha384-mlkem768", "aes256gcm16-mlkem1024", "PRF_HMAC_SHA2_384/ML_KEM_768"},
+	} {
+		t.Run(c.ike, func(t *testing.T) {
+			s := newSite(t, options{proposals: c.ike, esp: c.esp, peer: strongSwan6(t)})
+			r := s.up("-v")
+			require.Contains(t, r.out.String(), c.log)
+			counts := s.flood(2.5)
+			for i, what := range []string{"--child", "--ike"} {
+				time.Sleep(300 * time.Millisecond)
+				out, err := s.swanctl("--rekey", what, "rw")
+				require.NoError(t, err, "%d %s", i, out)
+			}
+			r.waitFor("IKE_SA home[2] rekeyed between", 5*time.Second)
+			s.say("rekey")
+			r.waitFor("IKE_SA home[3] rekeyed between", 5*time.Second)
+			sent, received := counts()
+			require.Equal(t, sent, received, "packets were lost")
+			require.GreaterOrEqual(t, r.count("CHILD_SA home{3} established"), 1)
+			if strings.Contains(c.ike, "-ke1_") {
+				require.Contains(t, r.out.String(), "generating IKE_INTERMEDIATE request 1 [ KE ]")
+				require.Contains(t, r.out.String(), "parsed IKE_FOLLOWUP_KE request")
+				require.Contains(t, r.out.String(), "generating IKE_FOLLOWUP_KE request")
+			}
+			require.NoError(t, r.stop())
+			s.nothingLeft()
+		})
+	}
+}
