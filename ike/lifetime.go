@@ -213,6 +213,21 @@ func (m *Machine) RekeyChildren(now time.Time) Outputs {
 	return m.end()
 }
 
+// Initiate sets up the configured CHILD_SA of that name, where none stands and
+// none is being made.
+func (m *Machine) Initiate(now time.Time, name string) Outputs {
+	m.begin(now)
+	for _, c := range m.configured {
+		if c.Name != name || m.state != stateEstablished || slices.Contains(m.wanted, c) ||
+			slices.ContainsFunc(m.children, func(o *childState) bool { return o.cfg.Name == name && !o.dead }) ||
+			m.pending != nil && m.pending.job != nil && m.pending.job.cfg == c {
+			continue
+		}
+		m.wanted = append(m.wanted, c)
+	}
+	return m.end()
+}
+
 // zeroAll forgets the keys of every IKE_SA.
 func (m *Machine) zeroAll() {
 	if p := m.pending; p != nil && p.job != nil {

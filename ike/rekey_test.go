@@ -423,6 +423,26 @@ func TestFurtherChildren(t *testing.T) {
 	require.Contains(t, p.a.log.String(), "INFORMATIONAL response 1 [ ]")
 }
 
+// A CHILD_SA that is gone is set up again when a packet wants it, once.
+func TestInitiate(t *testing.T) {
+	p := newPair(t, nil)
+	name := p.a.m.children[0].cfg.Name
+	p.run(p.a, p.a.m.Initiate(p.now, name))
+	require.Empty(t, p.b.inbox, "it stands")
+	p.b.m.children[0].closing = true
+	p.tick(p.b)
+	p.settle()
+	require.Empty(t, p.a.m.children)
+	p.run(p.a, p.a.m.Initiate(p.now, "another"))
+	require.Empty(t, p.b.inbox)
+	for range 3 {
+		p.run(p.a, p.a.m.Initiate(p.now, name))
+	}
+	p.settle()
+	require.Len(t, p.a.m.children, 1)
+	require.Len(t, p.b.m.children, 1)
+}
+
 func TestHardLifetimes(t *testing.T) {
 	p := newPair(t, func(a, b *Config) {
 		a.RekeyTime, a.OverTime = time.Hour, 5*time.Minute

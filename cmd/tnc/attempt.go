@@ -116,6 +116,8 @@ func (c *connection) attempt(ctx context.Context) error {
 			}
 		case why := <-c.life.reauth:
 			next(why)
+		case <-c.trap.traffic:
+			c.caught()
 		case <-retry:
 			retry = nil
 			next("the last try failed")

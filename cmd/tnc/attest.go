@@ -101,7 +101,7 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 	}
 	out, err := c.run(cmd.Context())
 	p.end()
-	if !stay || !c.up {
+	if !stay || !c.up && !c.trap.laid {
 		if o.json || err == nil || out.Recommendation != recNone {
 			print(out)
 		}

@@ -41,7 +41,7 @@ func (c *connection) childConfig(cfg *ike.Config) error {
 		}
 		cc := ike.ChildConfig{
 			Name: ch.Name, Proposals: ch.ESPProposals, RekeyTime: ch.RekeyTime, LifeTime: ch.LifeTime, RandTime: ch.RandTime,
-			Restart: ch.CloseAction != "" && ch.CloseAction != "none" && ch.CloseAction != "clear",
+			Restart: follows(ch.CloseAction) != "" && follows(ch.CloseAction) != actionTrap,
 		}
 		if ch.RekeyTime == 0 && ch.LifeTime == 0 {
 			cc.RandTime = 0

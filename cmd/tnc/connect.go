@@ -48,8 +48,10 @@ type connection struct {
 	hooks    hooks
 	end      context.CancelCauseFunc // ends the connection in order
 	needsUDP bool                    // the data plane takes ESP in UDP only
-	planeUp  bool                    // the data plane was started
-	reattest time.Duration           // 0 = only when asked to
+	planeUp  bool                    // the data plane was started, or is a trap
+	hooked   bool                    // the hooks were told that it is up
+	trap     trap
+	reattest time.Duration // 0 = only when asked to
 	left     leftovers
 	keylog   func(line string) // of --keylog, else nil
 	guard    *guard            // of connections that stay; else nil
@@ -58,7 +60,7 @@ type connection struct {
 // newConnection loads the IMCs: an IMC that does not load is an error that
 // names it.
 func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, error) {
-	c := &connection{setup: s, logger: logger, progress: p, plane: noPlane{}}
+	c := &connection{setup: s, logger: logger, progress: p, plane: noPlane{}, trap: trap{traffic: make(chan struct{}, 1)}}
 	c.out = outcome{Connection: s.conn.Name, Recommendation: recNone, IMCs: []string{}}
 	cfg, err := s.tncConfig(logger)
 	if err != nil {
@@ -106,7 +108,7 @@ func (c *connection) run(ctx context.Context) (*outcome, error) {
 	if c.failure != nil {
 		err = c.failure
 	}
-	if c.up && (errors.Is(err, context.Canceled) || errors.Is(err, errDown)) {
+	if (c.up || c.trap.laid) && (errors.Is(err, context.Canceled) || errors.Is(err, errDown)) {
 		err = nil // the user ended it
 	}
 	if err != nil {

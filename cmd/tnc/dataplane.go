@@ -36,10 +36,10 @@ func (c *connection) choosePlane(name string) error {
 		return nil
 	}
 	if choice.kind == esp.XFRM {
-		c.plane = &kernelPlane{charon: c.charon, conn: c.conn, child: c.firstChild(), logger: c.logger}
+		c.plane = &kernelPlane{charon: c.charon, conn: c.conn, child: c.firstChild(), logger: c.logger, acquire: func() { c.trap.acquire() }}
 		return nil
 	}
-	p := &devicePlane{kind: choice.kind, charon: c.charon, logger: c.logger}
+	p := &devicePlane{kind: choice.kind, charon: c.charon, logger: c.logger, acquire: c.trap.acquire}
 	if len(c.conn.Children) > 0 {
 		p.window = c.conn.Children[0].ReplayWindow
 	}
@@ -101,8 +101,10 @@ type devicePlane struct {
 	charon config.Charon
 	logger *slog.Logger
 	window int // packets; 0 = the default
-	plane  esp.Plane
-	sock   atomic.Pointer[udp.Conn]
+	// acquire hears of packets without a CHILD_SA
+	acquire func() bool
+	plane   esp.Plane
+	sock    atomic.Pointer[udp.Conn]
 }
 
 func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
@@ -120,25 +122,30 @@ func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 		virtual = append(virtual, a.Addr())
 	}
 	p.sock.Store(sock)
-	plane, err := esp.OpenTUN(esp.Config{
-		Logger:        p.logger,
-		Child:         c,
-		Send:          func(b []byte) error { return p.sock.Load().SendESP(b) },
-		Authenticated: func() { p.sock.Load().Alive() },
-		Device:        deviceName,
-		Addresses:     virtual,
-		Local:         child.Local,
-		Gateway:       child.Remote,
-		NoRoutes:      !p.charon.InstallRoutes,
-		NoAddresses:   !p.charon.InstallVirtualIP,
-		Table:         p.charon.RoutingTable,
-		Priority:      p.charon.RoutingTablePrio,
-	})
+	if err := p.open(esp.Config{Child: c, Addresses: virtual, Local: child.Local, Gateway: child.Remote}); err != nil {
+		return err
+	}
+	sock.OnESP(p.plane.Receive)
+	return nil
+}
+
+// trap needs no CHILD_SA: the first one is installed later.
+func (p *devicePlane) trap(t trapSelectors) error {
+	return p.open(esp.Config{Local: t.ours, Gateway: t.gateway, TrapLocal: t.local, TrapRemote: t.remote})
+}
+
+// open makes the device with what is the same for every one.
+func (p *devicePlane) open(cfg esp.Config) error {
+	cfg.Logger, cfg.Acquire, cfg.Device = p.logger, p.acquire, deviceName
+	cfg.Send = func(b []byte) error { return p.sock.Load().SendESP(b) }
+	cfg.Authenticated = func() { p.sock.Load().Alive() }
+	cfg.NoRoutes, cfg.NoAddresses = !p.charon.InstallRoutes, !p.charon.InstallVirtualIP
+	cfg.Table, cfg.Priority = p.charon.RoutingTable, p.charon.RoutingTablePrio
+	plane, err := esp.OpenTUN(cfg)
 	if err != nil {
 		return fmt.Errorf("start data plane %s: %w", p.kind, err)
 	}
 	p.plane = plane
-	sock.OnESP(p.plane.Receive)
 	return nil
 }
 
@@ -183,6 +190,8 @@ func espSelectors(ts []ike.TrafficSelector) []esp.Selector {
 
 // plane carries the packets of CHILD_SAs.
 type plane interface {
+	// trap catches packets that no CHILD_SA is there for; in the place of start.
+	trap(t trapSelectors) error
 	// start takes the first CHILD_SA, whose keys it zeroes when it is done.
 	start(child *ike.ChildSA, sock *udp.Conn) error
 	// install takes a further or rekeyed one; with standby it only receives.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
@@ -9,6 +11,10 @@ import (
 func (noPlane) install(child *ike.ChildSA, _ bool) error {
 	child.Zero()
 	return nil
+}
+
+func (noPlane) trap(trapSelectors) error {
+	return errors.New("start_action = trap needs a data plane that catches packets: use --dataplane tun or xfrm")
 }
 
 func (noPlane) activate(uint32)       {}

@@ -64,8 +64,16 @@ func (c *connection) event(r *ikeRun, e ike.Event) {
 		if e.Rekeyed || !c.stay || c.failure != nil || len(r.spis) > 0 || r != c.life.current {
 			return
 		}
-		if ch := c.firstChild(); ch != nil && ch.CloseAction != "" && ch.CloseAction != "none" && ch.CloseAction != "clear" {
-			return // the Machine sets it up again
+		if ch := c.firstChild(); ch != nil && follows(ch.CloseAction) != "" {
+			if follows(ch.CloseAction) == actionTrap {
+				c.trap.armed.Store(true)
+				log.Group(c.logger, log.CHD).Info("waiting for packets to set the CHILD_SA up again")
+			}
+			return // else the Machine sets it up again
+		}
+		if c.startsTrapped() {
+			c.trap.armed.Store(true)
+			return
 		}
 		c.giveUp(errors.New("the gateway closed the CHILD_SA: connect again with tnc up " + c.conn.Name))
 	}
@@ -96,6 +104,7 @@ func (c *connection) childUp(r *ikeRun, sa *ike.ChildSA) {
 		if c.planeUp {
 			log.Group(c.logger, log.KNL).Info("the virtual IPs changed, making the data plane anew")
 			c.hooks.down()
+			c.hooked = false
 			err = c.plane.close()
 			c.planeUp = false
 		}
@@ -117,8 +126,10 @@ func (c *connection) childUp(r *ikeRun, sa *ike.ChildSA) {
 		return
 	}
 	r.spis[sa.SPIIn] = true
-	if !carrying {
-		c.planeUp = true
+	c.planeUp = true
+	c.trap.armed.Store(false)
+	if !c.hooked {
+		c.hooked = true
 		c.life.internal = sa.Internal
 		if err := c.hooks.up(c, sa); err != nil {
 			log.Group(c.logger, log.CFG).Warn(err.Error())

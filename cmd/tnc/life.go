@@ -56,8 +56,13 @@ func (c *connection) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	tries, wait := 0, reconnectMin
+	tries, wait, trapped := 0, reconnectMin, c.startsTrapped()
 	for {
+		if trapped {
+			if err := c.await(ctx); err != nil {
+				return err
+			}
+		}
 		c.setState("connecting")
 		before := c.life.ups
 		err := c.attempt(ctx)
@@ -80,8 +85,13 @@ func (c *connection) connect(ctx context.Context) error {
 		if c.life.ups != before {
 			tries, wait = 0, reconnectMin
 		}
-		if !c.again(err, &tries) {
+		action := c.again(err, &tries)
+		if trapped = action == actionTrap; action == "" {
 			return err
+		}
+		if trapped && c.life.ups != before {
+			log.Group(c.logger, log.IKE).Info(fmt.Sprintf("%v; waiting for packets", err))
+			continue
 		}
 		c.setState("reconnecting")
 		c.life.mu.Lock()
@@ -99,28 +109,51 @@ func (c *connection) connect(ctx context.Context) error {
 	}
 }
 
-// again decides whether to connect again after err.
-func (c *connection) again(err error, tries *int) bool {
+// again decides what follows err: "" is the end, trap that packets are waited
+// for, anything else that the connection is made again.
+func (c *connection) again(err error, tries *int) (action string) {
 	ch := c.firstChild()
+	if ch == nil {
+		return ""
+	}
 	c.life.mu.Lock()
 	wasUp := !c.life.since.IsZero()
 	c.life.mu.Unlock()
 	lost := errors.Is(err, ike.ErrNoAnswer) || errors.Is(err, ike.ErrTimeout) || errors.Is(err, ike.ErrMoved) || errors.Is(err, ike.ErrExpired)
-	if !wasUp {
+	trapped := c.startsTrapped()
+	if !wasUp && !trapped {
 		*tries++
-		return lost && (c.conn.KeyingTries == 0 || *tries < c.conn.KeyingTries)
+		if lost && (c.conn.KeyingTries == 0 || *tries < c.conn.KeyingTries) {
+			return "start"
+		}
+		return ""
 	}
-	starts := func(action string) bool { return action != "" && action != "none" && action != "clear" }
 	switch {
-	case errors.Is(err, ike.ErrPeerDeleted):
-		return ch != nil && starts(ch.CloseAction)
-	case lost:
-		return ch != nil && starts(ch.DPDAction)
 	case err == nil:
-		return false
-	}
+		return ""
+	case errors.Is(err, ike.ErrPeerDeleted):
+		action = follows(ch.CloseAction)
+	case lost:
+		action = follows(ch.DPDAction)
 	// While reconnecting: what cannot get better by itself ends it.
-	return ch != nil && starts(ch.DPDAction) && !errors.Is(err, ike.ErrAuthFailed) && !errors.Is(err, ike.ErrGatewayAuth) && !errors.Is(err, ike.ErrEAP) && !errors.Is(err, ike.ErrProposal)
+	case errors.Is(err, ike.ErrAuthFailed), errors.Is(err, ike.ErrGatewayAuth), errors.Is(err, ike.ErrEAP), errors.Is(err, ike.ErrProposal):
+		return ""
+	default:
+		action = follows(ch.DPDAction)
+	}
+	if action == "" && trapped {
+		action = actionTrap // the policies stay, as in strongSwan
+	}
+	return action
+}
+
+// follows reads dpd_action or close_action: "" where the connection ends.
+func follows(action string) string {
+	switch action {
+	case "none", "clear":
+		return ""
+	}
+	return action
 }
 
 func (c *connection) setState(s string) {

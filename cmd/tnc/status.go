@@ -71,6 +71,10 @@ func (c *connection) status() connectionStatus {
 		}
 	case *kernelPlane:
 		s.Dataplane = string(esp.XFRM)
+		if p.plane != nil {
+			st := p.plane.Stats()
+			s.PacketsIn, s.BytesIn, s.PacketsOut, s.BytesOut = st.InPackets, st.InBytes, st.OutPackets, st.OutBytes
+		}
 	}
 	return s
 }

@@ -50,6 +50,15 @@ type Config struct {
 	// sign of life. It has to be quick.
 	Authenticated func()
 
+	// Acquire, where set, hears of packets that no SA can send yet, and reports
+	// whether one is being made: a few of them then wait for it. It has to be
+	// quick, and may be called again meanwhile.
+	Acquire func() bool
+	// TrapLocal and TrapRemote are the selectors of a plane that is opened
+	// without ciphers in Child, as a trap: its routes bring the packets that
+	// Acquire hears of.
+	TrapLocal, TrapRemote []Selector
+
 	// Device is the name of the TUN device; "" = ipsec0, ipsec1, …; a "%d" in
 	// it is replaced by the first free number.
 	Device string

@@ -34,10 +34,13 @@ func (p *tunPlane) Install(c Child) error {
 	}
 	all := append([]*SA{sa}, have...)
 	p.sas.Store(&all)
-	if p.cfg.NoRoutes {
-		return nil
+	if !p.cfg.NoRoutes {
+		if err := p.addRoutes(p.link, *sa.local.Load(), sa.remote); err != nil {
+			return err
+		}
 	}
-	return p.addRoutes(p.link, sa)
+	p.release()
+	return nil
 }
 
 func (p *tunPlane) Remove(spiIn uint32) bool {

@@ -25,6 +25,9 @@ const (
 	tunOffset = 16
 	// maxSAs caps the ESP SAs that stand at once, through rekeying.
 	maxSAs = 64
+	// mostOverhead is the most that IPv6, UDP and ESP with any cipher of ours
+	// add to a packet, in octets.
+	mostOverhead = 40 + 8 + 8 + 16 + 17 + 32
 )
 
 // tunPlane is ESP over a TUN device: one goroutine reads the device, one
@@ -52,6 +55,7 @@ type tunPlane struct {
 	once     sync.Once
 	closeErr error
 	failure  atomic.Pointer[error]
+	held     held
 }
 
 // OpenTUN makes a TUN device with the virtual IPs and, in a table of their
@@ -59,15 +63,20 @@ type tunPlane struct {
 // packets. It takes the ciphers over, also where it fails. All of it is made
 // in the network namespace of the calling thread.
 func OpenTUN(cfg Config) (Plane, error) {
-	sa, err := NewSA(cfg.Child)
+	sa, err := firstSA(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open TUN data plane: %w", err)
 	}
-	cfg.Child.In, cfg.Child.Out = nil, nil
 	p := &tunPlane{cfg: cfg, log: log.Group(cfg.Logger, log.KNL), esp: log.Group(cfg.Logger, log.ESP), done: make(chan struct{}), finished: make(chan struct{})}
-	p.sas.Store(&[]*SA{sa})
+	var sas []*SA
+	if sa != nil {
+		sas = append(sas, sa)
+	}
+	p.sas.Store(&sas)
 	if err := p.open(sa); err != nil {
-		sa.Close()
+		if sa != nil {
+			sa.Close()
+		}
 		return nil, errors.Join(fmt.Errorf("open TUN data plane: %w", err), p.rollback())
 	}
 	go p.read()
@@ -75,8 +84,23 @@ func OpenTUN(cfg Config) (Plane, error) {
 	return p, nil
 }
 
+// firstSA makes the SA of the Child; nil for a trap.
+func firstSA(cfg *Config) (*SA, error) {
+	if cfg.Child.In == nil && cfg.Child.Out == nil && len(cfg.TrapRemote) > 0 && cfg.Acquire != nil {
+		return nil, nil
+	}
+	sa, err := NewSA(cfg.Child)
+	cfg.Child.In, cfg.Child.Out = nil, nil
+	return sa, err
+}
+
+// open makes the device; sa is nil for a trap.
 func (p *tunPlane) open(sa *SA) error {
 	c := &p.cfg
+	local, remote := c.TrapLocal, c.TrapRemote
+	if sa != nil {
+		local, remote = *sa.local.Load(), sa.remote
+	}
 	if c.Send == nil {
 		return errors.New("no way to send packets")
 	}
@@ -96,7 +120,11 @@ func (p *tunPlane) open(sa *SA) error {
 		c.OuterMTU = DefaultOuterMTU
 	}
 	if c.MTU == 0 {
-		c.MTU = max(minMTU, min(DefaultMaxMTU, sa.MTU(c.OuterMTU, c.Gateway.Addr().Is6() && !c.Gateway.Addr().Is4In6())))
+		inner := c.OuterMTU - mostOverhead
+		if sa != nil {
+			inner = sa.MTU(c.OuterMTU, c.Gateway.Addr().Is6() && !c.Gateway.Addr().Is4In6())
+		}
+		c.MTU = max(minMTU, min(DefaultMaxMTU, inner))
 	}
 	if c.MTU < 576 || c.MTU > maxMTU {
 		return fmt.Errorf("MTU %d: not between 576 and %d", c.MTU, maxMTU)
@@ -120,7 +148,7 @@ func (p *tunPlane) open(sa *SA) error {
 	if err := nl.LinkSetMTU(link, c.MTU); err != nil {
 		return fmt.Errorf("set MTU %d of %s: %w", c.MTU, p.name, err)
 	}
-	p.quiet(sa)
+	p.quiet(local, remote)
 	if err := nl.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set %s up: %w", p.name, err)
 	}
@@ -133,7 +161,7 @@ func (p *tunPlane) open(sa *SA) error {
 		}
 	}
 	if !c.NoRoutes {
-		return p.addRoutes(link, sa)
+		return p.addRoutes(link, local, remote)
 	}
 	return nil
 }
@@ -141,10 +169,10 @@ func (p *tunPlane) open(sa *SA) error {
 // quiet keeps the kernel from sending router solicitations and multicast
 // reports into the tunnel, where no selector lets them pass. Where /proc/sys
 // is read-only they are dropped and counted.
-func (p *tunPlane) quiet(sa *SA) {
+func (p *tunPlane) quiet(local, remote []Selector) {
 	file, value := "disable_ipv6", "1"
 	is6 := func(s Selector) bool { return s.From.Is6() }
-	if slices.ContainsFunc(*sa.local.Load(), is6) || slices.ContainsFunc(sa.remote, is6) || slices.ContainsFunc(p.cfg.Addresses, func(a netip.Addr) bool { return a.Unmap().Is6() }) {
+	if slices.ContainsFunc(local, is6) || slices.ContainsFunc(remote, is6) || slices.ContainsFunc(p.cfg.Addresses, func(a netip.Addr) bool { return a.Unmap().Is6() }) {
 		file = "addr_gen_mode" // 1: no link-local address
 	}
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+p.name+"/"+file, []byte(value), 0)

@@ -26,7 +26,9 @@ func (p *tunPlane) read() {
 		for i := range n {
 			sa := p.sender(bufs[i][headroom : headroom+sizes[i]])
 			if sa == nil || sizes[i] == 0 {
-				p.counters.failed.Add(1)
+				if sizes[i] == 0 || !p.hold(bufs[i][headroom:headroom+sizes[i]]) {
+					p.counters.failed.Add(1)
+				}
 				continue
 			}
 			pkt, err := sa.SealInPlace(bufs[i], headroom, sizes[i])

@@ -31,9 +31,10 @@ func (p *tunPlane) addAddress(link netlink.Link, a netip.Addr) error {
 	return nil
 }
 
-func (p *tunPlane) addRoutes(link netlink.Link, sa *SA) error {
+// addRoutes installs routes to remote, and the rules that lead to them.
+func (p *tunPlane) addRoutes(link netlink.Link, local, remote []Selector) error {
 	families := map[int]bool{}
-	for _, dst := range prefixesOf(sa.remote) {
+	for _, dst := range prefixesOf(remote) {
 		if p.routes[dst] {
 			continue
 		}
@@ -41,11 +42,11 @@ func (p *tunPlane) addRoutes(link netlink.Link, sa *SA) error {
 		if dst.Addr().Is6() {
 			family = unix.AF_INET6
 		}
-		src := p.source(family, sa)
+		src := p.source(family, local)
 		if len(p.cfg.Addresses) > 0 && !src.IsValid() && !p.cfg.NoAddresses {
 			continue // a family that the gateway gave no address for
 		}
-		r := p.route(dst, sa)
+		r := p.route(dst, local)
 		if err := p.nl.RouteAdd(r); err != nil {
 			if errors.Is(err, unix.EEXIST) {
 				err = errors.New("it exists already: does another VPN client run?")
@@ -107,9 +108,9 @@ func (p *tunPlane) rule(family int, gateway netip.AddrPort) *netlink.Rule {
 
 // source returns the address that packets into the tunnel leave from: a
 // virtual IP, else an address of this host within the local selectors.
-func (p *tunPlane) source(family int, sa *SA) netip.Addr {
+func (p *tunPlane) source(family int, local []Selector) netip.Addr {
 	fits := func(a netip.Addr) bool {
-		return a.IsValid() && a.Is4() == (family == unix.AF_INET) && slices.ContainsFunc(*sa.local.Load(), func(s Selector) bool { return s.Contains(a) })
+		return a.IsValid() && a.Is4() == (family == unix.AF_INET) && slices.ContainsFunc(local, func(s Selector) bool { return s.Contains(a) })
 	}
 	if !p.cfg.NoAddresses {
 		for _, a := range p.cfg.Addresses {
@@ -185,7 +186,7 @@ func (p *tunPlane) resource() error {
 		return nil
 	}
 	for dst := range p.routes {
-		r := p.route(dst, sas[0])
+		r := p.route(dst, *sas[0].local.Load())
 		if err := p.nl.RouteReplace(r); err != nil {
 			return fmt.Errorf("install route %s dev %s table %d: %w", dst, p.name, p.cfg.Table, err)
 		}
@@ -194,13 +195,13 @@ func (p *tunPlane) resource() error {
 }
 
 // route is the route to dst into the tunnel.
-func (p *tunPlane) route(dst netip.Prefix, sa *SA) *netlink.Route {
+func (p *tunPlane) route(dst netip.Prefix, local []Selector) *netlink.Route {
 	r := &netlink.Route{LinkIndex: p.link.Attrs().Index, Dst: ipNet(dst), Table: p.cfg.Table, Protocol: unix.RTPROT_STATIC, Scope: netlink.SCOPE_LINK}
 	family := unix.AF_INET
 	if dst.Addr().Is6() {
 		family, r.Scope = unix.AF_INET6, netlink.SCOPE_UNIVERSE
 	}
-	if src := p.source(family, sa); src.IsValid() {
+	if src := p.source(family, local); src.IsValid() {
 		r.Src = src.AsSlice()
 	}
 	return r

@@ -12,9 +12,9 @@ import (
 // udpEncapESPinUDP is UDP_ENCAP_ESPINUDP of linux/udp.h.
 const udpEncapESPinUDP = 2
 
-// KernelESP hands UDP-encapsulated ESP to the kernel's states, and exempts the
-// sockets from its policies, so that IKE never enters the tunnel. It also
-// holds for sockets of later addresses.
+// KernelESP hands UDP-encapsulated ESP to the kernel's states. It is for a
+// connection whose IKE goes behind the non-ESP marker, and also holds for
+// sockets of later addresses.
 func (c *Conn) KernelESP() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -22,12 +22,25 @@ func (c *Conn) KernelESP() error {
 	return kernelESP(c.sockets())
 }
 
-func kernelESP(p *socketPair) error {
+// Bypass exempts the sockets from the kernel's policies, so that IKE never
+// enters the tunnel. It also holds for sockets of later addresses.
+func (c *Conn) Bypass() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.exempt = true
+	return exempt(c.sockets())
+}
+
+func exempt(p *socketPair) error {
 	for _, fd := range []*net.UDPConn{p.ike, p.natt} {
 		if err := bypass(fd, p.ikeAt.Addr().Is4()); err != nil {
 			return fmt.Errorf("exempt the IKE socket from IPsec policies: %w", err)
 		}
 	}
+	return nil
+}
+
+func kernelESP(p *socketPair) error {
 	return control1(p.natt, func(fd int) error {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_ENCAP, udpEncapESPinUDP); err != nil {
 			return fmt.Errorf("enable UDP decapsulation in the kernel: %w", err)

@@ -7,4 +7,9 @@ import "errors"
 // KernelESP needs Linux.
 func (c *Conn) KernelESP() error { return errors.New("the kernel's ESP needs Linux") }
 
+// Bypass needs Linux.
+func (c *Conn) Bypass() error { return errors.New("the kernel's ESP needs Linux") }
+
+func exempt(*socketPair) error { return nil }
+
 func kernelESP(*socketPair) error { return nil }

@@ -77,6 +77,11 @@ func (c *Conn) Rebind(local netip.Addr) error {
 		}
 	}
 	c.net.Info(fmt.Sprintf("our address changed from %s to %s", before.ikeAt.Addr(), local))
+	if c.exempt {
+		if err := exempt(p); err != nil {
+			c.net.Warn(err.Error())
+		}
+	}
 	if c.kernel {
 		if err := kernelESP(p); err != nil {
 			c.net.Warn(err.Error())

@@ -216,6 +216,11 @@ func (h *Handle) Rekey() { h.do(h.l.m.Rekey) }
 // RekeyChildren rekeys every CHILD_SA.
 func (h *Handle) RekeyChildren() { h.do(h.l.m.RekeyChildren) }
 
+// Initiate sets up the configured CHILD_SA of that name, where it does not stand.
+func (h *Handle) Initiate(name string) {
+	h.do(func(now time.Time) ike.Outputs { return h.l.m.Initiate(now, name) })
+}
+
 // asyncEAP answers EAPPending at once and makes the real answer in a
 // goroutine. Only one runs at a time: IKE_AUTH is lock-step.
 type asyncEAP struct {

@@ -63,8 +63,9 @@ type Conn struct {
 
 	mu    sync.Mutex
 	loops []*loop // who runs; the newest last
-	// kernel: the kernel takes ESP off the sockets
-	kernel bool
+	// kernel: the kernel takes ESP off the sockets; exempt: its policies are
+	// not for them
+	kernel, exempt bool
 
 	esp   atomic.Pointer[func([]byte)]
 	espMu sync.Mutex // calls of esp come one at a time

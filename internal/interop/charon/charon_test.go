@@ -69,9 +69,7 @@ func newSite(t *testing.T, o options) *site {
 	if _, err := os.Stat("/usr/lib/ipsec/plugins/libstrongswan-eap-ttls.so"); err != nil {
 		need.Program(t, "libstrongswan-eap-ttls.so", "libcharon-extra-plugins")
 	}
-	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		need.Program(t, "/dev/net/tun", "a kernel with TUN")
-	}
+	needPlane(t)
 	s := &site{t: t, dir: t.TempDir(), peer: o.peer}
 	s.Pair = netns.New(t, inside+"/24")
 	s.tnc = buildClient(t)
@@ -121,7 +119,7 @@ func (s *site) gateway(o options) {
 	vici := filepath.Join(s.dir, "gw", "vici")
 	s.write("gw/strongswan.conf", `
 charon {
-  load = random nonce openssl ml aes ctr ccm xcbc cmac curve25519 pem pkcs1 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici kernel-libipsec kernel-netlink socket-default eap-identity eap-ttls eap-md5 eap-mschapv2 updown
+  load = random nonce openssl ml aes ctr ccm xcbc cmac curve25519 pem pkcs1 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici %[6]s kernel-netlink socket-default eap-identity eap-ttls eap-md5 eap-mschapv2 updown
   filelog {
     log {
       path = %[1]s/gw/charon.log
@@ -155,7 +153,7 @@ charon {
 libtls {
   version_max = %[4]s
 }
-`, s.dir, vici, fragment, tlsMax, phase2)
+`, s.dir, vici, fragment, tlsMax, phase2, gatewayPlane())
 	s.write("gw/swanctl/swanctl.conf", `
 connections {
   rw {
@@ -310,6 +308,7 @@ func (s *site) nothingLeft() {
 	if err == nil {
 		require.Empty(s.t, strings.TrimSpace(routes), "a route was left behind")
 	}
+	s.nothingInKernel()
 }
 
 func tail(b []byte, lines int) string {
@@ -321,6 +320,9 @@ var clientBin string
 
 func buildClient(t *testing.T) string {
 	t.Helper()
+	if bin := os.Getenv("GOTNC_TNC"); bin != "" {
+		return bin
+	}
 	if clientBin == "" {
 		dir, err := os.MkdirTemp("", "tnc-interop")
 		require.NoError(t, err)
@@ -347,7 +349,7 @@ const (
 // The main road: up, ping through the tunnel, down, nothing left.
 func TestTunnelCarriesAPing(t *testing.T) {
 	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
-	cmd := netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", "tun")...)
+	cmd := netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", dataplane())...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	require.NoError(t, cmd.Start())
@@ -429,7 +431,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.o.proposals, c.o.esp = usualIKE, usualESP
 			s := newSite(t, c.o)
-			stdout, stderr, code := s.run("up", "--dataplane", "tun")
+			stdout, stderr, code := s.run("up", "--dataplane", dataplane())
 			require.Equal(t, 1, code, "%s%s", stdout, stderr)
 			last := tail([]byte(strings.TrimSpace(stderr)), 1)
 			require.True(t, strings.HasPrefix(last, "tnc: "), "one clear sentence last: %q", last)
@@ -454,7 +456,7 @@ func TestGatewayIsGone(t *testing.T) {
 	require.NoError(t, err)
 	s.write("cl/swanctl/swanctl.conf", "%s", strings.ReplaceAll(string(b), s.GatewayAddr, "192.168.0.77"))
 	start := time.Now()
-	_, stderr, code := s.run("up", "--dataplane", "tun")
+	_, stderr, code := s.run("up", "--dataplane", dataplane())
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "192.168.0.77")
 	require.Less(t, time.Since(start), 20*time.Second)

@@ -32,14 +32,14 @@ func TestStatusAndDown(t *testing.T) {
 	require.NoError(t, err)
 	out, err = s.tool("status")
 	require.NoError(t, err, out)
-	require.Regexp(t, `(?s)home +up.*gateway +moon\.gotnc\.test, 192\.168\.0\.1:4500.*data plane +tun tnc0.*in 2 packets`, out)
+	require.Regexp(t, `(?s)home +up.*gateway +moon\.gotnc\.test, 192\.168\.0\.1:4500.*data plane +`+dataplane()+`.*in 2 packets`, out)
 	out, err = s.tool("status", "home", "--json")
 	require.NoError(t, err, out)
 	var all []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(out), &all), out)
 	require.Equal(t, "up", all[0]["state"])
 	// Up once only.
-	out, err = netns.Run(s.Client, append([]string{"env", "TNC_RUN_DIR=" + filepath.Join(s.dir, "run")}, s.args("up", "--dataplane", "tun")...)...)
+	out, err = netns.Run(s.Client, append([]string{"env", "TNC_RUN_DIR=" + filepath.Join(s.dir, "run")}, s.args("up", "--dataplane", dataplane())...)...)
 	require.Error(t, err)
 	require.Contains(t, out, `connection "home" is up already`)
 	out, err = s.tool("down", "home")
@@ -76,7 +76,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		"created TUN device", "installed route", "installing DNS server", "connected; Ctrl-C",
 	} {
 		r := &running{s: s, exit: make(chan error, 1)}
-		r.cmd = netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", "tun")...)
+		r.cmd = netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", dataplane())...)
 		r.cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
 		killer := &killAt{text: point, out: &r.out, kill: func() { _ = r.cmd.Process.Kill() }}
 		r.cmd.Stdout, r.cmd.Stderr = killer, killer

@@ -69,7 +69,7 @@ func (s *site) swanctl(args ...string) (string, error) {
 func (s *site) up(more ...string) *running {
 	s.t.Helper()
 	r := &running{s: s, exit: make(chan error, 1)}
-	args := s.args("up", append([]string{"--dataplane", "tun"}, more...)...)
+	args := s.args("up", append([]string{"--dataplane", dataplane()}, more...)...)
 	r.cmd = netns.Command(context.Background(), s.Client, args...)
 	r.cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out

@@ -1,0 +1,76 @@
+package xfrm
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// reqIDOf is the mark of our states and policies: "tn" and a hash of the
+// connection's name.
+func reqIDOf(name string) uint32 { return 0x746e0000 | crc32.ChecksumIEEE([]byte(name))&0xffff }
+
+// sweep removes the states and policies with our ReqID.
+func (p *Plane) sweep() (n int, err error) {
+	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_ALL)
+	if err != nil {
+		return 0, err
+	}
+	for i := range policies {
+		for _, t := range policies[i].Tmpls {
+			if uint32(t.Reqid) == p.reqID {
+				if err := netlink.XfrmPolicyDel(&policies[i]); err != nil && !errors.Is(err, unix.ENOENT) {
+					return n, err
+				}
+				n++
+				break
+			}
+		}
+	}
+	states, err := netlink.XfrmStateList(netlink.FAMILY_ALL)
+	if err != nil {
+		return n, err
+	}
+	for i := range states {
+		if uint32(states[i].Reqid) == p.reqID {
+			if err := netlink.XfrmStateDel(&states[i]); err != nil && !errors.Is(err, unix.ESRCH) {
+				return n, err
+			}
+			n++
+		}
+	}
+	return n, nil
+}
+
+// RemoveAddresses removes virtual IPs that a killed run left on a device; their
+// routes go with them.
+func RemoveAddresses(addrs []netip.Addr) error {
+	if len(addrs) == 0 {
+		return nil
+	}
+	have, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	for i := range have {
+		a, _ := netip.AddrFromSlice(have[i].IP)
+		ones, bits := have[i].Mask.Size()
+		for _, v := range addrs {
+			if a.Unmap() != v || ones != bits {
+				continue
+			}
+			link, err := netlink.LinkByIndex(have[i].LinkIndex)
+			if err == nil {
+				err = netlink.AddrDel(link, &have[i])
+			}
+			if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+				return fmt.Errorf("remove virtual IP %s: %w", v, err)
+			}
+		}
+	}
+	return nil
+}

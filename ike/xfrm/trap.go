@@ -1,0 +1,134 @@
+package xfrm
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"sync"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/ike/esp"
+)
+
+// Trap is policies without states: the kernel asks for them when a packet fits.
+type Trap struct {
+	LocalTS, RemoteTS []esp.Selector
+	Local, Remote     netip.Addr // the outer addresses
+	IfIDIn, IfIDOut   uint32
+	MarkIn, MarkOut   esp.Mark
+}
+
+// Trap installs the policies of t; Config.Acquire hears when packets fit them.
+// They stay, also where a CHILD_SA comes, until Close.
+func (p *Plane) Trap(t Trap) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return esp.ErrClosed
+	}
+	c := Child{Local: netip.AddrPortFrom(t.Local, 0), Remote: netip.AddrPortFrom(t.Remote, 0), IfIDIn: t.IfIDIn, IfIDOut: t.IfIDOut, MarkIn: t.MarkIn, MarkOut: t.MarkOut}
+	for _, l := range t.LocalTS {
+		for _, r := range t.RemoteTS {
+			if err := p.pair(c, l, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// acquires is a socket that hears what the kernel asks for.
+type acquires struct {
+	fd   int
+	end  int // written to at the end
+	done chan struct{}
+	once sync.Once
+}
+
+func listenAcquires(reqID uint32, f func()) (*acquires, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_XFRM)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (nl.XFRMNLGRP_ACQUIRE - 1)}); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	end, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	a := &acquires{fd: fd, end: end, done: make(chan struct{})}
+	go a.read(reqID, f)
+	return a, nil
+}
+
+func (a *acquires) read(reqID uint32, f func()) {
+	defer close(a.done)
+	buf := make([]byte, 65536)
+	for {
+		fds := []unix.PollFd{{Fd: int32(a.fd), Events: unix.POLLIN}, {Fd: int32(a.end), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+		if fds[1].Revents != 0 {
+			return
+		}
+		if fds[0].Revents == 0 {
+			continue
+		}
+		n, from, err := unix.Recvfrom(a.fd, buf, 0)
+		if err != nil {
+			continue // ENOBUFS: some were lost, others come
+		}
+		if k, ok := from.(*unix.SockaddrNetlink); !ok || k.Pid != 0 {
+			continue // not from the kernel
+		}
+		if id, ok := acquired(buf[:n]); ok && id == reqID {
+			f()
+		}
+	}
+}
+
+func (a *acquires) close() {
+	a.once.Do(func() {
+		_, _ = unix.Write(a.end, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		<-a.done
+		unix.Close(a.fd)
+		unix.Close(a.end)
+	})
+}
+
+// Sizes of struct xfrm_user_acquire and where the ReqID stands in struct
+// xfrm_user_tmpl (linux/xfrm.h).
+const (
+	sizeofAcquire   = nl.SizeofXfrmId + nl.SizeofXfrmAddress + nl.SizeofXfrmSelector + nl.SizeofXfrmUserpolicyInfo + 16
+	templateReqID   = nl.SizeofXfrmId + 4 + nl.SizeofXfrmAddress
+	sizeofAttribute = unix.SizeofRtAttr
+)
+
+// acquired returns the ReqID of the policy that an XFRM_MSG_ACQUIRE is for.
+func acquired(b []byte) (reqID uint32, ok bool) {
+	if len(b) < unix.SizeofNlMsghdr || binary.NativeEndian.Uint16(b[4:]) != nl.XFRM_MSG_ACQUIRE {
+		return 0, false
+	}
+	n := int(binary.NativeEndian.Uint32(b))
+	if n > len(b) || n < unix.SizeofNlMsghdr+sizeofAcquire {
+		return 0, false
+	}
+	b = b[unix.SizeofNlMsghdr+sizeofAcquire : n]
+	for len(b) >= sizeofAttribute {
+		l, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])
+		if l < sizeofAttribute || l > len(b) {
+			return 0, false
+		}
+		if kind == nl.XFRMA_TMPL && l >= sizeofAttribute+templateReqID+4 {
+			return binary.NativeEndian.Uint32(b[sizeofAttribute+templateReqID:]), true
+		}
+		b = b[min(len(b), (l+3)&^3):]
+	}
+	return 0, false
+}
