@@ -4,8 +4,10 @@ GO      ?= go
 BUILD   := build
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-# The library exports the nine TNC_IMC_* names and nothing else.
+# imc-attestation.so exports the nine TNC_IMC_* names and nothing else, libtnccs.so
+# those of include/tnccs.h.
 LIB_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/exports.map
+TNCCS_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/tnccs/exports.map,-soname,libtnccs.so.1
 TNC_LDFLAGS := -s -w -X main.version=$(VERSION)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -19,10 +21,12 @@ help: ## list the targets
 demo: lib tnc ## build both products and run `tnc demo`: no root, no TPM, no port below 1024
 	$(BUILD)/tnc demo
 
-lib: ## build build/imc-attestation.so
+lib: ## build build/imc-attestation.so and build/libtnccs.so
 	@mkdir -p $(BUILD)
 	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LIB_LDFLAGS)' -o $(BUILD)/imc-attestation.so ./capi
-	@rm -f $(BUILD)/imc-attestation.h
+	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(TNCCS_LDFLAGS)' -o $(BUILD)/libtnccs.so ./capi/tnccs
+	@ln -sf libtnccs.so $(BUILD)/libtnccs.so.1
+	@rm -f $(BUILD)/imc-attestation.h $(BUILD)/libtnccs.h
 
 tnc: ## build build/tnc
 	@mkdir -p $(BUILD)
@@ -42,8 +46,9 @@ check: ## gofmt, vet, staticcheck, race, short fuzz
 	$(GO) test -race -short -timeout 20m ./...
 	internal/fuzzall.sh $(FUZZTIME)
 
-abi: lib ## compare the library's exported symbols with capi/abi.golden
+abi: lib ## compare the libraries' exported symbols with capi/abi.golden, capi/tnccs/abi.golden
 	@nm -D --defined-only $(BUILD)/imc-attestation.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/abi.golden - && echo "abi: as capi/abi.golden"
+	@nm -D --defined-only $(BUILD)/libtnccs.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/tnccs/abi.golden - && echo "abi: as capi/tnccs/abi.golden"
 
 interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX for strongSwan with TNC)
 	@set -o pipefail; $(GO) test -json -count=1 -timeout 20m ./internal/interop/... ./capi/... | $(GO) run ./internal/testsummary

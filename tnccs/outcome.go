@@ -80,6 +80,7 @@ type Remediation struct {
 // Outcome is what a session has come to.
 type Outcome struct {
 	ConnectionID   uint32
+	Protocol       Protocol // ProtocolPB or ProtocolXML, as things stand
 	State          pb.State
 	Recommendation Recommendation
 	Assessment     Assessment

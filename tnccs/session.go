@@ -193,7 +193,10 @@ func (s *Session) Outcome() Outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.out
-	o.ConnectionID = s.id
+	o.ConnectionID, o.Protocol = s.id, ProtocolPB
+	if s.xml != nil {
+		o.Protocol = ProtocolXML
+	}
 	o.AllReasons = slices.Clone(o.Reasons)
 	o.Reasons = preferred(s.c.cfg.PreferredLanguage, o.Reasons, func(r Reason) string { return r.Language })
 	o.Remediation = preferred(s.c.cfg.PreferredLanguage, o.Remediation, func(r Remediation) string { return r.Language })

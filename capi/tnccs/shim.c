@@ -44,16 +44,16 @@ void tnccs_options_init(tnccs_options *opts, size_t size)
 	tnccs_options o;
 
 	memset(&o, 0, sizeof o);
+	o.size      = size;
 	o.log_level = TNCCS_LOG_INFO;
 	memset(opts, 0, size);
 	memcpy(opts, &o, size < sizeof o ? size : sizeof o);
-	opts->size = size;
 }
 
 tnccs_result tnccs_client_create(const tnccs_options *opts, tnccs_client **client, char **error)
 {
 	tnccs_options o;
-	uintptr_t number = 0;
+	uintptr_t number = 0, data;
 	tnccs_result r;
 
 	if (client)
@@ -74,7 +74,9 @@ tnccs_result tnccs_client_create(const tnccs_options *opts, tnccs_client **clien
 		memcpy(&o, opts, n < sizeof o ? n : sizeof o);
 		o.size = sizeof o;
 	}
-	r = gotncClientCreate(&o, &number, error);
+	data       = (uintptr_t) o.log_data;
+	o.log_data = NULL;
+	r          = gotncClientCreate(&o, data, &number, error);
 	if (r == TNCCS_OK)
 		*client = (tnccs_client *) number;
 	return r;
@@ -149,7 +151,17 @@ tnccs_result tnccs_session_receive(tnccs_session *session, const void *received,
 	return gotncSessionReceive(NUMBER(session), (void *) received, received_len, batch, len, error);
 }
 
-int tnccs_session_done(tnccs_session *session) { return forked ? 0 : gotncSessionDone(NUMBER(session)); }
+tnccs_result tnccs_session_end(tnccs_session *session, void **batch, size_t *len, char **error)
+{
+	int ok = no_batch(batch, len);
+
+	BEGIN(error);
+	if (!ok)
+		return fail(error, TNCCS_E_ARGUMENT, "batch and len must not be NULL");
+	return gotncSessionEnd(NUMBER(session), batch, len, error);
+}
+
+int tnccs_session_done(tnccs_session *session) { return forked ? 1 : gotncSessionDone(NUMBER(session)); }
 
 tnccs_result tnccs_session_get_outcome(tnccs_session *session, tnccs_outcome *outcome)
 {
@@ -276,9 +288,20 @@ const char *tnccs_version(void)
 
 /* Calls of the Go side. */
 
-void gotnc_call_log(tnccs_log_function f, void *data, int level, const char *group, const char *text)
+void *gotnc_copy(const void *p, size_t n)
 {
-	f(data, (tnccs_log_level) level, group, text);
+	char *copy = malloc(n + 1);
+
+	if (copy) {
+		memcpy(copy, p, n);
+		copy[n] = 0;
+	}
+	return copy;
+}
+
+void gotnc_call_log(tnccs_log_function f, uintptr_t data, int level, const char *group, const char *text)
+{
+	f((void *) data, (tnccs_log_level) level, group, text);
 }
 
 const char *gotnc_library_path(void)

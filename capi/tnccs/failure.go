@@ -1,0 +1,60 @@
+package main
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"unsafe"
+)
+
+// failure is an error with the code that the program gets for it.
+type failure struct {
+	code C.tnccs_result
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(code C.tnccs_result, err error) error { return &failure{code, err} }
+
+var (
+	errNoClient  = fail(C.TNCCS_E_HANDLE, errors.New("this is no client, or it was destroyed"))
+	errNoSession = fail(C.TNCCS_E_HANDLE, errors.New("this is no session, or it was destroyed"))
+	errMemory    = fail(C.TNCCS_E_MEMORY, errors.New("there is no memory for the result"))
+)
+
+// result words err for the program: its code, and its sentence in *out.
+func result(err error, out **C.char) C.tnccs_result {
+	if err == nil {
+		return C.TNCCS_OK
+	}
+	if out != nil {
+		*out = text(err.Error())
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code
+	}
+	return C.TNCCS_E_INTERNAL
+}
+
+// guard turns a panic of the function that defers it into TNCCS_E_INTERNAL.
+func guard(r *C.tnccs_result, out **C.char) {
+	if p := recover(); p != nil {
+		*r = result(fmt.Errorf("the library failed: %v\n%s", p, debug.Stack()), out)
+	}
+}
+
+// text copies s for the program; nil where there is no memory.
+func text(s string) *C.char { return (*C.char)(octets([]byte(s))) }
+
+// octets copies b for the program; nil where there is no memory.
+func octets(b []byte) unsafe.Pointer {
+	return C.gotnc_copy(unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b)))
+}
