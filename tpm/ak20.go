@@ -1,16 +1,13 @@
 package tpm
 
 import (
-	"bytes"
 	"context"
 	"crypto"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport"
 )
 
 // Scheme is a signature scheme of attestation keys (TPM Library Part 2 §6.3).
@@ -156,110 +153,6 @@ const (
 	lastAKHandle  = 0x8101ffff
 )
 
-// KeyType is the type of an endorsement key.
-type KeyType uint8
-
-// Types of endorsement keys.
-const (
-	RSA KeyType = iota // template L-1, RSA 2048
-	ECC                // template L-2, NIST P-256
-)
-
-// NV indices of endorsement keys (TCG EK Credential Profile §2.2.1.4).
-var ekIndices = map[KeyType]struct{ cert, nonce, template uint32 }{
-	RSA: {0x01c00002, 0x01c00003, 0x01c00004},
-	ECC: {0x01c0000a, 0x01c0000b, 0x01c0000c},
-}
-
-// ekTemplate returns the TCG's template, or the one that the manufacturer left
-// in the TPM.
-func (s *session20) ekTemplate(typ KeyType) (tpm2.TPM2BPublic, error) {
-	pub := tpm2.RSAEKTemplate
-	if typ == ECC {
-		pub = tpm2.ECCEKTemplate
-	}
-	idx := ekIndices[typ]
-	if b, err := s.readNV(idx.template, nil); err == nil {
-		return tpm2.BytesAs2B[tpm2.TPMTPublic](b), nil
-	} else if !errors.Is(err, ErrNoKey) {
-		return tpm2.TPM2BPublic{}, err
-	}
-	nonce, err := s.readNV(idx.nonce, nil)
-	switch {
-	case errors.Is(err, ErrNoKey):
-		return tpm2.New2B(pub), nil
-	case err != nil:
-		return tpm2.TPM2BPublic{}, err
-	}
-	// EK Credential Profile §2.2.1.3: the nonce stands first in unique, zeros behind it
-	if typ == RSA {
-		u := make([]byte, 256)
-		copy(u, nonce)
-		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: u})
-	} else {
-		x := make([]byte, 32)
-		copy(x, nonce)
-		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
-			X: tpm2.TPM2BECCParameter{Buffer: x}, Y: tpm2.TPM2BECCParameter{Buffer: make([]byte, 32)},
-		})
-	}
-	return tpm2.New2B(pub), nil
-}
-
-// object20 is a loaded object.
-type object20 struct {
-	handle tpm2.TPMHandle
-	name   []byte
-	pub    *publicKey
-}
-
-func (s *session20) createEK(typ KeyType, auth Auth20) (*object20, error) {
-	template, err := s.ekTemplate(typ)
-	if err != nil {
-		return nil, fmt.Errorf("endorsement key's template: %w", err)
-	}
-	rsp, err := tpm2.CreatePrimary{
-		PrimaryHandle: withPassword(tpm2.TPMRHEndorsement, nil, auth.Endorsement),
-		InPublic:      template,
-	}.Execute(s)
-	if err != nil {
-		return nil, fmt.Errorf("endorsement key: %w", err)
-	}
-	ek := &object20{handle: rsp.ObjectHandle, name: bytes.Clone(rsp.Name.Buffer)}
-	area, err := rsp.OutPublic.Contents()
-	if err == nil {
-		ek.pub, err = newPublicKey(area)
-	}
-	if err != nil {
-		s.flush(ek.handle)
-		return nil, replyError("TPM2_CreatePrimary", err)
-	}
-	ek.pub.name = ek.name
-	return ek, nil
-}
-
-// flush drops a transient object; that it fails changes nothing for the caller.
-func (s *session20) flush(h tpm2.TPMHandle) {
-	tpm2.FlushContext{FlushHandle: h}.Execute(s)
-}
-
-// ekPolicy authorizes an endorsement key's use: its policy is PolicySecret
-// with the endorsement hierarchy's password.
-func ekPolicy(auth Auth20) tpm2.Session {
-	return tpm2.Policy(tpm2.TPMAlgSHA256, 16, func(t transport.TPM, h tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
-		_, err := tpm2.PolicySecret{
-			AuthHandle:    withPassword(tpm2.TPMRHEndorsement, nil, auth.Endorsement),
-			PolicySession: h,
-			NonceTPM:      nonce,
-		}.Execute(t)
-		return err
-	})
-}
-
-func (o *object20) withPolicy(auth Auth20) tpm2.AuthHandle {
-	return tpm2.AuthHandle{Handle: o.handle, Name: tpm2.TPM2BName{Buffer: o.name}, Auth: ekPolicy(auth)}
-}
-
 // CreateAK makes an attestation key under the endorsement key of the given
 // type and stores it at a persistent handle; 0 takes the first free one. A
 // handle that is taken is an error unless replace is set.
@@ -287,20 +180,20 @@ func (t *V20) CreateAK(ctx context.Context, ekType KeyType, kt KeyTemplate, hand
 		if occupied && !replace {
 			return fmt.Errorf("there is a key at handle 0x%08x already; replace it, or choose another", handle)
 		}
-		ek, err := s.createEK(ekType, auth)
+		ek, err := s.endorsement(ekType, nil, auth)
 		if err != nil {
 			return err
 		}
-		defer s.flush(ek.handle)
-		made, err := tpm2.Create{ParentHandle: ek.withPolicy(auth), InPublic: tpm2.New2B(template)}.Execute(s)
+		defer s.flush(ek)
+		made, err := tpm2.Create{ParentHandle: ek.use(auth), InPublic: tpm2.New2B(template)}.Execute(s)
 		if err != nil {
 			return err
 		}
-		loaded, err := tpm2.Load{ParentHandle: ek.withPolicy(auth), InPrivate: made.OutPrivate, InPublic: made.OutPublic}.Execute(s)
+		loaded, err := tpm2.Load{ParentHandle: ek.use(auth), InPrivate: made.OutPrivate, InPublic: made.OutPublic}.Execute(s)
 		if err != nil {
 			return err
 		}
-		defer s.flush(loaded.ObjectHandle)
+		defer s.flush(&object20{handle: loaded.ObjectHandle, transient: true})
 		if occupied {
 			if err := s.evict(tpm2.TPMHandle(handle), handle, auth); err != nil {
 				return fmt.Errorf("remove the old key: %w", err)
@@ -364,93 +257,6 @@ func (s *session20) persistentHandles() (out []uint32, err error) {
 		if !rsp.MoreData || len(l.Handle) == 0 {
 			break
 		}
-	}
-	return out, nil
-}
-
-// Endorsement is the endorsement key, by which the manufacturer vouches for
-// the TPM.
-type Endorsement struct {
-	Type        KeyType
-	PublicKey   crypto.PublicKey
-	Area        []byte // TPMT_PUBLIC of a TPM 2.0
-	Certificate []byte // X.509 in DER; nil where the TPM holds none
-}
-
-// EndorsementKey makes the endorsement key again, which is always the same,
-// and reads its certificate. A certificate of another key is an error.
-func (t *V20) EndorsementKey(ctx context.Context, typ KeyType, auth Auth20) (e *Endorsement, err error) {
-	err = t.do(ctx, "read endorsement key", func(s *session20) error {
-		ek, err := s.createEK(typ, auth)
-		if err != nil {
-			return err
-		}
-		s.flush(ek.handle)
-		e = &Endorsement{Type: typ, PublicKey: ek.pub.key, Area: tpm2.Marshal(ek.pub.area)}
-		cert, err := s.readNV(ekIndices[typ].cert, auth.Owner)
-		if errors.Is(err, ErrNoKey) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("endorsement key's certificate: %w", err)
-		}
-		e.Certificate, err = checkEKCertificate(cert, ek.pub.key)
-		return err
-	})
-	return e, err
-}
-
-// checkEKCertificate cuts off what stands behind the certificate in the NV
-// index, which some manufacturers made too long, and compares the key.
-func checkEKCertificate(b []byte, key crypto.PublicKey) ([]byte, error) {
-	der, err := firstDER(b)
-	if err != nil {
-		return nil, fmt.Errorf("endorsement key's certificate: %w", err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("endorsement key's certificate: %w", err)
-	}
-	if k, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); ok && !k.Equal(key) {
-		return nil, errors.New("the endorsement key's certificate is of another key: the TPM was cleared with a new endorsement seed, or its template is not the TCG's")
-	}
-	return der, nil
-}
-
-// nvChunk is how much of an NV index is read at once; TPM_PT_NV_BUFFER_MAX is
-// 512 at least (TCG PC Client Platform TPM Profile §4.2).
-const nvChunk = 512
-
-// readNV reads an NV index whole, by its own empty password, else by the
-// owner's. ErrNoKey where there is no such index.
-func (s *session20) readNV(index uint32, owner []byte) ([]byte, error) {
-	pub, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(s)
-	if err != nil {
-		return nil, err
-	}
-	area, err := pub.NVPublic.Contents()
-	if err != nil {
-		return nil, replyError("TPM2_NV_ReadPublic", err)
-	}
-	auth := withPassword(tpm2.TPMHandle(index), pub.NVName.Buffer, nil)
-	if !area.Attributes.AuthRead {
-		auth = withPassword(tpm2.TPMRHOwner, nil, owner)
-	}
-	var out []byte
-	for len(out) < int(area.DataSize) {
-		rsp, err := tpm2.NVRead{
-			AuthHandle: auth,
-			NVIndex:    tpm2.NamedHandle{Handle: tpm2.TPMHandle(index), Name: pub.NVName},
-			Size:       uint16(min(nvChunk, int(area.DataSize)-len(out))),
-			Offset:     uint16(len(out)),
-		}.Execute(s)
-		if err != nil {
-			return nil, err
-		}
-		if len(rsp.Data.Buffer) == 0 {
-			return nil, replyError("TPM2_NV_Read", errors.New("no data"))
-		}
-		out = append(out, rsp.Data.Buffer...)
 	}
 	return out, nil
 }

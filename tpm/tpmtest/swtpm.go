@@ -32,18 +32,26 @@ type Emulator struct {
 // started: tpm.Open starts it.
 func Swtpm(t testing.TB, gen tpm.Generation, args ...string) *Emulator {
 	t.Helper()
+	e := newEmulator(t, gen)
+	e.args = args
+	e.Start(t)
+	return e
+}
+
+// newEmulator returns an emulator without state that does not run yet.
+func newEmulator(t testing.TB, gen tpm.Generation) *Emulator {
+	t.Helper()
 	need.Program(t, "swtpm", "swtpm")
 	// not t.TempDir: the path of a Unix socket fits 107 octets
 	dir, err := os.MkdirTemp("", "swtpm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Emulator{Generation: gen, dir: dir, args: args}
+	e := &Emulator{Generation: gen, dir: dir}
 	t.Cleanup(func() {
 		e.Stop()
 		os.RemoveAll(dir)
 	})
-	e.Start(t)
 	return e
 }
 
@@ -52,11 +60,13 @@ func (e *Emulator) Start(t testing.TB) {
 	t.Helper()
 	sock := filepath.Join(e.dir, "tpm")
 	os.Remove(sock)
+	os.Remove(sock + ".ctrl")
 	args := []string{"socket", "--tpmstate", "dir=" + e.dir, "--flags", "not-need-init"}
 	if len(e.args) > 0 {
 		args = append(args, e.args...)
 	} else {
-		args = append(args, "--server", "type=unixio,path="+sock)
+		// the control channel is where tpm2-tools look for it
+		args = append(args, "--server", "type=unixio,path="+sock, "--ctrl", "type=unixio,path="+sock+".ctrl")
 	}
 	if e.Generation == tpm.TPM20 {
 		args = append(args, "--tpm2")
