@@ -10,6 +10,10 @@ import (
 // End ends the session.
 func (s *Session) KeepOpen() { s.keepOpen = true }
 
+// Resting reports whether the session is kept open in state Decided: it waits
+// for either end to ask for a new handshake.
+func (s *Session) Resting() bool { return s.keepOpen && s.state() == pb.Decided }
+
 // Wanted receives when an IMC has asked for a handshake retry.
 func (s *Session) Wanted() <-chan struct{} {
 	s.mu.Lock()

@@ -32,6 +32,22 @@ type Session interface {
 	Done() bool
 }
 
+// Lasting is a Session that can go on after the server's decision, for later
+// assessments on the same connection (RFC 6876 §3.1): either end asks for one.
+// *tnccs.Session implements it; whether it rests is up to its KeepOpen.
+type Lasting interface {
+	Session
+	// Resting reports whether the session waits for a new handshake.
+	Resting() bool
+	// Wanted receives when this end asks for one. Poll then returns its batch,
+	// or nothing.
+	Wanted() <-chan struct{}
+	Poll() ([]byte, error)
+	// End ends the session from this side and returns the batch that tells the
+	// server; nothing where the session has ended.
+	End() []byte
+}
+
 // Conn is a connection that is past the negotiation. It belongs to one
 // goroutine; Close may be called from any.
 type Conn struct {

@@ -326,8 +326,8 @@ func TestCancel(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 
 	// In the data transport phase.
-	held := make(chan struct{})
-	s = serve(t, pttlstest.Config{Session: func() pttlstest.Session { return mute{held} }})
+	held, closed := make(chan struct{}), make(chan pb.BatchType, 1)
+	s = serve(t, pttlstest.Config{Session: func() pttlstest.Session { return mute{held, closed} }})
 	conn, err := pttls.Dial(context.Background(), s.Addr(), config())
 	require.NoError(t, err)
 	client, err := tnccs.NewClient(tnccs.Config{})
@@ -336,12 +336,24 @@ func TestCancel(t *testing.T) {
 	ctx2, cancel2 := context.WithCancel(context.Background())
 	go func() { <-held; cancel2() }()
 	require.ErrorIs(t, conn.Run(ctx2, client.NewSession()), context.Canceled)
+	require.Equal(t, pb.CLOSE, <-closed, "the server is told")
 }
 
 // mute never answers.
-type mute struct{ held chan struct{} }
+type mute struct {
+	held   chan struct{}     // closed by the first batch
+	closed chan pb.BatchType // the type of the last
+}
 
-func (m mute) Receive([]byte) ([]byte, error) { close(m.held); return nil, nil }
+func (m mute) Receive(b []byte) ([]byte, error) {
+	h, err := pb.ParseHeader(b, pb.Server)
+	if err == nil && h.Type == pb.CDATA {
+		close(m.held)
+	} else {
+		m.closed <- h.Type
+	}
+	return nil, err
+}
 
 // The largest batch of the transport goes through, both ways at once.
 func TestLargeBatchesBothWays(t *testing.T) {

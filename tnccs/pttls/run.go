@@ -16,10 +16,12 @@ const waiting = 4
 // Run carries one session, from its first batch to the end of the connection,
 // which it closes. What the server decided stands in the session. The error says
 // why the session did not come to its regular end: a *ProtocolError, a
-// *PeerError, an error of s, or of the network.
+// *PeerError, an error of s, or of the network. A Lasting session that rests
+// ends without an error, by the server or by ctx; one that ctx interrupts is
+// closed in order all the same.
 func (c *Conn) Run(ctx context.Context, s Session) error {
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = c.tls.SetDeadline(time.Now().Add(closeGrace)) })
 	defer stop()
 	c.tnc.Info("entering PT-TLS data transport phase")
 	in, quit := make(chan incoming, waiting), make(chan struct{})
@@ -28,7 +30,7 @@ func (c *Conn) Run(ctx context.Context, s Session) error {
 		defer close(ended)
 		c.read(in, quit)
 	}()
-	err := c.transport(in, s)
+	err := c.transport(ctx, in, s)
 	close(quit)
 	_ = c.Close()
 	<-ended
@@ -58,7 +60,7 @@ func (c *Conn) read(in chan<- incoming, quit <-chan struct{}) {
 	}
 }
 
-func (c *Conn) transport(in <-chan incoming, s Session) error {
+func (c *Conn) transport(ctx context.Context, in <-chan incoming, s Session) error {
 	if u, ok := s.(interface{ SetTLSUnique([]byte) }); ok {
 		u.SetTLSUnique(c.info.Unique) // for IMCs that bind evidence to the channel
 	}
@@ -67,11 +69,8 @@ func (c *Conn) transport(in <-chan incoming, s Session) error {
 		return fmt.Errorf("begin the TNC session: %w", err)
 	}
 	for {
-		if len(batch) > 0 {
-			_ = c.tls.SetWriteDeadline(time.Now().Add(c.cfg.idle()))
-			if err := c.write(Message{Type: TypeBatch, Value: batch}); err != nil {
-				return c.lost("send a batch", err)
-			}
+		if err := c.batch(ctx, batch); err != nil {
+			return err
 		}
 		if s.Done() {
 			if len(batch) > 0 { // CLOSE was ours: the server may still be busy with it
@@ -79,33 +78,80 @@ func (c *Conn) transport(in <-chan incoming, s Session) error {
 			}
 			return nil
 		}
-		m, err := c.await(in)
-		if err != nil {
-			return err
-		}
-		if batch, err = c.take(m, s); err != nil {
+		if batch, err = c.await(ctx, in, s); errors.Is(err, errRested) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
 }
 
-// await waits for the next message.
-func (c *Conn) await(in <-chan incoming) (Message, error) {
-	t := time.NewTimer(c.cfg.idle())
-	defer t.Stop()
+// batch sends a batch; an empty one is none.
+func (c *Conn) batch(ctx context.Context, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	_ = c.tls.SetWriteDeadline(time.Now().Add(c.cfg.idle()))
+	if ctx.Err() != nil {
+		_ = c.tls.SetWriteDeadline(time.Now().Add(closeGrace))
+	}
+	if err := c.write(Message{Type: TypeBatch, Value: b}); err != nil {
+		return c.lost("send a batch", err)
+	}
+	return nil
+}
+
+// errRested is the end of a session that rests: a regular one.
+var errRested = errors.New("the session rests")
+
+// await waits for something to happen and returns the batch that follows from it.
+func (c *Conn) await(ctx context.Context, in <-chan incoming, s Session) ([]byte, error) {
+	last, lasts := s.(Lasting)
+	rests := lasts && last.Resting()
+	var wanted <-chan struct{}
+	var late <-chan time.Time
+	if rests {
+		wanted = last.Wanted()
+	} else {
+		t := time.NewTimer(c.cfg.idle())
+		defer t.Stop()
+		late = t.C
+	}
 	select {
 	case i := <-in:
 		if i.err == nil {
 			logMessage(c.tnc, "received", i.m)
-			return i.m, nil
+			return c.take(i.m, s)
 		}
 		var pe *ProtocolError
 		if errors.As(i.err, &pe) {
-			return Message{}, c.refuse(pe)
+			return nil, c.refuse(pe)
 		}
-		return Message{}, c.lost("wait for a batch", i.err)
-	case <-t.C:
-		return Message{}, fmt.Errorf("the PT-TLS server did not answer within %v", c.cfg.idle())
+		if rests && errors.Is(i.err, io.EOF) {
+			// RFC 5793 §3.2: the end of the transport ends the session in any state.
+			c.tnc.Info("the PT-TLS server closed the connection")
+			last.End()
+			return nil, errRested
+		}
+		return nil, c.lost("wait for a batch", i.err)
+	case <-wanted:
+		b, err := last.Poll()
+		if err != nil {
+			return nil, fmt.Errorf("TNC session: %w", err)
+		}
+		return b, nil
+	case <-late:
+		return nil, fmt.Errorf("the PT-TLS server did not answer within %v", c.cfg.idle())
+	case <-ctx.Done():
+		if lasts {
+			if err := c.batch(ctx, last.End()); err == nil {
+				c.finish(in)
+			}
+		}
+		if rests {
+			return nil, errRested
+		}
+		return nil, ctx.Err()
 	}
 }
 

@@ -50,6 +50,8 @@ type Config struct {
 	Script func(c *tls.Conn)
 	// Insert holds messages that are sent ahead of each batch.
 	Insert []pttls.Message
+	// Push holds batches that the server sends of its own accord (full duplex).
+	Push <-chan []byte
 	// OmitClose keeps the connection open after CLOSE.
 	OmitClose bool
 }
@@ -159,8 +161,10 @@ func (s *Server) Failures() []error {
 // conn is one client.
 type conn struct {
 	*tls.Conn
-	s    *Server
-	next uint32
+	s *Server
+
+	writing sync.Mutex
+	next    uint32 // under writing
 }
 
 var errDone = errors.New("done")
@@ -284,6 +288,7 @@ func isClose(batch []byte) bool { return len(batch) >= 4 && batch[3]&0x0f == 6 }
 
 func (c *conn) transport() error {
 	session := c.s.cfg.Session()
+	defer c.push()()
 	for {
 		m, err := c.read(pttls.TypeBatch)
 		if err != nil {
@@ -310,6 +315,25 @@ func (c *conn) transport() error {
 			return errDone
 		}
 	}
+}
+
+// push sends the batches of Push until the function that it returns is called.
+func (c *conn) push() (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case b := <-c.s.cfg.Push:
+				if c.write(pttls.TypeBatch, b) != nil {
+					return
+				}
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
 }
 
 // read returns the next message, which must be of that type. Errors of the
@@ -345,6 +369,8 @@ func (c *conn) write(t pttls.Type, value []byte) error {
 }
 
 func (c *conn) send(m pttls.Message) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	m.ID = c.next
 	c.next++
 	b, err := m.AppendBinary(nil)
