@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,9 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/internal/config"
-	"github.com/gotnc/gotnc/internal/log"
-	"github.com/gotnc/gotnc/tnccs"
-	"github.com/gotnc/gotnc/tnccs/dlimc"
 	"github.com/gotnc/gotnc/tnccs/pttls"
 )
 
@@ -32,6 +27,7 @@ type ptTLS struct {
 	optionsFile      string
 	debug            int
 	quiet, mutual    bool
+	stay             bool
 }
 
 func newPTTLS() *cobra.Command {
@@ -45,12 +41,17 @@ certificate must come from a CA of --ca and hold the name HOST, before anything
 is said to it. This end shows a certificate (--cert, --key), or a name and a
 password (--client, --secret-file), as the server asks.
 
+With --stay the connection is kept after the decision: when an IMC or the server
+asks for it, this machine is measured again and each decision printed. Ctrl-C
+ends it.
+
 The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 --options FILE.
 
 ` + exitHelp,
 		Example: `  tnc pt-tls aaa.example.org --ca ca.pem --cert me.pem --key me.key
-  tnc pt-tls aaa.example.org --ca ca.pem --client carol --secret-file pw --json`,
+  tnc pt-tls aaa.example.org --ca ca.pem --client carol --secret-file pw --json
+  tnc pt-tls aaa.example.org --ca ca.pem --cert me.pem --key me.key --stay --explain`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.read(cmd, args); err != nil {
@@ -75,6 +76,8 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 	f.BoolVar(&o.mutual, "mutual", false, "measure the server too, as tnc.mutual of strongswan.conf says")
+	f.BoolVar(&o.stay, "stay", false, "stay connected for later assessments")
+	f.BoolVar(&o.explain, "explain", false, "print what each verifier asked for and what it was answered, in plain words")
 	f.StringVar(&o.optionsFile, "options", "", "file with further options")
 	f.IntVar(&o.debug, "debug", 0, "the same as so many -v")
 	f.BoolVar(&o.quiet, "quiet", false, "no log, whatever --debug says")
@@ -120,18 +123,12 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 	case cfg.Certificate != nil:
 		out.Identity = cfg.Certificate.Leaf.Subject.String()
 	}
-	begin := time.Now()
-	err = o.attest(cmd.Context(), s, cfg, p, out)
-	out.Seconds = time.Since(begin).Seconds()
+	r := &ptTLSRun{ptTLS: o, setup: s, cfg: cfg, progress: p, out: out, begun: time.Now(), stdout: cmd.OutOrStdout()}
+	err = r.attest(cmd.Context())
 	p.end()
 	out.settle(err)
-	if o.json {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		_ = enc.Encode(out)
-	} else if err == nil || out.Recommendation != recNone {
-		out.writeTable(cmd.OutOrStdout())
+	if !r.printed || err != nil && o.json {
+		r.print(err)
 	}
 	switch out.ExitCode {
 	case exitAllowed:
@@ -140,62 +137,6 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 		return errors.New(out.Error)
 	}
 	return &exitError{code: out.ExitCode}
-}
-
-// attest loads the IMCs, connects and runs one session.
-func (o *ptTLS) attest(ctx context.Context, s *setup, cfg pttls.Config, p *progress, out *ptTLSOutcome) error {
-	tc, err := s.tncConfig(cfg.Logger)
-	if err != nil {
-		return err
-	}
-	if o.mutual && tc.Mutual == nil {
-		policy, err := mutualPolicy(s.strongswan)
-		if err != nil {
-			return err
-		}
-		tc.Mutual = mutualServer(policy, cfg.Logger)
-	}
-	client, err := tnccs.NewClient(tc)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err := client.Close(); err != nil {
-			log.Group(cfg.Logger, log.TNC).Warn(err.Error())
-		}
-	}()
-	err = loadIMCs(client, s.imcs, imcOptions(s.strongswan, s.environ(), cfg.Logger), func(e dlimc.Entry) {
-		p.note("loading IMC %q", e.Name)
-		out.IMCs = append(out.IMCs, e.Name)
-	})
-	if err != nil {
-		return err
-	}
-	p.note("connecting to %s", out.Server)
-	conn, err := pttls.Dial(ctx, out.Server, cfg)
-	if err != nil {
-		return o.advise(err)
-	}
-	defer conn.Close()
-	info := conn.Info()
-	out.Server, out.ServerID, out.TLS, out.Authentication = info.Remote, info.ServerSubject, info.TLS, info.Authentication
-	p.note("attestation")
-	session := client.NewSession()
-	defer session.Close()
-	err = conn.Run(ctx, session)
-	got := session.Outcome()
-	out.take(got)
-	if err == nil {
-		err = got.Err
-	}
-	var lost []string
-	for _, e := range got.IMCErrors {
-		lost = append(lost, e.Error())
-	}
-	if err != nil && len(lost) > 0 {
-		return fmt.Errorf("%w (%s)", o.advise(err), strings.Join(lost, "; "))
-	}
-	return o.advise(err)
 }
 
 // config makes the transport's configuration from the flags.

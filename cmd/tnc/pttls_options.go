@@ -47,6 +47,8 @@ func (o *ptTLS) read(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(o.cas)+len(o.certs) == 0:
 		return usageError("no CA: name the file with the CA of the server's certificate with --ca")
+	case o.stay && o.mutual:
+		return usageError("--stay and --mutual exclude each other: where both ends measure, they take turns until the end")
 	case o.secret != "" && o.secretFile != "":
 		return usageError("--secret and --secret-file exclude each other")
 	case (o.secret != "" || o.secretFile != "") && o.client == "":

@@ -27,12 +27,17 @@ type ptTLSOutcome struct {
 	BytesReceived  int64    `json:"bytes_received"`
 	Seconds        float64  `json:"seconds"`
 	Error          string   `json:"error,omitempty"`
-	ExitCode       int      `json:"exit_code"`
+
+	// Explained is what was asked and answered, with --explain.
+	Explained []answerRow `json:"explained,omitempty"`
+
+	ExitCode int `json:"exit_code"`
 }
 
 // take brings in what the session came to.
 func (out *ptTLSOutcome) take(o tnccs.Outcome) {
 	out.Batches, out.BytesSent, out.BytesReceived = o.BatchesSent+o.BatchesReceived, o.BytesSent, o.BytesReceived
+	out.Recommendation, out.Assessment, out.Reasons, out.Remediation = recNone, "", nil, nil
 	switch o.Recommendation {
 	case tnccs.RecommendAllow:
 		out.Recommendation = recAllowed
@@ -58,6 +63,7 @@ func (out *ptTLSOutcome) take(o tnccs.Outcome) {
 
 // settle fixes the exit code. Without a recommendation nothing was granted.
 func (out *ptTLSOutcome) settle(err error) {
+	out.Error = ""
 	switch {
 	case out.Recommendation == recDenied:
 		out.ExitCode = exitDenied

@@ -32,6 +32,12 @@ type ptSite struct {
 
 func newPTSite(t *testing.T, auth pttlstest.Auth, policy verifier.Policy) *ptSite {
 	t.Helper()
+	return newPTSiteWith(t, auth, policy, func(*pttlstest.Config) {})
+}
+
+// newPTSiteWith is newPTSite with a change of the server's configuration.
+func newPTSiteWith(t *testing.T, auth pttlstest.Auth, policy verifier.Policy, change func(*pttlstest.Config)) *ptSite {
+	t.Helper()
 	ca, err := testpki.NewCA("gotnc test CA", testpki.ECDSA)
 	require.NoError(t, err)
 	cert, err := ca.Issue("localhost", testpki.ECDSA, nil)
@@ -41,7 +47,7 @@ func newPTSite(t *testing.T, auth pttlstest.Auth, policy verifier.Policy) *ptSit
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.Cert)
 	s := &ptSite{dir: t.TempDir()}
-	s.srv, err = pttlstest.New(pttlstest.Config{
+	cfg := pttlstest.Config{
 		Certificate: cert, ClientCAs: pool, Auth: auth, Short: true, Passwords: map[string]string{"carol": testPassword},
 		Session: func() pttlstest.Session {
 			v, err := verifier.New(verifier.Config{Policy: policy})
@@ -50,7 +56,9 @@ func newPTSite(t *testing.T, auth pttlstest.Auth, policy verifier.Policy) *ptSit
 			}
 			return pbserver.New(pbserver.Config{MaxBatch: pb.DefaultMaxBatchTLS}, v)
 		},
-	})
+	}
+	change(&cfg)
+	s.srv, err = pttlstest.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		s.srv.Close()

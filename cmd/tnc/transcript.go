@@ -8,7 +8,6 @@ import (
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/tnccs"
-	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
 // Caps of a transcript.
@@ -69,20 +68,27 @@ func (t *transcript) rows() []answerRow {
 	return out
 }
 
+// take is rows, and begins anew.
+func (t *transcript) take() []answerRow {
+	out := t.rows()
+	t.mu.Lock()
+	t.exchanges, t.octets, t.missed = nil, 0, 0
+	t.mu.Unlock()
+	return out
+}
+
 type explainer struct {
 	rows     []*answerRow
 	segments map[string][]byte
 }
 
 func (x *explainer) exchange(e tnccs.Exchange) {
+	subtype := subtypeName(e.Vendor, e.Subtype)
 	who := "the verifier"
 	if e.IMV != tnccs.IMVAny && e.IMV != 0 {
 		who = fmt.Sprintf("IMV %d", e.IMV)
 	}
-	subtype := pb.PAName(e.Vendor, e.Subtype)
-	if name, _, ok := strings.Cut(strings.TrimPrefix(subtype, "'"), "'"); ok {
-		subtype = name
-	}
+	who += " of " + subtype
 	m, err := patnc.Parse(e.Body, pts.Attributes)
 	if err != nil {
 		row := &answerRow{Asked: fmt.Sprintf("%d octets about %s that are no PA-TNC message", len(e.Body), subtype)}
@@ -95,12 +101,12 @@ func (x *explainer) exchange(e tnccs.Exchange) {
 		return
 	}
 	for _, a := range m.Attributes {
-		x.attribute(e, who, subtype, a, 0)
+		x.attribute(e, who, a, 0)
 	}
 }
 
 // attribute takes one attribute, after it has been put together from segments.
-func (x *explainer) attribute(e tnccs.Exchange, who, subtype string, a patnc.Attribute, depth int) {
+func (x *explainer) attribute(e tnccs.Exchange, who string, a patnc.Attribute, depth int) {
 	if s, ok := a.Value.(patnc.SegmentEnvelope); ok && depth == 0 {
 		key := fmt.Sprint(e.Sent, e.IMC, e.IMV, e.Vendor, e.Subtype, s.BaseMessageID)
 		if s.Start {
@@ -114,7 +120,7 @@ func (x *explainer) attribute(e tnccs.Exchange, who, subtype string, a patnc.Att
 		delete(x.segments, key)
 		if m, err := patnc.Parse(whole, pts.Attributes); err == nil {
 			for _, a := range m.Attributes {
-				x.attribute(e, who, subtype, a, depth+1)
+				x.attribute(e, who, a, depth+1)
 			}
 		}
 		return

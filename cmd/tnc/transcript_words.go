@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
 // meanings says in plain words what an attribute tells.
@@ -36,6 +37,17 @@ func meaning(t patnc.Type) string {
 		return m
 	}
 	return named(t)
+}
+
+// subtypeName is the name of a kind of PA-TNC messages, without its vendor
+// where it has one: "PTS".
+func subtypeName(vendor, subtype uint32) string {
+	name := pb.PAName(vendor, subtype)
+	quoted, rest, _ := strings.Cut(strings.TrimPrefix(name, "'"), "'")
+	if _, short, ok := strings.Cut(quoted, "/"); ok && !strings.HasPrefix(short, "(") {
+		return short
+	}
+	return strings.TrimSpace(rest)
 }
 
 func named(t patnc.Type) string {

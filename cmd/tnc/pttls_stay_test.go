@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/gateway/pbserver"
+	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
+)
+
+// locked is a server's session that the test may ask for a new assessment.
+type locked struct {
+	mu sync.Mutex
+	*pbserver.Server
+}
+
+func (l *locked) Receive(b []byte) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Server.Receive(b)
+}
+
+func (l *locked) Retry() (sretry, sdata []byte, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Server.Retry()
+}
+
+// The server asks again on the same connection, and sees that a file has changed.
+func TestPTTLSStays(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "measured")
+	require.NoError(t, os.WriteFile(file, []byte("content"), 0o600))
+	sum := sha256.Sum256([]byte("content"))
+	policy := verifier.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}, OnMismatch: verifier.Isolate}
+	push, session := make(chan []byte), make(chan *locked, 1)
+	s := newPTSiteWith(t, pttlstest.AuthNone, policy, func(c *pttlstest.Config) {
+		inner := c.Session
+		c.Push = push
+		c.Session = func() pttlstest.Session {
+			l := &locked{Server: inner().(*pbserver.Server)}
+			session <- l
+			return l
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, w := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, append(s.args, "--stay", "--json", "--explain"), w, io.Discard)
+		w.Close()
+	}()
+	d := json.NewDecoder(r)
+	var out ptTLSOutcome
+	require.NoError(t, d.Decode(&out))
+	require.Equal(t, recAllowed, out.Recommendation)
+	rows := len(out.Explained)
+	require.NotZero(t, rows)
+
+	require.NoError(t, os.WriteFile(file, []byte("changed"), 0o600))
+	sretry, sdata, err := (<-session).Retry()
+	require.NoError(t, err)
+	push <- sretry
+	push <- sdata
+	out = ptTLSOutcome{}
+	require.NoError(t, d.Decode(&out))
+	require.Equal(t, recIsolated, out.Recommendation)
+	require.Equal(t, exitIsolated, out.ExitCode)
+	require.NotEmpty(t, out.Explained, "what was asked this time")
+
+	cancel()
+	require.Equal(t, exitIsolated, <-code, "the last decision")
+	require.ErrorIs(t, d.Decode(&out), io.EOF, "which is printed once")
+	require.Empty(t, s.srv.Failures(), "the server got CLOSE")
+
+	_, stderr, exit := runTNC(t, append(s.args, "--stay", "--mutual")...)
+	require.Equal(t, exitUsage, exit)
+	require.Contains(t, stderr, "exclude each other")
+}
