@@ -118,8 +118,8 @@ func gotncReceiveMessage(id C.TNC_IMCID, conn C.TNC_ConnectionID, message C.TNC_
 
 //export gotncReceiveMessageSOH
 func gotncReceiveMessageSOH(id C.TNC_IMCID, conn C.TNC_ConnectionID) C.TNC_Result {
-	return call("TNC_IMC_ReceiveMessageSOH", func(*imc.Agent) imc.Result {
-		return imc.ResultNoSOHSupport
+	return call("TNC_IMC_ReceiveMessageSOH", func(a *imc.Agent) imc.Result {
+		return a.ReceiveMessageSOH(uint32(id), uint32(conn))
 	}, id, conn)
 }
 

@@ -35,6 +35,8 @@ type loaded struct {
 	stop  context.CancelFunc
 	conns map[uint32]*connection
 	os    bool // sends operating system attributes
+
+	groups pts.DHGroups // for D-H nonces
 }
 
 // New returns an Agent that is not initialised.
@@ -79,6 +81,12 @@ func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32
 	l := &loaded{id: imcID, conns: map[uint32]*connection{}}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.os = a.cfg.Platform != nil && a.cfg.Settings.Bool("plugins.imc-attestation.os_info", true)
+	a.infof("IMC %d %q initialized", imcID, a.name)
+	ok := false
+	if l.groups, ok = a.probe(); !ok {
+		l.stop()
+		return 0, ResultFatal
+	}
 	a.mu.Lock()
 	if a.loaded != nil {
 		a.mu.Unlock()
@@ -87,23 +95,6 @@ func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32
 	}
 	a.loaded = l
 	a.mu.Unlock()
-
-	p := log.Group(a.cfg.Logger, log.PTS)
-	for _, s := range [...]string{
-		"mandatory PTS measurement algorithm HASH_SHA1",
-		"mandatory PTS measurement algorithm HASH_SHA2_256",
-		"optional  PTS measurement algorithm HASH_SHA2_384",
-		"optional  PTS measurement algorithm HASH_SHA2_512",
-		"optional  PTS DH group MODP_1024",
-		"optional  PTS DH group MODP_1536",
-		"optional  PTS DH group MODP_2048",
-		"mandatory PTS DH group ECP_256",
-		"optional  PTS DH group ECP_384",
-		"optional  PTS DH group ECP_521",
-	} {
-		detail(p, "  %s available", s)
-	}
-	a.infof("IMC %d %q initialized", imcID, a.name)
 	return Version1, ResultSuccess
 }
 
@@ -114,15 +105,22 @@ func (a *Agent) Initialized() bool {
 	return a.loaded != nil
 }
 
-// get returns what is loaded, or false after a line of log.
-func (a *Agent) get() (*loaded, bool) {
+// get returns what is loaded, or the result of a call that may not go on, after
+// a line of log: every function takes the ID that Initialize was called with
+// (IF-IMC 1.3 §3.3.1).
+func (a *Agent) get(imcID uint32) (*loaded, Result) {
 	a.mu.Lock()
 	l := a.loaded
 	a.mu.Unlock()
-	if l == nil {
+	switch {
+	case l == nil:
 		a.infof("IMC %q has not been initialized", a.name)
+		return nil, ResultNotInitialized
+	case l.id != imcID:
+		a.infof("IMC %d %q was called by the unknown ID %d", l.id, a.name, imcID)
+		return nil, ResultInvalidParameter
 	}
-	return l, l != nil
+	return l, ResultSuccess
 }
 
 // ProvideHost is TNC_IMC_ProvideBindFunction (IF-IMC 1.3 §3.9.9), after the
@@ -130,9 +128,9 @@ func (a *Agent) get() (*loaded, bool) {
 // long form where the host has it. A host needs one way to report and one to
 // send.
 func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
-	l, ok := a.get()
-	if !ok {
-		return ResultNotInitialized
+	l, r := a.get(imcID)
+	if r != ResultSuccess {
+		return r
 	}
 	if h == nil {
 		a.infof("TNC client failed to provide bind function")
@@ -150,7 +148,7 @@ func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
 	if l.os && !keepsOneMessage(h) {
 		types = append(types, TypeOperatingSystem, TypeFirewall)
 	}
-	r := ResultFatal
+	r = ResultFatal
 	switch {
 	case h.Has(FuncReportMessageTypesLong):
 		r = h.ReportMessageTypesLong(imcID, types)
@@ -181,9 +179,9 @@ func keepsOneMessage(h Host) bool { return h == nil || !h.Has(FuncSendMessageLon
 
 // NotifyConnectionChange is TNC_IMC_NotifyConnectionChange (IF-IMC 1.3 §3.9.2).
 func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state ConnectionState) Result {
-	l, ok := a.get()
-	if !ok {
-		return ResultNotInitialized
+	l, r := a.get(imcID)
+	if r != ResultSuccess {
+		return r
 	}
 	switch state {
 	case ConnectionCreate:
@@ -291,6 +289,7 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 		Measurer:    a.cfg.Measurer,
 		HashUpTo:    s.String("plugins.imc-attestation.hash_algorithm", ""),
 		NonceLength: s.Int("plugins.imc-attestation.nonce_len", pts.DefaultNonce),
+		Groups:      l.groups,
 		TPM:         a.cfg.TPM,
 		Collector:   a.collector(),
 		Wait:        a.cfg.Wait,
@@ -352,14 +351,17 @@ func sign(b bool) string {
 // under way, drops every connection's state and returns the Agent to where it
 // was before Initialize.
 func (a *Agent) Terminate(imcID uint32) Result {
+	l, r := a.get(imcID)
+	if r != ResultSuccess {
+		return r
+	}
 	a.mu.Lock()
-	l := a.loaded
-	a.loaded = nil
-	a.mu.Unlock()
-	if l == nil {
-		a.infof("IMC %q has not been initialized", a.name)
+	if a.loaded != l { // another thread was faster
+		a.mu.Unlock()
 		return ResultNotInitialized
 	}
+	a.loaded = nil
+	a.mu.Unlock()
 	l.stop()
 	a.mu.Lock()
 	conns := l.conns

@@ -229,6 +229,15 @@ func TestResultCodes(t *testing.T) {
 		_, r = b.Initialize(2, 1, 1)
 		require.Equal(t, ResultAlreadyInitialized, r)
 		require.Equal(t, ResultInvalidParameter, b.ProvideHost(2, nil))
+		for _, unknown := range []uint32{0, 1, 3, AnyIMC, 0xFFFFFFFF} {
+			require.Equal(t, ResultInvalidParameter, b.ProvideHost(unknown, h))
+			require.Equal(t, ResultInvalidParameter, b.NotifyConnectionChange(unknown, 1, ConnectionHandshake))
+			require.Equal(t, ResultInvalidParameter, b.BeginHandshake(unknown, 1))
+			require.Equal(t, ResultInvalidParameter, b.ReceiveMessage(unknown, 1, request(t), 0x00559701))
+			require.Equal(t, ResultInvalidParameter, b.ReceiveMessageLong(unknown, 1, 0, request(t), 0x005597, 1, 1, 2))
+			require.Equal(t, ResultInvalidParameter, b.BatchEnding(unknown, 1))
+			require.Equal(t, ResultInvalidParameter, b.Terminate(unknown))
+		}
 		require.Equal(t, ResultOther, b.NotifyConnectionChange(2, 1, ConnectionCreate))
 		require.Equal(t, ResultFatal, b.NotifyConnectionChange(2, 7, ConnectionHandshake))
 		require.Equal(t, ResultFatal, b.NotifyConnectionChange(2, 7, ConnectionDelete))
@@ -294,7 +303,7 @@ func TestHandshakeWithStrongSwan(t *testing.T) {
 	for _, want := range []string{
 		`[IMC] IMC 2 "Attestation" created a state for IF-TNCCS 2.0 Connection ID 1: +long +excl -soh`,
 		`[IMC]   over IF-T for Tunneled EAP 2.0 with maximum PA-TNC message size of 65490 bytes`,
-		`[PTS]   mandatory PTS measurement algorithm HASH_SHA1 available`,
+		`[PTS]   mandatory PTS measurement algorithm HASH_SHA1[go] available`,
 		`[TNC] creating PA-TNC attribute type 'IETF/Product Information' 0x000000/0x00000002`,
 		`[IMC] IMC 2 "Attestation" received message for Connection ID 1 from IMV 1`,
 		`[TNC] processing PA-TNC message with ID 0x01020304`,

@@ -94,9 +94,9 @@ func (c *connection) close() {
 // imc-attestation.os_info or imc-os.push_info is off it sends the operating
 // system's attributes in one message.
 func (a *Agent) BeginHandshake(imcID, connectionID uint32) Result {
-	l, ok := a.get()
-	if !ok {
-		return ResultNotInitialized
+	l, r := a.get(imcID)
+	if r != ResultSuccess {
+		return r
 	}
 	c, ok := a.connection(l, connectionID)
 	if !ok {
@@ -129,21 +129,29 @@ func (a *Agent) beside(name string) bool { return a.cfg.Beside != nil && a.cfg.B
 // ReceiveMessage is TNC_IMC_ReceiveMessage (IF-IMC 1.3 §3.9.4). The Agent keeps
 // no view of message.
 func (a *Agent) ReceiveMessage(imcID, connectionID uint32, message []byte, messageType uint32) Result {
-	return a.receive(connectionID, message, TypeOfShort(messageType), AnyIMV, AnyIMC)
+	return a.receive(imcID, connectionID, message, TypeOfShort(messageType), AnyIMV, AnyIMC)
 }
 
 // ReceiveMessageLong is TNC_IMC_ReceiveMessageLong (IF-IMC 1.3 §3.9.6).
 func (a *Agent) ReceiveMessageLong(imcID, connectionID, flags uint32, message []byte, vendor, subtype, sourceIMVID, destinationIMCID uint32) Result {
-	return a.receive(connectionID, message, MessageType{Vendor: vendor, Subtype: subtype}, sourceIMVID, destinationIMCID)
+	return a.receive(imcID, connectionID, message, MessageType{Vendor: vendor, Subtype: subtype}, sourceIMVID, destinationIMCID)
+}
+
+// ReceiveMessageSOH is TNC_IMC_ReceiveMessageSOH (IF-IMC 1.3 §3.9.5): no message
+// of IF-TNCCS-SOH is received.
+func (a *Agent) ReceiveMessageSOH(imcID, connectionID uint32) Result {
+	if _, r := a.get(imcID); r != ResultSuccess {
+		return r
+	}
+	a.infof("IMC %d %q does not receive IF-TNCCS-SOH messages: Connection ID %d", imcID, a.name, connectionID)
+	return ResultNoSOHSupport
 }
 
 // BatchEnding is TNC_IMC_BatchEnding (IF-IMC 1.3 §3.9.7). Replies have left
 // with the messages that asked for them.
 func (a *Agent) BatchEnding(imcID, connectionID uint32) Result {
-	if _, ok := a.get(); !ok {
-		return ResultNotInitialized
-	}
-	return ResultSuccess
+	_, r := a.get(imcID)
+	return r
 }
 
 // outgoing is where attributes go.
@@ -154,10 +162,10 @@ type outgoing struct {
 	exclusive   bool   // wanted; effective to a known IMV where the host can
 }
 
-func (a *Agent) receive(connectionID uint32, message []byte, t MessageType, imv, destination uint32) Result {
-	l, ok := a.get()
-	if !ok {
-		return ResultNotInitialized
+func (a *Agent) receive(imcID, connectionID uint32, message []byte, t MessageType, imv, destination uint32) Result {
+	l, r := a.get(imcID)
+	if r != ResultSuccess {
+		return r
 	}
 	c, ok := a.connection(l, connectionID)
 	if !ok {

@@ -58,8 +58,11 @@ func build() error {
 			return fmt.Errorf("go build -buildmode=c-shared: %v\n%s", err, out)
 		}
 	}
-	return cc("-o", hostFile, "testdata/main.c", "testdata/host.c", "-ldl", "-lpthread")
+	return cc(append(append([]string{"-o", hostFile}, hostSources...), "-ldl", "-lpthread")...)
 }
+
+// hostSources make up the test host.
+var hostSources = []string{"testdata/main.c", "testdata/host.c", "testdata/missing.c"}
 
 func cc(args ...string) error {
 	all := append([]string{"-Wall", "-Wextra", "-Werror", "-O1", "-g", "-I../../include"}, args...)
@@ -113,7 +116,7 @@ func (r run) host(t *testing.T, scenario string) (stdout, stderr string) {
 }
 
 func TestScenarios(t *testing.T) {
-	for _, s := range []string{"results", "reload", "fork", "threads", "reenter", "invalid", "garbage", "mute", "reload-1000", "connections", "terminate-inside"} {
+	for _, s := range []string{"results", "reload", "fork", "threads", "reenter", "invalid", "garbage", "mute", "missing", "reload-1000", "connections", "terminate-inside"} {
 		t.Run(s, func(t *testing.T) {
 			out, errs := run{conf: "libimcv { debug_level = 0 }"}.host(t, s)
 			if s == "reenter" {
@@ -307,7 +310,7 @@ func TestLogsThroughTheHost(t *testing.T) {
 	lib := filepath.Join(dir, "libstrongswan.so.0")
 	require.NoError(t, cc("-shared", "-fPIC", "-o", lib, "testdata/libstrongswan.c"))
 	program := filepath.Join(dir, "charon-systemd")
-	require.NoError(t, cc("-o", program, "testdata/main.c", "testdata/host.c", "-Wl,--no-as-needed", lib, "-Wl,-rpath,"+dir, "-ldl", "-lpthread"))
+	require.NoError(t, cc(append(append([]string{"-o", program}, hostSources...), "-Wl,--no-as-needed", lib, "-Wl,-rpath,"+dir, "-ldl", "-lpthread")...))
 
 	// charon's section counts for its relatives.
 	out, errs := run{program: program, input: negotiate + "\n",

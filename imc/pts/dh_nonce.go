@@ -1,59 +1,11 @@
 package pts
 
 import (
-	"fmt"
 	"math"
-	"strings"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/wire"
 )
-
-// DHGroups is a set of Diffie-Hellman groups, most significant bit first (TCG
-// PTS Protocol Binding §3.8.6); one bit names one group.
-type DHGroups uint16
-
-// Groups, strongest last.
-const (
-	MODP1024 DHGroups = 0x8000 // IKE group 2
-	MODP1536 DHGroups = 0x4000 // IKE group 5
-	MODP2048 DHGroups = 0x2000 // IKE group 14
-	ECP256   DHGroups = 0x1000 // IKE group 19, mandatory
-	ECP384   DHGroups = 0x0800 // IKE group 20
-	ECP521   DHGroups = 0x0400 // IKE group 21; the next bit, reserved by the specification
-)
-
-// groups by falling strength.
-var groups = [...]struct {
-	group DHGroups
-	name  string
-}{
-	{ECP521, "ECP_521"}, {ECP384, "ECP_384"}, {ECP256, "ECP_256"}, {MODP2048, "MODP_2048"}, {MODP1536, "MODP_1536"}, {MODP1024, "MODP_1024"},
-}
-
-// Strongest returns the strongest group of the set, 0 for the empty set.
-func (g DHGroups) Strongest() DHGroups {
-	for _, e := range groups {
-		if g&e.group != 0 {
-			return e.group
-		}
-	}
-	return 0
-}
-
-// String lists the groups as strongSwan names them.
-func (g DHGroups) String() string {
-	var s []string
-	for _, e := range groups {
-		if g&e.group != 0 {
-			s = append(s, e.name)
-		}
-	}
-	if len(s) == 0 {
-		return fmt.Sprintf("0x%04x", uint16(g))
-	}
-	return strings.Join(s, "|")
-}
 
 // Nonce lengths (TCG PTS Protocol Binding §3.8.1).
 const (

@@ -20,6 +20,7 @@ type Config struct {
 	Measurer    Measurer     // nil: every file request is answered with File Not Found
 	HashUpTo    string       // strongest algorithm: sha1, sha256, sha384, sha512; "" = sha384; another word disables all
 	NonceLength int          // own D-H nonce; 0 = DefaultNonce
+	Groups      DHGroups     // D-H groups; 0 = SupportedGroups
 	Random      io.Reader    // nil: crypto/rand
 	TPM         Quoter       // nil: no TPM
 	Collector   Collector    // nil: no evidence of functional components; belongs to the Machine
@@ -80,6 +81,10 @@ func NewMachine(cfg Config) *Machine {
 	if cfg.NonceLength == 0 {
 		cfg.NonceLength = DefaultNonce
 	}
+	if cfg.Groups == 0 {
+		cfg.Groups = SupportedGroups
+	}
+	cfg.Groups &= SupportedGroups
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
@@ -152,6 +157,9 @@ func one(a patnc.Attribute) []patnc.Attribute { return []patnc.Attribute{a} }
 // selectAlgorithm answers with the strongest common measurement algorithm.
 func (m *Machine) selectAlgorithm(ctx context.Context, v MeasurementAlgorithm) patnc.Attribute {
 	alg := (m.hashes & v.Algorithms).Strongest()
+	if m.cfg.algorithms() == 0 {
+		m.log.Info("unknown hash algorithm " + quote(m.cfg.HashUpTo) + " configured")
+	}
 	if alg == 0 {
 		m.log.Info(fmt.Sprintf("no common PTS measurement algorithm: offered %v, supported %v", v.Algorithms, m.hashes))
 		return errorSet(ErrorHashAlgorithm, 0, uint16(m.hashes))
@@ -166,9 +174,9 @@ func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([
 	if n < MinNonce || n > maxNonce || v.MinNonce > 0 && n < int(v.MinNonce) {
 		return one(errorSet(ErrorDHNonce, uint16(min(max(n, 0), 0xFFFF)), 0xFFFF)), nil
 	}
-	group := (SupportedGroups & v.Groups).Strongest()
+	group := (m.cfg.Groups & v.Groups).Strongest()
 	if group == 0 {
-		return one(errorSet(ErrorDHGroup, 0, uint16(SupportedGroups&^ECP521))), nil
+		return one(errorSet(ErrorDHGroup, 0, uint16(m.cfg.Groups&^ECP521))), nil
 	}
 	m.Close()
 	key, err := newExchange(group, m.cfg.Random)
@@ -181,6 +189,7 @@ func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([
 	}
 	m.key, m.nonce = key, nonce
 	m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("selected PTS DH group is %v", group))
+	m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("nonce length is %d", n))
 	return one(patnc.Skip(DHNonceParametersResponse{Group: group, Hashes: m.alg, Nonce: clone(nonce), Public: key.public()})), nil
 }
 
@@ -195,6 +204,7 @@ func (m *Machine) finishNonce(v DHNonceFinish) error {
 	if len(v.Nonce) != m.cfg.NonceLength {
 		return fmt.Errorf("%w: initiator and responder nonces have differing lengths", ErrNonce)
 	}
+	m.log.Log(context.Background(), log.LevelDetail, "selected DH hash algorithm is "+v.Hash.String())
 	z, err := m.key.shared(v.Public)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNonce, err)

@@ -22,6 +22,12 @@ extern struct imc I;
 /* Opens the library; ends the program where it or a symbol is missing. */
 void load(const char *path);
 
+/* Creates a connection and begins its handshake. */
+void open_connection(TNC_IMCID id, TNC_ConnectionID connection);
+
+/* The scenario of missing.c. */
+void missing(void);
+
 /* Prints "what = result" and returns it. */
 TNC_Result say(const char *what, TNC_Result result);
 

@@ -23,7 +23,7 @@ static void start(TNC_IMCID id, TNC_TNCC_BindFunctionPointer bind)
 	EXPECT(TNC_RESULT_SUCCESS, I.provide(id, bind));
 }
 
-static void open_connection(TNC_IMCID id, TNC_ConnectionID c)
+void open_connection(TNC_IMCID id, TNC_ConnectionID c)
 {
 	EXPECT(TNC_RESULT_SUCCESS, I.notify(id, c, TNC_CONNECTION_STATE_CREATE));
 	EXPECT(TNC_RESULT_SUCCESS, I.notify(id, c, TNC_CONNECTION_STATE_HANDSHAKE));
@@ -33,8 +33,11 @@ static void open_connection(TNC_IMCID id, TNC_ConnectionID c)
 /* The answers that if-imc.md records of strongSwan's IMCs. */
 static void results(void)
 {
+	static const TNC_IMCID unknown[] = {0, 2, 100, TNC_IMCID_ANY};
+
 	unsigned char m[8] = {1};
 	TNC_Version   v    = 99;
+	size_t        i;
 
 	EXPECT(TNC_RESULT_NOT_INITIALIZED, I.notify(1, 1, TNC_CONNECTION_STATE_CREATE));
 	EXPECT(TNC_RESULT_NOT_INITIALIZED, I.begin(1, 1));
@@ -56,6 +59,16 @@ static void results(void)
 	EXPECT(TNC_RESULT_INVALID_PARAMETER, I.provide(1, NULL));
 	EXPECT(TNC_RESULT_SUCCESS, I.provide(1, bind_full));
 
+	for (i = 0; i < sizeof unknown / sizeof *unknown; i++) { /* an ID that the IMC was not given */
+		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.provide(unknown[i], bind_full));
+		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.notify(unknown[i], 7, TNC_CONNECTION_STATE_CREATE));
+		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.begin(unknown[i], 7));
+		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.receive(unknown[i], 7, m, 8, 0x00559701));
+		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.receive_long(unknown[i], 7, 0, m, 8, 0x005597, 1, 1, 1));
+		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.receive_soh(unknown[i], 7, m, 8, 1));
+		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.ending(unknown[i], 7));
+		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.terminate(unknown[i]));
+	}
 	EXPECT(TNC_RESULT_FATAL, I.begin(1, 7));
 	EXPECT(TNC_RESULT_FATAL, I.receive(1, 7, m, 8, 0x00559701));
 	EXPECT(TNC_RESULT_FATAL, I.receive_long(1, 7, 0, m, 8, 0x005597, 1, 1, 1));
@@ -565,6 +578,8 @@ int main(int argc, char **argv)
 		garbage();
 	else if (!strcmp(what, "mute"))
 		mute();
+	else if (!strcmp(what, "missing"))
+		missing();
 	else {
 		fprintf(stderr, "host: no scenario %s\n", what);
 		return 2;

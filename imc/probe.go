@@ -1,0 +1,51 @@
+package imc
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/log"
+)
+
+// provider stands where strongSwan's lines name the plugin of an algorithm.
+const provider = "go"
+
+// probe logs the algorithms that PTS may use, and returns the D-H groups. These
+// are those of imc-attestation.dh_groups, all by default. False: the mandatory
+// group is not among them, and imc-attestation.mandatory_dh_groups, which is on
+// by default, insists on it.
+func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
+	l := log.Group(a.cfg.Logger, log.PTS)
+	for _, e := range [...]struct {
+		need string
+		alg  pts.HashAlgorithms
+	}{{"mandatory", pts.SHA1}, {"mandatory", pts.SHA256}, {"optional ", pts.SHA384}, {"optional ", pts.SHA512}} {
+		detail(l, "  %s PTS measurement algorithm %v[%s] available", e.need, e.alg, provider)
+	}
+	groups = pts.SupportedGroups
+	if list := a.cfg.Settings.String("plugins.imc-attestation.dh_groups", ""); list != "" {
+		var unknown []string
+		groups, unknown = pts.ParseDHGroups(list)
+		if len(unknown) > 0 {
+			log.Group(a.cfg.Logger, log.CFG).Warn(fmt.Sprintf("imc-attestation.dh_groups: %s is no group: write modp1024, modp1536, modp2048, ecp256, ecp384 or ecp521",
+				printable(strings.Join(unknown, ", "))))
+		}
+	}
+	for _, g := range groups.Each() {
+		need := "optional "
+		if g == pts.MandatoryGroups {
+			need = "mandatory"
+		}
+		detail(l, "  %s PTS DH group %v[%s] available", need, g, provider)
+	}
+	switch {
+	case groups == 0:
+		l.Info("no PTS DH group available")
+		return 0, false
+	case groups&pts.MandatoryGroups == 0 && a.cfg.Settings.Bool("plugins.imc-attestation.mandatory_dh_groups", true):
+		l.Info(fmt.Sprintf("  mandatory PTS DH group %v not available: add ecp256 to imc-attestation.dh_groups, or say mandatory_dh_groups = no", pts.MandatoryGroups))
+		return 0, false
+	}
+	return groups, true
+}
