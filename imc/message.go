@@ -420,6 +420,9 @@ func (a *Agent) assessment(l *loaded, c *connection, as []patnc.Attribute, t Mes
 			switch {
 			case v.Vendor == patnc.VendorTCG:
 				a.infof("received TCG-PTS error '%v'", pts.ErrorCode(v.Code))
+				if info, err := pts.ParseErrorInfo(v); err == nil {
+					a.infof("error information: %v", info)
+				}
 				fatal = fatal || t == TypePTS
 			case v.Vendor == patnc.VendorIETF:
 				a.tnc.Info("received " + v.String())

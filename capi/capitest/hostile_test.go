@@ -172,6 +172,9 @@ func TestHostileVerifier(t *testing.T) {
 		// Values.
 		{name: "short capabilities", messages: one(attribute(0x005597, 0x01000000, -1, 0, 0)), answer: invalid + "00000014\n"},
 		{name: "no algorithm in common", messages: one(pts.MeasurementAlgorithm{Algorithms: 0x0800}), answer: "error 005597/1 0000e000\n"},
+		{name: "registry", messages: one(attribute(0x005597, 0x00A00000, -1, 'H', 'K')), answer: "error 005597/4 484b\n"},
+		{name: "reference manifest", messages: one(attribute(0x005597, 0x0C000000, -1, make([]byte, 50000)...)), answer: "error 005597/12 " + strings.Repeat("00", 1024) + "\n"},
+		{name: "measurement log", messages: one(attribute(0x005597, 0x00E00000, -1)), answer: "error 005597/11 \n"},
 		{name: "long path", messages: one(measure("/" + strings.Repeat("a", 60000))), answer: "error 005597/"},
 		{name: "empty path", messages: one(measure("")), answer: "error 005597/"},
 		{name: "relative path", messages: one(measure("etc/passwd")), answer: "error 005597/"},

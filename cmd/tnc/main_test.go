@@ -207,8 +207,8 @@ func TestDemo(t *testing.T) {
 	at := 0
 	for _, line := range []string{
 		"[TNC] loading IMCs from",
-		"[PTS]   mandatory PTS measurement algorithm HASH_SHA1 available",
 		"[IMC] IMC 1 \"Attestation\" initialized",
+		"[PTS]   mandatory PTS measurement algorithm HASH_SHA1[go] available",
 		"[TNC] IMC 1 \"Attestation\" loaded from",
 		"[IKE] initiating IKE_SA home[1] to 127.0.0.1",
 		"[ENC] generating IKE_SA_INIT request 0 [ SA KE No N(NATD_S_IP) N(NATD_D_IP)",

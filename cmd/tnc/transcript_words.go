@@ -135,6 +135,9 @@ func answerText(v patnc.Value) string {
 		return fmt.Sprintf("messages of %d octets in segments of %d", v.MaxMessage, v.MaxSegment)
 	case patnc.Error:
 		if v.Vendor == patnc.VendorTCG {
+			if info, err := pts.ParseErrorInfo(v); err == nil {
+				return "refused: " + info.String()
+			}
 			return "refused: " + pts.ErrorCode(v.Code).String()
 		}
 		return "refused: " + v.String()

@@ -86,12 +86,12 @@ func (m *Machine) tpmVersion(ctx context.Context, v GetTPMVersionInformation) []
 	m.findTPM(ctx)
 	if m.tpm == nil {
 		m.log.Info("no TPM available")
-		return one(errorFor(ErrorTPMVersionUnavailable, v))
+		return one(refuse(ErrorTPMVersionUnavailable, v))
 	}
 	info, err := m.tpm.VersionInfo(ctx)
 	if err != nil {
 		m.log.Info(fmt.Sprintf("TPM Version Information unavailable: %v", err))
-		return one(errorFor(ErrorTPMVersionUnavailable, v))
+		return one(refuse(ErrorTPMVersionUnavailable, v))
 	}
 	info = clone(info)
 	if len(info) == tpm20VersionSize && info[0] == tpm20Tag {
@@ -153,7 +153,7 @@ func (m *Machine) components(ctx context.Context, v RequestFunctionalComponentEv
 			{RequestPCR, CapTPM, ErrorPCR},
 		} {
 			if c.Flags&check.flag != 0 && m.caps&check.needs == 0 {
-				return one(errorFor(check.code, v)), nil
+				return one(refuse(check.code, v)), nil
 			}
 		}
 		if c.Depth > 0 {

@@ -156,10 +156,10 @@ func TestFailingTPM(t *testing.T) {
 	q = &fakeQuoter{err: errors.New("does not answer")}
 	m = NewMachine(Config{TPM: q, Collector: c})
 	require.Equal(t, ProtocolCapabilities{CapVerify}, handle(t, m, RequestProtocolCapabilities{0x0E})[0].Value)
-	require.Equal(t, errorFor(ErrorTPMVersionUnavailable, GetTPMVersionInformation{}), handle(t, m, GetTPMVersionInformation{})[0])
+	require.Equal(t, refuse(ErrorTPMVersionUnavailable, GetTPMVersionInformation{}), handle(t, m, GetTPMVersionInformation{})[0])
 	require.Empty(t, handle(t, m, GetAIK{}))
 	require.Equal(t, 1, q.asked, "a TPM that hangs is asked once in a handshake")
-	require.Equal(t, errorFor(ErrorPCR, imaRequest(RequestPCR, 0)), handle(t, m, imaRequest(RequestPCR, 0))[0])
+	require.Equal(t, refuse(ErrorPCR, imaRequest(RequestPCR, 0)), handle(t, m, imaRequest(RequestPCR, 0))[0])
 	require.Empty(t, handle(t, m, imaRequest(0, 0)))
 	require.Equal(t, SimpleEvidenceFinal{Kind: QuoteNone}, handle(t, m, GenerateAttestationEvidence{})[0].Value)
 	m.Reset()
@@ -207,7 +207,7 @@ func TestRequestFlags(t *testing.T) {
 		request := imaRequest(x.flags, 1)
 		// Processing stops at the first entry that fails.
 		request.Components = append(request.Components, imaRequest(0, 0).Components...)
-		require.Equal(t, []patnc.Attribute{errorFor(x.want, request)}, handle(t, m, request), "%02x %v", x.flags, x.caps)
+		require.Equal(t, []patnc.Attribute{refuse(x.want, request)}, handle(t, m, request), "%02x %v", x.flags, x.caps)
 		require.Empty(t, c.collected)
 	}
 	m := NewMachine(Config{TPM: q, Collector: c})

@@ -1,11 +1,6 @@
 package pts
 
-import (
-	"fmt"
-
-	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
-)
+import "fmt"
 
 // ErrorCode is the code of a PA-TNC Error of vendor TCG (TCG PTS Protocol
 // Binding §3.14.2).
@@ -56,23 +51,4 @@ func (c ErrorCode) String() string {
 		return errorNames[c]
 	}
 	return fmt.Sprintf("PTS error %d", uint32(c))
-}
-
-// errorAttribute frames a PTS error.
-func errorAttribute(code ErrorCode, info []byte) patnc.Attribute {
-	return patnc.Skip(patnc.Error{Vendor: patnc.VendorTCG, Code: uint32(code), Info: info})
-}
-
-// errorFor answers a request with an error that carries the request's value.
-func errorFor(code ErrorCode, request patnc.Value) patnc.Attribute {
-	info, err := request.AppendValue(nil)
-	if err != nil {
-		info = nil
-	}
-	return errorAttribute(code, info)
-}
-
-// errorSet answers with the set that is supported, or the limits of a nonce.
-func errorSet(code ErrorCode, hi, lo uint16) patnc.Attribute {
-	return errorAttribute(code, wire.AppendU16(wire.AppendU16(nil, hi), lo))
 }

@@ -148,6 +148,11 @@ func (m *Machine) Handle(ctx context.Context, v patnc.Value) ([]patnc.Attribute,
 		return m.generate(ctx)
 	case patnc.GetSymlinks:
 		return m.symlinks(ctx, v)
+	case patnc.Raw:
+		if code, known := unsupported[v.T]; known {
+			m.imc.Info("received unsupported attribute '" + v.T.Name() + "'")
+			return one(refuse(code, v)), nil
+		}
 	}
 	return nil, nil
 }
@@ -162,7 +167,7 @@ func (m *Machine) selectAlgorithm(ctx context.Context, v MeasurementAlgorithm) p
 	}
 	if alg == 0 {
 		m.log.Info(fmt.Sprintf("no common PTS measurement algorithm: offered %v, supported %v", v.Algorithms, m.hashes))
-		return errorSet(ErrorHashAlgorithm, 0, uint16(m.hashes))
+		return patnc.Skip(ErrorInfo{Code: ErrorHashAlgorithm, Hashes: m.hashes}.PATNC())
 	}
 	m.alg = alg
 	m.log.Log(ctx, log.LevelDetail, "selected PTS measurement algorithm is "+alg.String())
@@ -172,11 +177,11 @@ func (m *Machine) selectAlgorithm(ctx context.Context, v MeasurementAlgorithm) p
 func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([]patnc.Attribute, error) {
 	n := m.cfg.NonceLength
 	if n < MinNonce || n > maxNonce || v.MinNonce > 0 && n < int(v.MinNonce) {
-		return one(errorSet(ErrorDHNonce, uint16(min(max(n, 0), 0xFFFF)), 0xFFFF)), nil
+		return one(patnc.Skip(ErrorInfo{Code: ErrorDHNonce, MinNonce: uint16(min(max(n, 0), 0xFFFF)), MaxNonce: 0xFFFF}.PATNC())), nil
 	}
 	group := (m.cfg.Groups & v.Groups).Strongest()
 	if group == 0 {
-		return one(errorSet(ErrorDHGroup, 0, uint16(m.cfg.Groups&^ECP521))), nil
+		return one(patnc.Skip(ErrorInfo{Code: ErrorDHGroup, Groups: m.cfg.Groups &^ ECP521}.PATNC())), nil
 	}
 	m.Close()
 	key, err := newExchange(group, m.cfg.Random)
@@ -238,10 +243,10 @@ func (m *Machine) pathError(path string, request patnc.Value, err error) ([]patn
 	switch {
 	case errors.Is(err, ErrNotFound):
 		m.log.Info("file/directory does not exist " + quote(path))
-		return one(errorFor(ErrorFileNotFound, request)), nil
+		return one(refuse(ErrorFileNotFound, request)), nil
 	case errors.Is(err, ErrInvalidPath):
 		m.log.Info(err.Error())
-		return one(errorFor(ErrorInvalidPath, request)), nil
+		return one(refuse(ErrorInvalidPath, request)), nil
 	}
 	return nil, err
 }
@@ -264,7 +269,7 @@ func kind(directory bool) string {
 
 func (m *Machine) measure(ctx context.Context, v RequestFileMeasurement) ([]patnc.Attribute, error) {
 	if !validDelimiter(v.Delimiter) {
-		return one(errorFor(ErrorDelimiter, v)), nil
+		return one(refuse(ErrorDelimiter, v)), nil
 	}
 	m.imc.Log(ctx, log.LevelDetail, fmt.Sprintf("measurement request %d for %s %s", v.RequestID, kind(v.Directory), quote(v.Path)))
 	if m.cfg.Measurer == nil {
@@ -284,7 +289,7 @@ func (m *Machine) measure(ctx context.Context, v RequestFileMeasurement) ([]patn
 
 func (m *Machine) metadata(ctx context.Context, v RequestFileMetadata) ([]patnc.Attribute, error) {
 	if !validDelimiter(uint32(v.Delimiter)) {
-		return one(errorFor(ErrorDelimiter, v)), nil
+		return one(refuse(ErrorDelimiter, v)), nil
 	}
 	m.imc.Log(ctx, log.LevelDetail, fmt.Sprintf("metadata request for %s %s", kind(v.Directory), quote(v.Path)))
 	if m.cfg.Measurer == nil {

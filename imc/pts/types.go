@@ -15,8 +15,10 @@ var (
 	TypeRequestFileMetadata                = tcg(0x00700000)
 	TypeWindowsFileMetadata                = tcg(0x00800000) // no codec
 	TypeUnixFileMetadata                   = tcg(0x00900000)
+	TypeRequestRegistryValue               = tcg(0x00A00000) // its value is kept as it is
 	TypeRequestFileMeasurement             = tcg(0x00C00000)
 	TypeFileMeasurement                    = tcg(0x00D00000)
+	TypeRequestIntegrityMeasurementLog     = tcg(0x00E00000) // its value is kept as it is
 	TypeRequestProtocolCapabilities        = tcg(0x01000000)
 	TypeProtocolCapabilities               = tcg(0x02000000)
 	TypeDHNonceParametersRequest           = tcg(0x03000000)
@@ -26,6 +28,8 @@ var (
 	TypeMeasurementAlgorithmSelection      = tcg(0x07000000)
 	TypeGetTPMVersionInformation           = tcg(0x08000000)
 	TypeTPMVersionInformation              = tcg(0x09000000)
+	TypeRequestTemplateManifestMetadata    = tcg(0x0A000000) // its value is kept as it is
+	TypeUpdateTemplateManifest             = tcg(0x0C000000) // its value is kept as it is
 	TypeGetAIK                             = tcg(0x0D000000)
 	TypeAIK                                = tcg(0x0E000000)
 )
@@ -51,4 +55,8 @@ var Attributes = patnc.Registry{
 	TypeTPMVersionInformation:              {Parse: parseTPMVersionInformation},
 	TypeGetAIK:                             {Parse: parseGetAIK},
 	TypeAIK:                                {Parse: parseAIK},
+	TypeRequestTemplateManifestMetadata:    {Parse: rawOf(TypeRequestTemplateManifestMetadata)},
+	TypeUpdateTemplateManifest:             {Parse: rawOf(TypeUpdateTemplateManifest)},
+	TypeRequestRegistryValue:               {Parse: rawOf(TypeRequestRegistryValue)},
+	TypeRequestIntegrityMeasurementLog:     {Parse: rawOf(TypeRequestIntegrityMeasurementLog)},
 }
