@@ -230,8 +230,12 @@ func (m *Machine) answer(x *exchange, msg *message.Message) {
 	switch m.state {
 	case stateIntermediate:
 		m.intermediateAnswer(x, msg)
-	case stateAuth, stateEAP, stateAuthFinal:
+	case stateAuth:
 		m.authAnswer(msg)
+	case stateEAP:
+		m.eapRequest(msg)
+	case stateAuthFinal:
+		m.finalAnswer(msg)
 	case stateEstablished, stateDeleting:
 		m.jobAnswer(x, msg)
 	}

@@ -2,24 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/gtc"
-	"github.com/gotnc/gotnc/ike/eap/md5"
-	"github.com/gotnc/gotnc/ike/eap/mschapv2"
-	"github.com/gotnc/gotnc/ike/eap/tnc"
-	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
-	"github.com/gotnc/gotnc/internal/credential"
 	"github.com/gotnc/gotnc/internal/log"
-	"github.com/gotnc/gotnc/internal/trust"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
@@ -58,9 +48,6 @@ type connection struct {
 	left     leftovers
 	keylog   func(line string) // of --keylog, else nil
 	guard    *guard            // of connections that stay; else nil
-
-	credentials *credential.Store // see store
-	trust       *trust.Store      // see trusted
 }
 
 // newConnection loads the IMCs: an IMC that does not load is an error that
@@ -124,11 +111,17 @@ func (c *connection) run(ctx context.Context) (*outcome, error) {
 	return &c.out, err
 }
 
-// ikeConfig makes the configuration of one IKE_SA, with EAP peers of its own,
+// ikeConfig makes the configuration of one IKE_SA, with an EAP peer of its own,
 // which the caller closes.
-func (c *connection) ikeConfig() (cfg ike.Config, peers []*eap.Peer, err error) {
+func (c *connection) ikeConfig() (cfg ike.Config, peer *eap.Peer, err error) {
+	id, err := c.localIdentity()
+	if err != nil {
+		return cfg, nil, err
+	}
 	cfg = ike.Config{
 		Name:     c.conn.Name,
+		LocalID:  id,
+		Roots:    c.roots.Pool,
 		Logger:   c.logger,
 		DPDDelay: c.conn.DPDDelay,
 
@@ -146,98 +139,65 @@ func (c *connection) ikeConfig() (cfg ike.Config, peers []*eap.Peer, err error) 
 	if cfg.Retransmission.Tries == 0 {
 		cfg.Retransmission.Tries = -1 // strongSwan's 0 means none
 	}
+	if err := c.remoteAuth(&cfg); err != nil {
+		return cfg, nil, err
+	}
 	if err := c.childConfig(&cfg); err != nil {
 		return cfg, nil, err
 	}
-	if peers, err = c.rounds(&cfg); err != nil {
-		for _, p := range peers {
-			p.Close()
-		}
+	peer, err = c.eapPeer(&cfg, c.conn.Local[0])
+	if err != nil {
 		return cfg, nil, err
 	}
-	return cfg, peers, nil
+	cfg.EAP = peer
+	return cfg, peer, nil
 }
 
-// eapPeer makes EAP-TTLS with EAP-MD5, MSCHAPv2, GTC and the TNC session inside,
-// for a round of ours.
-func (c *connection) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, error) {
-	if l.Auth.Method != "" && l.Auth.Method != "ttls" {
-		return nil, l.Pos.Errorf("connection %q: auth = %s is not supported yet: use eap-ttls", c.conn.Name, l.Auth)
+func (c *connection) localIdentity() (ike.Identity, error) {
+	if len(c.conn.Local) == 0 {
+		return ike.Identity{}, c.conn.Pos.Errorf("connection %q has no local section: add one with auth = eap-ttls and id", c.conn.Name)
 	}
-	if c.roots.Missing != nil {
-		return nil, c.roots.Missing
+	if len(c.conn.Local) > 1 {
+		return ike.Identity{}, c.conn.Local[1].Pos.Errorf("connection %q authenticates in several rounds, which is not supported yet", c.conn.Name)
 	}
-	name := l.EAPID
+	l := c.conn.Local[0]
+	if l.Auth.Class != "eap" {
+		return ike.Identity{}, l.Pos.Errorf("connection %q: auth = %s is not supported yet: use eap-ttls", c.conn.Name, l.Auth)
+	}
+	name := l.ID
 	if name == "" {
-		name = l.ID
+		name = l.EAPID
 	}
-	gw := &gatewayIdentity{shown: cfg.RemoteRounds[0].ID}
-	cfg.GatewayIdentified = gw.identified(cfg.GatewayIdentified)
-	if gw.aaa = l.AAAID; gw.aaa != "" {
-		if _, err := ttls.MatchIdentity(gw.aaa); err != nil {
-			return nil, l.Pos.Errorf("local.aaa_id of connection %q: %w", c.conn.Name, err)
-		}
+	if name == "" {
+		return ike.Identity{}, l.Pos.Errorf("connection %q: local has no id: set id to the name that the gateway knows this machine by", c.conn.Name)
 	}
-	minTLS, err := tlsVersion(c.charon.TLS.VersionMin)
+	id, err := ike.ParseIdentity(name)
 	if err != nil {
-		return nil, fmt.Errorf("libtls.version_min: %w", err)
+		return ike.Identity{}, l.Pos.Errorf("local.id of connection %q: %w", c.conn.Name, err)
 	}
-	maxTLS, err := tlsVersion(c.charon.TLS.VersionMax)
-	if err != nil {
-		return nil, fmt.Errorf("libtls.version_max: %w", err)
-	}
-	certificates, err := c.ttlsCertificates(l)
-	if err != nil {
-		return nil, err
-	}
-	password := func() ([]byte, error) {
-		secret, ok := c.swanctl.Secret("eap", name)
-		if !ok {
-			return nil, fmt.Errorf("the gateway asks for a password, but %s has none for %q: add a section eap with id and secret to secrets", c.swanctl.File, name)
-		}
-		return secret.Secret, nil
-	}
-	offer := func(t eap.Type, make func(secret []byte) (eap.Method, error)) eap.Offer {
-		return eap.Offer{Type: t, New: func() (eap.Method, error) {
-			secret, err := password()
-			if err != nil {
-				return nil, err
-			}
-			return make(secret)
-		}}
-	}
-	methods := []eap.Offer{
-		offer(eap.TypeMD5, func(s []byte) (eap.Method, error) { return md5.New(s), nil }),
-		offer(eap.TypeMSCHAPv2, func(s []byte) (eap.Method, error) { return mschapv2.New(name, s, nil) }),
-		offer(eap.TypeGTC, func(s []byte) (eap.Method, error) { return gtc.New(s), nil }),
-	}
-	methods = append(methods, tnc.Offers(c.tncMethod())...)
-	return eap.NewPeer(eap.Config{
-		Identity: name,
-		Log:      c.logger,
-		Methods: []eap.Offer{ttls.Offer(ttls.Config{
-			Roots:         c.roots.Pool,
-			MatchIdentity: gw.match,
-			Certificates:  certificates,
-			MinVersion:    minTLS,
-			MaxVersion:    maxTLS,
-			FragmentSize:  c.charon.TTLS.FragmentSize,
-			Inner:         eap.Config{Identity: name, Methods: methods, Log: c.logger},
-			Log:           c.logger,
-		})},
-	}), nil
+	return id, nil
 }
 
-func tlsVersion(s string) (uint16, error) {
-	switch s {
-	case "":
-		return 0, nil
-	case "1.0", "1.1": // strongSwan knows them; nothing below 1.2 is spoken here
-		return tls.VersionTLS12, nil
-	case "1.2":
-		return tls.VersionTLS12, nil
-	case "1.3":
-		return tls.VersionTLS13, nil
+func (c *connection) remoteAuth(cfg *ike.Config) error {
+	if len(c.conn.Remote) == 0 {
+		return nil
 	}
-	return 0, fmt.Errorf("%q is not a TLS version: use 1.2 or 1.3", s)
+	if len(c.conn.Remote) > 1 {
+		return c.conn.Remote[1].Pos.Errorf("connection %q: a gateway that authenticates in several rounds is not supported yet", c.conn.Name)
+	}
+	r := c.conn.Remote[0]
+	id, err := ike.ParseIdentity(r.ID)
+	if err != nil {
+		return r.Pos.Errorf("remote.id of connection %q: %w", c.conn.Name, err)
+	}
+	cfg.RemoteID = id
+	switch r.Auth.Class {
+	case "eap":
+		cfg.RemoteAuth = ike.RemoteEAP
+	case "pubkey", "":
+		cfg.RemoteAuth = ike.RemotePubkey
+	default:
+		return r.Pos.Errorf("connection %q: remote auth = %s is not supported: use eap-ttls or pubkey", c.conn.Name, r.Auth)
+	}
+	return nil
 }

@@ -8,13 +8,13 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 )
 
 // explain makes one sentence of the reason why a connection failed: what
 // happened, and what its user can do.
 func (c *connection) explain(err error) error {
-	var verify *ttls.VerifyError
+	var verify *tlspeer.VerifyError
 	var imcs []string
 	if c.session != nil {
 		for _, e := range c.session.Outcome().IMCErrors {

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/message"
 )
 
@@ -18,15 +18,10 @@ type gatewayIdentity struct {
 	shown ike.Identity // what the gateway showed as IDr, and remote.id allowed
 }
 
-// identified takes the gateway's IDr; who else wants to hear it is told first.
-func (g *gatewayIdentity) identified(also func(ike.Identity) error) func(ike.Identity) error {
-	return func(id ike.Identity) error {
-		g.shown = id
-		if also != nil {
-			return also(id)
-		}
-		return nil
-	}
+// identified takes the gateway's IDr.
+func (g *gatewayIdentity) identified(id ike.Identity) error {
+	g.shown = id
+	return nil
 }
 
 // match reports why the certificate is not the gateway's.
@@ -38,7 +33,7 @@ func (g *gatewayIdentity) match(leaf *x509.Certificate) error {
 		}
 		want = g.shown.String()
 	}
-	matches, err := ttls.MatchIdentity(want)
+	matches, err := tlspeer.MatchIdentity(want)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/md5"
+	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/ike/udp"
 	"github.com/gotnc/gotnc/internal/gateway"
@@ -109,7 +110,7 @@ func config(t *testing.T) ike.Config {
 	require.NoError(t, err)
 	ts, err := ike.ParseTrafficSelector("10.1.0.0/16")
 	require.NoError(t, err)
-	return ike.Config{Name: "home", LocalRounds: []ike.LocalRound{{ID: local, EAP: deaf{}}}, RemoteRounds: []ike.RemoteRound{{ID: remote}}, Child: ike.ChildConfig{RemoteTS: []ike.TrafficSelector{ts}},
+	return ike.Config{Name: "home", LocalID: local, RemoteID: remote, EAP: deaf{}, Child: ike.ChildConfig{RemoteTS: []ike.TrafficSelector{ts}},
 		VirtualIPs: []netip.Addr{netip.IPv4Unspecified()}, ForceEncap: true}
 }
 
@@ -151,7 +152,7 @@ func TestBadConfig(t *testing.T) {
 	gw := plain(t, "127.0.0.1:0")
 	c := open(t, udp.Options{Remote: addrOf(gw)})
 	cfg := config(t)
-	cfg.LocalRounds[0].EAP = nil
+	cfg.EAP = nil
 	require.ErrorContains(t, c.Run(context.Background(), cfg, nil), "EAP")
 }
 
@@ -188,7 +189,7 @@ func newWorld(t *testing.T, edit func(*gateway.Config)) *world {
 
 func (w *world) peer(t *testing.T) *eap.Peer {
 	p := eap.NewPeer(eap.Config{Identity: "carol", Methods: []eap.Offer{ttls.Offer(ttls.Config{
-		Roots: w.roots, ServerName: serverName, Inner: eap.Config{Identity: "carol", Methods: []eap.Offer{md5.Offer([]byte("secret"))}}})}})
+		Config: tlspeer.Config{Roots: w.roots, ServerName: serverName}, Inner: eap.Config{Identity: "carol", Methods: []eap.Offer{md5.Offer([]byte("secret"))}}})}})
 	t.Cleanup(p.Close)
 	return p
 }
@@ -247,7 +248,7 @@ func TestConnectKeepAliveAndStop(t *testing.T) {
 	})
 	c := open(t, udp.Options{Remote: at, KeepAlive: 20 * time.Millisecond})
 	cfg := config(t)
-	cfg.LocalRounds[0].EAP = w.peer(t)
+	cfg.EAP = w.peer(t)
 	var closed bool
 	require.NoError(t, c.Run(context.Background(), cfg, func(e ike.Event) {
 		switch e := e.(type) {
@@ -267,7 +268,7 @@ func TestPeerCloses(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) { c.Faults.DeleteAfter = 50 * time.Millisecond })
 	c := open(t, udp.Options{Remote: w.gw.Addr()})
 	cfg := config(t)
-	cfg.LocalRounds[0].EAP = w.peer(t)
+	cfg.EAP = w.peer(t)
 	require.ErrorIs(t, c.Run(context.Background(), cfg, nil), ike.ErrPeerDeleted)
 }
 
@@ -288,7 +289,7 @@ func TestCancelWhileEAPWorks(t *testing.T) {
 	c := open(t, udp.Options{Remote: w.gw.Addr()})
 	s := slow{w.peer(t), make(chan struct{}), make(chan struct{})}
 	cfg := config(t)
-	cfg.LocalRounds[0].EAP = s
+	cfg.EAP = s
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		<-s.entered

@@ -20,6 +20,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/md5"
+	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	eaptnc "github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/ike/udp"
@@ -211,7 +212,7 @@ func (w *world) connect(o options) outcome {
 	inner := eap.Config{Identity: user, Methods: append([]eap.Offer{md5.Offer([]byte(o.password))},
 		eaptnc.Offers(eaptnc.Config{Type: o.method, Session: session{s}})...)}
 	p := eap.NewPeer(eap.Config{Identity: user, Log: w.log, Methods: []eap.Offer{
-		ttls.Offer(ttls.Config{Roots: roots, ServerName: serverName, Inner: inner, Log: w.log})}})
+		ttls.Offer(ttls.Config{Config: tlspeer.Config{Roots: roots, ServerName: serverName, Log: w.log}, Inner: inner})}})
 	defer p.Close()
 
 	conn, err := udp.Open(udp.Options{Remote: w.gw.Addr(), Logger: w.log, CloseTimeout: 2 * time.Second})
@@ -224,7 +225,7 @@ func (w *world) connect(o options) outcome {
 	ts, err := ike.ParseTrafficSelector("10.1.0.0/16")
 	require.NoError(w.t, err)
 	cfg := ike.Config{
-		Name: "home", LocalRounds: []ike.LocalRound{{ID: local, EAP: peer{p}}}, RemoteRounds: []ike.RemoteRound{{ID: remote}}, Logger: w.log,
+		Name: "home", LocalID: local, RemoteID: remote, EAP: peer{p}, Logger: w.log,
 		Child: ike.ChildConfig{Name: "home", RemoteTS: []ike.TrafficSelector{ts}}, VirtualIPs: []netip.Addr{netip.IPv4Unspecified()},
 		ForceEncap: true, Retransmission: ike.Retransmission{Timeout: 300 * time.Millisecond, Base: 1, Tries: 8},
 	}

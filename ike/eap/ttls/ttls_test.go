@@ -14,7 +14,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/eap/eaptest"
 	"github.com/gotnc/gotnc/ike/eap/md5"
+	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -165,14 +167,10 @@ func (s *innerServer) Handle(response []byte) ([]byte, error) {
 }
 
 type run struct {
-	exchanges int
-	clientErr error
-	serverErr error
-	status    eap.Status
-	largest   [2]int // EAP packet of server and client
-	peer      *eap.Peer
-	server    *Server
-	log       string
+	*eaptest.Run
+	peer   *eap.Peer
+	server *Server
+	log    string
 }
 
 // converse runs an outer conversation to its end.
@@ -186,36 +184,15 @@ func converse(t *testing.T, client Config, server ServerConfig) *run {
 	}
 	t.Cleanup(r.peer.Close)
 	t.Cleanup(r.server.Close)
-	packet := r.server.Start()
-	for r.exchanges = 0; r.exchanges < 2000; r.exchanges++ {
-		r.largest[0] = max(r.largest[0], len(packet))
-		response, status, err := r.peer.Handle(packet)
-		r.status = status
-		if status != eap.StatusContinue {
-			r.clientErr = err
-			r.log = buf.String()
-			return r
-		}
-		require.NoError(t, err)
-		again, status, err := r.peer.Handle(packet)
-		require.NoError(t, err)
-		require.Equal(t, eap.StatusContinue, status)
-		require.Equal(t, response, again, "a repeated request gets the same response")
-		r.largest[1] = max(r.largest[1], len(response))
-		packet, _, err = r.server.Handle(response)
-		if err != nil {
-			r.serverErr = err
-		}
-	}
-	t.Fatal("conversation without end")
-	return nil
+	r.Run = eaptest.Converse(t, r.peer, r.server)
+	r.log = buf.String()
+	return r
 }
 
 func (w *world) client(s tnc.Session) Config {
 	c := Config{
-		Roots:      pool(w.ca),
-		ServerName: serverName,
-		Inner:      eap.Config{Identity: identity, Methods: []eap.Offer{md5.Offer([]byte(password))}},
+		Config: tlspeer.Config{Roots: pool(w.ca), ServerName: serverName},
+		Inner:  eap.Config{Identity: identity, Methods: []eap.Offer{md5.Offer([]byte(password))}},
 	}
 	if s != nil {
 		c.Inner.Methods = append(c.Inner.Methods, tnc.Offers(tnc.Config{Session: s})...)
@@ -245,9 +222,9 @@ func TestIdentityMD5AndTNC(t *testing.T) {
 						client, server := w.client(s), w.server(version, inner)
 						client.FragmentSize, server.FragmentSize = fragment, fragment
 						r := converse(t, client, server)
-						require.NoError(t, r.clientErr)
-						require.NoError(t, r.serverErr)
-						require.Equal(t, eap.StatusSuccess, r.status)
+						require.NoError(t, r.ClientErr)
+						require.NoError(t, r.ServerErr)
+						require.Equal(t, eap.StatusSuccess, r.Status)
 						require.Len(t, r.peer.MSK(), 64)
 						require.Equal(t, r.server.MSK(), r.peer.MSK())
 						require.Equal(t, byte(eap.TypeTTLS), r.peer.SessionID()[0])
@@ -264,12 +241,12 @@ func TestIdentityMD5AndTNC(t *testing.T) {
 						require.Equal(t, "CLOSE", string(inner.batches[2]))
 						limit := fragment
 						if limit == 0 {
-							limit = FragmentSize
+							limit = tlspeer.FragmentSize
 						}
-						require.LessOrEqual(t, r.largest[0], limit)
-						require.LessOrEqual(t, r.largest[1], limit)
+						require.LessOrEqual(t, r.Largest[0], limit)
+						require.LessOrEqual(t, r.Largest[1], limit)
 						if fragment == 0 && size < 1000 {
-							require.LessOrEqual(t, r.exchanges, 9)
+							require.LessOrEqual(t, r.Exchanges, 9)
 						}
 						require.Contains(t, r.log, "[IKE] server requested EAP_TTLS authentication (id 0xFE)\n[TLS] EAP_TTLS version is v0\n")
 						require.Contains(t, r.log, "[IKE] received tunneled EAP-TTLS AVP [EAP/REQ/MD5]\n[IKE] server requested EAP_MD5 authentication (id 0x07)\n[IKE] sending tunneled EAP-TTLS AVP [EAP/RES/MD5]\n")
@@ -292,7 +269,7 @@ func TestTNCFragments(t *testing.T) {
 	client.Inner.Methods = append(client.Inner.Methods, tnc.Offers(tnc.Config{Session: s, FragmentSize: 1300})...)
 	inner := &innerServer{t: t, tncType: eap.TypeTNC, reply: 7000, fragment: 1200}
 	r := converse(t, client, w.server(tls.VersionTLS13, inner))
-	require.NoError(t, r.clientErr)
+	require.NoError(t, r.ClientErr)
 	require.Len(t, inner.batches[0], 5000)
 	require.Len(t, s.received[0], 7000)
 }
@@ -305,7 +282,7 @@ func TestServerThatAsksForTheIdentity(t *testing.T) {
 	require.NoError(t, err)
 	server.Greeting = ask
 	r := converse(t, w.client(nil), server)
-	require.NoError(t, r.clientErr)
+	require.NoError(t, r.ClientErr)
 	require.Equal(t, identity, inner.identity)
 	require.Contains(t, r.log, "received tunneled EAP-TTLS AVP [EAP/REQ/ID]")
 }
@@ -315,8 +292,8 @@ func TestProtectedSuccessIndication(t *testing.T) {
 	server := w.server(tls.VersionTLS13, &innerServer{t: t})
 	server.ProtectedSuccess = true
 	r := converse(t, w.client(nil), server)
-	require.NoError(t, r.clientErr)
-	require.NoError(t, r.serverErr)
+	require.NoError(t, r.ClientErr)
+	require.NoError(t, r.ServerErr)
 }
 
 // The inner server must not have been asked anything in these.
@@ -348,11 +325,11 @@ func TestServerIsVerifiedBeforeAnythingInsideIsSent(t *testing.T) {
 				client, server := w.client(nil), w.server(version, inner)
 				c.edit(&client, &server)
 				r := converse(t, client, server)
-				require.Equal(t, eap.StatusFailure, r.status)
-				var bad *VerifyError
-				require.ErrorAs(t, r.clientErr, &bad)
-				require.ErrorContains(t, r.clientErr, c.want)
-				require.ErrorContains(t, r.serverErr, "bad certificate", "the alert reached the server")
+				require.Equal(t, eap.StatusFailure, r.Status)
+				var bad *tlspeer.VerifyError
+				require.ErrorAs(t, r.ClientErr, &bad)
+				require.ErrorContains(t, r.ClientErr, c.want)
+				require.ErrorContains(t, r.ServerErr, "bad certificate", "the alert reached the server")
 				require.Empty(t, inner.identity)
 				require.Nil(t, r.peer.MSK())
 			})
@@ -370,7 +347,7 @@ func TestMatchIdentityReplacesServerName(t *testing.T) {
 		}
 		return nil
 	}
-	require.NoError(t, converse(t, client, w.server(tls.VersionTLS12, &innerServer{t: t})).clientErr)
+	require.NoError(t, converse(t, client, w.server(tls.VersionTLS12, &innerServer{t: t})).ClientErr)
 }
 
 func TestWrongPassword(t *testing.T) {
@@ -378,36 +355,34 @@ func TestWrongPassword(t *testing.T) {
 	client := w.client(nil)
 	client.Inner.Methods = []eap.Offer{md5.Offer([]byte("wrong"))}
 	r := converse(t, client, w.server(tls.VersionTLS13, &innerServer{t: t}))
-	require.Equal(t, eap.StatusFailure, r.status)
-	require.ErrorIs(t, r.clientErr, eap.ErrFailure)
-	require.ErrorIs(t, r.serverErr, errWrongPassword)
-	require.ErrorContains(t, r.clientErr, "check the identity and the secret")
+	require.Equal(t, eap.StatusFailure, r.Status)
+	require.ErrorIs(t, r.ClientErr, eap.ErrFailure)
+	require.ErrorIs(t, r.ServerErr, errWrongPassword)
+	require.ErrorContains(t, r.ClientErr, "check the identity and the secret")
 }
 
 func TestDenied(t *testing.T) {
 	w := newWorld(t)
 	r := converse(t, w.client(&fakeSession{size: 1}), w.server(tls.VersionTLS12, &innerServer{t: t, tncType: eap.TypePT, denied: true}))
-	require.ErrorIs(t, r.clientErr, eap.ErrFailure)
-	require.ErrorContains(t, r.clientErr, "policy refused this device")
+	require.ErrorIs(t, r.ClientErr, eap.ErrFailure)
+	require.ErrorContains(t, r.ClientErr, "policy refused this device")
 }
 
 func TestInnerMethodThatIsNotConfigured(t *testing.T) {
 	w := newWorld(t)
 	r := converse(t, w.client(nil), w.server(tls.VersionTLS12, &innerServer{t: t, tncType: eap.TypePT}))
-	require.Error(t, r.serverErr)
-	require.ErrorContains(t, r.serverErr, "EAP/RES/NAK")
-	require.ErrorIs(t, r.clientErr, eap.ErrFailure)
+	require.Error(t, r.ServerErr)
+	require.ErrorContains(t, r.ServerErr, "EAP/RES/NAK")
+	require.ErrorIs(t, r.ClientErr, eap.ErrFailure)
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
 	w := newWorld(t)
 	client := w.client(nil)
-	client.MinVersion = tls.VersionTLS10 // brought up to 1.2
-	require.EqualValues(t, tls.VersionTLS12, client.tlsConfig().MinVersion)
 	client.MinVersion = tls.VersionTLS13
 	r := converse(t, client, w.server(tls.VersionTLS12, &innerServer{t: t}))
-	require.Equal(t, eap.StatusFailure, r.status)
-	require.ErrorContains(t, r.clientErr, "protocol version")
+	require.Equal(t, eap.StatusFailure, r.Status)
+	require.ErrorContains(t, r.ClientErr, "protocol version")
 }
 
 func TestSuccessBeforeTheTunnelIsRefused(t *testing.T) {
@@ -461,10 +436,10 @@ func TestHostilePackets(t *testing.T) {
 }
 
 func TestNewNeedsRootsAndIdentity(t *testing.T) {
-	_, err := New(Config{ServerName: "x"})
-	require.ErrorIs(t, err, errNoRoots)
-	_, err = New(Config{Roots: x509.NewCertPool()})
-	require.ErrorIs(t, err, errNoIdentity)
+	_, err := New(Config{Config: tlspeer.Config{ServerName: "x"}})
+	require.ErrorIs(t, err, tlspeer.ErrNoRoots)
+	_, err = New(Config{Config: tlspeer.Config{Roots: x509.NewCertPool()}})
+	require.ErrorIs(t, err, tlspeer.ErrNoIdentity)
 }
 
 func TestClientCertificate(t *testing.T) {
@@ -476,18 +451,18 @@ func TestClientCertificate(t *testing.T) {
 	client, server := w.client(nil), w.server(tls.VersionTLS12, &innerServer{t: t})
 	client.Certificates = []tls.Certificate{own}
 	server.TLS.ClientAuth, server.TLS.ClientCAs = tls.RequireAndVerifyClientCert, pool(w.ca)
-	require.NoError(t, converse(t, client, server).clientErr)
+	require.NoError(t, converse(t, client, server).ClientErr)
 	client.Certificates = nil
 	r := converse(t, client, server)
-	require.Equal(t, eap.StatusFailure, r.status)
-	require.ErrorContains(t, r.clientErr, "remote error")
+	require.Equal(t, eap.StatusFailure, r.Status)
+	require.ErrorContains(t, r.ClientErr, "remote error")
 }
 
 func FuzzMethod(f *testing.F) {
 	f.Add([]byte{0x20}, []byte{0x16, 3, 3, 0, 1, 2})
 	root := x509.NewCertPool()
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		m, err := New(Config{Roots: root, ServerName: "x"})
+		m, err := New(Config{Config: tlspeer.Config{Roots: root, ServerName: "x"}})
 		if err != nil {
 			t.Fatal(err)
 		}

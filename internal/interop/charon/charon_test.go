@@ -6,7 +6,6 @@ package charon
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,17 +45,16 @@ type site struct {
 
 // options of the two ends that a test varies.
 type options struct {
-	proposals, esp string                  // of both ends
-	tlsMax         string                  // of the gateway
-	phase2         string                  // method of the gateway inside EAP-TTLS; "" = md5
-	fragment       int                     // of the gateway's EAP-TTLS, octets
-	clientTLSMax   string                  // "" = as new as possible
-	clientSecret   string                  // "" = the right one
-	gatewayName    string                  // identity and certificate of the gateway; "" = gatewayID
-	aaa            string                  // what the client expects in the certificate; "" = gatewayID
-	foreignCA      bool                    // the client trusts another CA than the gateway's
-	peer           peer                    // zero = debian
-	certificate    func(*x509.Certificate) // changes the gateway's before it is signed; nil = not
+	proposals, esp string // of both ends
+	tlsMax         string // of the gateway
+	phase2         string // method of the gateway inside EAP-TTLS; "" = md5
+	fragment       int    // of the gateway's EAP-TTLS, octets
+	clientTLSMax   string // "" = as new as possible
+	clientSecret   string // "" = the right one
+	gatewayName    string // identity and certificate of the gateway; "" = gatewayID
+	aaa            string // what the client expects in the certificate; "" = gatewayID
+	foreignCA      bool   // the client trusts another CA than the gateway's
+	peer           peer   // zero = debian
 }
 
 func newSite(t *testing.T, o options) *site {
@@ -90,13 +88,13 @@ func (s *site) write(path, format string, args ...any) {
 // gateway configures and starts charon.
 func (s *site) gateway(o options) {
 	t := s.t
-	ca, err := testpki.NewCA("gotnc test CA", keyKind())
+	ca, err := testpki.NewCA("gotnc test CA", testpki.RSA)
 	require.NoError(t, err)
 	name := gatewayID
 	if o.gatewayName != "" {
 		name = o.gatewayName
 	}
-	cert, err := ca.Issue(name, keyKind(), o.certificate)
+	cert, err := ca.Issue(name, testpki.RSA, nil)
 	require.NoError(t, err)
 	sw := filepath.Join(s.dir, "gw", "swanctl")
 	require.NoError(t, testpki.WriteFiles(cert, filepath.Join(sw, "x509", "gw.pem"), filepath.Join(sw, "private", "gw.pem")))

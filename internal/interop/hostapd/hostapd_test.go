@@ -22,6 +22,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/eap"
 	eapmd5 "github.com/gotnc/gotnc/ike/eap/md5"
+	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/internal/interop/need"
@@ -160,8 +161,8 @@ func (s *server) attest(t *testing.T, fragmentSize int) (tnccs.Outcome, byte) {
 	methods := []eap.Offer{{Type: eap.TypeMD5, New: func() (eap.Method, error) { return eapmd5.New([]byte(password)), nil }}}
 	methods = append(methods, tnc.Offers(tnc.Config{Session: session{sess}, FragmentSize: fragmentSize, Log: lg})...)
 	peer := eap.NewPeer(eap.Config{Identity: "anonymous", Log: lg, Methods: []eap.Offer{ttls.Offer(ttls.Config{
-		Roots: s.roots, ServerName: "radius.gotnc.test", FragmentSize: 1400, MaxVersion: 0x0303,
-		Inner: eap.Config{Identity: identity, Methods: methods, Log: lg}, Log: lg,
+		Config: tlspeer.Config{Roots: s.roots, ServerName: "radius.gotnc.test", FragmentSize: 1400, MaxVersion: 0x0303, Log: lg},
+		Inner:  eap.Config{Identity: identity, Methods: methods, Log: lg},
 	})}})
 	defer peer.Close()
 	r, err := dial(s.port, secret, "anonymous")

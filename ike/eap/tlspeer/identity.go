@@ -1,4 +1,4 @@
-package ttls
+package tlspeer
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ func MatchIdentity(identity string) (func(*x509.Certificate) error, error) {
 	}
 	switch id := strings.TrimSpace(identity); {
 	case id == "":
-		return nil, errNoIdentity
+		return nil, ErrNoIdentity
 	case id == "%any" || id == "*":
 		return func(*x509.Certificate) error { return nil }, nil
 	case strings.Contains(id, "="):

@@ -1,6 +1,7 @@
-package ttls
+package tlspeer
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"testing"
@@ -13,7 +14,7 @@ import (
 func TestMatchIdentity(t *testing.T) {
 	ca, err := testpki.NewCA("CA", testpki.ECDSA)
 	require.NoError(t, err)
-	cert, err := ca.Issue(serverName, testpki.ECDSA, func(c *x509.Certificate) {
+	cert, err := ca.Issue("moon.strongswan.org", testpki.ECDSA, func(c *x509.Certificate) {
 		c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1), net.ParseIP("2001:db8::1")}
 		c.EmailAddresses = []string{"moon@strongswan.org"}
 		c.Subject.Organization = []string{"Linux, strongSwan"}
@@ -61,4 +62,11 @@ func FuzzParseDN(f *testing.F) {
 			t.Fatal("empty name")
 		}
 	})
+}
+
+func TestNothingBelowTLS12(t *testing.T) {
+	cfg := Config{MinVersion: tls.VersionTLS10}
+	require.EqualValues(t, tls.VersionTLS12, cfg.tlsConfig().MinVersion)
+	cfg.MinVersion = tls.VersionTLS13
+	require.EqualValues(t, tls.VersionTLS13, cfg.tlsConfig().MinVersion)
 }

@@ -1,4 +1,4 @@
-package ttls
+package tlspeer
 
 import (
 	"crypto/tls"
@@ -24,10 +24,12 @@ func (e *VerifyError) Error() string {
 
 func (e *VerifyError) Unwrap() error { return e.Err }
 
+var errNoCertificate = errors.New("server sent no certificate")
+
+// Causes where a Config trusts nobody.
 var (
-	errNoCertificate = errors.New("server sent no certificate")
-	errNoRoots       = errors.New("no trusted CA configured; name the CA of the gateway's EAP server in the configuration")
-	errNoIdentity    = errors.New("no expected server identity configured; set the gateway's identity or aaa_id")
+	ErrNoRoots    = errors.New("no trusted CA configured; name the CA of the gateway's EAP server in the configuration")
+	ErrNoIdentity = errors.New("no expected server identity configured; set the gateway's identity or aaa_id")
 )
 
 // verify checks the server's chain and identity. It runs inside the handshake,

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/eap/eaptls"
+	"github.com/gotnc/gotnc/ike/eap/gtc"
+	"github.com/gotnc/gotnc/ike/eap/md5"
+	"github.com/gotnc/gotnc/ike/eap/mschapv2"
+	"github.com/gotnc/gotnc/ike/eap/peap"
+	"github.com/gotnc/gotnc/ike/eap/tlspeer"
+	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/internal/config/swanctl"
+)
+
+// eapPeer makes the EAP side of the local section l: the method that its auth
+// names, or all where it names none, and inside of EAP-TTLS and PEAP every
+// method that there are secrets or a certificate for, and the TNC session.
+func (c *connection) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, error) {
+	m := eapMethods{connection: c, name: l.EAPID}
+	if m.name == "" {
+		m.name = l.ID
+	}
+	gw := &gatewayIdentity{shown: cfg.RemoteID}
+	cfg.GatewayIdentified = gw.identified
+	if gw.aaa = l.AAAID; gw.aaa != "" {
+		if _, err := tlspeer.MatchIdentity(gw.aaa); err != nil {
+			return nil, l.Pos.Errorf("local.aaa_id of connection %q: %w", c.conn.Name, err)
+		}
+	}
+	var err error
+	if m.tls, err = c.tlsPeer(gw); err != nil {
+		return nil, err
+	}
+	offers, err := m.outer(l.Auth.Method, cfg.RemoteAuth == ike.RemotePubkey)
+	if err != nil {
+		return nil, l.Pos.Errorf("connection %q: %w", c.conn.Name, err)
+	}
+	return eap.NewPeer(eap.Config{Identity: m.name, Log: c.logger, Methods: offers}), nil
+}
+
+// tlsPeer configures TLS inside EAP: who the server has to be, our certificates
+// where it asks for one, versions.
+func (c *connection) tlsPeer(gw *gatewayIdentity) (cfg tlspeer.Config, err error) {
+	cfg = tlspeer.Config{Roots: c.roots.Pool, MatchIdentity: gw.match, Log: c.logger}
+	if cfg.MinVersion, err = tlsVersion(c.charon.TLS.VersionMin); err != nil {
+		return cfg, fmt.Errorf("libtls.version_min: %w", err)
+	}
+	if cfg.MaxVersion, err = tlsVersion(c.charon.TLS.VersionMax); err != nil {
+		return cfg, fmt.Errorf("libtls.version_max: %w", err)
+	}
+	cfg.Certificates, err = c.ttlsCertificates()
+	return cfg, err
+}
+
+func tlsVersion(s string) (uint16, error) {
+	switch s {
+	case "":
+		return 0, nil
+	case "1.0", "1.1": // strongSwan knows them; nothing below 1.2 is spoken here
+		return tls.VersionTLS12, nil
+	case "1.2":
+		return tls.VersionTLS12, nil
+	case "1.3":
+		return tls.VersionTLS13, nil
+	}
+	return 0, fmt.Errorf("%q is not a TLS version: use 1.2 or 1.3", s)
+}
+
+// eapMethods makes the EAP methods of one local section.
+type eapMethods struct {
+	*connection
+	name string // EAP identity
+	tls  tlspeer.Config
+}
+
+var errNotMutual = errors.New("does not prove who the gateway is: set remote.auth = pubkey, so that the gateway signs first")
+
+// outer returns what is offered to the gateway: the method of a name, for ""
+// and "dynamic" all of them. Methods that do not authenticate the gateway are
+// for gateways that sign (RFC 5998 §4).
+func (m eapMethods) outer(method string, signed bool) ([]eap.Offer, error) {
+	mutual := map[string]eap.Offer{"tls": m.eapTLS(), "ttls": m.ttls(), "peap": m.peap()}
+	byPassword := map[string]eap.Offer{"mschapv2": m.mschapv2(), "md5": m.md5(), "gtc": m.gtc()}
+	if o, ok := mutual[method]; ok {
+		return []eap.Offer{o}, nil
+	}
+	if o, ok := byPassword[method]; ok {
+		if !signed {
+			return nil, fmt.Errorf("auth = eap-%s %w", method, errNotMutual)
+		}
+		return []eap.Offer{o}, nil
+	}
+	if method != "" && method != "dynamic" {
+		return nil, fmt.Errorf("auth = eap-%s is not supported: use eap-ttls, eap-peap, eap-tls, eap-mschapv2, eap-md5, eap-gtc, or eap for what the gateway asks for", method)
+	}
+	offers := []eap.Offer{m.ttls(), m.peap()}
+	if len(m.tls.Certificates) > 0 {
+		offers = append(offers, m.eapTLS())
+	}
+	if signed {
+		offers = append(offers, m.mschapv2(), m.md5(), m.gtc())
+	}
+	return offers, nil
+}
+
+// inner is the authentication inside a tunnel, whose other end is verified.
+func (m eapMethods) inner() eap.Config {
+	methods := []eap.Offer{m.md5(), m.mschapv2(), m.gtc()}
+	if len(m.tls.Certificates) > 0 {
+		methods = append(methods, m.eapTLS())
+	}
+	methods = append(methods, tnc.Offers(m.tncMethod())...)
+	return eap.Config{Identity: m.name, Methods: methods, Log: m.logger}
+}
+
+// sized is the TLS configuration with the fragment size of a plugin of charon.
+func (m eapMethods) sized(plugin string) tlspeer.Config {
+	cfg := m.tls
+	cfg.FragmentSize = m.strongswan.View("charon.plugins."+plugin).IntIn("fragment_size", 0, 0, math.MaxUint16)
+	return cfg
+}
+
+func (m eapMethods) eapTLS() eap.Offer { return eaptls.Offer(m.sized("eap-tls")) }
+
+func (m eapMethods) ttls() eap.Offer {
+	return ttls.Offer(ttls.Config{Config: m.sized("eap-ttls"), Inner: m.inner()})
+}
+
+func (m eapMethods) peap() eap.Offer {
+	return peap.Offer(peap.Config{Config: m.sized("eap-peap"), Inner: m.inner()})
+}
+
+func (m eapMethods) md5() eap.Offer {
+	return m.withSecret(eap.TypeMD5, func(s []byte) (eap.Method, error) { return md5.New(s), nil })
+}
+
+func (m eapMethods) mschapv2() eap.Offer {
+	return m.withSecret(eap.TypeMSCHAPv2, func(s []byte) (eap.Method, error) { return mschapv2.New(m.name, s, nil) })
+}
+
+func (m eapMethods) gtc() eap.Offer {
+	return m.withSecret(eap.TypeGTC, func(s []byte) (eap.Method, error) { return gtc.New(s), nil })
+}
+
+// withSecret offers a method that needs the password of the EAP identity.
+func (m eapMethods) withSecret(t eap.Type, make func(secret []byte) (eap.Method, error)) eap.Offer {
+	return eap.Offer{Type: t, New: func() (eap.Method, error) {
+		secret, ok := m.swanctl.Secret("eap", m.name)
+		if !ok {
+			return nil, fmt.Errorf("the gateway asks for a password, but %s has none for %q: add a section eap with id and secret to secrets", m.swanctl.File, m.name)
+		}
+		return make(secret.Secret)
+	}}
+}

@@ -1,0 +1,98 @@
+package peap
+
+import (
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // the method is defined on SHA-1
+	"errors"
+
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/internal/wire"
+)
+
+// The Crypto-Binding TLV ([MS-PEAP] §2.2.8.1.1) ties the keys of the tunnel and
+// of the method inside together:
+//
+//	Reserved (1)  Version (1)  RecvVersion (1)  SubType (1)  Nonce (32)  Compound MAC (20)
+const (
+	bindingLen      = 56
+	bindingMAC      = 36 // offset of the MAC
+	bindingRequest  = 0
+	bindingResponse = 1
+
+	tempKeyLen = 40
+	ipmkLen    = 40
+	cmkLen     = 20
+	iskLen     = 32
+	mskLen     = 64
+)
+
+var errBinding = errors.New("the server's proof that tunnel and inner method have the same ends does not verify")
+
+// prfPlus is PRF+ of [MS-PEAP] §3.1.5.5.2.2 for PEAPv0: T1 = HMAC-SHA1(K, S | 1 |
+// 0 | 0), T2 = HMAC-SHA1(K, T1 | S | 2 | 0 | 0), and so on.
+func prfPlus(key []byte, s string, seed []byte, n int) []byte {
+	var out, t []byte
+	for i := byte(1); len(out) < n; i++ {
+		m := hmac.New(sha1.New, key)
+		m.Write(t)
+		m.Write([]byte(s))
+		m.Write(seed)
+		m.Write([]byte{i, 0, 0})
+		t = m.Sum(nil)
+		out = append(out, t...)
+	}
+	clear(out[n:])
+	return out[:n:n]
+}
+
+// compound are the keys of a tunnel with the key of the method inside.
+type compound struct{ ipmk, cmk []byte }
+
+// newCompound derives them from the tunnel's key material, and the key of the
+// inner method of type t, nil where it has none.
+func newCompound(tunnel []byte, t eap.Type, inner []byte) compound {
+	isk := make([]byte, iskLen)
+	defer clear(isk)
+	copy(isk, inner)
+	if t == eap.TypeMSCHAPv2 && len(inner) >= iskLen {
+		// The halves are the other way round here than in the MSK.
+		copy(isk, inner[16:32])
+		copy(isk[16:], inner[:16])
+	}
+	k := prfPlus(tunnel[:tempKeyLen], "Inner Methods Compound Keys", isk, ipmkLen+cmkLen)
+	return compound{k[:ipmkLen], k[ipmkLen:]}
+}
+
+// msk returns the Master Session Key of a bound tunnel.
+func (c compound) msk() []byte {
+	return prfPlus(c.ipmk, "Session Key Generating Function", []byte{0}, mskLen)
+}
+
+func (c compound) zero() {
+	clear(c.ipmk)
+	clear(c.cmk)
+}
+
+// mac returns the compound MAC of a Crypto-Binding value.
+func (c compound) mac(value []byte) []byte {
+	m := hmac.New(sha1.New, c.cmk)
+	m.Write(wire.AppendU16(wire.AppendU16(nil, tlvCryptoBinding), bindingLen))
+	m.Write(value[:bindingMAC])
+	m.Write(make([]byte, sha1.Size))
+	m.Write([]byte{byte(eap.TypePEAP)})
+	return m.Sum(nil)
+}
+
+// seal returns the Crypto-Binding value with a nonce of 32 octets.
+func (c compound) seal(subtype byte, nonce []byte) []byte {
+	v := append([]byte{0, version, version, subtype}, nonce...)
+	return append(v, c.mac(v)...)
+}
+
+// open verifies a Crypto-Binding value and returns its nonce.
+func (c compound) open(subtype byte, v []byte) ([]byte, error) {
+	if len(v) != bindingLen || v[3] != subtype || !hmac.Equal(v[bindingMAC:], c.mac(v)) {
+		return nil, errBinding
+	}
+	return v[4:bindingMAC], nil
+}
