@@ -28,7 +28,6 @@ var noAuth tpm.Auth20
 // where swtpm_setup issues one, and for keys of all kinds.
 func TestActivateCredential(t *testing.T) {
 	e, _ := tpmtest.Manufacture(t, tpm.TPM20, "--ecc")
-	_, _ = tpmtest.Manufacture(t, tpm.TPM20) // a second factory does not disturb the first
 	p := e.Open(t).(*tpm.V20)
 	for _, c := range []struct {
 		ek        tpm.KeyType
@@ -63,7 +62,7 @@ func TestActivateCredential(t *testing.T) {
 			assert.Equal(t, secret, got)
 
 			// for another AK, or altered on its way
-			other, err := p.CreateAK(t.Context(), c.ek, tpm.KeyTemplate{}, 0, false, noAuth)
+			other, err := p.CreateAK(t.Context(), c.ek, tpm.KeyTemplate{Scheme: tpm.ECDSA}, 0, false, noAuth)
 			require.NoError(t, err)
 			_, err = p.ActivateCredential(t.Context(), other.Handle, c.ek, cred, noAuth)
 			assert.ErrorContains(t, err, "for another key or another TPM")
@@ -87,7 +86,7 @@ func TestCertificateRequest(t *testing.T) {
 	p := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm.V20)
 	for _, k := range keys20 {
 		t.Run(k.name, func(t *testing.T) {
-			key, err := p.CreateAK(t.Context(), tpm.RSA, k.kt, 0, false, noAuth)
+			key, err := p.CreateAK(t.Context(), tpm.ECC, k.kt, 0, false, noAuth)
 			require.NoError(t, err)
 			der, err := p.CreateRequest(t.Context(), key.Handle, x509.CertificateRequest{Subject: pkix.Name{CommonName: "carol", Organization: []string{"gotnc"}}})
 			require.NoError(t, err)
@@ -113,7 +112,7 @@ func TestCertificateRequest(t *testing.T) {
 	assert.ErrorContains(t, err, "already")
 	old, err := p.Key(t.Context(), tpm.FirstAKHandle)
 	require.NoError(t, err)
-	again, err := p.CreateAK(t.Context(), tpm.RSA, tpm.KeyTemplate{}, tpm.FirstAKHandle, true, noAuth)
+	again, err := p.CreateAK(t.Context(), tpm.ECC, tpm.KeyTemplate{Scheme: tpm.ECDSA}, tpm.FirstAKHandle, true, noAuth)
 	require.NoError(t, err)
 	assert.NotEqual(t, old.Name, again.Name)
 	for _, bad := range []tpm.KeyTemplate{{Scheme: 1}, {Bits: 1024}, {Scheme: tpm.ECDSA, Bits: 224}, {Hash: tpm.SHA1}} {
@@ -227,7 +226,7 @@ func TestCheckAK(t *testing.T) {
 	assert.Nil(t, ek.Certificate)
 	_, _, err = tpm.CheckAK(ek.Area)
 	assert.ErrorContains(t, err, "not a restricted signing key")
-	ak, err := p.CreateAK(t.Context(), tpm.RSA, tpm.KeyTemplate{}, 0, false, noAuth)
+	ak, err := p.CreateAK(t.Context(), tpm.ECC, tpm.KeyTemplate{Scheme: tpm.ECDSA}, 0, false, noAuth)
 	require.NoError(t, err)
 	for n := range ak.Area {
 		_, _, err := tpm.CheckAK(ak.Area[:n])

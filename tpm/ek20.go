@@ -153,7 +153,7 @@ func (s *session20) persistentEK(typ KeyType, cert []byte) (*object20, error) {
 		return nil, nil // another key
 	}
 	if der, err := firstDER(cert); err == nil {
-		if c, err := x509.ParseCertificate(der); err == nil && !equalKeys(c.PublicKey, k.key) {
+		if c, err := x509.ParseCertificate(der); err == nil && !EqualKeys(c.PublicKey, k.key) {
 			return nil, nil
 		}
 	}
@@ -169,12 +169,6 @@ func (k KeyType) holds(key crypto.PublicKey) bool {
 		return k == ECC && p.Params().BitSize == 256 || k == ECC384 && p.Params().BitSize == 384
 	}
 	return false
-}
-
-// equalKeys reports whether two public keys are the same.
-func equalKeys(a, b crypto.PublicKey) bool {
-	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && k.Equal(b)
 }
 
 func (s *session20) createEK(typ KeyType, auth Auth20) (*object20, error) {
@@ -291,7 +285,7 @@ func checkEKCertificate(b []byte, key crypto.PublicKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("endorsement key's certificate: %w", err)
 	}
-	if !equalKeys(cert.PublicKey, key) {
+	if !EqualKeys(cert.PublicKey, key) {
 		return nil, errors.New("the endorsement key's certificate is of another key: the TPM was cleared with a new endorsement seed, or its template is not the TCG's")
 	}
 	return der, nil

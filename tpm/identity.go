@@ -19,7 +19,7 @@ func identityOf(aik AIK, known crypto.PublicKey) (Identity, error) {
 		if err != nil {
 			return Identity{}, fmt.Errorf("AIK certificate: %w", err)
 		}
-		if k, ok := known.(interface{ Equal(crypto.PublicKey) bool }); ok && !k.Equal(cert.PublicKey) {
+		if known != nil && !EqualKeys(known, cert.PublicKey) {
 			return Identity{}, fmt.Errorf("%w: the AIK certificate %q is of another key than the one in the TPM", ErrNoKey, cert.Subject)
 		}
 		return Identity{DER: der, KeyID: sha1.Sum(cert.RawSubjectPublicKeyInfo)}, nil
@@ -48,4 +48,10 @@ func unPEM(b []byte) []byte {
 		return p.Bytes
 	}
 	return bytes.Clone(b)
+}
+
+// EqualKeys reports whether two public keys are the same.
+func EqualKeys(a, b crypto.PublicKey) bool {
+	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.Equal(b)
 }

@@ -181,7 +181,7 @@ func startTPMs(t *testing.T) *tpms {
 	r.e[tpm.TPM20] = e20
 	p20 := e20.Open(t).(*tpm.V20)
 	for _, k := range keys20 {
-		key, err := p20.CreateAK(t.Context(), tpm.RSA, k.kt, 0, false, tpm.Auth20{})
+		key, err := p20.CreateAK(t.Context(), tpm.ECC, k.kt, 0, false, tpm.Auth20{})
 		require.NoError(t, err, k.name)
 		r.put(t, k.name, tpm.AIK{Handle: key.Handle}, key.PublicKey)
 	}

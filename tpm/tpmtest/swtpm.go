@@ -86,7 +86,8 @@ func (e *Emulator) Start(t testing.TB) {
 		return
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := os.Stat(sock); err == nil {
+		if c, err := net.Dial("unix", sock); err == nil { // it is there before it listens
+			c.Close()
 			return
 		}
 		if time.Now().After(deadline) {

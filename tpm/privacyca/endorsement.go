@@ -1,0 +1,119 @@
+package privacyca
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // what certificates of TPMs 1.2 are signed with
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gotnc/gotnc/tpm"
+)
+
+// Object identifiers of the TCG (EK Credential Profile §3.2, §A.3) and of
+// X.509's subjectAltName.
+var (
+	oidEKCertificate  = asn1.ObjectIdentifier{2, 23, 133, 8, 1} // tcg-kp-EKCertificate
+	oidAIKCertificate = asn1.ObjectIdentifier{2, 23, 133, 8, 3} // tcg-kp-AIKCertificate
+	oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+)
+
+// Trust is which endorsement keys a privacy CA believes in.
+type Trust struct {
+	// Roots are the manufacturers' CAs, Intermediates what leads to them.
+	Roots, Intermediates []*x509.Certificate
+	// Keys are the SHA-256 of SubjectPublicKeyInfos of endorsement keys that
+	// are known by other means: TPMs without certificate.
+	Keys [][sha256.Size]byte
+}
+
+// NewTrust takes CA certificates: self-signed ones are roots, the others
+// intermediates; where none is self-signed all are roots.
+func NewTrust(cas []*x509.Certificate) Trust {
+	var t Trust
+	root := func(c *x509.Certificate) bool { return c.CheckSignatureFrom(c) == nil }
+	all := !slices.ContainsFunc(cas, root)
+	for _, c := range cas {
+		if all || root(c) {
+			t.Roots = append(t.Roots, c)
+		} else {
+			t.Intermediates = append(t.Intermediates, c)
+		}
+	}
+	return t
+}
+
+// verify says why the endorsement key is not one to believe in. Certificates of
+// TPMs 1.2 may be signed with SHA-1: they are from before other hashes.
+func (t Trust) verify(now time.Time, gen tpm.Generation, spki []byte, ek crypto.PublicKey, certificate []byte) error {
+	sum := sha256.Sum256(spki)
+	if slices.Contains(t.Keys, sum) {
+		return nil
+	}
+	if len(certificate) == 0 {
+		return fmt.Errorf("the TPM has no certificate of its endorsement key; if you know this TPM, trust its key: SHA-256 %x", sum)
+	}
+	cert, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return fmt.Errorf("endorsement key's certificate: %w", err)
+	}
+	if !tpm.EqualKeys(ek, cert.PublicKey) {
+		return errors.New("endorsement key's certificate: it is of another key")
+	}
+	// Critical, because the subject is empty; it holds a directoryName, which
+	// crypto/x509 does not know: the TPM's manufacturer, model and version.
+	cert.UnhandledCriticalExtensions = slices.DeleteFunc(cert.UnhandledCriticalExtensions, oidSubjectAltName.Equal)
+	usages := len(cert.ExtKeyUsage) + len(cert.UnknownExtKeyUsage)
+	if cert.IsCA || usages > 0 && !slices.ContainsFunc(cert.UnknownExtKeyUsage, oidEKCertificate.Equal) {
+		return errors.New("endorsement key's certificate: it is not one of an endorsement key")
+	}
+	if len(t.Roots) == 0 {
+		return errors.New("endorsement key's certificate: no CA of a manufacturer is trusted")
+	}
+	if gen == tpm.TPM12 && cert.SignatureAlgorithm == x509.SHA1WithRSA {
+		err = t.chainSHA1(now, cert)
+	} else {
+		err = t.chain(now, cert)
+	}
+	if err != nil {
+		return fmt.Errorf("endorsement key's certificate, issued by %q: %w", cert.Issuer, err)
+	}
+	return nil
+}
+
+// chain looks for a way from the certificate to a root.
+func (t Trust) chain(now time.Time, cert *x509.Certificate) error {
+	o := x509.VerifyOptions{
+		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	}
+	for _, c := range t.Roots {
+		o.Roots.AddCert(c)
+	}
+	for _, c := range t.Intermediates {
+		o.Intermediates.AddCert(c)
+	}
+	_, err := cert.Verify(o)
+	return err
+}
+
+// chainSHA1 is chain for a certificate that is itself signed with SHA-1, which
+// crypto/x509 refuses; what leads from its issuer to a root must not be.
+func (t Trust) chainSHA1(now time.Time, cert *x509.Certificate) error {
+	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		return x509.CertificateInvalidError{Cert: cert, Reason: x509.Expired, Detail: "it is not valid now"}
+	}
+	sum := sha1.Sum(cert.RawTBSCertificate)
+	for _, ca := range slices.Concat(t.Roots, t.Intermediates) {
+		key, ok := ca.PublicKey.(*rsa.PublicKey)
+		if ok && ca.IsCA && bytes.Equal(ca.RawSubject, cert.RawIssuer) && rsa.VerifyPKCS1v15(key, crypto.SHA1, sum[:], cert.Signature) == nil {
+			return t.chain(now, ca)
+		}
+	}
+	return x509.UnknownAuthorityError{Cert: cert}
+}

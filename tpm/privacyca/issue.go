@@ -1,0 +1,123 @@
+package privacyca
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/gotnc/gotnc/tpm"
+)
+
+// Issuer is a privacy CA.
+type Issuer struct {
+	Certificate *x509.Certificate
+	Key         crypto.Signer
+	Trust       Trust
+	// Validity is how long certificates are good; 0 is a year, and never longer
+	// than the CA's own.
+	Validity time.Duration
+	// Name replaces the common name that the holder asks for.
+	Name string
+}
+
+// Octets of the secret that seals a certificate: an AES key for a TPM 1.2.
+const (
+	secret20 = 32
+	secret12 = 16
+)
+
+// backdate allows for clocks that go wrong.
+const backdate = 5 * time.Minute
+
+// Issue checks the request and answers it. The certificate is returned too, for
+// the CA's own records.
+func (i *Issuer) Issue(now time.Time, r *Request) (*Answer, *x509.Certificate, error) {
+	a, err := r.check()
+	if err != nil {
+		return nil, nil, fmt.Errorf("issue AIK certificate: %w", err)
+	}
+	if err := i.Trust.verify(now, r.Generation, r.EK, a.ek, r.EKCertificate); err != nil {
+		return nil, nil, fmt.Errorf("issue AIK certificate: %w", err)
+	}
+	cert, err := i.certify(now, a)
+	if err != nil {
+		return nil, nil, fmt.Errorf("issue AIK certificate: %w", err)
+	}
+	out := &Answer{Generation: r.Generation, EKType: r.EKType}
+	secret := make([]byte, secret20)
+	if r.Generation == tpm.TPM12 {
+		secret = secret[:secret12]
+	}
+	rand.Read(secret)
+	if r.Generation == tpm.TPM12 {
+		c, err := tpm.MakeCredential12(a.ek.(*rsa.PublicKey), r.Pubkey, secret)
+		if err != nil {
+			return nil, nil, err
+		}
+		out.Credential = c
+	} else {
+		c, err := tpm.MakeCredential(a.ek, a.akName, secret)
+		if err != nil {
+			return nil, nil, err
+		}
+		if out.Credential, err = c.AppendBinary(nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := out.seal(secret, cert.Raw); err != nil {
+		return nil, nil, err
+	}
+	return out, cert, nil
+}
+
+// certify issues the certificate (TCG AIK Certificate Profile: the extended key
+// usage is tcg-kp-AIKCertificate).
+func (i *Issuer) certify(now time.Time, a *attested) (*x509.Certificate, error) {
+	ca := i.Certificate
+	if !ca.IsCA || ca.KeyUsage != 0 && ca.KeyUsage&x509.KeyUsageCertSign == 0 {
+		return nil, fmt.Errorf("%q is not the certificate of a CA", ca.Subject)
+	}
+	if now.After(ca.NotAfter) {
+		return nil, fmt.Errorf("the CA's certificate has expired on %v", ca.NotAfter.Format(time.DateOnly))
+	}
+	validity := i.Validity
+	if validity <= 0 {
+		validity = 365 * 24 * time.Hour
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial.Add(serial, big.NewInt(1)), RawSubject: a.subject,
+		NotBefore: now.Add(-backdate), NotAfter: now.Add(validity),
+		KeyUsage: x509.KeyUsageDigitalSignature, UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidAIKCertificate},
+		BasicConstraintsValid: true,
+	}
+	if template.NotAfter.After(ca.NotAfter) {
+		template.NotAfter = ca.NotAfter
+	}
+	name := i.Name
+	if name == "" {
+		name = a.name
+	}
+	if name == "" {
+		return nil, errors.New("the request asks for no name, and none is given")
+	}
+	if i.Name != "" || len(a.subject) == 0 || bytes.Equal(a.subject, []byte{0x30, 0}) {
+		template.RawSubject, template.Subject = nil, pkix.Name{CommonName: name}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca, a.key, i.Key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
