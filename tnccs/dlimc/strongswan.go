@@ -23,8 +23,9 @@ import (
 // confEnv names the strongswan.conf to read.
 const confEnv = "STRONGSWAN_CONF"
 
-// imcPlugins are the plugins of libstrongswan that strongSwan's IMCs use.
-var imcPlugins = []string{"random", "nonce", "openssl", "gmp", "sha1", "sha2", "hmac", "pem", "pkcs1", "pubkey", "x509"}
+// imcPlugins are the plugins of libstrongswan that strongSwan's IMCs use: for
+// cryptography, and for the database of imc-swima.swid_database.
+var imcPlugins = []string{"random", "nonce", "openssl", "gmp", "sha1", "sha2", "hmac", "pem", "pkcs1", "pubkey", "x509", "sqlite", "mysql"}
 
 // usesLibimcv reports whether a library is one of strongSwan's IMCs.
 func usesLibimcv(path string) bool {
