@@ -84,3 +84,57 @@ func TestLibraryInPTTLSClient(t *testing.T) {
 	require.Contains(t, got, "directory measurement correct")
 	require.NotContains(t, stderr, "panic")
 }
+
+// TestMutualOfTestIMCs is tnccs-20-mutual-eap, -mutual-eap-fail and
+// -mutual-pt-tls with the originals' own IMCs and IMVs, which know the commands
+// of a test only: our verifier, which measures files, hears nothing from the
+// gateway's, and decides by tnc.mutual.on_silence.
+func TestMutualOfTestIMCs(t *testing.T) {
+	for _, silence := range []string{"allow", "deny"} {
+		policy := "tnc {\n  mutual {\n    on_silence = " + silence + "\n  }\n}\n"
+		const mutual = "    tnccs-20 {\n mutual = yes\n }\n"
+		t.Run("EAP "+silence, func(t *testing.T) {
+			r := newRig(t)
+			r.edited(
+				imvs("imv-test", "imc-test"), testIMV("rounds = 1"), testIMC("command = allow"),
+				edit{moonConf, "tnc-imv tnc-tnccs", "tnc-imv tnc-imc tnc-tnccs"},
+				edit{moonConf, "    eap-tnc {", mutual + "    eap-tnc {"},
+				edit{carolConf, "    eap-tnc {", mutual + "    eap-tnc {"},
+				edit{carolConf, "libtls {", policy + "libtls {"},
+			)
+			r.must("moon")
+			a := r.attest("imc-test")
+			moon := readFile(t, filepath.Join(r.dir, "moon", "charon.log"))
+			require.Contains(t, a.log, "activating mutual PB-TNC half duplex protocol")
+			require.Contains(t, moon, "activating mutual PB-TNC half duplex protocol")
+			require.Equal(t, "allowed", a.Recommendation, "%s", a.log)
+			if silence == "allow" {
+				require.Contains(t, moon, "PB-TNC access recommendation is 'Access Allowed'", "ours of the gateway")
+				require.NotNil(t, a.Child, "%s", a.log)
+			} else {
+				require.Contains(t, moon, "PB-TNC access recommendation is 'Access Denied'", "ours of the gateway")
+				require.Nil(t, a.Child)
+				require.Contains(t, a.Error, "this side's verifier does not accept the gateway")
+			}
+		})
+		t.Run("PT-TLS "+silence, func(t *testing.T) {
+			p := newPDP(t, "1.3",
+				edit{"moon/strongswan.conf", "tnc-imv tnc-tnccs", "tnc-imv tnc-imc tnc-tnccs"},
+				edit{"moon/strongswan.conf", "    tnc-pdp {", mutual + "    tnc-pdp {"},
+				edit{"moon/tnc_config", "IMV \"Attestation\"", "IMC \"Test\" PREFIX/lib/ipsec/imcvs/imc-test.so\nIMV \"Test\" PREFIX/lib/ipsec/imcvs/imv-test.so\n#"},
+			)
+			conf := policy + "libimcv {\n  plugins {\n    imc-test {\n      command = allow\n    }\n  }\n}\n"
+			stdout, stderr, err := p.run(p.tnc, conf, "IMC \"Test\" "+p.module("imc-test")+"\n", append([]string{"pt-tls", "--json", "-v", "--mutual"}, p.credentials(false)...)...)
+			moon := readFile(t, p.log)
+			require.Contains(t, stderr, "activating mutual PB-TNC half duplex protocol")
+			if silence == "allow" {
+				require.NoError(t, err, "%s%s\n%s", stdout, stderr, moon)
+				require.Contains(t, moon, "PB-TNC access recommendation is 'Access Allowed'")
+			} else {
+				require.Equal(t, 1, exitCode(err), "%s%s", stdout, stderr)
+				require.Contains(t, stderr, "this side's verifier does not accept the")
+				require.Contains(t, moon, "PB-TNC access recommendation is 'Access Denied'")
+			}
+		})
+	}
+}

@@ -79,6 +79,7 @@ func (r *rig) module(name string) string {
 type answer struct {
 	Recommendation string `json:"recommendation"`
 	Assessment     string `json:"assessment"`
+	PDP            string `json:"pdp"`
 	Error          string `json:"error"`
 	Reasons        []struct{ Text, Language string }
 	Remediation    []struct{ Text string }
