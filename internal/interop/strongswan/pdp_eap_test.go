@@ -8,6 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,8 +55,20 @@ func daemon(t *testing.T, ns, program, swanctl, dir, conf string) {
 
 // TestPDPOverEAP is tnccs-20-pdp-eap: Debian's charon is the gateway, which
 // relays EAP over RADIUS to strongSwan's tnc-pdp. The gateway authenticates
-// with its certificate, the PDP with its own inside EAP-TTLS.
+// with its certificate, the PDP with its own inside EAP-TTLS. The original has
+// OS and SWIMA; our library is measured beside that.
 func TestPDPOverEAP(t *testing.T) {
+	t.Run("OS and SWIMA", func(t *testing.T) {
+		pdpOverEAP(t, []string{"imv-os", "imv-swima"}, []string{"imc-os", "imc-swima"}, "SWID Tag IDs", "^received inventory of [1-9][0-9]* SW IDs? and 0 SWID tags$")
+	})
+	t.Run("ours", func(t *testing.T) {
+		pdpOverEAP(t, []string{"imv-attestation"}, []string{"ours"}, "", "^directory measurement correct$")
+	})
+}
+
+// pdpOverEAP runs it with these verifiers and collectors. policy replaces those
+// of the rig, want is among the results.
+func pdpOverEAP(t *testing.T, imvs, imcs []string, policy, want string) {
 	const (
 		charon = "/usr/lib/ipsec/charon"
 		aaa    = "aaa.strongswan.org"
@@ -83,13 +98,17 @@ func TestPDPOverEAP(t *testing.T) {
 		require.NoError(t, os.WriteFile("/etc/tnc_config", nil, 0o644)) // the policy asks for its metadata
 	}
 	r.must("db")
+	if policy != "" {
+		r.sql(filepath.Join(r.dir, "moon", "db", "config.db"), "DELETE FROM enforcements",
+			"INSERT INTO enforcements (policy,group_id,max_age) SELECT id,2,0 FROM policies WHERE name='"+policy+"'")
+	}
 	log := func(dir string) string {
 		return fmt.Sprintf("filelog {\n log {\n path = %[1]s/charon.log\n default = 1\n tnc = 2\n imv = 2\n flush_line = yes\n }\n }\n", dir)
 	}
 
 	moon := filepath.Join(r.dir, "moon")
 	r.conf("moon/swanctl/swanctl.conf", fmt.Sprintf("secrets {\n eap-carol {\n id = %s\n secret = %q\n }\n}\n", pdpUser, pdpPassword))
-	r.conf("moon/tnc_config", fmt.Sprintf("IMV \"Attestation\" %s/lib/ipsec/imcvs/imv-attestation.so\n", r.prefix))
+	r.conf("moon/tnc_config", r.tncConfig("IMV", imvs))
 	conf := r.conf("moon/strongswan.conf", fmt.Sprintf(`charon {
   load = random nonce openssl pem pkcs1 pkcs8 x509 pubkey revocation constraints kdf hmac sha1 gmp vici kernel-netlink socket-default eap-identity eap-ttls eap-md5 eap-tnc tnc-pdp tnc-imv tnc-tnccs tnccs-20 sqlite
   port = 0
@@ -179,7 +198,7 @@ imv_policy_manager {
 	r.conf("client/swanctl/swanctl.conf", fmt.Sprintf("connections {\n home {\n local_addrs = %s\n remote_addrs = %s\n local {\n auth = eap-ttls\n eap_id = %s\n aaa_id = %s\n }\n remote {\n auth = pubkey\n id = gw.strongswan.org\n }\n"+
 		" children {\n home {\n remote_ts = 10.1.0.0/16\n esp_proposals = aes128gcm16\n }\n }\n version = 2\n proposals = aes128-sha256-ecp256\n }\n}\nsecrets {\n eap {\n id = %s\n secret = %q\n }\n}\n",
 		net.ClientAddr, net.GatewayAddr, pdpUser, aaa, pdpUser, pdpPassword))
-	r.conf("client/tnc_config", "IMC \"Attestation\" "+r.lib+"\n")
+	r.conf("client/tnc_config", r.tncConfig("IMC", imcs))
 	// RADIUS carries 4,096 octets a packet: EAP packets must fit.
 	r.conf("client/strongswan.conf", "charon {\n plugins {\n eap-ttls {\n fragment_size = 1024\n }\n }\n}\n")
 	d := filepath.Join(r.dir, "client")
@@ -196,5 +215,15 @@ imv_policy_manager {
 	require.Equal(t, []string{allowNet}, a.Child.RemoteTS, "the gateway took the group from the PDP")
 	rec, got := r.results()
 	require.Equal(t, "0", rec)
-	require.Contains(t, got, "directory measurement correct")
+	found := regexp.MustCompile(want)
+	require.True(t, slices.ContainsFunc(got, found.MatchString), "%q", got)
+}
+
+// tncConfig is a tnc_config with these modules.
+func (r *rig) tncConfig(kind string, modules []string) string {
+	var b strings.Builder
+	for _, m := range modules {
+		fmt.Fprintf(&b, "%s %q %s\n", kind, m, r.module(m))
+	}
+	return b.String()
 }
