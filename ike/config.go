@@ -1,7 +1,6 @@
 package ike
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -21,20 +20,6 @@ type Retransmission struct {
 	Tries   int           // 0 = 5 (charon.retransmit_tries); negative = none
 	Limit   time.Duration // longest single wait, 0 = no limit (charon.retransmit_limit)
 }
-
-// RemoteAuth is how the gateway has to prove who it is.
-type RemoteAuth int
-
-// Ways of gateway authentication.
-const (
-	// RemoteEAP: the gateway proves itself by the EAP method alone (RFC 5998):
-	// the method has to be mutual and to yield a key. N(EAP_ONLY_AUTHENTICATION)
-	// is announced.
-	RemoteEAP RemoteAuth = iota
-	// RemotePubkey: the gateway signs before EAP starts; Config.Roots verifies
-	// its certificate.
-	RemotePubkey
-)
 
 // ChildConfig is the CHILD_SA that is asked for in IKE_AUTH.
 type ChildConfig struct {
@@ -73,24 +58,24 @@ type Config struct {
 	// marker from the first packet.
 	Remote netip.AddrPort
 
-	// LocalID is our identity (IDi). Required.
-	LocalID Identity
-	// RemoteID is the identity that the gateway has to show (IDr), and that is
-	// sent as the wanted one where it is no pattern. Zero = any (%any).
-	RemoteID Identity
-	// RemoteAuth: how the gateway authenticates.
-	RemoteAuth RemoteAuth
-	// Roots verify the gateway's certificate (RemotePubkey only).
-	Roots *x509.CertPool
+	// LocalRounds are how we authenticate, in order. Required.
+	LocalRounds []LocalRound
+	// RemoteRounds are how the gateway has to authenticate, in order. Required.
+	RemoteRounds []RemoteRound
+	// PPK is mixed into the keys where the gateway knows it; nil = none.
+	PPK *PPK
+	// SendCert is when our certificates are sent.
+	SendCert SendCert
+	// RequestOCSP asks for an OCSP response beside the certificate (RFC 4806).
+	RequestOCSP bool
 	// SendCertReq asks for a certificate of the CAs in CertReqKeys
 	// (send_certreq); strongSwan sends its certificate only where asked.
 	SendCertReq bool
-	// CertReqKeys are what CertReqKey returns of each CA, 20 octets each.
+	// CertReqKeys name each CA by the SHA-1 hash of its SubjectPublicKeyInfo, 20
+	// octets (RFC 7296 §3.7).
 	CertReqKeys [][]byte
-	// EAP authenticates us. Required.
-	EAP EAP
-	// GatewayIdentified, where set, hears the gateway's IKE identity before the
-	// first EAP request is handled (EAP-TTLS expects it in the server
+	// GatewayIdentified, where set, hears the gateway's IKE identity, of every
+	// round, before the EAP request beside it is handled (EAP-TTLS expects it in the server
 	// certificate unless aaa_id says otherwise). An error ends the exchange.
 	GatewayIdentified func(id Identity) error
 
@@ -164,6 +149,7 @@ const (
 
 	maxCookies      = 8     // COOKIE replies followed
 	maxEAPRounds    = 16384 // IKE_AUTH exchanges that carry EAP
+	maxIdleAuth     = 16    // IKE_AUTH exchanges for rounds of the gateway alone
 	minFragmentSize = 256
 	maxFragmentSize = 65535
 	maxMaxPacket    = 1 << 20
@@ -217,14 +203,8 @@ func (c *Config) validate() error {
 	if c.Local.Addr().Is4() != c.Remote.Addr().Is4() {
 		return fmt.Errorf("ike: local address %s and gateway %s are of different families", c.Local.Addr(), c.Remote.Addr())
 	}
-	if IsPattern(c.LocalID) {
-		return errors.New("ike: no local identity: set local.id")
-	}
-	if c.EAP == nil {
-		return errors.New("ike: no EAP method")
-	}
-	if c.RemoteAuth == RemotePubkey && c.Roots == nil {
-		return errors.New("ike: the gateway has to authenticate with a certificate, but no CA certificate is loaded: set remote.cacerts")
+	if err := c.validateRounds(); err != nil {
+		return err
 	}
 	if c.FragmentSize == 0 {
 		c.FragmentSize = DefaultFragmentSize

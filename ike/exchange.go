@@ -230,12 +230,8 @@ func (m *Machine) answer(x *exchange, msg *message.Message) {
 	switch m.state {
 	case stateIntermediate:
 		m.intermediateAnswer(x, msg)
-	case stateAuth:
+	case stateAuth, stateEAP, stateAuthFinal:
 		m.authAnswer(msg)
-	case stateEAP:
-		m.eapRequest(msg)
-	case stateAuthFinal:
-		m.finalAnswer(msg)
 	case stateEstablished, stateDeleting:
 		m.jobAnswer(x, msg)
 	}

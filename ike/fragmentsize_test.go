@@ -19,7 +19,7 @@ func TestEAPHearsOfMissingFragmentation(t *testing.T) {
 		var sized *sizedEAP
 		n := newNetwork(t, func(c *Config, r *responder, e *fakeEAP) {
 			sized, r.noFrag = &sizedEAP{fakeEAP: e}, noFrag
-			c.EAP = sized
+			c.LocalRounds[0].EAP = sized
 		})
 		n.start()
 		n.established()

@@ -47,7 +47,7 @@ func (m *Machine) informational(msg *message.Message) {
 			m.redirectRequest(n)
 		case n.NotifyType == message.AuthenticationFailed:
 			m.respond(msg.Header)
-			m.fail(refusedBy(n))
+			m.fail(m.refusedBy(n))
 			return
 		case n.NotifyType.IsError():
 			m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))

@@ -10,6 +10,7 @@ import (
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/ike/signature"
 )
 
 // nonceSize is the size of our nonces in octets, as strongSwan's.
@@ -19,10 +20,6 @@ const nonceSize = 32
 // was not agreed on: with it a message still fits a datagram that no router
 // has to cut. It is strongSwan's size too.
 const eapUnfragmented = 1024
-
-// signatureHashes are SHA2-256, SHA2-384, SHA2-512 and Identity (RFC 7427 §4,
-// RFC 8420 §2).
-var signatureHashes = []byte{0, 2, 0, 3, 0, 4, 0, 5}
 
 func (m *Machine) startInit() error {
 	for m.spii == 0 {
@@ -83,7 +80,10 @@ func (m *Machine) sendInit() error {
 	if !m.cfg.NoFragmentation {
 		ps = append(ps, notify(message.FragmentationSupported, nil))
 	}
-	ps = append(ps, notify(message.SignatureHashAlgorithms, signatureHashes))
+	ps = append(ps, notify(message.SignatureHashAlgorithms, signature.AppendHashes(nil, signature.Announced)))
+	if m.cfg.PPK != nil {
+		ps = append(ps, notify(message.UsePPK, nil))
+	}
 	if crypto.OffersAdditionalKE(m.ikeProposals) {
 		ps = append(ps, notify(message.IntermediateExchangeSupported, nil))
 	}
@@ -173,13 +173,32 @@ func (m *Machine) initAnswer(msg *message.Message, raw []byte) {
 	m.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}
 	m.conf.Info("selected proposal: " + suiteName("IKE", suite))
 	m.fragments = !m.cfg.NoFragmentation && msg.Notify(message.FragmentationSupported) != nil
-	if s, ok := m.cfg.EAP.(eap.Sizer); ok && !m.fragments {
-		s.SetFragmentSize(eapUnfragmented)
+	for _, l := range m.cfg.LocalRounds {
+		if s, ok := l.EAP.(eap.Sizer); ok && !m.fragments {
+			s.SetFragmentSize(eapUnfragmented)
+		}
+	}
+	if err := m.noteAbilities(msg); err != nil {
+		m.fail(err)
+		return
 	}
 	m.detectNAT(msg)
 	if err := m.afterInit(msg); err != nil {
 		m.fail(err)
 	}
+}
+
+// noteAbilities takes what the gateway says about authentication.
+func (m *Machine) noteAbilities(msg *message.Message) error {
+	m.multiAuth = msg.Notify(message.MultipleAuthSupported) != nil
+	if n := msg.Notify(message.SignatureHashAlgorithms); n != nil {
+		var err error
+		if m.peerHashes, err = signature.ParseHashes(n.Data); err != nil {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+	}
+	m.noteCertRequests(msg)
+	return m.agreePPK(msg)
 }
 
 func (m *Machine) cookieAnswer(n *message.Notify) {

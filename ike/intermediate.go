@@ -53,7 +53,7 @@ func (m *Machine) nextIntermediate() error {
 func (m *Machine) intermediateAnswer(x *exchange, msg *message.Message) {
 	if n := msg.ErrorNotify(); n != nil {
 		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
-		m.fail(refusedBy(n))
+		m.fail(m.refusedBy(n))
 		return
 	}
 	if err := m.intermediateKeys(x, msg); err != nil {

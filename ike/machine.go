@@ -11,6 +11,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/ike/signature"
 	"github.com/gotnc/gotnc/internal/log"
 )
 
@@ -21,7 +22,8 @@ const (
 	stateCreated      state = iota // nothing sent
 	stateInit                      // IKE_SA_INIT request is out
 	stateIntermediate              // IKE_INTERMEDIATE request is out
-	stateAuth                      // first IKE_AUTH request is out
+	stateAuth                      // IKE_AUTH request without EAP is out
+	stateVerify                    // the gateway's certificate is being verified; nothing is out
 	stateEAP                       // IKE_AUTH request with EAP is out
 	stateEAPPending                // EAP makes its answer; nothing is out
 	stateAuthFinal                 // IKE_AUTH request with AUTH is out
@@ -31,7 +33,7 @@ const (
 )
 
 func (s state) String() string {
-	return [...]string{"CREATED", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "ESTABLISHED", "DELETING", "DESTROYING"}[s]
+	return [...]string{"CREATED", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "ESTABLISHED", "DELETING", "DESTROYING"}[s]
 }
 
 // Machine is one IKE_SA as initiator. It has no socket, clock or goroutine:
@@ -39,6 +41,9 @@ func (s state) String() string {
 // safe for concurrent use.
 //
 //	CREATED -> IKE_SA_INIT -> [IKE_INTERMEDIATE …] -> IKE_AUTH [IDi SA TS] -> IKE_AUTH [EAP] … -> IKE_AUTH [AUTH] -> ESTABLISHED -> DELETING -> done
+//
+// With a signature or preshared key of ours the first IKE_AUTH carries AUTH, and
+// no EAP follows; with several rounds (RFC 4739) IKE_AUTH begins again with IDi.
 type Machine struct {
 	cfg                      Config
 	ike, enc, net, chd, conf *slog.Logger
@@ -73,8 +78,20 @@ type Machine struct {
 	fragments                  bool
 
 	idiBody, idrBody []byte
+	localID          Identity // of the current round
 	remoteID         Identity
-	signed           bool // the gateway's signature was verified
+	localRound       int              // rounds of ours that are done
+	remoteRound      int              // rounds that the gateway has proved
+	remoteOpen       bool             // the gateway has another round
+	signed           bool             // a round was proved by signature or preshared key
+	verifying        *verifying       // in stateVerify
+	idle             int              // exchanges that only waited for the gateway's rounds
+	multiAuth        bool             // the gateway knows RFC 4739
+	peerHashes       []signature.Hash // of the gateway's SIGNATURE_HASH_ALGORITHMS; nil = it sent none
+	certAsked        bool             // the gateway sent CERTREQ
+	certAuthorities  [][]byte         // that it asked for
+	ppk              bool             // the gateway takes a PPK
+	ppkAsked         bool             // the request that is out names the PPK
 	eapRounds        int
 	eapErr           error // the EAP failure that the gateway is being told of
 
@@ -126,7 +143,7 @@ func New(cfg Config) (*Machine, error) {
 	if m.wanted, err = m.wantedChildren(); err != nil {
 		return nil, err
 	}
-	m.idiBody = cfg.LocalID.Body()
+	m.localID = cfg.LocalRounds[0].ID
 	return m, nil
 }
 
@@ -303,7 +320,7 @@ func (m *Machine) connecting() bool { return m.state > stateCreated && m.state <
 
 // ends writes both ends as strongSwan does.
 func (m *Machine) ends() string {
-	return fmt.Sprintf("%s[%s]...%s[%s]", m.local.Addr(), m.cfg.LocalID, m.remote.Addr(), m.remoteID)
+	return fmt.Sprintf("%s[%s]...%s[%s]", m.local.Addr(), m.localID, m.remote.Addr(), m.remoteID)
 }
 
 // fail ends the IKE_SA with a reason.

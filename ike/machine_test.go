@@ -2,7 +2,6 @@ package ike
 
 import (
 	"bytes"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/testpki"
 )
 
 type everyLevel struct{}
@@ -170,7 +168,7 @@ func TestNATAndEncapsulation(t *testing.T) {
 
 func TestOtherPortCarriesTheMarkerFromTheStart(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.EAP = &fakeEAP{}
+	cfg.LocalRounds[0].EAP = &fakeEAP{}
 	cfg.Remote = netip.MustParseAddrPort("192.168.0.1:4711")
 	m, err := New(cfg)
 	require.NoError(t, err)
@@ -378,7 +376,7 @@ func TestGatewayIdentity(t *testing.T) {
 
 	var heard Identity
 	n = newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) {
-		c.RemoteID, _ = ParseIdentity("*.strongswan.org")
+		c.RemoteRounds[0].ID, _ = ParseIdentity("*.strongswan.org")
 		c.GatewayIdentified = func(id Identity) error { heard = id; return nil }
 	})
 	n.start()
@@ -436,44 +434,6 @@ func TestEstablishTimeout(t *testing.T) {
 	require.Equal(t, n.now.Add(DefaultEstablishTimeout), n.m.NextDeadline())
 	n.wait()
 	require.ErrorIs(t, n.failure(), ErrTimeout)
-}
-
-func TestGatewayCertificate(t *testing.T) {
-	ca, err := testpki.NewCA("Root CA", testpki.ECDSA)
-	require.NoError(t, err)
-	cert, err := ca.Issue("moon.strongswan.org", testpki.ECDSA, nil)
-	require.NoError(t, err)
-	other, err := testpki.NewCA("Other CA", testpki.ECDSA)
-	require.NoError(t, err)
-	pubkey := func(more func(*Config, *responder, *fakeEAP)) *network {
-		n := newNetwork(t, func(c *Config, r *responder, e *fakeEAP) {
-			c.RemoteAuth, c.Roots, r.cert = RemotePubkey, x509.NewCertPool(), &cert
-			c.Roots.AddCert(ca.Cert)
-			if more != nil {
-				more(c, r, e)
-			}
-		})
-		n.now = time.Now()
-		n.start()
-		return n
-	}
-	key := CertReqKey(ca.Cert)
-	n := pubkey(func(c *Config, _ *responder, _ *fakeEAP) { c.SendCertReq, c.CertReqKeys = true, [][]byte{key} })
-	n.established()
-	require.Contains(t, n.r.seen[1], "CERTREQ")
-	require.NotContains(t, n.r.seen[1], "EAP_ONLY")
-	n = pubkey(func(_ *Config, r *responder, e *fakeEAP) { r.msk, e.msk = nil, nil })
-	n.established()
-	require.ErrorIs(t, pubkey(func(_ *Config, r *responder, _ *fakeEAP) { r.badSig = true }).failure(), ErrGatewayAuth)
-	require.ErrorIs(t, pubkey(func(_ *Config, r *responder, _ *fakeEAP) { r.cert = nil }).failure(), ErrGatewayAuth)
-	require.ErrorIs(t, pubkey(func(c *Config, _ *responder, _ *fakeEAP) {
-		c.Roots = x509.NewCertPool()
-		c.Roots.AddCert(other.Cert)
-	}).failure(), ErrGatewayAuth)
-	require.ErrorIs(t, pubkey(func(c *Config, r *responder, _ *fakeEAP) {
-		c.RemoteID = Identity{}
-		r.idr, _ = ParseIdentity("sun.strongswan.org")
-	}).failure(), ErrGatewayAuth, "a certificate of another name")
 }
 
 func TestVirtualIP(t *testing.T) {
@@ -758,9 +718,15 @@ func TestConfigErrors(t *testing.T) {
 		"no local address":   func(c *Config) { c.Local = netip.AddrPort{} },
 		"no gateway address": func(c *Config) { c.Remote = netip.AddrPort{} },
 		"families":           func(c *Config) { c.Remote = netip.MustParseAddrPort("[2001:db8::1]:500") },
-		"local identity":     func(c *Config) { c.LocalID = Identity{} },
-		"no EAP method":      func(c *Config) { c.EAP = nil },
-		"cacerts":            func(c *Config) { c.RemoteAuth = RemotePubkey },
+		"local identity":     func(c *Config) { c.LocalRounds[0].ID = Identity{} },
+		"an EAP method":      func(c *Config) { c.LocalRounds[0].EAP = nil },
+		"one of an EAP":      func(c *Config) { c.LocalRounds[0].PSK = []byte("x") },
+		"section local":      func(c *Config) { c.LocalRounds = nil },
+		"section remote":     func(c *Config) { c.RemoteRounds = nil },
+		"section ike":        func(c *Config) { c.RemoteRounds[0].Method = RemotePSK },
+		"ppk_id":             func(c *Config) { c.PPK = &PPK{Key: []byte("x")} },
+		"with EAP, which we": func(c *Config) { c.LocalRounds[0] = LocalRound{ID: c.LocalRounds[0].ID, PSK: []byte("x")} },
+		"cacerts":            func(c *Config) { c.RemoteRounds[0].Method = RemotePubkey },
 		"fragment size":      func(c *Config) { c.FragmentSize = 10 },
 		"maximum packet":     func(c *Config) { c.MaxPacket = 10 },
 		"retransmission":     func(c *Config) { c.Retransmission.Base = 0.5 },
@@ -768,7 +734,7 @@ func TestConfigErrors(t *testing.T) {
 		"esp_proposals":      func(c *Config) { c.Child.Proposals = []string{"rot13"} },
 	} {
 		cfg := testConfig(t)
-		cfg.EAP = &fakeEAP{}
+		cfg.LocalRounds[0].EAP = &fakeEAP{}
 		edit(&cfg)
 		_, err := New(cfg)
 		require.ErrorContains(t, err, name)

@@ -43,7 +43,7 @@ func newPair(t require.TestingT, edit func(a, b *Config)) *pair {
 	mk := func(name string, l, r netip.AddrPort, lts, rts string) (*side, Config) {
 		s := &side{name: name, in: map[uint32]string{}, spare: map[uint32][2]string{}}
 		return s, Config{
-			Name: name, Local: l, Remote: r, LocalID: mustID(name + ".example.org"), EAP: &fakeEAP{},
+			Name: name, Local: l, Remote: r, LocalRounds: []LocalRound{{ID: mustID(name + ".example.org"), EAP: &fakeEAP{}}}, RemoteRounds: []RemoteRound{{}},
 			Proposals: []string{"aes128gcm16-prfsha256-x25519-ecp256"},
 			Child: ChildConfig{Name: "net", Proposals: []string{"aes128gcm16-x25519-ecp256", "aes128gcm16"},
 				LocalTS: []TrafficSelector{mustTS(lts)}, RemoteTS: []TrafficSelector{mustTS(rts)}},

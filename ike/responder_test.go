@@ -437,7 +437,7 @@ func testConfig(t testing.TB) Config {
 	ts, err := ParseTrafficSelector("10.1.0.0/16")
 	require.NoError(t, err)
 	return Config{
-		Name: "home", Local: clientAddr, LocalNATT: clientNATT, Remote: gwAddr, LocalID: id, RemoteID: gw,
+		Name: "home", Local: clientAddr, LocalNATT: clientNATT, Remote: gwAddr, LocalRounds: []LocalRound{{ID: id}}, RemoteRounds: []RemoteRound{{ID: gw}},
 		Proposals: []string{"aes128-sha256-ecp256", "aes256gcm16-prfsha384-ecp384-x25519"},
 		Child:     ChildConfig{RemoteTS: []TrafficSelector{ts}, Proposals: []string{"aes128gcm16-ecp256"}},
 	}
@@ -451,8 +451,8 @@ func newNetwork(t testing.TB, edit func(*Config, *responder, *fakeEAP)) *network
 	if edit != nil {
 		edit(&cfg, n.r, n.eap)
 	}
-	if cfg.EAP == nil {
-		cfg.EAP = n.eap
+	if l := &cfg.LocalRounds[0]; l.EAP == nil && len(l.PSK) == 0 && len(l.Credentials) == 0 {
+		l.EAP = n.eap
 	}
 	var err error
 	n.m, err = New(cfg)

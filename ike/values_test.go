@@ -1,15 +1,6 @@
 package ike
 
 import (
-	gocrypto "crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/netip"
 	"testing"
 	"time"
@@ -19,37 +10,6 @@ import (
 
 	"github.com/gotnc/gotnc/ike/message"
 )
-
-func TestMatchIdentity(t *testing.T) {
-	for _, c := range []struct {
-		want, id string
-		ok       bool
-	}{
-		{"%any", "moon.strongswan.org", true},
-		{"moon.strongswan.org", "MOON.strongswan.org", true},
-		{"moon.strongswan.org", "sun.strongswan.org", false},
-		{"*.strongswan.org", "moon.strongswan.org", true},
-		{"*.strongswan.org", "strongswan.org", false},
-		{"*@strongswan.org", "carol@strongswan.org", true},
-		{"*@strongswan.org", "moon.strongswan.org", false},
-		{"*@strongswan.org", "carol@strongswan.org.evil", false},
-		{"192.168.0.1", "192.168.0.1", true},
-		{"192.168.0.1", "192.168.0.2", false},
-		{"C=CH, O=Linux strongSwan, CN=moon.strongswan.org", "C=CH, O=Linux strongSwan, CN=moon.strongswan.org", true},
-		{"C=CH, O=Linux strongSwan, CN=*", "C=CH, O=Linux strongSwan, CN=moon.strongswan.org", true},
-		{"C=CH, O=Linux strongSwan, CN=*", "C=DE, O=Linux strongSwan, CN=moon.strongswan.org", false},
-		{"C=CH, O=Linux strongSwan, CN=*", "C=CH, CN=moon.strongswan.org", false},
-	} {
-		want, err := ParseIdentity(c.want)
-		require.NoError(t, err)
-		id, err := ParseIdentity(c.id)
-		require.NoError(t, err)
-		require.Equal(t, c.ok, MatchIdentity(want, id), "%s %s", c.want, c.id)
-	}
-	dn, _ := ParseIdentity("CN=*")
-	require.True(t, IsPattern(dn))
-	require.False(t, MatchIdentity(dn, Identity{IDType: message.IDDERDN, Data: []byte{0x30, 0x80}}))
-}
 
 func TestParseTrafficSelector(t *testing.T) {
 	for in, out := range map[string]string{
@@ -106,48 +66,6 @@ func TestNarrowNeverWidens(t *testing.T) {
 	})
 }
 
-func TestVerifySignature(t *testing.T) {
-	octets := []byte("octets")
-	sum := sha256.Sum256(octets)
-	rk, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	digital := func(alg string, sig []byte) *message.Auth {
-		id, err := hex.DecodeString(alg)
-		require.NoError(t, err)
-		return &message.Auth{Method: message.AuthDigitalSignature, Data: append(append([]byte{byte(len(id))}, id...), sig...)}
-	}
-	const rsa256 = "300d06092a864886f70d01010b0500"
-	const pss256 = "304106092a864886f70d01010a3034a00f300d06096086480165030402010500a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120"
-	sig, err := rsa.SignPKCS1v15(rand.Reader, rk, gocrypto.SHA256, sum[:])
-	require.NoError(t, err)
-	require.NoError(t, verifySignature(&rk.PublicKey, digital(rsa256, sig), octets))
-	require.Error(t, verifySignature(&rk.PublicKey, digital(rsa256, sig), []byte("other")))
-	require.Error(t, verifySignature(&rk.PublicKey, digital("300d06092a864886f70d0101050500", sig), octets), "SHA-1")
-	pss, err := rsa.SignPSS(rand.Reader, rk, gocrypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: 32})
-	require.NoError(t, err)
-	require.NoError(t, verifySignature(&rk.PublicKey, digital(pss256, pss), octets))
-	one := sha1.Sum(octets)
-	old, err := rsa.SignPKCS1v15(rand.Reader, rk, gocrypto.SHA1, one[:])
-	require.NoError(t, err)
-	require.NoError(t, verifySignature(&rk.PublicKey, &message.Auth{Method: message.AuthRSA, Data: old}, octets))
-
-	ek, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	r, s, err := ecdsa.Sign(rand.Reader, ek, sum[:])
-	require.NoError(t, err)
-	raw := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
-	require.NoError(t, verifySignature(&ek.PublicKey, &message.Auth{Method: message.AuthECDSA256, Data: raw}, octets))
-	require.Error(t, verifySignature(&ek.PublicKey, &message.Auth{Method: message.AuthECDSA384, Data: raw}, octets))
-	require.Error(t, verifySignature(&rk.PublicKey, &message.Auth{Method: message.AuthECDSA256, Data: raw}, octets))
-	pub, priv, err := ed25519.GenerateKey(rand.Reader)
-	require.NoError(t, err)
-	require.NoError(t, verifySignature(pub, digital("300506032b6570", ed25519.Sign(priv, octets)), octets))
-	for _, data := range [][]byte{nil, {0}, {200, 1}, {5, 1, 2, 3, 4}} {
-		require.Error(t, verifySignature(pub, &message.Auth{Method: message.AuthDigitalSignature, Data: data}, octets))
-	}
-	require.Error(t, verifySignature(pub, &message.Auth{Method: message.AuthSharedKey}, octets))
-}
-
 // FuzzInit feeds the machine answers to IKE_SA_INIT, which nothing protects.
 func FuzzInit(f *testing.F) {
 	n := newNetwork(f, nil)
@@ -155,7 +73,7 @@ func FuzzInit(f *testing.F) {
 	f.Add(n.r.handle(out.Packets[0])[0][28:], byte(33))
 	f.Fuzz(func(t *testing.T, body []byte, next byte) {
 		cfg := testConfig(t)
-		cfg.EAP = &fakeEAP{}
+		cfg.LocalRounds[0].EAP = &fakeEAP{}
 		m, err := New(cfg)
 		require.NoError(t, err)
 		now := time.Unix(0, 0)

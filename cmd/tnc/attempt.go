@@ -17,7 +17,7 @@ import (
 // ikeRun is one IKE_SA of a connection.
 type ikeRun struct {
 	num     int
-	peer    *eap.Peer
+	peers   []*eap.Peer // of each round of ours that is EAP
 	session *tnccs.Session
 	handle  *udp.Handle
 	spis    map[uint32]bool // inbound ones, in the data plane
@@ -144,7 +144,7 @@ func (c *connection) wanted() <-chan struct{} {
 // newRun prepares an IKE_SA. Later ones take over from the one before, so they
 // do not tell the gateway to forget it.
 func (c *connection) newRun(remote netip.AddrPort, first bool) (*ikeRun, ike.Config, error) {
-	cfg, peer, err := c.ikeConfig()
+	cfg, peers, err := c.ikeConfig()
 	if err != nil {
 		return nil, cfg, err
 	}
@@ -164,8 +164,8 @@ func (c *connection) newRun(remote netip.AddrPort, first bool) (*ikeRun, ike.Con
 	cfg.RekeyTime, cfg.OverTime, cfg.RandTime = c.conn.RekeyTime, c.conn.OverTime, c.conn.RandTime
 	cfg.ReauthTime = c.conn.ReauthTime
 	cfg.KeyLog = c.keylog
-	c.out.Identity = cfg.LocalID.String()
-	r := &ikeRun{num: c.life.num, peer: peer, spis: map[uint32]bool{}}
+	c.out.Identity = cfg.LocalRounds[0].ID.String()
+	r := &ikeRun{num: c.life.num, peers: peers, spis: map[uint32]bool{}}
 	c.life.runs = append(c.life.runs, r)
 	return r, cfg, nil
 }
@@ -173,9 +173,9 @@ func (c *connection) newRun(remote netip.AddrPort, first bool) (*ikeRun, ike.Con
 // ended takes a finished IKE_SA out, and reports whether it carried the
 // packets.
 func (c *connection) ended(r *ikeRun) (wasCurrent bool) {
-	c.keyed = c.keyed || r.peer != nil && r.peer.MSK() != nil
-	if r.peer != nil {
-		r.peer.Close()
+	for _, p := range r.peers {
+		c.keyed = c.keyed || p.MSK() != nil
+		p.Close()
 	}
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()

@@ -9,7 +9,9 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/internal/credential"
 	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/trust"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
@@ -48,6 +50,9 @@ type connection struct {
 	left     leftovers
 	keylog   func(line string) // of --keylog, else nil
 	guard    *guard            // of connections that stay; else nil
+
+	credentials *credential.Store // see store
+	trust       *trust.Store      // see trusted
 }
 
 // newConnection loads the IMCs: an IMC that does not load is an error that
@@ -111,17 +116,11 @@ func (c *connection) run(ctx context.Context) (*outcome, error) {
 	return &c.out, err
 }
 
-// ikeConfig makes the configuration of one IKE_SA, with an EAP peer of its own,
+// ikeConfig makes the configuration of one IKE_SA, with EAP peers of its own,
 // which the caller closes.
-func (c *connection) ikeConfig() (cfg ike.Config, peer *eap.Peer, err error) {
-	id, err := c.localIdentity()
-	if err != nil {
-		return cfg, nil, err
-	}
+func (c *connection) ikeConfig() (cfg ike.Config, peers []*eap.Peer, err error) {
 	cfg = ike.Config{
 		Name:     c.conn.Name,
-		LocalID:  id,
-		Roots:    c.roots.Pool,
 		Logger:   c.logger,
 		DPDDelay: c.conn.DPDDelay,
 
@@ -139,65 +138,14 @@ func (c *connection) ikeConfig() (cfg ike.Config, peer *eap.Peer, err error) {
 	if cfg.Retransmission.Tries == 0 {
 		cfg.Retransmission.Tries = -1 // strongSwan's 0 means none
 	}
-	if err := c.remoteAuth(&cfg); err != nil {
-		return cfg, nil, err
-	}
 	if err := c.childConfig(&cfg); err != nil {
 		return cfg, nil, err
 	}
-	peer, err = c.eapPeer(&cfg, c.conn.Local[0])
-	if err != nil {
+	if peers, err = c.rounds(&cfg); err != nil {
+		for _, p := range peers {
+			p.Close()
+		}
 		return cfg, nil, err
 	}
-	cfg.EAP = peer
-	return cfg, peer, nil
-}
-
-func (c *connection) localIdentity() (ike.Identity, error) {
-	if len(c.conn.Local) == 0 {
-		return ike.Identity{}, c.conn.Pos.Errorf("connection %q has no local section: add one with auth = eap-ttls and id", c.conn.Name)
-	}
-	if len(c.conn.Local) > 1 {
-		return ike.Identity{}, c.conn.Local[1].Pos.Errorf("connection %q authenticates in several rounds, which is not supported yet", c.conn.Name)
-	}
-	l := c.conn.Local[0]
-	if l.Auth.Class != "eap" {
-		return ike.Identity{}, l.Pos.Errorf("connection %q: auth = %s is not supported yet: use eap-ttls", c.conn.Name, l.Auth)
-	}
-	name := l.ID
-	if name == "" {
-		name = l.EAPID
-	}
-	if name == "" {
-		return ike.Identity{}, l.Pos.Errorf("connection %q: local has no id: set id to the name that the gateway knows this machine by", c.conn.Name)
-	}
-	id, err := ike.ParseIdentity(name)
-	if err != nil {
-		return ike.Identity{}, l.Pos.Errorf("local.id of connection %q: %w", c.conn.Name, err)
-	}
-	return id, nil
-}
-
-func (c *connection) remoteAuth(cfg *ike.Config) error {
-	if len(c.conn.Remote) == 0 {
-		return nil
-	}
-	if len(c.conn.Remote) > 1 {
-		return c.conn.Remote[1].Pos.Errorf("connection %q: a gateway that authenticates in several rounds is not supported yet", c.conn.Name)
-	}
-	r := c.conn.Remote[0]
-	id, err := ike.ParseIdentity(r.ID)
-	if err != nil {
-		return r.Pos.Errorf("remote.id of connection %q: %w", c.conn.Name, err)
-	}
-	cfg.RemoteID = id
-	switch r.Auth.Class {
-	case "eap":
-		cfg.RemoteAuth = ike.RemoteEAP
-	case "pubkey", "":
-		cfg.RemoteAuth = ike.RemotePubkey
-	default:
-		return r.Pos.Errorf("connection %q: remote auth = %s is not supported: use eap-ttls or pubkey", c.conn.Name, r.Auth)
-	}
-	return nil
+	return cfg, peers, nil
 }

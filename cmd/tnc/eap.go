@@ -27,18 +27,21 @@ func (c *connection) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, erro
 	if m.name == "" {
 		m.name = l.ID
 	}
-	gw := &gatewayIdentity{shown: cfg.RemoteID}
-	cfg.GatewayIdentified = gw.identified
+	if c.roots.Missing != nil {
+		return nil, c.roots.Missing
+	}
+	gw := &gatewayIdentity{shown: cfg.RemoteRounds[0].ID}
+	cfg.GatewayIdentified = gw.identified(cfg.GatewayIdentified)
 	if gw.aaa = l.AAAID; gw.aaa != "" {
 		if _, err := tlspeer.MatchIdentity(gw.aaa); err != nil {
 			return nil, l.Pos.Errorf("local.aaa_id of connection %q: %w", c.conn.Name, err)
 		}
 	}
 	var err error
-	if m.tls, err = c.tlsPeer(gw); err != nil {
+	if m.tls, err = c.tlsPeer(gw, l); err != nil {
 		return nil, err
 	}
-	offers, err := m.outer(l.Auth.Method, cfg.RemoteAuth == ike.RemotePubkey)
+	offers, err := m.outer(l.Auth.Method, cfg.RemoteRounds[0].Method != ike.RemoteEAP)
 	if err != nil {
 		return nil, l.Pos.Errorf("connection %q: %w", c.conn.Name, err)
 	}
@@ -47,7 +50,7 @@ func (c *connection) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, erro
 
 // tlsPeer configures TLS inside EAP: who the server has to be, our certificates
 // where it asks for one, versions.
-func (c *connection) tlsPeer(gw *gatewayIdentity) (cfg tlspeer.Config, err error) {
+func (c *connection) tlsPeer(gw *gatewayIdentity, l *swanctl.Round) (cfg tlspeer.Config, err error) {
 	cfg = tlspeer.Config{Roots: c.roots.Pool, MatchIdentity: gw.match, Log: c.logger}
 	if cfg.MinVersion, err = tlsVersion(c.charon.TLS.VersionMin); err != nil {
 		return cfg, fmt.Errorf("libtls.version_min: %w", err)
@@ -55,7 +58,7 @@ func (c *connection) tlsPeer(gw *gatewayIdentity) (cfg tlspeer.Config, err error
 	if cfg.MaxVersion, err = tlsVersion(c.charon.TLS.VersionMax); err != nil {
 		return cfg, fmt.Errorf("libtls.version_max: %w", err)
 	}
-	cfg.Certificates, err = c.ttlsCertificates()
+	cfg.Certificates, err = c.ttlsCertificates(l)
 	return cfg, err
 }
 
@@ -80,7 +83,7 @@ type eapMethods struct {
 	tls  tlspeer.Config
 }
 
-var errNotMutual = errors.New("does not prove who the gateway is: set remote.auth = pubkey, so that the gateway signs first")
+var errNotMutual = errors.New("does not prove who the gateway is: set remote.auth = pubkey, so that the gateway proves itself first")
 
 // outer returns what is offered to the gateway: the method of a name, for ""
 // and "dynamic" all of them. Methods that do not authenticate the gateway are

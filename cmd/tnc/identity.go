@@ -18,10 +18,15 @@ type gatewayIdentity struct {
 	shown ike.Identity // what the gateway showed as IDr, and remote.id allowed
 }
 
-// identified takes the gateway's IDr.
-func (g *gatewayIdentity) identified(id ike.Identity) error {
-	g.shown = id
-	return nil
+// identified takes the gateway's IDr; who else wants to hear it is told first.
+func (g *gatewayIdentity) identified(also func(ike.Identity) error) func(ike.Identity) error {
+	return func(id ike.Identity) error {
+		g.shown = id
+		if also != nil {
+			return also(id)
+		}
+		return nil
+	}
 }
 
 // match reports why the certificate is not the gateway's.

@@ -160,7 +160,7 @@ func TestPTTLSFailuresSayWhatToDo(t *testing.T) {
 		"certificate, no CA":  {append(append([]string{"localhost"}, me...), base...), exitUsage, []string{"--ca"}},
 		"certificate, no key": {append([]string{"localhost", "--cert", s.path("me.pem")}, base...), exitFailure, []string{"needs its --key"}},
 		"key, no certificate": {append([]string{"localhost", "--ca", s.path("ca.pem"), "--key", s.path("me.key")}, base...), exitFailure, []string{"no --cert fits"}},
-		"kind of the key":     {append(append([]string{"localhost", "--ca", s.path("ca.pem"), "--key-type", "ecdsa"}, me...), base...), exitFailure, []string{"--key-type ecdsa"}},
+		"kind of the key":     {append(append([]string{"localhost", "--ca", s.path("ca.pem"), "--key-type", "ecdsa"}, me...), base...), exitFailure, []string{"another kind than ecdsa"}},
 		"missing CA file":     {append([]string{"localhost", "--ca", s.path("nothing")}, base...), exitFailure, []string{"no such file", "--ca"}},
 		"password, no name":   {append([]string{"localhost", "--ca", s.path("ca.pem"), "--secret-file", s.path("pw")}, base...), exitUsage, []string{"--client"}},
 		"empty password":      {append([]string{"localhost", "--ca", s.path("ca.pem"), "--client", "carol", "--secret-file", s.path("empty")}, base...), exitFailure, []string{"first line", "is empty"}},

@@ -26,22 +26,24 @@ func TestTTLSCertificates(t *testing.T) {
 	require.NoError(t, testpki.WriteFiles(own, in("x509/carol.pem"), in("private/carol.key")))
 	require.NoError(t, testpki.WriteFiles(other, in("x509/dave.pem"), in("elsewhere/dave.key")))
 	require.NoError(t, os.WriteFile(in("private/noise"), []byte("no key"), 0o600))
+	l := &swanctl.Round{}
 	c := &connection{setup: &setup{
-		swanctl: &swanctl.Config{File: in("swanctl.conf")},
-		conn:    &swanctl.Connection{Name: "home", Local: []*swanctl.Round{{}}},
+		swanctl: &swanctl.Config{File: in("swanctl.conf"), Dir: dir},
+		conn:    &swanctl.Connection{Name: "home", Local: []*swanctl.Round{l}},
+		roots:   &swanctl.Roots{},
 	}}
-	got, err := c.ttlsCertificates()
+	got, err := c.ttlsCertificates(l)
 	require.NoError(t, err)
 	require.Empty(t, got)
-	c.conn.Local[0].Certs = []string{in("x509/carol.pem")}
-	got, err = c.ttlsCertificates()
+	l.Certs = []string{in("x509/carol.pem")}
+	got, err = c.ttlsCertificates(l)
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	require.Equal(t, own.Certificate[0], got[0].Certificate[0])
 	require.NotNil(t, got[0].PrivateKey)
 	for file, says := range map[string]string{"x509/dave.pem": "folder private", "private/noise": "", "none": ""} {
-		c.conn.Local[0].Certs = []string{in(file)}
-		_, err = c.ttlsCertificates()
+		l.Certs = []string{in(file)}
+		_, err = c.ttlsCertificates(l)
 		require.ErrorContains(t, err, `connection "home"`)
 		require.ErrorContains(t, err, says)
 	}

@@ -69,6 +69,16 @@ func (t Type) Vendor() uint32 { return uint32(t >> 32) }
 // Number returns the type within its vendor's space.
 func (t Type) Number() uint32 { return uint32(t) }
 
+// Mutual reports whether the server proves itself within the method, so that
+// nothing else has to prove it (RFC 5998 §4). strongSwan draws the same line.
+func (t Type) Mutual() bool {
+	switch t {
+	case TypeTLS, TypeTTLS, TypePEAP, TypeSIM, TypeAKA:
+		return true
+	}
+	return false
+}
+
 // legacy reports whether the type fits the one-octet field.
 func (t Type) legacy() bool { return t != TypeExpanded && t <= 255 }
 

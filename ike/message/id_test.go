@@ -39,6 +39,10 @@ func TestParseIdentity(t *testing.T) {
 		"ipv6:fec0::1":              {IDIPv6, "fec00000000000000000000000000001", "fec0::1"},
 		"@#0a0b":                    {IDKeyID, "0a0b", "(ID_11:#0a0b)"},
 		"keyid:ab":                  {IDKeyID, "6162", "(ID_11:#6162)"},
+		"DNS:moon":                  {IDFQDN, "6d6f6f6e", "moon"},
+		"{11}:ab":                   {IDKeyID, "6162", "(ID_11:#6162)"},
+		"{0x2}:#6d6f":               {IDFQDN, "6d6f", "mo"},
+		"urn:gw":                    {IDKeyID, "75726e3a6777", "(ID_11:#75726e3a6777)"},
 		"C=CH, O=strongSwan, CN=gw": {IDDERDN, "", "C=CH, O=strongSwan, CN=gw"},
 	} {
 		id, err := ParseIdentity(in)

@@ -1,13 +1,11 @@
 package udp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/eap"
 )
 
 // Run makes a Machine of cfg, whose addresses it fills in, runs it until it
@@ -15,9 +13,9 @@ import (
 // cancellation (the IKE_SA is deleted first; CloseTimeout bounds that),
 // ike.ErrPeerDeleted after a DELETE of the gateway, the reason of ike.Failed.
 // Events are delivered in order from the loop: on must not block for long and
-// may call Stop. EAP.Handle runs in a goroutine of its own, so that a slow
-// measurement does not keep Run from ending; where it is still running then,
-// Run waits for it up to 5 s more. Several may run at once, with the same
+// may call Stop. EAP.Handle and Verifier.Verify run in a goroutine of their own,
+// so that a slow measurement or a CRL that does not come keeps Run from nothing;
+// where it is still running at the end, Run waits for it up to 5 s more. Several may run at once, with the same
 // gateway: a new IKE_SA is made before the old one ends. ChildRekeyed is
 // delivered before the packets of the same Outputs are sent.
 func (c *Conn) Run(ctx context.Context, cfg ike.Config, on func(ike.Event)) error {
@@ -30,10 +28,8 @@ func (c *Conn) RunWith(ctx context.Context, cfg ike.Config, on func(ike.Event), 
 	if cfg.Logger == nil {
 		cfg.Logger = c.opts.Logger
 	}
-	ae := &asyncEAP{inner: cfg.EAP, done: make(chan eapAnswer, 1)}
-	if cfg.EAP != nil {
-		cfg.EAP = ae
-	}
+	ae := &async{eap: make(chan eapAnswer, 1), keys: make(chan keysAnswer, 1)}
+	ae.wrap(&cfg)
 	m, err := ike.New(cfg)
 	if err != nil {
 		return err
@@ -72,7 +68,7 @@ type loop struct {
 
 var errClosed = errors.New("IKE sockets are closed")
 
-func (l *loop) run(ctx context.Context, ae *asyncEAP) error {
+func (l *loop) run(ctx context.Context, ae *async) error {
 	l.do(l.m.Start(time.Now()))
 	stop, cancel := l.c.stop, ctx.Done()
 	var grace <-chan time.Time
@@ -94,9 +90,12 @@ func (l *loop) run(ctx context.Context, ae *asyncEAP) error {
 			l.do(l.m.Roam(time.Now(), l.c.Local(), l.c.LocalNATT()))
 		case f := <-l.ask:
 			l.do(f(time.Now()))
-		case a := <-ae.done:
+		case a := <-ae.eap:
 			ae.busy = false
 			l.do(l.m.ResumeEAP(time.Now(), a.response, a.status, a.err))
+		case a := <-ae.keys:
+			ae.busy = false
+			l.do(l.m.ResumeVerify(time.Now(), a.keys, a.err))
 		case <-l.timer.C:
 			l.tick()
 		case <-stop:
@@ -219,55 +218,4 @@ func (h *Handle) RekeyChildren() { h.do(h.l.m.RekeyChildren) }
 // Initiate sets up the configured CHILD_SA of that name, where it does not stand.
 func (h *Handle) Initiate(name string) {
 	h.do(func(now time.Time) ike.Outputs { return h.l.m.Initiate(now, name) })
-}
-
-// asyncEAP answers EAPPending at once and makes the real answer in a
-// goroutine. Only one runs at a time: IKE_AUTH is lock-step.
-type asyncEAP struct {
-	inner ike.EAP
-	done  chan eapAnswer
-	busy  bool // used by the loop only
-}
-
-type eapAnswer struct {
-	response []byte
-	status   ike.EAPStatus
-	err      error
-}
-
-func (a *asyncEAP) Handle(request []byte) ([]byte, ike.EAPStatus, error) {
-	if a.busy {
-		return nil, ike.EAPFailure, errors.New("handle EAP packet: the one before is not answered yet")
-	}
-	a.busy = true
-	request = bytes.Clone(request)
-	go func() {
-		response, status, err := a.inner.Handle(request)
-		a.done <- eapAnswer{response, status, err}
-	}()
-	return nil, ike.EAPPending, nil
-}
-
-func (a *asyncEAP) MSK() []byte { return a.inner.MSK() }
-
-// SetFragmentSize passes on what the IKE_SA can carry. It comes with the answer
-// to IKE_SA_INIT, before the first Handle.
-func (a *asyncEAP) SetFragmentSize(octets int) {
-	if s, ok := a.inner.(eap.Sizer); ok {
-		s.SetFragmentSize(octets)
-	}
-}
-
-// wait gives an answer that is being made some time, so that the caller can
-// close the method without a race.
-func (a *asyncEAP) wait(limit time.Duration) {
-	if !a.busy {
-		return
-	}
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case <-a.done:
-	case <-t.C:
-	}
 }

@@ -110,7 +110,7 @@ func config(t *testing.T) ike.Config {
 	require.NoError(t, err)
 	ts, err := ike.ParseTrafficSelector("10.1.0.0/16")
 	require.NoError(t, err)
-	return ike.Config{Name: "home", LocalID: local, RemoteID: remote, EAP: deaf{}, Child: ike.ChildConfig{RemoteTS: []ike.TrafficSelector{ts}},
+	return ike.Config{Name: "home", LocalRounds: []ike.LocalRound{{ID: local, EAP: deaf{}}}, RemoteRounds: []ike.RemoteRound{{ID: remote}}, Child: ike.ChildConfig{RemoteTS: []ike.TrafficSelector{ts}},
 		VirtualIPs: []netip.Addr{netip.IPv4Unspecified()}, ForceEncap: true}
 }
 
@@ -152,7 +152,7 @@ func TestBadConfig(t *testing.T) {
 	gw := plain(t, "127.0.0.1:0")
 	c := open(t, udp.Options{Remote: addrOf(gw)})
 	cfg := config(t)
-	cfg.EAP = nil
+	cfg.LocalRounds[0].EAP = nil
 	require.ErrorContains(t, c.Run(context.Background(), cfg, nil), "EAP")
 }
 
@@ -248,7 +248,7 @@ func TestConnectKeepAliveAndStop(t *testing.T) {
 	})
 	c := open(t, udp.Options{Remote: at, KeepAlive: 20 * time.Millisecond})
 	cfg := config(t)
-	cfg.EAP = w.peer(t)
+	cfg.LocalRounds[0].EAP = w.peer(t)
 	var closed bool
 	require.NoError(t, c.Run(context.Background(), cfg, func(e ike.Event) {
 		switch e := e.(type) {
@@ -268,7 +268,7 @@ func TestPeerCloses(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) { c.Faults.DeleteAfter = 50 * time.Millisecond })
 	c := open(t, udp.Options{Remote: w.gw.Addr()})
 	cfg := config(t)
-	cfg.EAP = w.peer(t)
+	cfg.LocalRounds[0].EAP = w.peer(t)
 	require.ErrorIs(t, c.Run(context.Background(), cfg, nil), ike.ErrPeerDeleted)
 }
 
@@ -289,7 +289,7 @@ func TestCancelWhileEAPWorks(t *testing.T) {
 	c := open(t, udp.Options{Remote: w.gw.Addr()})
 	s := slow{w.peer(t), make(chan struct{}), make(chan struct{})}
 	cfg := config(t)
-	cfg.EAP = s
+	cfg.LocalRounds[0].EAP = s
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		<-s.entered

@@ -225,7 +225,7 @@ func (w *world) connect(o options) outcome {
 	ts, err := ike.ParseTrafficSelector("10.1.0.0/16")
 	require.NoError(w.t, err)
 	cfg := ike.Config{
-		Name: "home", LocalID: local, RemoteID: remote, EAP: peer{p}, Logger: w.log,
+		Name: "home", LocalRounds: []ike.LocalRound{{ID: local, EAP: peer{p}}}, RemoteRounds: []ike.RemoteRound{{ID: remote}}, Logger: w.log,
 		Child: ike.ChildConfig{Name: "home", RemoteTS: []ike.TrafficSelector{ts}}, VirtualIPs: []netip.Addr{netip.IPv4Unspecified()},
 		ForceEncap: true, Retransmission: ike.Retransmission{Timeout: 300 * time.Millisecond, Base: 1, Tries: 8},
 	}

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	gocrypto "crypto"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -394,6 +395,20 @@ func TestGatewayDeletes(t *testing.T) {
 	w.until(gateway.Deleted)
 }
 
+// signedBy trusts certificates that its CA signed.
+type signedBy struct{ ca *x509.Certificate }
+
+func (v signedBy) Verify(p ike.PeerCertificates) ([]gocrypto.PublicKey, error) {
+	c, err := x509.ParseCertificate(p.Certs[0])
+	if err == nil {
+		err = c.CheckSignatureFrom(v.ca)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []gocrypto.PublicKey{c.PublicKey}, nil
+}
+
 func TestCertificateAuthentication(t *testing.T) {
 	for _, k := range []testpki.Key{testpki.ECDSA, testpki.RSA} {
 		for _, bad := range []bool{false, true} {
@@ -405,8 +420,7 @@ func TestCertificateAuthentication(t *testing.T) {
 				w := newWorld(t, func(c *gateway.Config) { c.Certificate, c.Faults.BadAuth = cert, bad })
 				w.ca = ca
 				out := w.connect(options{edit: func(c *ike.Config) {
-					c.RemoteAuth, c.Roots = ike.RemotePubkey, x509.NewCertPool()
-					c.Roots.AddCert(ca.Cert)
+					c.RemoteRounds[0].Method, c.RemoteRounds[0].Verifier = ike.RemotePubkey, signedBy{ca.Cert}
 				}})
 				if bad {
 					require.ErrorIs(t, out.err, ike.ErrGatewayAuth)

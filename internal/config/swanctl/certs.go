@@ -53,33 +53,34 @@ func (m *Config) authority(n *config.Node) {
 
 // Roots are the CA certificates that one end of a connection is held against.
 type Roots struct {
-	Pool  *x509.CertPool
-	Certs []*x509.Certificate // what Pool holds
+	Pool *x509.CertPool // Named, where there are any, else Certs
+	// Certs are those of authorities, of x509ca and Named.
+	Certs []*x509.Certificate
+	// Named are those that the remote rounds of the connection name with
+	// cacerts: the path has to lead over one of them.
+	Named []*x509.Certificate
+	// Missing is the error of who needs a CA where there is none; else nil.
+	Missing error
 	// Warnings tell of files in x509ca that are not used.
 	Warnings []error
 }
 
-// Roots loads the CAs for a connection: those that its remote rounds name
-// with cacerts, and only those; else all of the directory x509ca beside
-// swanctl.conf and of authorities. A nil connection means the latter. A named
-// file that cannot be used is an error, one of the directory a warning; no CA
-// at all is an error.
+// Roots loads the CAs for a connection, nil for those of every connection: of
+// the directory x509ca beside swanctl.conf, of authorities, and those that its
+// remote rounds name. A named file that cannot be used is an error, one of the
+// directory a warning.
 func (m *Config) Roots(c *Connection) (*Roots, error) {
 	r := &Roots{Pool: x509.NewCertPool()}
-	var named []string
 	if c != nil {
 		for _, rd := range c.Remote {
-			named = append(named, rd.CACerts...)
-		}
-	}
-	if len(named) > 0 {
-		for _, f := range named {
-			if err := r.add(f); err != nil {
+			named, err := m.NamedCAs(rd)
+			if err != nil {
 				return nil, fmt.Errorf("load CA certificate of connection %q: %w", c.Name, err)
 			}
+			r.Named = append(r.Named, named...)
 		}
-		return r, nil
 	}
+	r.Certs = append(r.Certs, r.Named...)
 	for _, a := range m.Authorities {
 		if a.CACert == "" {
 			continue
@@ -89,42 +90,80 @@ func (m *Config) Roots(c *Connection) (*Roots, error) {
 		}
 	}
 	dir := filepath.Join(m.Dir, "x509ca")
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	files, err := m.Files("x509ca")
+	if err != nil {
 		return nil, fmt.Errorf("load CA certificates: %w", err)
 	}
-	if len(entries) > maxCertFiles {
-		return nil, fmt.Errorf("load CA certificates: %s holds more than %d files", dir, maxCertFiles)
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			continue
-		}
-		if err := r.add(filepath.Join(dir, e.Name())); err != nil {
+	for _, f := range files {
+		if err := r.add(f); err != nil {
 			r.Warnings = append(r.Warnings, fmt.Errorf("load CA certificate: %w", err))
 		}
 	}
 	if len(r.Certs) == 0 {
-		return nil, errors.Join(append([]error{fmt.Errorf("no CA certificate found: put the one that issued the gateway's certificate into %s", dir)}, r.Warnings...)...)
+		r.Missing = errors.Join(append([]error{fmt.Errorf("no CA certificate found: put the one that issued the gateway's certificate into %s", dir)}, r.Warnings...)...)
+	}
+	pool := r.Named
+	if len(pool) == 0 {
+		pool = r.Certs
+	}
+	for _, c := range pool {
+		r.Pool.AddCert(c)
 	}
 	return r, nil
 }
 
+// NamedCAs loads the CAs that a remote round names.
+func (m *Config) NamedCAs(rd *Round) (named []*x509.Certificate, err error) {
+	for _, f := range rd.CACerts {
+		certs, err := loadCAs(f)
+		if err != nil {
+			return nil, err
+		}
+		named = append(named, certs...)
+	}
+	return named, nil
+}
+
+// Files lists the files of a folder of credentials beside swanctl.conf; none
+// where there is no such folder.
+func (m *Config) Files(folder string) ([]string, error) {
+	dir := filepath.Join(m.Dir, folder)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) > maxCertFiles {
+		return nil, fmt.Errorf("%s holds more than %d files", dir, maxCertFiles)
+	}
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files, nil
+}
+
 func (r *Roots) add(file string) error {
+	certs, err := loadCAs(file)
+	r.Certs = append(r.Certs, certs...)
+	return err
+}
+
+func loadCAs(file string) ([]*x509.Certificate, error) {
 	certs, err := LoadCertificates(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range certs {
 		if !c.IsCA {
-			return fmt.Errorf("%s: certificate %q is not of a CA (basic constraints)", file, c.Subject)
+			return nil, fmt.Errorf("%s: certificate %q is not of a CA (basic constraints)", file, c.Subject)
 		}
 	}
-	for _, c := range certs {
-		r.Pool.AddCert(c)
-		r.Certs = append(r.Certs, c)
-	}
-	return nil
+	return certs, nil
 }
 
 // LoadCertificates reads one DER certificate or all certificates of a PEM file.

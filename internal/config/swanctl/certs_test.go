@@ -41,8 +41,9 @@ func TestRoots(t *testing.T) {
 		return FromConfig(c, filepath.Join(d, "swanctl.conf"))
 	}
 	conf := "connections { a { }\n b { remote { cacerts = one.pem\n } }\n c { remote { cacerts = leaf.pem\n } }\n d { remote { cacerts = none.pem\n } } }\nauthorities { z { cacert = ../z.der\n } }"
-	_, err := load("connections { a { } }").Roots(nil)
-	require.ErrorContains(t, err, "no CA certificate found: put the one that issued the gateway's certificate into "+d+"/x509ca")
+	none, err := load("connections { a { } }").Roots(nil)
+	require.NoError(t, err)
+	require.ErrorContains(t, none.Missing, "no CA certificate found: put the one that issued the gateway's certificate into "+d+"/x509ca")
 
 	put("x509ca/one.pem", certificate(t, "one", true))
 	put("x509ca/two.der", derOf(certificate(t, "two", true)))
@@ -59,11 +60,16 @@ func TestRoots(t *testing.T) {
 		names = append(names, c.Subject.CommonName)
 	}
 	require.Equal(t, []string{"z", "three", "four", "one", "two"}, names)
+	require.NoError(t, r.Missing)
 	require.Len(t, r.Warnings, 3)
 
 	r, err = m.Roots(m.Connections[1])
 	require.NoError(t, err)
-	require.Len(t, r.Certs, 1, "cacerts leave only the named CAs")
+	require.Len(t, r.Named, 1)
+	require.Len(t, r.Certs, 6, "the others are still links of a path")
+	only := x509.NewCertPool()
+	only.AddCert(r.Named[0])
+	require.True(t, r.Pool.Equal(only), "cacerts leave only the named CAs")
 	_, err = m.Roots(m.Connections[2])
 	require.ErrorContains(t, err, `connection "c"`)
 	require.ErrorContains(t, err, "is not of a CA")

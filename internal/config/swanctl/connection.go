@@ -38,6 +38,10 @@ type Connection struct {
 	OverTime      time.Duration // after RekeyTime the IKE_SA ends; 10 % of the longer of the two
 	RandTime      time.Duration // rekeying comes up to that much earlier; OverTime
 	Childless     string
+	PPKID         string // of secrets.ppk*; "" = none is used
+	PPKRequired   bool
+	// OCSP: "never", "request", "reply" or "both".
+	OCSP string
 	// IfIDIn and IfIDOut are the XFRM interface IDs of children without their
 	// own; 0 = none.
 	IfIDIn, IfIDOut uint32
@@ -99,14 +103,22 @@ func isRange(a string) bool {
 type Auth struct {
 	Class  string // "pubkey", "psk", "eap"
 	Method string // of EAP: "ttls", "md5", "" = what the gateway starts with
-	// Constraints are the rest of a pubkey entry ("rsa-2048-sha256").
+	// Constraints are the whole of a pubkey entry that says more
+	// ("rsa-2048-sha256"); of EAP what follows the colon ("eap-ttls:rsa-2048").
 	Constraints string
 }
 
 // String writes the auth as swanctl.conf does.
 func (a Auth) String() string {
-	if a.Class == "eap" && a.Method != "" {
-		return "eap-" + a.Method
+	if a.Class == "eap" {
+		s := "eap"
+		if a.Method != "" {
+			s += "-" + a.Method
+		}
+		if a.Constraints != "" {
+			s += ":" + a.Constraints
+		}
+		return s
 	}
 	if a.Constraints != "" {
 		return a.Constraints
@@ -120,12 +132,20 @@ type Round struct {
 	Pos     config.Pos
 	Round   int
 	Auth    Auth
-	ID      string // "" = not set (remote: %any)
-	EAPID   string // "" = not set: ID
-	AAAID   string // local only: what the EAP server shows; "" = the gateway's ID
-	Groups  []string
+	ID      string   // "" = not set (remote: %any)
+	EAPID   string   // "" = not set: ID
+	AAAID   string   // local only: what the EAP server shows; "" = the gateway's ID
+	Groups  []string // which no gateway shows
 	Certs   []string // files
-	CACerts []string // files; remote only: the chain has to end in one of them
+	CACerts []string // files; remote only: the chain has to lead over one of them
+	PubKeys []string // files with raw public keys
+	// Revocation is "relaxed", "ifuri" or "strict"; remote only.
+	Revocation string
+	// CAID is an identity that a CA of the chain has to hold; remote only.
+	CAID string
+	// CertPolicy are OIDs of certificate policies that the certificate has to
+	// have; remote only.
+	CertPolicy []string
 }
 
 // EAPIdentity is the identity for the EAP method: eap_id, else id; "" where
@@ -173,14 +193,14 @@ var connectionKeys = keys{
 	"proposals": used, "vips": used, "encap": used, "mobike": used, "dpd_delay": used, "dpd_timeout": used,
 	"fragmentation": used, "keyingtries": used, "send_certreq": used, "send_cert": used, "rekey_time": used,
 	"reauth_time": used, "childless": used, "ppk_required": used, "ppk_id": used, "mediation": used,
-	"aggressive": ignored, "pull": ignored, "dscp": ignored, "ocsp": ignored, "unique": ignored,
+	"aggressive": ignored, "pull": ignored, "dscp": ignored, "ocsp": used, "unique": ignored,
 	"over_time": used, "rand_time": used, "pools": ignored, "if_id_in": used, "if_id_out": used,
 	"mediated_by": ignored, "mediation_peer": ignored,
 }
 
 var localKeys = keys{
 	"round": used, "auth": used, "id": used, "eap_id": used, "aaa_id": used, "certs": used,
-	"pubkeys": ignored, "xauth_id": ignored,
+	"pubkeys": used, "xauth_id": ignored,
 }
 
 var remoteKeys = keys{
@@ -311,9 +331,12 @@ func (m *Config) connection(n *config.Node) *Connection {
 	c.RandTime = r.duration("rand_time", c.OverTime)
 	c.IfIDIn, c.IfIDOut = uint32(r.integer("if_id_in", 0, 0, math.MaxUint32)), uint32(r.integer("if_id_out", 0, 0, math.MaxUint32))
 	c.Childless = r.oneOf("childless", "allow", "allow", "prefer", "force", "never")
-	if r.boolean("ppk_required", false) {
-		r.refuse("ppk_required", "post-quantum preshared keys cannot be used")
+	c.PPKID, c.PPKRequired = r.str("ppk_id", ""), r.boolean("ppk_required", false)
+	if c.PPKRequired && c.PPKID == "" {
+		v, _ := n.Lookup("ppk_required")
+		r.bad(v.Errorf("ppk_required = yes, but there is no ppk_id: set it to that of a section ppk in secrets"))
 	}
+	c.OCSP = r.oneOf("ocsp", "reply", "never", "request", "reply", "both")
 	if r.boolean("mediation", false) {
 		r.refuse("mediation", "mediation is no part of this client")
 	}
@@ -376,12 +399,12 @@ func (m *Config) round(n *config.Node, local bool, bad func(*config.Error)) *Rou
 	} else {
 		k, prefixes = remoteKeys, []string{"cert", "cacert"}
 		rd.Groups = r.list("groups")
-		r.refuse("cert_policy", "certificate policies are not checked")
-		r.refuse("ca_id", "name the CA's certificate with cacerts")
-		r.refuse("pubkeys", "use certificates")
-		if p := r.oneOf("revocation", "relaxed", "relaxed", "ifuri", "strict"); p != "relaxed" {
-			r.refuse("revocation", "CRLs and OCSP are not checked")
-		}
+		rd.CertPolicy = r.list("cert_policy")
+		rd.CAID = r.str("ca_id", "")
+		rd.Revocation = r.oneOf("revocation", "relaxed", "relaxed", "ifuri", "strict")
+	}
+	for _, f := range r.list("pubkeys") {
+		rd.PubKeys = append(rd.PubKeys, m.path("pubkey", f))
 	}
 	for _, f := range r.list("certs") {
 		rd.Certs = append(rd.Certs, m.path("x509", f))
@@ -419,8 +442,8 @@ func parseAuth(v config.Value) (Auth, error) {
 	class, _, _ = strings.Cut(class, ":")
 	switch class {
 	case "eap":
-		rest, _, _ = strings.Cut(rest, ":")
-		return Auth{Class: "eap", Method: rest}, nil
+		method, constraints, _ := strings.Cut(rest, ":")
+		return Auth{Class: "eap", Method: method, Constraints: constraints}, nil
 	case "psk":
 		if text != "psk" {
 			return Auth{}, v.Errorf("auth = %q: psk takes no addition", text)
@@ -435,7 +458,7 @@ func parseAuth(v config.Value) (Auth, error) {
 	case "xauth":
 		return Auth{}, v.Errorf("auth = %q: XAuth belongs to IKEv1, which is not supported", text)
 	}
-	return Auth{}, v.Errorf("auth = %q: not one of eap-ttls, eap-<method>, psk, pubkey", text)
+	return Auth{}, v.Errorf("auth = %q: not one of eap-ttls, eap-<method>, psk, pubkey, rsa, ecdsa, ed25519", text)
 }
 
 func (m *Config) child(n *config.Node, bad func(*config.Error)) *Child {

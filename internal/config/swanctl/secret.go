@@ -155,6 +155,31 @@ func (m *Config) Secret(kind, id string) (*SharedSecret, bool) {
 	return best, best != nil
 }
 
+// SharedKey returns the best preshared key between two identities, as
+// strongSwan picks it: of secrets of kind "ike" the one that names us best, of
+// equals the one that names the other end best. One that names nobody fits
+// everybody; one that names only others does not fit.
+func (m *Config) SharedKey(us, them string) (*SharedSecret, bool) {
+	var best *SharedSecret
+	var at [2]int
+	for _, s := range m.Secrets {
+		if s.Kind != "ike" {
+			continue
+		}
+		var q [2]int
+		if len(s.IDs) == 0 {
+			q = [2]int{1, 1}
+		}
+		for _, owner := range s.IDs {
+			q[0], q[1] = max(q[0], matchOwner(owner, us)), max(q[1], matchOwner(owner, them))
+		}
+		if q[0]+q[1] > 0 && (q[0] > at[0] || q[0] == at[0] && q[1] > at[1]) {
+			best, at = s, q
+		}
+	}
+	return best, best != nil
+}
+
 // matchOwner: 4 equal, 3 wildcard, 2 %any, 0 no match.
 func matchOwner(owner, id string) int {
 	owner, id = strings.TrimPrefix(owner, "@"), strings.TrimPrefix(id, "@")

@@ -6,6 +6,7 @@ package charon
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"os/exec"
@@ -45,16 +46,17 @@ type site struct {
 
 // options of the two ends that a test varies.
 type options struct {
-	proposals, esp string // of both ends
-	tlsMax         string // of the gateway
-	phase2         string // method of the gateway inside EAP-TTLS; "" = md5
-	fragment       int    // of the gateway's EAP-TTLS, octets
-	clientTLSMax   string // "" = as new as possible
-	clientSecret   string // "" = the right one
-	gatewayName    string // identity and certificate of the gateway; "" = gatewayID
-	aaa            string // what the client expects in the certificate; "" = gatewayID
-	foreignCA      bool   // the client trusts another CA than the gateway's
-	peer           peer   // zero = debian
+	proposals, esp string                  // of both ends
+	tlsMax         string                  // of the gateway
+	phase2         string                  // method of the gateway inside EAP-TTLS; "" = md5
+	fragment       int                     // of the gateway's EAP-TTLS, octets
+	clientTLSMax   string                  // "" = as new as possible
+	clientSecret   string                  // "" = the right one
+	gatewayName    string                  // identity and certificate of the gateway; "" = gatewayID
+	aaa            string                  // what the client expects in the certificate; "" = gatewayID
+	foreignCA      bool                    // the client trusts another CA than the gateway's
+	peer           peer                    // zero = debian
+	certificate    func(*x509.Certificate) // changes the gateway's before it is signed; nil = not
 }
 
 func newSite(t *testing.T, o options) *site {
@@ -88,13 +90,13 @@ func (s *site) write(path, format string, args ...any) {
 // gateway configures and starts charon.
 func (s *site) gateway(o options) {
 	t := s.t
-	ca, err := testpki.NewCA("gotnc test CA", testpki.RSA)
+	ca, err := testpki.NewCA("gotnc test CA", keyKind())
 	require.NoError(t, err)
 	name := gatewayID
 	if o.gatewayName != "" {
 		name = o.gatewayName
 	}
-	cert, err := ca.Issue(name, testpki.RSA, nil)
+	cert, err := ca.Issue(name, keyKind(), o.certificate)
 	require.NoError(t, err)
 	sw := filepath.Join(s.dir, "gw", "swanctl")
 	require.NoError(t, testpki.WriteFiles(cert, filepath.Join(sw, "x509", "gw.pem"), filepath.Join(sw, "private", "gw.pem")))

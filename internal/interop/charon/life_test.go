@@ -18,7 +18,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/interop/netns"
 )
 
@@ -196,16 +195,19 @@ func TestAddressChange(t *testing.T) {
 }
 
 // device is the client's outer network device.
-func (s *site) device() string {
+func (s *site) device() string { return s.deviceOf(s.Client, s.ClientAddr) }
+
+// deviceOf is the device that has the address.
+func (s *site) deviceOf(ns, addr string) string {
 	s.t.Helper()
-	out, err := netns.Run(s.Client, "ip", "-o", "-4", "addr", "show")
+	out, err := netns.Run(ns, "ip", "-o", "-4", "addr", "show")
 	require.NoError(s.t, err)
 	for l := range strings.Lines(out) {
-		if f := strings.Fields(l); strings.HasPrefix(f[3], s.ClientAddr+"/") {
+		if f := strings.Fields(l); strings.HasPrefix(f[3], addr+"/") {
 			return f[1]
 		}
 	}
-	require.Fail(s.t, "no device has the client's address")
+	require.Fail(s.t, "no device has the address "+addr)
 	return ""
 }
 
@@ -264,52 +266,4 @@ func (s *site) killGateway() {
 			require.NoError(s.t, syscall.Kill(n, syscall.SIGKILL))
 		}
 	}
-}
-
-// A NAT between the two, whose mapping changes under way.
-func TestNAT(t *testing.T) {
-	need.Program(t, "nft", "nftables")
-	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
-	s.edit("cl/swanctl/swanctl.conf", "    local_addrs = "+s.ClientAddr+"\n", "")
-	s.edit("cl/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    dpd_delay = 1s\n")
-	s.edit("cl/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    vips = 0.0.0.0\n")
-	s.edit("gw/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    pools = pool\n")
-	s.edit("gw/swanctl/swanctl.conf", "secrets {", "pools {\n  pool {\n    addrs = 10.3.0.0/24\n  }\n}\nsecrets {")
-	loaded, err := s.swanctl("--load-all")
-	require.NoError(t, err, loaded)
-	dev := s.device()
-	// The NAT sits in the client's namespace, in front of its device: packets
-	// leave with another address and port.
-	nat := func(addr, ports string) {
-		t.Helper()
-		rules := fmt.Sprintf("flush ruleset\ntable ip nat {\n chain post {\n type nat hook postrouting priority 100;\n oifname %s udp dport { 500, 4500 } snat to %s:%s\n }\n}\n", dev, addr, ports)
-		cmd := netns.Command(context.Background(), s.Client, "nft", "-f", "-")
-		cmd.Stdin = strings.NewReader(rules)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Skipf("SKIP needs NAT in the kernel: %s", out)
-		}
-	}
-	out, err := netns.Run(s.Client, "ip", "addr", "add", "192.168.0.201/24", "dev", dev)
-	require.NoError(t, err, out)
-	nat("192.168.0.201", "20000-20100")
-	r := s.up()
-	require.Contains(t, r.out.String(), "local host is behind NAT")
-	ping, err := netns.Run(s.Client, "ping", "-c", "3", "-i", "0.1", "-W", "2", inside)
-	require.NoError(t, err, ping)
-	log, err := os.ReadFile(filepath.Join(s.dir, "gw", "charon.log"))
-	require.NoError(t, err)
-	require.Contains(t, string(log), "192.168.0.201[20")
-	require.NoError(t, r.stop())
-	s.nothingLeft()
-}
-
-// A certificate chain of 4 KiB over a path of 1,280 octets.
-func TestLargeCertificates(t *testing.T) {
-	s := newSite(t, options{proposals: usualIKE, esp: usualESP, fragment: 8000})
-	dev := s.device()
-	out, err := netns.Run(s.Client, "ip", "link", "set", dev, "mtu", "1280")
-	require.NoError(t, err, out)
-	_, stderr, code := s.run("attest")
-	require.Zero(t, code, stderr)
 }

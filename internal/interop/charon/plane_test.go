@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/interop/netns"
+	"github.com/gotnc/gotnc/internal/testpki"
 )
 
 // dataplane is who carries the client's packets: tun, or what GOTNC_DATAPLANE
@@ -29,6 +30,15 @@ func gatewayPlane() string {
 		return ""
 	}
 	return "kernel-libipsec"
+}
+
+// keyKind is that of the certificates: an emulated machine takes long to make
+// RSA keys.
+func keyKind() testpki.Key {
+	if kernelESP() {
+		return testpki.ECDSA
+	}
+	return testpki.RSA
 }
 
 func needPlane(t *testing.T) {

@@ -1,0 +1,67 @@
+package charon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/interop/netns"
+)
+
+// translate has the NAT give the client's datagrams these ports, from the next
+// mapping on.
+func translate(t *testing.T, n *netns.NAT, ports string) {
+	t.Helper()
+	rules := fmt.Sprintf("flush ruleset\ntable ip nat {\n chain post {\n type nat hook postrouting priority 100;\n oifname %s meta l4proto udp snat to %s:%s\n }\n}\n", n.Outside, n.Addr, ports)
+	cmd := netns.Command(context.Background(), n.Name, "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("SKIP needs NAT in the kernel: %s", out)
+	}
+}
+
+// A NAT between the two hosts, in a namespace of its own. It forgets the
+// mapping under way and makes another one: the tunnel lives on.
+func TestNAT(t *testing.T) {
+	need.Program(t, "nft", "nftables")
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
+	s.edit("cl/swanctl/swanctl.conf", "    local_addrs = "+s.ClientAddr+"\n", "")
+	s.edit("cl/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    dpd_delay = 1s\n    vips = 0.0.0.0\n")
+	s.edit("gw/swanctl/swanctl.conf", "    version = 2\n", "    version = 2\n    pools = pool\n")
+	s.edit("gw/swanctl/swanctl.conf", "secrets {", "pools {\n  pool {\n    addrs = 10.3.0.0/24\n  }\n}\nsecrets {")
+	loaded, err := s.swanctl("--load-all")
+	require.NoError(t, err, loaded)
+	nat := s.Behind(t)
+	translate(t, nat, "20000-20100")
+	r := s.up()
+	require.Contains(t, r.out.String(), "local host is behind NAT")
+	require.NoError(t, s.ping("3"))
+	log := func() string {
+		b, err := os.ReadFile(filepath.Join(s.dir, "gw", "charon.log"))
+		require.NoError(t, err)
+		return string(b)
+	}
+	require.Contains(t, log(), nat.Addr+"[20")
+
+	// The first answer with hashes is what later ones are compared with.
+	r.waitFor("parsed INFORMATIONAL response 8 [ N(NATD_S_IP) N(NATD_D_IP) ]", 20*time.Second)
+	translate(t, nat, "30000-30100")
+	nat.Forget(t)
+	require.Eventually(t, func() bool { return strings.Contains(log(), nat.Addr+"[30") }, 20*time.Second, 50*time.Millisecond,
+		"the gateway hears from the new mapping")
+	r.waitFor("NAT mappings of ESP CHILD_SAs changed, updating", 20*time.Second)
+	require.Eventually(t, func() bool {
+		_, err := netns.Run(s.Client, "ping", "-c", "1", "-W", "1", inside)
+		return err == nil
+	}, 10*time.Second, 100*time.Millisecond, "the tunnel goes through the new mapping")
+	require.Equal(t, 1, strings.Count(log(), "] established between"), "one IKE_SA all the time")
+	require.NoError(t, r.stop())
+	s.nothingLeft()
+}
