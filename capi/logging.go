@@ -67,9 +67,17 @@ func hostLogger() *slog.Logger {
 	return slog.New(log.NewConcurrentHandler(levelPrivate, func(r log.Record) {
 		group := C.CString(r.Group)
 		defer C.free(unsafe.Pointer(group))
-		for _, line := range lines(r.Text) {
+		ls := lines(r.Text)
+		for i, line := range ls {
 			text := C.CString(line)
-			C.gotnc_log(group, C.int(level(r.Level)), text)
+			if r.Octets != nil && i == len(ls)-1 {
+				// The host writes them out itself, and only where its level asks for them.
+				octets := C.CBytes(r.Octets)
+				C.gotnc_log_octets(group, C.int(level(r.Level)), text, (*C.uchar)(octets), C.size_t(len(r.Octets)))
+				C.free(octets)
+			} else {
+				C.gotnc_log(group, C.int(level(r.Level)), text)
+			}
 			C.free(unsafe.Pointer(text))
 		}
 	}))
@@ -99,7 +107,7 @@ func stderrLogger(least slog.Level, quiet bool) *slog.Logger {
 	return slog.New(log.NewConcurrentHandler(least, func(r log.Record) {
 		group := C.CString(r.Group)
 		defer C.free(unsafe.Pointer(group))
-		for _, line := range lines(r.Text) {
+		for _, line := range lines(r.String()) {
 			text := C.CString(line)
 			switch h := told.Load(); {
 			case h != nil:

@@ -213,19 +213,32 @@ int gotnc_log_find(void)
 
 const char *gotnc_log_library(void) { return library; }
 
+static int group_number(const char *group)
+{
+	int i;
+
+	for (i = 0; i < max_groups; i++)
+		if (!strcmp(group_names[i], group))
+			return i;
+	return group_lib;
+}
+
 void gotnc_log(const char *group, int level, char *text)
 {
-	int i, number = group_lib;
+	if (host_logger && *host_logger)
+		(*host_logger)(group_number(group), level, "%s", text);
+}
 
-	if (!host_logger || !*host_logger)
-		return;
-	for (i = 0; i < max_groups; i++) {
-		if (!strcmp(group_names[i], group)) {
-			number = i;
-			break;
-		}
-	}
-	(*host_logger)(number, level, "%s", text);
+/* libstrongswan's %B takes a pointer to an address and a length. */
+void gotnc_log_octets(const char *group, int level, char *text, const unsigned char *octets, size_t length)
+{
+	struct {
+		const unsigned char *octets;
+		size_t               length;
+	} chunk = {octets, length};
+
+	if (host_logger && *host_logger)
+		(*host_logger)(group_number(group), level, *text ? "%s %B" : "%s%B", text, &chunk);
 }
 
 void gotnc_stderr(const char *group, const char *text)

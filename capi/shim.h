@@ -3,6 +3,8 @@
 #ifndef GOTNC_CAPI_SHIM_H
 #define GOTNC_CAPI_SHIM_H
 
+#include <stddef.h>
+
 #include "tncifimc.h"
 
 /* Asks the host for a function; NULL where it has none. */
@@ -40,6 +42,9 @@ const char *gotnc_log_library(void);
 
 /* Logs through it. group is a strongSwan tag such as "PTS". */
 void gotnc_log(const char *group, int level, char *text);
+
+/* The same with octets after the text, which the host writes out in its way. */
+void gotnc_log_octets(const char *group, int level, char *text, const unsigned char *octets, size_t length);
 
 /* One line to standard error, and to syslog's daemon facility. */
 void gotnc_stderr(const char *group, const char *text);

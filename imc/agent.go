@@ -3,7 +3,6 @@ package imc
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"sync"
 
@@ -56,17 +55,11 @@ func New(cfg Config) *Agent {
 // defaults is Settings where nothing is set.
 type defaults struct{}
 
-func (defaults) String(_, def string) string     { return def }
-func (defaults) Bool(_ string, def bool) bool    { return def }
-func (defaults) Int(_ string, def int) int       { return def }
-func (a *Agent) infof(format string, v ...any)   { a.log.Info(fmt.Sprintf(format, v...)) }
-func (a *Agent) detailf(format string, v ...any) { detail(a.log, format, v...) }
+func (defaults) String(_, def string) string { return def }
 
-func detail(l *slog.Logger, format string, v ...any) {
-	if ctx := context.Background(); l.Enabled(ctx, log.LevelDetail) {
-		l.Log(ctx, log.LevelDetail, fmt.Sprintf(format, v...))
-	}
-}
+func (defaults) Bool(_ string, def bool) bool { return def }
+
+func (defaults) Int(_ string, def int) int { return def }
 
 // Initialize is TNC_IMC_Initialize (IF-IMC 1.3 §3.9.1). Only version 1 exists.
 func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32, r Result) {
@@ -95,6 +88,9 @@ func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32
 	}
 	a.loaded = l
 	a.mu.Unlock()
+	if l.os && !a.beside("imc-os") {
+		a.announcePlatform(l.ctx)
+	}
 	return Version1, ResultSuccess
 }
 
@@ -231,45 +227,6 @@ func (a *Agent) busy(l *loaded, c *connection) Result {
 	return ResultIllegalOperation
 }
 
-// wantsRetry reports whether imc-attestation.retry asks for one more handshake
-// of a connection that was not allowed, as imc-test.retry does: what isolated
-// the machine may have been put right meanwhile. One retry a connection.
-func (a *Agent) wantsRetry(c *connection, state ConnectionState) bool {
-	if state == ConnectionAccessAllowed || c.retried || !a.cfg.Settings.Bool("plugins.imc-attestation.retry", false) {
-		return false
-	}
-	c.retried = true
-	return true
-}
-
-// retry asks the host for another handshake. strongSwan takes that only from
-// inside TNC_IMC_NotifyConnectionChange with the recommendation.
-func (a *Agent) retry(l *loaded, c *connection) {
-	a.mu.Lock()
-	host := l.host
-	a.mu.Unlock()
-	if host == nil || !host.Has(FuncRequestHandshakeRetry) {
-		a.infof("IMC %d %q cannot retry: the TNC client does not offer it", l.id, a.name)
-		return
-	}
-	if r := host.RequestHandshakeRetry(l.id, c.id, RetryRemediationComplete); r != ResultSuccess {
-		a.infof("IMC %d %q: the TNC client does not retry the handshake of Connection ID %d: %v", l.id, a.name, c.id, r)
-		return
-	}
-	a.infof("IMC %d %q requested a handshake retry for Connection ID %d", l.id, a.name, c.id)
-}
-
-// tellLanguage makes the user's language the one in which the verifiers' texts
-// are preferred. Hosts may refuse: strongSwan has a setting of its own for it.
-func (a *Agent) tellLanguage(l *loaded, host Host, id uint32) {
-	if host == nil || a.cfg.Language == "" || !host.Has(FuncSetAttribute) {
-		return
-	}
-	if r := host.SetAttribute(l.id, id, AttributePreferredLanguage, append([]byte(a.cfg.Language), 0)); r == ResultSuccess {
-		a.detailf("IMC %d %q prefers texts in %q on Connection ID %d", l.id, a.name, a.cfg.Language, id)
-	}
-}
-
 // connection finds a connection's state, or says that there is none.
 func (a *Agent) connection(l *loaded, id uint32) (*connection, bool) {
 	a.mu.Lock()
@@ -279,72 +236,6 @@ func (a *Agent) connection(l *loaded, id uint32) (*connection, bool) {
 		a.infof("IMC %d %q has no state for Connection ID %d", l.id, a.name, id)
 	}
 	return c, c != nil
-}
-
-// create makes a connection's state and asks the host what the connection can.
-func (a *Agent) create(l *loaded, id uint32) Result {
-	s := a.cfg.Settings
-	c := &connection{id: id, state: ConnectionCreate, machine: pts.NewMachine(pts.Config{
-		Logger:      a.cfg.Logger,
-		Measurer:    a.cfg.Measurer,
-		HashUpTo:    s.String("plugins.imc-attestation.hash_algorithm", ""),
-		NonceLength: s.Int("plugins.imc-attestation.nonce_len", pts.DefaultNonce),
-		Groups:      l.groups,
-		TPM:         a.cfg.TPM,
-		Collector:   a.collector(),
-		Wait:        a.cfg.Wait,
-	})}
-	a.mu.Lock()
-	_, exists := l.conns[id]
-	full := len(l.conns) >= MaxConnections
-	if !exists && !full {
-		l.conns[id] = c
-	}
-	host := l.host
-	a.mu.Unlock()
-	switch {
-	case exists:
-		a.infof("IMC %d %q already created a state for Connection ID %d", l.id, a.name, id)
-		return ResultOther
-	case full:
-		a.infof("IMC %d %q keeps %d connections already; the TNC client does not delete them", l.id, a.name, MaxConnections)
-		return ResultOther
-	}
-	v := attributes{host: host, imcID: l.id, connectionID: id}
-	long := v.bool(AttributeHasLongTypes)
-	excl := v.bool(AttributeHasExclusive)
-	soh := v.bool(AttributeHasSOH)
-	tnccs := v.text(AttributeIFTNCCSProtocol) + " " + v.text(AttributeIFTNCCSVersion)
-	transport := v.text(AttributeIFTProtocol) + " " + v.text(AttributeIFTVersion)
-	size := v.uint32(AttributeMaxMessageSize)
-	c.mu.Lock()
-	c.hasLong, c.hasExclusive = long, excl
-	c.requests = !keepsOneMessage(host) && s.Bool("plugins.imc-attestation.segmentation", false)
-	c.maxMessage = int(min(size, maxMessageSize))
-	if size == 0xFFFFFFFF {
-		c.maxMessage = 0
-	}
-	c.leave()
-	a.tellLanguage(l, host, id)
-	a.detailf("IMC %d %q created a state for %s Connection ID %d: %slong %sexcl %ssoh",
-		l.id, a.name, tnccs, id, sign(long), sign(excl), sign(soh))
-	a.detailf("  over %s with maximum PA-TNC message size of %d bytes", transport, size)
-	return ResultSuccess
-}
-
-// collector returns a connection's own collector of evidence, nil for none.
-func (a *Agent) collector() pts.Collector {
-	if a.cfg.Collector == nil {
-		return nil
-	}
-	return a.cfg.Collector()
-}
-
-func sign(b bool) string {
-	if b {
-		return "+"
-	}
-	return "-"
 }
 
 // Terminate is TNC_IMC_Terminate (IF-IMC 1.3 §3.9.8). It stops measurements
@@ -372,51 +263,4 @@ func (a *Agent) Terminate(imcID uint32) Result {
 	}
 	a.infof("IMC %d %q terminated", l.id, a.name)
 	return ResultSuccess
-}
-
-// attributes reads a connection's attributes (IF-IMC 1.3 §3.8.6).
-type attributes struct {
-	host                Host
-	imcID, connectionID uint32
-}
-
-// Buffers that strongSwan's IMCs pass.
-const (
-	integerBuffer = 4
-	stringBuffer  = 512
-)
-
-func (v attributes) get(id AttributeID, size int) []byte {
-	if v.host == nil || !v.host.Has(FuncGetAttribute) {
-		return nil
-	}
-	b, r := v.host.GetAttribute(v.imcID, v.connectionID, id, size)
-	if r != ResultSuccess || len(b) > size {
-		return nil
-	}
-	return b
-}
-
-func (v attributes) bool(id AttributeID) bool {
-	b := v.get(id, integerBuffer)
-	return len(b) == 1 && b[0] == 1
-}
-
-func (v attributes) uint32(id AttributeID) uint32 {
-	b := v.get(id, integerBuffer)
-	if len(b) != 4 {
-		return 0
-	}
-	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-}
-
-// text returns a NUL-terminated string, "?" where the host has none.
-func (v attributes) text(id AttributeID) string {
-	b := v.get(id, stringBuffer)
-	for i, c := range b {
-		if c == 0 {
-			return string(b[:i])
-		}
-	}
-	return "?"
 }

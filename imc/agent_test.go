@@ -309,6 +309,8 @@ func TestHandshakeWithStrongSwan(t *testing.T) {
 		`[TNC] processing PA-TNC message with ID 0x01020304`,
 		`[TNC] processing PA-TNC attribute type 'TCG/Request PTS Protocol Capabilities' 0x005597/0x01000000`,
 		`[PTS] supported PTS protocol capabilities: .V...`,
+		`[IMC] operating system type is 'Debian'`,
+		"[IMC]   no message size limit, maximum segment size of 100000 bytes\n[IMC]   lowered maximum segment size to 65466 bytes",
 		`[PTS] selected PTS measurement algorithm is HASH_SHA2_384`,
 		`[IMC] measurement request 7 for file '/a'`,
 		`[IMC] assessment result is 'non-compliant minor'`,
@@ -425,13 +427,23 @@ func TestSyntaxErrorsAreAnsweredAfterWhatStoodBefore(t *testing.T) {
 
 func TestReceivedErrors(t *testing.T) {
 	h := &fakeHost{}
-	a := start(t, Config{Platform: fakePlatform{}}, h)
+	var lines bytes.Buffer
+	a := start(t, Config{Platform: fakePlatform{}, Logger: log.NewWriter(&lines, slog.LevelInfo)}, h)
 	tcg := request(t, patnc.Skip(patnc.Error{Vendor: patnc.VendorTCG, Code: 7, Info: []byte{0, 17, 255, 255}}))
 	ietf := request(t, patnc.Skip(patnc.InvalidParameter([8]byte{1}, 20)))
 	require.Equal(t, ResultFatal, a.ReceiveMessageLong(2, 1, 0, tcg, 0x005597, 1, 1, AnyIMC))
 	require.Equal(t, ResultSuccess, a.ReceiveMessageLong(2, 1, 0, ietf, 0x005597, 1, 1, AnyIMC))
 	require.Equal(t, ResultFatal, a.ReceiveMessageLong(2, 1, 0, ietf, 0, 1, 1, AnyIMC))
+	unsupported := request(t, patnc.Skip(patnc.TypeNotSupported([8]byte{1}, true, patnc.TypeITADummy)))
+	require.Equal(t, ResultSuccess, a.ReceiveMessageLong(2, 1, 0, unsupported, 0x005597, 1, 1, AnyIMC))
 	require.Empty(t, h.take())
+	for _, want := range []string{ // strongSwan's words
+		"[IMC] received TCG-PTS error 'DH-PN Nonce Not Acceptable'\n[IMC] error information: DH-PN Nonce Not Acceptable: 17 to 65535 octets are wanted\n",
+		"[TNC] received PA-TNC error 'Invalid Parameter' concerning message 0x01000000/0x00000000\n[TNC]   occurred at offset of 20 bytes\n",
+		"[TNC] received PA-TNC error 'Attribute Type Not Supported' concerning message 0x01000000/0x00000000\n[TNC]   unsupported attribute type 'ITA-HSR/Dummy' 0x00902a/0x00000002, flags 0x80\n",
+	} {
+		require.Contains(t, lines.String(), want)
+	}
 }
 
 func TestFailureSendsNothing(t *testing.T) {

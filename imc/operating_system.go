@@ -2,6 +2,7 @@ package imc
 
 import (
 	"context"
+	"strings"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 )
@@ -48,14 +49,37 @@ func (a *Agent) platformAttributes(ctx context.Context, types []patnc.Type) []pa
 	return out
 }
 
+// systems are the operating systems that strongSwan's log has a word for.
+var systems = [...]string{"Debian", "Ubuntu", "Raspbian", "Fedora", "Red Hat", "CentOS", "SUSE", "Gentoo", "Android"}
+
+// announcePlatform logs what imc-os logs when it is loaded.
+func (a *Agent) announcePlatform(ctx context.Context) {
+	v, err := a.cfg.Platform.Attribute(ctx, patnc.TypeProductInformation)
+	product, ok := v.(patnc.ProductInformation)
+	if err != nil || !ok {
+		a.infof("operating system is not known: %v", err)
+		return
+	}
+	system := "Unknown"
+	for _, s := range systems {
+		if strings.HasPrefix(strings.ToLower(product.Name), strings.ToLower(s)) {
+			system = s
+			break
+		}
+	}
+	a.infof("operating system type is '%s'", system)
+	a.infof("operating system name is '%s'", printable(product.Name))
+	if v, err := a.cfg.Platform.Attribute(ctx, patnc.TypeStringVersion); err == nil {
+		if s, ok := v.(patnc.StringVersion); ok {
+			a.infof("operating system version is '%s'", printable(s.Version))
+		}
+	}
+}
+
 func (a *Agent) logPlatform(v patnc.Value) {
 	switch v := v.(type) {
 	case patnc.NumericVersion:
 		a.infof("operating system numeric version is %d.%d", v.Major, v.Minor)
-	case patnc.OperationalStatus:
-		if !v.LastUse.IsZero() {
-			a.infof("last boot: %s", v.LastUse.UTC().Format("Jan 02 15:04:05 UTC 2006"))
-		}
 	case patnc.ForwardingStatus:
 		a.infof("IPv4 forwarding is %v", v.Status)
 	case patnc.FactoryDefaultPassword:
@@ -66,6 +90,10 @@ func (a *Agent) logPlatform(v patnc.Value) {
 		a.infof("factory default password is %s", state)
 	case patnc.DeviceID:
 		a.infof("device ID is %s", v.ID)
+	case patnc.InstalledPackages:
+		for _, p := range v.Packages {
+			a.detailf("package '%s' (%s)", printable(p.Name), printable(p.Version))
+		}
 	}
 }
 
@@ -97,7 +125,11 @@ func (a *Agent) operatingSystem(ctx context.Context, v patnc.Value, t MessageTyp
 		if len(names) > maxSettings {
 			names = names[:maxSettings]
 		}
-		if s := a.cfg.Platform.Settings(ctx, names); len(s) > 0 {
+		s := a.cfg.Platform.Settings(ctx, names)
+		for _, v := range s {
+			a.infof("setting '%s'", printable(v.Name))
+		}
+		if len(s) > 0 {
 			return []patnc.Attribute{patnc.Skip(patnc.Settings{Settings: s})}
 		}
 	}

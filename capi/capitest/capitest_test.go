@@ -300,6 +300,9 @@ func TestLogsToStandardErrorAsConfigured(t *testing.T) {
 
 	_, errs = run{conf: "libimcv { debug_level = 0 }"}.host(t, "exchange")
 	assert.Empty(t, errs)
+
+	_, errs = run{input: negotiate + "\n", conf: "libimcv { debug_level = 3 }"}.host(t, "exchange")
+	assert.Contains(t, errs, "[IMC] => 40 bytes\n[IMC]    0: 01 00 00 00 01 02 03 04 80 00 55 97 01 00 00 00  ......")
 }
 
 // In a host that runs on libstrongswan every line goes through its logger,
@@ -319,6 +322,10 @@ func TestLogsThroughTheHost(t *testing.T) {
 	assert.Contains(t, out, "log IMC 1: IMC 1 \"Attestation\" initialized\n")
 	assert.Contains(t, out, "log PTS ")
 	assert.Contains(t, out, "log TNC ")
+	// Octets go out by the host's own %B, at the level that asks for them.
+	assert.Contains(t, out, "log IMC 3: => 40 bytes 01 00 00 00 01 02 03 04 80 00 55 97 01 00 00 00 00 00 00 10 00 00 00 0E ")
+	assert.Contains(t, out, "log IMC 3: created PA-TNC message: => 40 bytes 01 00 00 00 ")
+	assert.Contains(t, out, "log TNC 3: => 4 bytes 00 00 00 0E\n")
 	ms := sends(t, out, "SendMessageLong")
 	require.Len(t, ms, 1)
 	assert.True(t, bytes.HasSuffix(ms[0], unhex(t, "00004000")), "%x", ms[0])

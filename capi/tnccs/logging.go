@@ -49,7 +49,7 @@ func (s *sink) write(r log.Record) {
 	defer C.free(unsafe.Pointer(group))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for line := range strings.SplitSeq(strings.TrimRight(r.Text, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimRight(r.String(), "\n"), "\n") {
 		if s.f == nil {
 			return
 		}

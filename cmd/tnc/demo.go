@@ -163,7 +163,7 @@ func (d *demo) logger(w io.Writer) *slog.Logger {
 				return
 			}
 		}
-		fmt.Fprintf(w, "[%s] %s\n", r.Group, r.Text)
+		fmt.Fprintf(w, "[%s] %s\n", r.Group, r)
 	}))
 }
 

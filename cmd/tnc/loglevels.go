@@ -65,7 +65,7 @@ func (l logLevels) logger(w io.Writer, verbosity int) *slog.Logger {
 			level = 3
 		}
 		if level <= limit {
-			fmt.Fprintf(w, "[%s] %s\n", r.Group, r.Text)
+			fmt.Fprintf(w, "[%s] %s\n", r.Group, r)
 		}
 	}))
 }

@@ -293,7 +293,9 @@ func (p *Platform) boot() time.Time {
 	if seconds == 0 {
 		return time.Time{}
 	}
-	return p.cfg.Now().Add(-time.Duration(seconds) * time.Second).UTC().Truncate(time.Second)
+	boot := p.cfg.Now().Add(-time.Duration(seconds) * time.Second).UTC().Truncate(time.Second)
+	log.Group(p.cfg.Logger, log.IMC).Info(fmt.Sprintf("last boot: %s, %d s ago", boot.Format("Jan 02 15:04:05 UTC 2006"), seconds))
+	return boot
 }
 
 func (p *Platform) forwarding() patnc.Forwarding {

@@ -80,6 +80,34 @@ func (v Error) Offset() (offset uint32, ok bool) {
 	return r.U32(), true
 }
 
+// About returns the first octets of the message that an IETF error of RFC 5792
+// is about.
+func (v Error) About() (header [8]byte, ok bool) {
+	if v.Vendor != VendorIETF || v.Code < ErrorInvalidParameter || v.Code > ErrorTypeNotSupported || len(v.Info) < len(header) {
+		return header, false
+	}
+	return [8]byte(v.Info), true
+}
+
+// Unsupported returns the attribute type that Attribute Type Not Supported is
+// about, and the flags that it came with.
+func (v Error) Unsupported() (t Type, flags uint8, ok bool) {
+	if v.Vendor != VendorIETF || v.Code != ErrorTypeNotSupported || len(v.Info) < 16 {
+		return Type{}, 0, false
+	}
+	r := wire.NewReader("", v.Info[8:])
+	flags = r.U8()
+	return Type{Vendor: r.U24(), Type: r.U32()}, flags, true
+}
+
+// Name returns the name of an IETF error, "" for others.
+func (v Error) Name() string {
+	if v.Vendor != VendorIETF {
+		return ""
+	}
+	return errorNames[v.Code]
+}
+
 // Type returns IETF type 8.
 func (Error) Type() Type { return TypeError }
 
@@ -114,11 +142,11 @@ var errorNames = map[uint32]string{
 	ErrorInvalidParameter:     "Invalid Parameter",
 	ErrorVersionNotSupported:  "Version Not Supported",
 	ErrorTypeNotSupported:     "Attribute Type Not Supported",
-	ErrorSWIMA:                "SW Error",
-	ErrorSubscriptionDenied:   "SW Subscription Denied Error",
-	ErrorResponseTooLarge:     "SW Response Too Large Error",
-	ErrorFulfillment:          "SW Subscription Fulfillment Error",
-	ErrorSubscriptionIDReused: "SW Subscription ID Reuse Error",
+	ErrorSWIMA:                "SWIMA Error",
+	ErrorSubscriptionDenied:   "SWIMA Subscription Denied",
+	ErrorResponseTooLarge:     "SWIMA Response Too Large",
+	ErrorFulfillment:          "SWIMA Subscription Fulfillment Error",
+	ErrorSubscriptionIDReused: "SWIMA Subscription ID Reuse",
 }
 
 // String names IETF errors, as strongSwan does, and gives the numbers of others.

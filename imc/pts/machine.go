@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
@@ -260,6 +261,9 @@ func quote(s string) string {
 	return "'" + q[1:len(q)-1] + "'"
 }
 
+// colons writes a digest as strongSwan's log has it: "1d:0f:28".
+func colons(b []byte) string { return strings.ReplaceAll(fmt.Sprintf("% x", b), " ", ":") }
+
 func kind(directory bool) string {
 	if directory {
 		return "directory"
@@ -281,7 +285,7 @@ func (m *Machine) measure(ctx context.Context, v RequestFileMeasurement) ([]patn
 	}
 	if m.log.Enabled(ctx, log.LevelDetail) {
 		for _, f := range files {
-			m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("  %x for %s", f.Measurement, quote(f.Name)))
+			m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("  %s for %s", colons(f.Measurement), quote(f.Name)))
 		}
 	}
 	return one(patnc.NoSkip(FileMeasurement{RequestID: v.RequestID, Files: files})), nil
@@ -310,6 +314,10 @@ func (m *Machine) symlinks(ctx context.Context, v patnc.GetSymlinks) ([]patnc.At
 	if err != nil {
 		m.log.Info(fmt.Sprintf("symlinks of %s: %v", quote(v.Directory), err))
 		return nil, nil
+	}
+	m.log.Log(ctx, log.LevelDetail, "adding directory symlinks:")
+	for _, l := range links {
+		m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("  %s -> %s", quote(l.Path), quote(l.Target)))
 	}
 	return one(patnc.Skip(patnc.Symlinks{Links: links})), nil
 }

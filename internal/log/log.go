@@ -53,6 +53,8 @@ type Record struct {
 	Level slog.Level
 	Group string // three letters; LIB where the logger has none
 	Text  string // message, then attributes as key=value
+
+	Octets []byte // of Octets, nil for none; String shows them
 }
 
 // NewHandler returns a slog.Handler that passes records of at least level to
@@ -70,7 +72,7 @@ func NewConcurrentHandler(level slog.Leveler, sink func(Record)) slog.Handler {
 // NewWriter returns a logger that writes "[GRP] text" lines to w.
 func NewWriter(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(NewHandler(level, func(r Record) {
-		fmt.Fprintf(w, "[%s] %s\n", r.Group, r.Text)
+		fmt.Fprintf(w, "[%s] %s\n", r.Group, r)
 	}))
 }
 
@@ -89,8 +91,13 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
 	b.WriteString(r.Message)
 	b.WriteString(h.attrs)
+	var dump []byte
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == groupKey {
+		if o, ok := a.Value.Any().(octets); ok {
+			if dump = o; dump == nil {
+				dump = []byte{}
+			}
+		} else if a.Key == groupKey {
 			group = a.Value.String()
 		} else {
 			writeAttr(&b, a)
@@ -101,7 +108,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 	}
-	h.sink(Record{Level: r.Level, Group: group, Text: b.String()})
+	h.sink(Record{Level: r.Level, Group: group, Text: b.String(), Octets: dump})
 	return nil
 }
 

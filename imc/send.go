@@ -1,0 +1,94 @@
+package imc
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/gotnc/gotnc/imc/patnc"
+)
+
+// maxMessageSize is the largest PA-TNC message that the Agent builds whatever
+// the host allows; a host that reports no limit gets messages of any size.
+const maxMessageSize = 1 << 30
+
+// outgoing is where attributes go.
+type outgoing struct {
+	messageType MessageType
+	source      uint32 // IMC ID
+	destination uint32 // IMV ID
+	exclusive   bool   // wanted; effective to a known IMV where the host can
+}
+
+// send packs attributes into as few messages as the connection's size and the
+// IMV's segmentation contract allow, and hands them to the host. Without
+// attributes nothing is sent.
+func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute) Result {
+	if len(as) == 0 {
+		return ResultSuccess
+	}
+	a.mu.Lock()
+	host := l.host
+	a.mu.Unlock()
+	if host == nil {
+		a.infof("IMC %d %q has no TNC client to send to: it was not provided with a bind function", l.id, a.name)
+		return ResultFatal
+	}
+	c.mu.Lock()
+	contract := c.contracts[contractKey{messageType: to.messageType, imv: to.destination}]
+	if contract == nil || contract.Contract().MaxSegment == patnc.NoLimit {
+		as = splitPackages(as, c.maxMessage)
+	}
+	messages, dropped, err := patnc.Pack(as, c.maxMessage, contract)
+	long := c.hasLong && host.Has(FuncSendMessageLong)
+	exclusive := to.exclusive && c.hasExclusive && to.destination != AnyIMV
+	c.mu.Unlock()
+	if err != nil {
+		a.infof("IMC %d %q: %v", l.id, a.name, err)
+		return ResultFatal
+	}
+	for _, t := range dropped {
+		a.infof("PA-TNC attribute %v too large to send, deleted", t)
+	}
+	for _, m := range messages {
+		var id [4]byte
+		if err := a.cfg.Random(id[:]); err != nil {
+			a.tnc.Info(fmt.Sprintf("failed to generate random PA-TNC message identifier: %v", err))
+			return ResultFatal
+		}
+		m.ID = binary.BigEndian.Uint32(id[:])
+		b, err := m.AppendBinary(nil)
+		if err != nil {
+			a.infof("IMC %d %q: %v", l.id, a.name, err)
+			return ResultFatal
+		}
+		a.tnc.Info(fmt.Sprintf("creating PA-TNC message with ID 0x%08x", m.ID))
+		for _, at := range m.Attributes {
+			if v, ok := at.Value.(patnc.SegmentEnvelope); ok {
+				detail(a.tnc, "creating %s segment for base message ID %d (%d bytes)", place(v), v.BaseMessageID, len(v.Data))
+			}
+			detail(a.tnc, "creating PA-TNC attribute type %v", at.Value.Type())
+			a.dumpValue(at.Value)
+		}
+		dump(a.log, "created PA-TNC message:", b)
+		if r := a.sendMessage(l, c, host, to, b, long, exclusive); r != ResultSuccess {
+			a.infof("IMC %d %q could not send a PA-TNC message of %d bytes: %v", l.id, a.name, len(b), r)
+			return r
+		}
+	}
+	return ResultSuccess
+}
+
+func (a *Agent) sendMessage(l *loaded, c *connection, host Host, to outgoing, b []byte, long, exclusive bool) Result {
+	if long || !host.Has(FuncSendMessage) {
+		var flags uint32
+		if exclusive {
+			flags = FlagExclusive
+		}
+		return host.SendMessageLong(to.source, c.id, flags, b, to.messageType, to.destination)
+	}
+	short, ok := to.messageType.Short()
+	if !ok {
+		return ResultNoLongMessageTypes
+	}
+	return host.SendMessage(to.source, c.id, b, short)
+}
