@@ -345,9 +345,9 @@ typedef struct tnccs_outcome {
 	size_t               remediations; /* see tnccs_session_remediation() */
 	size_t               imc_errors;   /* see tnccs_session_imc_error() */
 	int                  failed;       /* 1: ended by an error, see tnccs_session_error() */
-	unsigned long long   batches_sent, batches_received;
-	unsigned long long   octets_sent, octets_received; /* of batches */
-	unsigned long long   messages_sent, messages_received; /* PA-TNC messages */
+	size_t               batches_sent, batches_received;
+	size_t               octets_sent, octets_received;     /* of batches */
+	size_t               messages_sent, messages_received; /* PA-TNC messages */
 } tnccs_outcome;
 
 /*

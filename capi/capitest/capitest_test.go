@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
 
 // What TestMain built, for all tests.
@@ -29,6 +31,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if dlimc.IsChild() { // the helper of libtnccs
+		dlimc.ChildMain()
+	}
 	dir, err := os.MkdirTemp("", "capitest")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -39,6 +44,7 @@ func TestMain(m *testing.M) {
 	buildError = build()
 	code := m.Run()
 	os.RemoveAll(dir)
+	os.RemoveAll(tnccsDir)
 	os.Exit(code)
 }
 
@@ -62,7 +68,7 @@ func build() error {
 }
 
 // hostSources make up the test host.
-var hostSources = []string{"testdata/main.c", "testdata/host.c", "testdata/missing.c"}
+var hostSources = []string{"testdata/main.c", "testdata/host.c", "testdata/missing.c", "testdata/growth.c"}
 
 func cc(args ...string) error {
 	all := append([]string{"-Wall", "-Wextra", "-Werror", "-O1", "-g", "-I../../include"}, args...)
@@ -156,26 +162,29 @@ func TestLogAndUserMessages(t *testing.T) {
 
 func TestExportsNothingElse(t *testing.T) {
 	built(t)
-	f, err := elf.Open(libFile)
-	require.NoError(t, err)
-	defer f.Close()
-	symbols, err := f.DynamicSymbols()
-	require.NoError(t, err)
-	var names []string
-	for _, s := range symbols {
-		if s.Section != elf.SHN_UNDEF {
-			names = append(names, s.Name)
+	require.NoError(t, buildTNCCS())
+	for file, golden := range map[string]string{libFile: "../abi.golden", filepath.Join(tnccsDir, "lib/libtnccs.so"): "../tnccs/abi.golden"} {
+		f, err := elf.Open(file)
+		require.NoError(t, err)
+		defer f.Close()
+		symbols, err := f.DynamicSymbols()
+		require.NoError(t, err)
+		var names []string
+		for _, s := range symbols {
+			if s.Section != elf.SHN_UNDEF {
+				names = append(names, s.Name)
+			}
 		}
+		sort.Strings(names)
+		want, err := os.ReadFile(golden)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), strings.Join(names, "\n")+"\n")
 	}
-	sort.Strings(names)
-	golden, err := os.ReadFile("../abi.golden")
-	require.NoError(t, err)
-	assert.Equal(t, string(golden), strings.Join(names, "\n")+"\n")
 }
 
 func TestHeadersInCAndCPlusPlus(t *testing.T) {
-	for _, c := range [][]string{{"cc", "-std=c89", "-x", "c"}, {"c++", "-std=c++98", "-x", "c++"}} {
-		for _, header := range []string{"tncif.h", "tncifimc.h"} {
+	for header, c := range map[string]string{"tncif.h": "c89", "tncifimc.h": "c89", "tnccs.h": "c99"} {
+		for _, c := range [][]string{{"cc", "-std=" + c, "-x", "c"}, {"c++", "-std=c++98", "-x", "c++"}} {
 			t.Run(c[0]+" "+header, func(t *testing.T) {
 				if _, err := exec.LookPath(c[0]); err != nil {
 					t.Skipf("SKIP needs %s: `apt-get install g++`", c[0])

@@ -12,56 +12,101 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// install copies files to their places below a prefix of the test's, with the
+// pkg-config file that the last argument is made to. It returns the prefix and what
+// pkg-config says of it, without which fallback is used.
+func install(t *testing.T, files map[string]string, template, name, fallback string) (prefix string, flags []string, ask func(...string) string) {
+	t.Helper()
+	prefix = t.TempDir()
+	put := func(to string, b []byte) {
+		to = filepath.Join(prefix, to)
+		require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
+		require.NoError(t, os.WriteFile(to, b, 0o755))
+	}
+	for from, to := range files {
+		b, err := os.ReadFile(from)
+		require.NoError(t, err)
+		put(to, b)
+	}
+	b, err := os.ReadFile(template)
+	require.NoError(t, err)
+	pc := strings.NewReplacer("@PREFIX@", prefix, "@VERSION@", "1.0").Replace(string(b))
+	require.NotContains(t, pc, "@")
+	put("lib/pkgconfig/"+name+".pc", []byte(pc))
+	path, err := exec.LookPath("pkg-config")
+	if err != nil {
+		return prefix, strings.Fields(strings.ReplaceAll(fallback, "@PREFIX@", prefix)), nil
+	}
+	ask = func(args ...string) string {
+		cmd := exec.Command(path, append(args, name)...)
+		cmd.Env = append(os.Environ(), "PKG_CONFIG_PATH="+prefix+"/lib/pkgconfig")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	require.Equal(t, "1.0", ask("--modversion"))
+	return prefix, strings.Fields(ask("--cflags", "--libs")), ask
+}
+
+// compile builds an example in a language with every warning an error.
+func compile(t *testing.T, language []string, source string, flags []string) (program string) {
+	t.Helper()
+	if _, err := exec.LookPath(language[0]); err != nil {
+		t.Skipf("SKIP needs %s: `apt-get install g++`", language[0])
+	}
+	program = filepath.Join(t.TempDir(), "program")
+	args := append(append(language[1:], "-Wall", "-Wextra", "-Werror", "-o", program, source), flags...)
+	out, err := exec.Command(language[0], args...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return program
+}
+
 // The example builds in C and C++ with what pkg-config says of an installation,
 // and runs.
 func TestExample(t *testing.T) {
 	built(t)
-	prefix := t.TempDir()
-	for _, d := range []string{"include", "lib/gotnc", "lib/pkgconfig"} {
-		require.NoError(t, os.MkdirAll(filepath.Join(prefix, d), 0o755))
-	}
-	copyFile := func(from, to string, change func(string) string) {
-		b, err := os.ReadFile(from)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(prefix, to), []byte(change(string(b))), 0o755))
-	}
-	same := func(s string) string { return s }
-	copyFile("../../include/tncif.h", "include/tncif.h", same)
-	copyFile("../../include/tncifimc.h", "include/tncifimc.h", same)
-	copyFile(libFile, "lib/gotnc/imc-attestation.so", same)
-	pc := ""
-	copyFile("../gotnc-imc.pc.in", "lib/pkgconfig/gotnc-imc.pc", func(s string) string {
-		pc = strings.NewReplacer("@PREFIX@", prefix, "@VERSION@", "1.0").Replace(s)
-		return pc
-	})
-	require.NotContains(t, pc, "@")
-	flags, imc := []string{"-I" + prefix + "/include", "-ldl"}, prefix+"/lib/gotnc/imc-attestation.so"
-	if path, err := exec.LookPath("pkg-config"); err == nil {
-		ask := func(args ...string) string {
-			cmd := exec.Command(path, append(args, "gotnc-imc")...)
-			cmd.Env = append(os.Environ(), "PKG_CONFIG_PATH="+prefix+"/lib/pkgconfig")
-			out, err := cmd.CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			return strings.TrimSpace(string(out))
-		}
-		flags = strings.Fields(ask("--cflags", "--libs"))
+	prefix, flags, ask := install(t, map[string]string{
+		"../../include/tncif.h": "include/tncif.h", "../../include/tncifimc.h": "include/tncifimc.h", libFile: "lib/gotnc/imc-attestation.so",
+	}, "../gotnc-imc.pc.in", "gotnc-imc", "-I@PREFIX@/include -ldl")
+	imc := prefix + "/lib/gotnc/imc-attestation.so"
+	if ask != nil {
 		require.Equal(t, imc, ask("--variable=imc"))
-		require.Equal(t, "1.0", ask("--modversion"))
 	}
 	for _, c := range [][]string{{"cc", "-x", "c", "-std=c99"}, {"c++", "-x", "c++", "-std=c++11"}} {
 		t.Run(c[0], func(t *testing.T) {
-			if _, err := exec.LookPath(c[0]); err != nil {
-				t.Skipf("SKIP needs %s: `apt-get install g++`", c[0])
-			}
-			program := filepath.Join(t.TempDir(), "host")
-			args := append(append(c[1:], "-Wall", "-Wextra", "-Werror", "-o", program, "../example/host.c"), flags...)
-			out, err := exec.Command(c[0], args...).CombinedOutput()
-			require.NoError(t, err, "%s", out)
-			out, err = exec.Command(program, imc).CombinedOutput()
+			out, err := exec.Command(compile(t, c, "../example/host.c", flags), imc).CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), "IMC 1 receives messages of type 0x00559701\n")
 			require.Regexp(t, `IMC 1 sends [0-9]+ octets of type 0x00000001 on connection 1\n`, string(out))
 			require.Contains(t, string(out), "IF-IMC version 1, result 0\n")
+		})
+	}
+}
+
+// The client of libtnccs is valid C99 and C++98; installed, it finds its helper.
+func TestTNCCSExample(t *testing.T) {
+	s := newSite(t)
+	prefix, flags, _ := install(t, map[string]string{
+		"../../include/tnccs.h": "include/tnccs.h", filepath.Join(tnccsDir, "lib/libtnccs.so"): "lib/libtnccs.so",
+	}, "../tnccs/libtnccs.pc.in", "libtnccs", "-I@PREFIX@/include -L@PREFIX@/lib -ltnccs")
+	require.NoError(t, os.Symlink("libtnccs.so", prefix+"/lib/libtnccs.so.1"))
+	require.NoError(t, os.Mkdir(prefix+"/bin", 0o755))
+	helper, err := os.Executable()
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(helper, prefix+"/bin/tnc"))
+	for _, c := range [][]string{{"cc", "-pedantic", "-x", "c", "-std=c99"}, {"c++", "-pedantic", "-x", "c++", "-std=c++98"}} {
+		t.Run(c[0], func(t *testing.T) {
+			// -x speaks for all files that follow: not for the library.
+			flags := append([]string{"-x", "none"}, flags...)
+			cmd := exec.Command(compile(t, c, "../tnccs/example/client.c", flags), filepath.Join(s.dir, "one"))
+			cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+prefix+"/lib")
+			out, err := cmd.Output() // no server: it says its first batch
+			var ee *exec.ExitError
+			require.ErrorAs(t, err, &ee)
+			require.Equal(t, 1, ee.ExitCode())
+			require.Contains(t, string(ee.Stderr), "recommendation: none, assessment: none, state: Server Working\n")
+			require.Greater(t, len(out), 100)
+			require.Equal(t, []byte{2, 0, 0, 1}, out[4:8], "CDATA of PB-TNC")
 		})
 	}
 }

@@ -51,7 +51,7 @@ func startChild(e Entry, o Options) (*remote, error) {
 		return nil, loadError(e, ErrChild, "socketpair: "+err.Error())
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "imc"), os.NewFile(uintptr(fds[1]), "parent")
-	defer theirs.Close()
+	defer theirs.Close() // on the ways out before the child has it
 	conn, err := net.FileConn(ours)
 	ours.Close()
 	if err != nil {
@@ -62,7 +62,7 @@ func startChild(e Entry, o Options) (*remote, error) {
 		conn.Close()
 		return nil, loadError(e, ErrChild, "pipe: "+err.Error())
 	}
-	defer pw.Close()
+	defer pw.Close() // the same
 
 	env := o.Env
 	if env == nil {
@@ -99,6 +99,9 @@ func startChild(e Entry, o Options) (*remote, error) {
 		pr.Close()
 		return nil, loadError(e, ErrChild, err.Error())
 	}
+	// From here on only the child holds them: they end with it.
+	theirs.Close()
+	pw.Close()
 	c := &remote{
 		entry:  e,
 		o:      o,
@@ -118,7 +121,11 @@ func startChild(e Entry, o Options) (*remote, error) {
 	if err == nil && a.result != tnccs.ResultSuccess {
 		err = c.loadError(a)
 	} else if err != nil {
-		err = loadError(e, err, "")
+		detail := ""
+		if o.Helper != "" {
+			detail = "is " + o.Helper + " the tnc of this release?"
+		}
+		err = loadError(e, err, detail)
 	}
 	if err != nil {
 		_ = c.Terminate() // the reason stands in err

@@ -10,7 +10,7 @@ struct imc    I;
 int           quiet;
 volatile long calls, sent, told;
 void        (*on_send)(TNC_ConnectionID);
-const char   *tnccs_version = "2.0";
+const char   *spoken_version = "2.0";
 TNC_UInt32    max_message   = 65490;
 
 static void *symbol(const char *name)
@@ -142,7 +142,7 @@ static TNC_Result get(TNC_IMCID id, TNC_ConnectionID connection, TNC_AttributeID
                       TNC_BufferReference buffer, TNC_UInt32 *length)
 {
 	char s[96];
-	int  modern = !strcmp(tnccs_version, "2.0");
+	int  modern = !strcmp(spoken_version, "2.0");
 
 	snprintf(s, sizeof s, "GetAttribute imc=%lu conn=%lu 0x%08lx", id, connection, attribute);
 	print(s, NULL, 0);
@@ -161,7 +161,7 @@ static TNC_Result get(TNC_IMCID id, TNC_ConnectionID connection, TNC_AttributeID
 		buffer[0] = (unsigned char) (modern && attribute != 0x00559705);
 		return TNC_RESULT_SUCCESS;
 	case 0x0055970A: return text("IF-TNCCS", size, buffer, length);
-	case 0x0055970B: return text(tnccs_version, size, buffer, length);
+	case 0x0055970B: return text(spoken_version, size, buffer, length);
 	case 0x0055970C: return text("IF-T for Tunneled EAP", size, buffer, length);
 	case 0x0055970D: return text("2.0", size, buffer, length);
 	}

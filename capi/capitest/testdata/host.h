@@ -53,10 +53,17 @@ extern volatile long calls;          /* of the host, by the IMC */
 extern volatile long sent;           /* messages */
 extern void (*on_send)(TNC_ConnectionID connection); /* called inside SendMessage* */
 extern volatile long told;           /* lines and texts of TNC_9048_* */
-extern const char *tnccs_version;    /* "2.0" */
+extern const char *spoken_version;    /* "2.0" */
 extern TNC_UInt32 max_message;       /* what GetAttribute says */
 
 /* Octets from hex digits; blanks are skipped. */
 unsigned long unhex(const char *text, unsigned char *out, unsigned long size);
+
+/* What the process has in memory, in KiB; mapped is 1 for its address space. */
+long memory(int mapped);
+
+/* Runs a step many times: after the first tenth neither memory (beyond the
+ * allowance, in KiB) nor files nor threads may grow. */
+void no_growth(const char *what, int times, long allowed, void (*step)(int));
 
 #endif

@@ -18,6 +18,7 @@ static U extra;
 
 #ifdef THREAD
 #include <pthread.h>
+static volatile int running; /* late threads: Terminate waits for them */
 struct call { U id, conn; };
 
 /* Calls back from a thread of its own, inside and outside of the host's calls. */
@@ -39,6 +40,7 @@ static void *late_thread(void *arg)
 	free(arg);
 	usleep(100000);
 	fprintf(stderr, "thread late %lu retry %lu\n", send_long(c.id, c.conn, 0, (unsigned char *)"late", 4, 0x00902a, 1, 0xffff), retry(c.id, c.conn, 3));
+	__sync_fetch_and_sub(&running, 1);
 	return NULL;
 }
 #endif
@@ -133,6 +135,7 @@ U TNC_IMC_BeginHandshake(U id, U conn)
 	struct call c = {id, conn}, *later = malloc(sizeof c);
 	pthread_t t;
 	*later = c;
+	__sync_fetch_and_add(&running, 1);
 	if (pthread_create(&t, NULL, own_thread, &c) || pthread_join(t, NULL) || pthread_create(&t, NULL, late_thread, later))
 		return 10;
 	pthread_detach(t);
@@ -186,6 +189,10 @@ U TNC_IMC_Terminate(U id)
 #ifdef HANG_END
 	for (;;)
 		pause();
+#endif
+#ifdef THREAD
+	while (running)
+		usleep(1000);
 #endif
 	extra = 0;
 	return 0;
