@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -19,11 +21,11 @@ func (s *sink) ReceiveMessage(_ uint32, m Message) error {
 	return nil
 }
 
-// benchBatch is a batch of 64 KiB with 100 PA-TNC messages.
-func benchBatch(b *testing.B) []byte {
+// benchBatch is a batch of 64 KiB with n PA-TNC messages.
+func benchBatch(b testing.TB, messages int) []byte {
 	x := pb.Batch{FromServer: true, Type: pb.SDATA}
-	for i := range 100 {
-		n := (64<<10-pb.HeaderSize)/100 - pb.MessageOverhead - pb.PAOverhead
+	for i := range messages {
+		n := (64<<10-pb.HeaderSize)/messages - pb.MessageOverhead - pb.PAOverhead
 		x.Messages = append(x.Messages, pb.PA{Vendor: 2, Subtype: 2, Collector: pb.AnyID, Validator: uint16(i), Body: make([]byte, n)})
 	}
 	out, err := x.AppendBinary(nil)
@@ -31,6 +33,32 @@ func benchBatch(b *testing.B) []byte {
 		b.Fatal(err)
 	}
 	return out
+}
+
+// Decoding and routing allocate nothing for a message: a batch of 100 costs what
+// one of a single message does.
+func TestRoutingAllocatesNothingForAMessage(t *testing.T) {
+	c, err := NewClient(Config{})
+	require.NoError(t, err)
+	defer c.Close()
+	i := &sink{}
+	require.NoError(t, c.Add("sink", i))
+	s := c.NewSession()
+	_, err = s.Begin(0, TransportEAP, "2.0")
+	require.NoError(t, err)
+	allocs := func(messages int) float64 {
+		batch := benchBatch(t, messages)
+		was := i.octets
+		n := testing.AllocsPerRun(100, func() {
+			if out, err := s.Receive(batch); err != nil || len(out) != pb.HeaderSize {
+				t.Fatal(err, len(out))
+			}
+		})
+		require.Greater(t, i.octets, was, "all were delivered")
+		return n
+	}
+	require.Equal(t, allocs(1), allocs(100))
+	require.Less(t, allocs(100), 10.0)
 }
 
 // BenchmarkReceive decodes a batch of 64 KiB with 100 PA-TNC messages and
@@ -48,7 +76,7 @@ func BenchmarkReceive(b *testing.B) {
 	if _, err := s.Begin(0, TransportEAP, "2.0"); err != nil {
 		b.Fatal(err)
 	}
-	batch := benchBatch(b)
+	batch := benchBatch(b, 100)
 	b.SetBytes(int64(len(batch)))
 	b.ReportAllocs()
 	for b.Loop() {

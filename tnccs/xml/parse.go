@@ -20,6 +20,9 @@ const (
 // *ProtocolError. What is returned does not refer to b.
 func Parse(b []byte, id uint32, recipient Recipient) (Batch, error) {
 	root, err := document(b)
+	if errors.Is(err, errSize) {
+		return Batch{}, &ProtocolError{BatchTooLong, err}
+	}
 	if err != nil {
 		return Batch{}, malformed("%w", err)
 	}

@@ -109,7 +109,7 @@ func TestErrors(t *testing.T) {
 		{"base64", batch("<IMC-IMV-Message><Base64>?</Base64></IMC-IMV-Message>"), MalformedBatch},
 		{"deep", batch(strings.Repeat("<a>", MaxDepth) + strings.Repeat("</a>", MaxDepth)), MalformedBatch},
 		{"many", batch(strings.Repeat("<a/>", MaxElements)), MalformedBatch},
-		{"large", batch(strings.Repeat(" ", MaxDocument)), MalformedBatch},
+		{"large", batch(strings.Repeat(" ", MaxDocument)), BatchTooLong},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse([]byte(tt.doc), 2, TNCC)
