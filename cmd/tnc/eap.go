@@ -27,18 +27,22 @@ func (c *connection) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, erro
 	if m.name == "" {
 		m.name = l.ID
 	}
-	if c.roots.Missing != nil {
-		return nil, c.roots.Missing
-	}
 	gw := &gatewayIdentity{shown: cfg.RemoteRounds[0].ID}
 	cfg.GatewayIdentified = gw.identified(cfg.GatewayIdentified)
-	if gw.aaa = l.AAAID; gw.aaa != "" {
-		if _, err := tlspeer.MatchIdentity(gw.aaa); err != nil {
+	var err error
+	if gw.hasAAA = l.AAAID != ""; gw.hasAAA {
+		if gw.aaa, err = ike.ParseIdentity(l.AAAID); err != nil {
 			return nil, l.Pos.Errorf("local.aaa_id of connection %q: %w", c.conn.Name, err)
 		}
 	}
-	var err error
-	if m.tls, err = c.tlsPeer(gw, l); err != nil {
+	switch l.Auth.Method {
+	case "md5", "gtc", "mschapv2": // there is no TLS in them
+	default:
+		if c.roots.Missing != nil {
+			return nil, c.roots.Missing
+		}
+	}
+	if m.tls, err = c.tlsPeer(l, gw); err != nil {
 		return nil, err
 	}
 	offers, err := m.outer(l.Auth.Method, cfg.RemoteRounds[0].Method != ike.RemoteEAP)
@@ -50,8 +54,11 @@ func (c *connection) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, erro
 
 // tlsPeer configures TLS inside EAP: who the server has to be, our certificates
 // where it asks for one, versions.
-func (c *connection) tlsPeer(gw *gatewayIdentity, l *swanctl.Round) (cfg tlspeer.Config, err error) {
-	cfg = tlspeer.Config{Roots: c.roots.Pool, MatchIdentity: gw.match, Log: c.logger}
+func (c *connection) tlsPeer(l *swanctl.Round, gw *gatewayIdentity) (cfg tlspeer.Config, err error) {
+	cfg = tlspeer.Config{Log: c.logger}
+	if cfg.Verify, err = c.tlsVerifier(l, gw); err != nil {
+		return cfg, err
+	}
 	if cfg.MinVersion, err = tlsVersion(c.charon.TLS.VersionMin); err != nil {
 		return cfg, fmt.Errorf("libtls.version_min: %w", err)
 	}
@@ -83,7 +90,7 @@ type eapMethods struct {
 	tls  tlspeer.Config
 }
 
-var errNotMutual = errors.New("does not prove who the gateway is: set remote.auth = pubkey, so that the gateway proves itself first")
+var errNotMutual = errors.New("does not prove who the gateway is: set remote.auth = pubkey, so that the gateway signs first")
 
 // outer returns what is offered to the gateway: the method of a name, for ""
 // and "dynamic" all of them. Methods that do not authenticate the gateway are

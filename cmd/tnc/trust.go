@@ -187,3 +187,38 @@ func (v *gatewayVerifier) Verify(p ike.PeerCertificates) ([]crypto.PublicKey, er
 	}
 	return []crypto.PublicKey{path[0].PublicKey}, nil
 }
+
+// tlsVerifier holds the certificates of a server of EAP-TLS, EAP-TTLS or PEAP
+// against the trusted CAs, and what the first remote section says of revocation
+// and CAs.
+func (c *connection) tlsVerifier(l *swanctl.Round, gw *gatewayIdentity) (func([]*x509.Certificate, []byte) error, error) {
+	store, err := c.trusted()
+	if err != nil {
+		return nil, err
+	}
+	var k signature.Constraints
+	if l.Auth.Constraints != "" {
+		if k, err = signature.ParseConstraints(l.Auth.Constraints); err != nil {
+			return nil, l.Pos.Errorf("local.auth of connection %q: %w", c.conn.Name, err)
+		}
+	}
+	r := &swanctl.Round{Pos: l.Pos}
+	if len(c.conn.Remote) > 0 {
+		r.Revocation, r.CACerts = c.conn.Remote[0].Revocation, c.conn.Remote[0].CACerts
+	}
+	p, err := c.policy(r, k)
+	if err != nil {
+		return nil, err
+	}
+	p.KeyUsages, p.Holds = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, gw.match
+	return func(certs []*x509.Certificate, ocsp []byte) error {
+		ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout)
+		defer cancel()
+		shown := trust.Shown{Certs: certs}
+		if len(ocsp) > 0 {
+			shown.OCSP = [][]byte{ocsp}
+		}
+		_, err := store.Verify(ctx, shown, p, time.Now())
+		return err
+	}, nil
+}

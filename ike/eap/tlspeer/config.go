@@ -19,7 +19,7 @@ const FragmentSize = 9000
 // Config is what a Conn needs.
 type Config struct {
 	// Roots are the CAs trusted for the server's certificate. There is no
-	// default: without them New fails.
+	// default: without them or Verify New fails.
 	Roots *x509.CertPool
 	// ServerName is the DNS name or IP address that the server's certificate
 	// has to carry as subjectAltName, unless MatchIdentity is set.
@@ -28,6 +28,11 @@ type Config struct {
 	// certificate, whose chain is verified already, is the expected server's:
 	// for identities that are e-mail addresses or distinguished names.
 	MatchIdentity func(leaf *x509.Certificate) error
+	// Verify, where set, decides alone: on the certificates that the server sent,
+	// its own first, and on the OCSP response that it stapled, nil where it did
+	// not. Roots, ServerName and MatchIdentity are then of no meaning. It may
+	// block, for what it fetches.
+	Verify func(certs []*x509.Certificate, ocsp []byte) error
 	// ExtKeyUsages are the key usages of which the chain needs one; empty is
 	// ServerAuth. A certificate without that extension has all.
 	ExtKeyUsages []x509.ExtKeyUsage

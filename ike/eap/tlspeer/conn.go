@@ -60,10 +60,10 @@ type Conn struct {
 
 // New returns a Conn that waits for the server's start packet.
 func New(kind Kind, cfg Config, in Inside) (*Conn, error) {
-	if cfg.Roots == nil {
+	if cfg.Roots == nil && cfg.Verify == nil {
 		return nil, ErrNoRoots
 	}
-	if cfg.ServerName == "" && cfg.MatchIdentity == nil {
+	if cfg.ServerName == "" && cfg.MatchIdentity == nil && cfg.Verify == nil {
 		return nil, ErrNoIdentity
 	}
 	if cfg.FragmentSize == 0 {

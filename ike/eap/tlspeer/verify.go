@@ -40,6 +40,12 @@ func verify(cfg *Config, st tls.ConnectionState) error {
 	}
 	leaf := st.PeerCertificates[0]
 	fail := func(err error) error { return &VerifyError{Subject: leaf.Subject.String(), Err: err} }
+	if cfg.Verify != nil {
+		if err := cfg.Verify(st.PeerCertificates, st.OCSPResponse); err != nil {
+			return fail(err)
+		}
+		return nil
+	}
 	opts := x509.VerifyOptions{
 		Roots:         cfg.Roots,
 		Intermediates: x509.NewCertPool(),
