@@ -2,13 +2,8 @@ package ike
 
 import (
 	"bytes"
-	gocrypto "crypto"
-	"crypto/ecdsa"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/tls"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -20,6 +15,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/ike/signature"
 	"github.com/gotnc/gotnc/internal/log"
 )
 
@@ -39,6 +35,7 @@ type fakeEAP struct {
 	fail     error // instead of the second response
 	alert    []byte
 	last     []byte
+	typ      byte // of the responses; 0 = EAP-TTLS
 }
 
 func eapPacket(code, id byte, data []byte) []byte {
@@ -65,7 +62,11 @@ func (e *fakeEAP) Handle(req []byte) ([]byte, EAPStatus, error) {
 }
 
 func (e *fakeEAP) response(req []byte) []byte {
-	return eapPacket(2, req[1], append([]byte{21}, make([]byte, e.size)...))
+	typ := e.typ
+	if typ == 0 {
+		typ = 21
+	}
+	return eapPacket(2, req[1], append([]byte{typ}, make([]byte, e.size)...))
 }
 
 func (e *fakeEAP) MSK() []byte { return e.msk }
@@ -90,7 +91,14 @@ type responder struct {
 	msk         []byte
 	idr         Identity
 	childErr    message.NotifyType
-	cert        *tls.Certificate
+	own         []gwRound        // how the gateway authenticates; empty = by EAP alone
+	client      []clientRound    // what it wants of the client; empty = EAP
+	multi       bool             // RFC 4739
+	certReq     [][]byte         // CAs that it asks certificates of
+	hashes      []signature.Hash // announced; nil = all
+	noHashes    bool
+	ppk         []byte // known PPK; nil = none
+	ppkDeaf     bool   // supports PPKs in IKE_SA_INIT
 	badSig      bool
 	editChild   func(ps []message.Payload) []message.Payload
 	editInit    func(m *message.Message)
@@ -114,6 +122,11 @@ type responder struct {
 	idiBody      []byte
 	round        int
 	authOK       bool
+	ownDone      int
+	clientDone   int
+	ppkUsed      bool
+	clientCerts  [][]byte
+	clientScheme signature.Scheme
 	childKeys    *crypto.ChildKeys
 	spiIn        uint32 // of the client
 	sa           *message.SA
@@ -299,6 +312,7 @@ func (r *responder) init(p Packet) [][]byte {
 	if !r.noFrag {
 		reply.Payloads = append(reply.Payloads, notify(message.FragmentationSupported, nil))
 	}
+	reply.Payloads = append(reply.Payloads, r.abilities(msg)...)
 	return out()
 }
 
@@ -344,52 +358,10 @@ func (r *responder) eap() message.Payload {
 	return &message.EAP{Packet: eapPacket(1, byte(r.round), append([]byte{21}, make([]byte, r.eapSize)...))}
 }
 
-func (r *responder) auth(msg *message.Message) []message.Payload {
-	if idi, ok := message.First[*message.IDi](msg.Payloads); ok {
-		r.idiBody = idi.Body()
-		r.sa, _ = message.First[*message.SA](msg.Payloads)
-		r.spiIn = binary.BigEndian.Uint32(r.sa.Proposals[0].SPI)
-		tsi, _ := message.First[*message.TSi](msg.Payloads)
-		tsr, _ := message.First[*message.TSr](msg.Payloads)
-		r.tsi, r.tsr = tsi.Selectors, tsr.Selectors
-		idr := &message.IDr{Identity: r.idr}
-		ps := []message.Payload{idr}
-		if r.cert != nil {
-			octets := crypto.SignedOctets(r.prf, r.keys.Pr, r.initResp, r.ni, idr.Body(), r.intOctets())
-			if r.badSig {
-				octets[3] ^= 1
-			}
-			sum := sha256.Sum256(octets)
-			sig, err := r.cert.PrivateKey.(*ecdsa.PrivateKey).Sign(rand.Reader, sum[:], gocrypto.SHA256)
-			require.NoError(r.t, err)
-			id, _ := hex.DecodeString("300a06082a8648ce3d040302")
-			ps = append(ps, &message.Cert{Encoding: message.CertX509Signature, Data: r.cert.Certificate[0]},
-				&message.Auth{Method: message.AuthDigitalSignature, Data: append(append([]byte{byte(len(id))}, id...), sig...)})
-		}
-		return append(ps, r.eap())
-	}
-	if auth, ok := message.First[*message.Auth](msg.Payloads); ok {
-		return r.final(auth)
-	}
-	return []message.Payload{r.eap()}
-}
-
-func (r *responder) final(auth *message.Auth) []message.Payload {
-	key, own := r.msk, r.msk
-	if len(key) == 0 {
-		key, own = r.keys.Pi, r.keys.Pr
-	}
-	r.authOK = crypto.VerifyShared(r.prf, key, crypto.SignedOctets(r.prf, r.keys.Pi, r.initReq, r.nr, r.idiBody, r.intOctets()), auth.Data)
-	if !r.authOK || r.lastAuthErr != 0 {
-		return []message.Payload{notify(message.AuthenticationFailed, nil)}
-	}
-	data := crypto.AuthShared(r.prf, own, crypto.SignedOctets(r.prf, r.keys.Pr, r.initResp, r.ni, r.idr.Body(), r.intOctets()))
-	if r.badAuth {
-		data[0] ^= 1
-	}
-	ps := []message.Payload{&message.Auth{Method: message.AuthSharedKey, Data: data}}
+// child answers what the first IKE_AUTH request asked for.
+func (r *responder) child() (ps []message.Payload) {
 	if r.childErr != 0 {
-		return append(ps, notify(r.childErr, nil))
+		return []message.Payload{notify(r.childErr, nil)}
 	}
 	suite, chosen, err := crypto.Select(r.esp, r.sa)
 	require.NoError(r.t, err)
