@@ -96,7 +96,7 @@ var errNotMutual = errors.New("does not prove who the gateway is: set remote.aut
 // and "dynamic" all of them. Methods that do not authenticate the gateway are
 // for gateways that sign (RFC 5998 §4).
 func (m eapMethods) outer(method string, signed bool) ([]eap.Offer, error) {
-	mutual := map[string]eap.Offer{"tls": m.eapTLS(), "ttls": m.ttls(), "peap": m.peap()}
+	mutual := map[string]eap.Offer{"tls": m.eapTLS(false), "ttls": m.ttls(), "peap": m.peap()}
 	byPassword := map[string]eap.Offer{"mschapv2": m.mschapv2(), "md5": m.md5(), "gtc": m.gtc()}
 	if o, ok := mutual[method]; ok {
 		return []eap.Offer{o}, nil
@@ -112,7 +112,7 @@ func (m eapMethods) outer(method string, signed bool) ([]eap.Offer, error) {
 	}
 	offers := []eap.Offer{m.ttls(), m.peap()}
 	if len(m.tls.Certificates) > 0 {
-		offers = append(offers, m.eapTLS())
+		offers = append(offers, m.eapTLS(false))
 	}
 	if signed {
 		offers = append(offers, m.mschapv2(), m.md5(), m.gtc())
@@ -124,7 +124,7 @@ func (m eapMethods) outer(method string, signed bool) ([]eap.Offer, error) {
 func (m eapMethods) inner() eap.Config {
 	methods := []eap.Offer{m.md5(), m.mschapv2(), m.gtc()}
 	if len(m.tls.Certificates) > 0 {
-		methods = append(methods, m.eapTLS())
+		methods = append(methods, m.eapTLS(true))
 	}
 	methods = append(methods, tnc.Offers(m.tncMethod())...)
 	return eap.Config{Identity: m.name, Methods: methods, Log: m.logger}
@@ -137,7 +137,9 @@ func (m eapMethods) sized(plugin string) tlspeer.Config {
 	return cfg
 }
 
-func (m eapMethods) eapTLS() eap.Offer { return eaptls.Offer(m.sized("eap-tls")) }
+func (m eapMethods) eapTLS(tunneled bool) eap.Offer {
+	return eaptls.Offer(eaptls.Config{Config: m.sized("eap-tls"), Tunneled: tunneled})
+}
 
 func (m eapMethods) ttls() eap.Offer {
 	return ttls.Offer(ttls.Config{Config: m.sized("eap-ttls"), Inner: m.inner()})

@@ -18,6 +18,15 @@ var (
 
 var kind = tlspeer.Kind{Type: eap.TypeTLS, Label: tlsstep.LabelTLS, Version: -1, LengthAlways: true}
 
+// Config is what a Method needs. Certificates must hold the one that
+// authenticates us.
+type Config struct {
+	tlspeer.Config
+	// Tunneled says that the method runs inside of EAP-TTLS or PEAP, whose server
+	// is verified: hostapd then leaves the commitment message away.
+	Tunneled bool
+}
+
 // Method is the peer's side. It belongs to one goroutine. Close it.
 type Method struct {
 	*tlspeer.Conn
@@ -25,21 +34,20 @@ type Method struct {
 }
 
 // New returns a Method that waits for the server's start packet.
-// cfg.Certificates must hold the certificate that authenticates us.
-func New(cfg tlspeer.Config) (*Method, error) {
+func New(cfg Config) (*Method, error) {
 	if len(cfg.Certificates) == 0 {
 		return nil, errNoOwn
 	}
-	m := &Method{}
+	m := &Method{in: inside{tunneled: cfg.Tunneled}}
 	var err error
-	if m.Conn, err = tlspeer.New(kind, cfg, &m.in); err != nil {
+	if m.Conn, err = tlspeer.New(kind, cfg.Config, &m.in); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
 // Offer returns the offer of this method for an eap.Config.
-func Offer(cfg tlspeer.Config) eap.Offer {
+func Offer(cfg Config) eap.Offer {
 	return eap.Offer{Type: eap.TypeTLS, New: func() (eap.Method, error) {
 		m, err := New(cfg)
 		if err != nil {
@@ -59,6 +67,7 @@ func (m *Method) Explain() string {
 
 // inside knows whether the server is content with us.
 type inside struct {
+	tunneled  bool
 	tls13     bool
 	committed bool // "commitment message" of RFC 9190 §2.5
 }
@@ -79,4 +88,4 @@ func (in *inside) Receive(_ uint8, app []byte) ([]byte, error) {
 
 // Accepts: with TLS 1.2 the server's Finished says that our certificate was
 // accepted.
-func (in *inside) Accepts() bool { return !in.tls13 || in.committed }
+func (in *inside) Accepts() bool { return !in.tls13 || in.committed || in.tunneled }

@@ -17,13 +17,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func client(pki *eaptest.PKI) tlspeer.Config {
-	c := pki.Peer()
+func client(pki *eaptest.PKI) Config {
+	c := Config{Config: pki.Peer()}
 	c.Certificates = []tls.Certificate{pki.Client}
 	return c
 }
 
-func converse(t *testing.T, cfg tlspeer.Config, server ServerConfig) (*eaptest.Run, *eap.Peer, eaptest.Server) {
+func converse(t *testing.T, cfg Config, server ServerConfig) (*eaptest.Run, *eap.Peer, eaptest.Server) {
 	t.Helper()
 	p := eap.NewPeer(eap.Config{Identity: "carol", Methods: []eap.Offer{Offer(cfg)}})
 	t.Cleanup(p.Close)
@@ -63,13 +63,13 @@ func TestRefusals(t *testing.T) {
 	require.NoError(t, err)
 	for name, version := range eaptest.Versions {
 		for what, c := range map[string]struct {
-			edit func(*tlspeer.Config, *ServerConfig)
+			edit func(*Config, *ServerConfig)
 			says string
 		}{
-			"foreign server":                 {func(_ *tlspeer.Config, s *ServerConfig) { s.TLS.Certificates = []tls.Certificate{other.Server} }, "configure the CA"},
-			"other server":                   {func(c *tlspeer.Config, _ *ServerConfig) { c.ServerName = "sun.strongswan.org" }, "aaa_id"},
-			"foreign client":                 {func(_ *tlspeer.Config, s *ServerConfig) { s.TLS.ClientCAs = other.Roots() }, ""},
-			"server's certificate as client": {func(c *tlspeer.Config, _ *ServerConfig) { c.Certificates = []tls.Certificate{stranger} }, ""},
+			"foreign server":                 {func(_ *Config, s *ServerConfig) { s.TLS.Certificates = []tls.Certificate{other.Server} }, "configure the CA"},
+			"other server":                   {func(c *Config, _ *ServerConfig) { c.ServerName = "sun.strongswan.org" }, "aaa_id"},
+			"foreign client":                 {func(_ *Config, s *ServerConfig) { s.TLS.ClientCAs = other.Roots() }, ""},
+			"server's certificate as client": {func(c *Config, _ *ServerConfig) { c.Certificates = []tls.Certificate{stranger} }, ""},
 		} {
 			t.Run(name+"/"+what, func(t *testing.T) {
 				cfg, server := client(pki), ServerConfig{TLS: pki.TLS(version)}
@@ -82,9 +82,9 @@ func TestRefusals(t *testing.T) {
 			})
 		}
 	}
-	_, err = New(pki.Peer())
+	_, err = New(Config{Config: pki.Peer()})
 	require.ErrorIs(t, err, errNoOwn)
-	_, err = New(tlspeer.Config{Certificates: []tls.Certificate{pki.Client}, ServerName: "x"})
+	_, err = New(Config{Config: tlspeer.Config{Certificates: []tls.Certificate{pki.Client}, ServerName: "x"}})
 	require.ErrorIs(t, err, tlspeer.ErrNoRoots)
 }
 
@@ -118,6 +118,14 @@ func TestSuccessOutOfPlace(t *testing.T) {
 			_, err := in.Receive(0, []byte(data))
 			require.ErrorIs(t, err, errData)
 		}
+	}
+}
+
+func TestTunneledNeedsNoCommitment(t *testing.T) {
+	for tunneled, want := range map[bool]bool{true: true, false: false} {
+		in := inside{tunneled: tunneled}
+		in.Enter(tls.ConnectionState{Version: tls.VersionTLS13})
+		require.Equal(t, want, in.Accepts())
 	}
 }
 

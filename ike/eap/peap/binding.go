@@ -49,16 +49,11 @@ func prfPlus(key []byte, s string, seed []byte, n int) []byte {
 type compound struct{ ipmk, cmk []byte }
 
 // newCompound derives them from the tunnel's key material, and the key of the
-// inner method of type t, nil where it has none.
-func newCompound(tunnel []byte, t eap.Type, inner []byte) compound {
+// inner method, nil where it has none.
+func newCompound(tunnel, inner []byte) compound {
 	isk := make([]byte, iskLen)
 	defer clear(isk)
 	copy(isk, inner)
-	if t == eap.TypeMSCHAPv2 && len(inner) >= iskLen {
-		// The halves are the other way round here than in the MSK.
-		copy(isk, inner[16:32])
-		copy(isk[16:], inner[:16])
-	}
 	k := prfPlus(tunnel[:tempKeyLen], "Inner Methods Compound Keys", isk, ipmkLen+cmkLen)
 	return compound{k[:ipmkLen], k[ipmkLen:]}
 }

@@ -166,7 +166,7 @@ func (in *inside) end(req eap.Packet) ([]byte, error) {
 // bind verifies that the server has the keys of tunnel and inner method, and
 // proves that we have.
 func (in *inside) bind(theirs []byte) ([]byte, error) {
-	k := newCompound(in.tunnel(), in.peer.Method(), in.peer.MSK())
+	k := newCompound(in.tunnel(), in.peer.MSK())
 	defer k.zero()
 	nonce, err := k.open(bindingRequest, theirs)
 	if err != nil {

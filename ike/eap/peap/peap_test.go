@@ -49,7 +49,7 @@ func (s *md5Server) Handle(id uint8, response []byte) ([]byte, error) {
 	return nil, s.refuse
 }
 
-func (s *md5Server) MSK() ([]byte, eap.Type) { return s.msk, eap.TypeMD5 }
+func (s *md5Server) MSK() []byte { return s.msk }
 
 func client(pki *eaptest.PKI, methods ...eap.Offer) Config {
 	return Config{Config: pki.Peer(), Inner: eap.Config{Identity: "carol", Methods: methods}}

@@ -17,8 +17,8 @@ type Inner interface {
 	// response is the client's Identity. A nil request ends the authentication
 	// with success, an error with failure.
 	Handle(id uint8, response []byte) (request []byte, err error)
-	// MSK returns the key of the method, nil where it has none, and its type.
-	MSK() ([]byte, eap.Type)
+	// MSK returns the key of the method, nil where it has none.
+	MSK() []byte
 }
 
 // ServerConfig is what a Server needs.
@@ -107,8 +107,7 @@ func (in *serverInside) end(id uint8) ([]byte, error) {
 	if in.cause != nil {
 		r.status = resultFailure
 	} else if in.cfg.Bind {
-		key, t := in.cfg.Inner.MSK()
-		in.keys = newCompound(in.tunnel(), t, key)
+		in.keys = newCompound(in.tunnel(), in.cfg.Inner.MSK())
 		var nonce [32]byte
 		if _, err := rand.Read(nonce[:]); err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,9 +63,10 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// server is a hostapd with the C IMV of ../eapol that asks for one file.
+// server is a hostapd; of start, with the C IMV of ../eapol that asks for one file.
 type server struct {
 	port  int
+	ca    *testpki.CA
 	roots *x509.CertPool
 	imv   string // its log
 	imc   string
@@ -74,7 +76,6 @@ type server struct {
 func start(t *testing.T, hash string) *server {
 	t.Helper()
 	need.Root(t)
-	program := need.Program(t, "hostapd", "hostapd")
 	need.Program(t, "cc", "gcc")
 	if out, err := exec.Command("unshare", "-m", "mount", "--bind", "/tmp", "/tmp").CombinedOutput(); err != nil {
 		t.Skipf("SKIP needs the right to mount in a mount namespace (CAP_SYS_ADMIN): %s", strings.TrimSpace(string(out)))
@@ -92,29 +93,55 @@ func start(t *testing.T, hash string) *server {
 	require.NoError(t, err)
 	run("go", "build", "-buildmode=c-shared", "-ldflags", "-s -w -extldflags=-Wl,--version-script="+exports, "-o", path("imc-attestation.so"), "../../../capi")
 	run("cc", "-shared", "-fPIC", "-I../../../include", "-o", path("imv.so"), "../eapol/testdata/imv.c")
+	write("measured.txt", "hello\n")
+	// hostapd reads /etc/tnc_config: it sees a copy of /etc with ours.
+	run("cp", "-a", "/etc", path("etc"))
+	write("etc/tnc_config", "IMV \"Test\" %s\n", path("imv.so"))
+	s := launch(t, launchOptions{
+		users: fmt.Sprintf("* TTLS\n%q MD5 %q [2]\n", identity, password), conf: "tnc=1\n",
+		before: []string{"unshare", "-m", "sh", "-c", `mount --bind "$1" /etc && shift && exec "$@"`, "sh", path("etc")},
+		env:    []string{"IMV_FILE=" + path("measured.txt"), "IMV_HASH=" + hash, "IMV_LOG=" + path("imv.log")},
+	})
+	s.imv, s.imc = path("imv.log"), path("imc-attestation.so")
+	return s
+}
 
+// launchOptions are what a hostapd is started with.
+type launchOptions struct {
+	users  string   // eap_user_file
+	conf   string   // further lines of hostapd.conf
+	before []string // command and arguments that hostapd follows
+	env    []string
+}
+
+// launch starts a hostapd as RADIUS server that ends with the test.
+func launch(t *testing.T, o launchOptions) *server {
+	t.Helper()
+	program := need.Program(t, "hostapd", "hostapd")
+	dir := t.TempDir()
+	path := func(n string) string { return filepath.Join(dir, n) }
+	write := func(n, text string) {
+		require.NoError(t, os.WriteFile(path(n), []byte(text), 0o600))
+	}
 	ca, err := testpki.NewCA("gotnc hostapd test", testpki.RSA)
 	require.NoError(t, err)
 	cert, err := ca.Issue("radius.gotnc.test", testpki.RSA, nil)
 	require.NoError(t, err)
 	require.NoError(t, testpki.WriteFiles(cert, path("server.pem"), path("server.key")))
-	write("ca.pem", "%s", ca.PEM())
-	write("measured.txt", "hello\n")
-	write("users", "* TTLS\n%q MD5 %q [2]\n", identity, password)
-	write("clients", "127.0.0.1/32 %s\n", secret)
+	write("ca.pem", string(ca.PEM()))
+	write("users", o.users)
+	write("clients", "127.0.0.1/32 "+secret+"\n")
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &server{port: c.LocalAddr().(*net.UDPAddr).Port, roots: x509.NewCertPool(), imv: path("imv.log"), imc: path("imc-attestation.so"), log: &lockedBuffer{}}
+	s := &server{port: c.LocalAddr().(*net.UDPAddr).Port, ca: ca, roots: x509.NewCertPool(), log: &lockedBuffer{}}
 	c.Close()
-	s.roots.AppendCertsFromPEM(ca.PEM())
-	write("hostapd.conf", "driver=none\ninterface=lo\neap_server=1\neap_user_file=%s\nca_cert=%s\nserver_cert=%s\nprivate_key=%s\nradius_server_clients=%s\nradius_server_auth_port=%d\ntnc=1\n",
-		path("users"), path("ca.pem"), path("server.pem"), path("server.key"), path("clients"), s.port)
-	// hostapd reads /etc/tnc_config: it sees a copy of /etc with ours.
-	run("cp", "-a", "/etc", path("etc"))
-	write("etc/tnc_config", "IMV \"Test\" %s\n", path("imv.so"))
+	s.roots.AddCert(ca.Cert)
+	write("hostapd.conf", fmt.Sprintf("driver=none\ninterface=lo\neap_server=1\neap_user_file=%s\nca_cert=%s\nserver_cert=%s\nprivate_key=%s\nradius_server_clients=%s\nradius_server_auth_port=%d\n%s",
+		path("users"), path("ca.pem"), path("server.pem"), path("server.key"), path("clients"), s.port, o.conf))
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "unshare", "-m", "sh", "-c", `mount --bind "$1" /etc && shift && exec "$@"`, "sh", path("etc"), program, "-dd", path("hostapd.conf"))
-	cmd.Env = append(os.Environ(), "IMV_FILE="+path("measured.txt"), "IMV_HASH="+hash, "IMV_LOG="+s.imv)
+	args := append(slices.Clone(o.before), program, "-dd", path("hostapd.conf"))
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), o.env...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
@@ -165,7 +192,15 @@ func (s *server) attest(t *testing.T, fragmentSize int) (tnccs.Outcome, byte) {
 		Inner:  eap.Config{Identity: identity, Methods: methods, Log: lg},
 	})}})
 	defer peer.Close()
-	r, err := dial(s.port, secret, "anonymous")
+	code, _ := s.converse(t, "anonymous", peer)
+	return sess.Outcome(), code
+}
+
+// converse carries the packets of the peer of that identity to the server, and
+// returns its verdict with what the peer says to it.
+func (s *server) converse(t *testing.T, identity string, peer *eap.Peer) (byte, error) {
+	t.Helper()
+	r, err := dial(s.port, secret, identity)
 	require.NoError(t, err)
 	defer r.conn.Close()
 	packet, err := peer.IdentityResponse()
@@ -179,17 +214,17 @@ func (s *server) attest(t *testing.T, fragmentSize int) (tnccs.Outcome, byte) {
 		case accessAccept:
 			require.NoError(t, err)
 			require.Equal(t, eap.StatusSuccess, status)
-			require.Equal(t, peer.MSK(), a.keys, "both ends have the same key")
-			return sess.Outcome(), a.code
+			require.True(t, sameKey(peer.MSK(), a.keys), "both ends have the same key")
+			return a.code, nil
 		case accessReject:
 			require.ErrorIs(t, err, eap.ErrFailure)
-			return sess.Outcome(), a.code
+			return a.code, err
 		}
 		require.Equal(t, byte(accessChallenge), a.code)
 		require.NoError(t, err)
 	}
 	t.Fatal("authentication without end")
-	return tnccs.Outcome{}, 0
+	return 0, nil
 }
 
 func sha384(text string) string {
