@@ -41,6 +41,7 @@ type site struct {
 	t   *testing.T
 	dir string
 	tnc string
+	ca  *testpki.CA // of the gateway
 	peer
 }
 
@@ -92,6 +93,7 @@ func (s *site) gateway(o options) {
 	t := s.t
 	ca, err := testpki.NewCA("gotnc test CA", keyKind())
 	require.NoError(t, err)
+	s.ca = ca
 	name := gatewayID
 	if o.gatewayName != "" {
 		name = o.gatewayName
@@ -121,7 +123,7 @@ func (s *site) gateway(o options) {
 	vici := filepath.Join(s.dir, "gw", "vici")
 	s.write("gw/strongswan.conf", `
 charon {
-  load = random nonce openssl ml aes ctr ccm xcbc cmac curve25519 pem pkcs1 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici %[6]s kernel-netlink socket-default eap-identity eap-ttls eap-md5 eap-mschapv2 updown
+  load = random nonce openssl ml aes ctr ccm xcbc cmac curve25519 pem pkcs1 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici %[6]s kernel-netlink socket-default eap-identity eap-ttls eap-tls eap-peap eap-md5 eap-mschapv2 eap-gtc eap-dynamic xauth-generic updown
   filelog {
     log {
       path = %[1]s/gw/charon.log
@@ -140,6 +142,13 @@ charon {
       phase2_piggyback = yes
       fragment_size = %[3]d
       max_message_count = 0
+    }
+    eap-peap {
+      phase2_method = %[5]s
+      max_message_count = 0
+    }
+    eap-gtc {
+      backend = generic
     }
     kernel-libipsec {
       allow_peer_ts = yes
