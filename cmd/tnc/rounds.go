@@ -120,7 +120,7 @@ func (c *connection) signs(round *ike.LocalRound, l *swanctl.Round) error {
 		}
 	}
 	if len(own) == 0 {
-		return l.Pos.Errorf("connection %q: no certificate with a private key of ours holds '%s': name it with local.certs", c.conn.Name, l.ID)
+		return l.Pos.Errorf("connection %q: %w", c.conn.Name, c.store().NoKey(fmt.Sprintf("local.certs names none, and no certificate with a private key of ours holds '%s'", l.ID)))
 	}
 	// As strongSwan: an identity that the certificate does not hold would not be
 	// believed, its subject is.

@@ -125,7 +125,7 @@ func (s *Store) Of(file string) (Own, error) {
 	}
 	own, ok := s.own(certs[0], certs[1:])
 	if !ok {
-		return Own{}, s.noKey(fmt.Sprintf("%s: no private key fits it", file))
+		return Own{}, s.NoKey(fmt.Sprintf("%s: no private key fits it", file))
 	}
 	return own, nil
 }
@@ -142,7 +142,7 @@ func (s *Store) OfKey(file string) (Own, error) {
 			return Own{Key: k}, nil
 		}
 	}
-	return Own{}, s.noKey(fmt.Sprintf("%s: no private key fits it", file))
+	return Own{}, s.NoKey(fmt.Sprintf("%s: no private key fits it", file))
 }
 
 // All returns every certificate of ours with its key.
@@ -164,9 +164,14 @@ func (s *Store) own(c *x509.Certificate, chain []*x509.Certificate) (Own, bool) 
 	return Own{}, false
 }
 
-// noKey is an error that names the keys that could not be read, too.
-func (s *Store) noKey(what string) error {
-	return errors.Join(append([]error{errors.New(what + ": put the key into the folder private, or name it in secrets")}, s.Problems...)...)
+// NoKey is the error of who found no key: what is missing, what to do, and the
+// files that could not be read.
+func (s *Store) NoKey(what string) error {
+	what += ": put the key into the folder private, or name it in secrets"
+	for _, p := range s.Problems {
+		what += "; " + p.Error()
+	}
+	return errors.New(what)
 }
 
 const maxChain = 7

@@ -5,6 +5,7 @@ package testpki
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -31,11 +32,22 @@ type Key int
 const (
 	ECDSA Key = iota // P-256
 	RSA              // 2048 bit
+	ECDSA384
+	ECDSA521
+	Ed25519
 )
 
 func newKey(k Key) (crypto.Signer, error) {
-	if k == RSA {
+	switch k {
+	case RSA:
 		return rsa.GenerateKey(rand.Reader, 2048)
+	case ECDSA384:
+		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case ECDSA521:
+		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case Ed25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
 	}
 	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
@@ -44,7 +56,14 @@ func serial() (*big.Int, error) { return rand.Int(rand.Reader, new(big.Int).Lsh(
 
 // NewCA makes a self-signed CA with this common name, valid for a year around
 // now.
-func NewCA(commonName string, k Key) (*CA, error) {
+func NewCA(commonName string, k Key) (*CA, error) { return newCA(nil, commonName, k, nil) }
+
+// SubCA makes an intermediate CA. Edit may change the template; nil leaves it.
+func (ca *CA) SubCA(commonName string, k Key, edit func(*x509.Certificate)) (*CA, error) {
+	return newCA(ca, commonName, k, edit)
+}
+
+func newCA(issuer *CA, commonName string, k Key, edit func(*x509.Certificate)) (*CA, error) {
 	key, err := newKey(k)
 	if err != nil {
 		return nil, fmt.Errorf("make CA key: %w", err)
@@ -62,7 +81,13 @@ func NewCA(commonName string, k Key) (*CA, error) {
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if edit != nil {
+		edit(tmpl)
+	}
+	if issuer == nil {
+		issuer = &CA{Cert: tmpl, key: key}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, issuer.Cert, key.Public(), issuer.key)
 	if err != nil {
 		return nil, fmt.Errorf("sign CA certificate: %w", err)
 	}
