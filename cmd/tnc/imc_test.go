@@ -108,6 +108,9 @@ func TestExplainOfForeignVerifiers(t *testing.T) {
 	}
 	ask([]string{"OS"}, patnc.AttributeRequest{Types: []patnc.Type{patnc.TypeInstalledPackages, patnc.TypeStringVersion}},
 		pts.GetTPMVersionInformation{}, pts.GetAIK{}, patnc.GetSettings{Names: []string{"a", "b"}}, raw(0, 13), raw(0x123456, 7))
+	ask([]string{"OS"}, pts.RequestProtocolCapabilities{}, pts.MeasurementAlgorithm{Algorithms: pts.SHA256}, patnc.ContractRequest{Contract: patnc.Contract{MaxMessage: 1 << 20, MaxSegment: 1000}})
+	say(pts.ProtocolCapabilities{Capabilities: pts.CapVerify | pts.CapTPM | pts.CapDHNonce}, pts.MeasurementAlgorithmSelection{Algorithm: pts.SHA256},
+		patnc.ContractResponse{Contract: patnc.Contract{MaxMessage: patnc.NoLimit, MaxSegment: 1000}})
 	say(patnc.StringVersion{Version: "12"}, patnc.InstalledPackages{Packages: make([]patnc.Package, 3)}, patnc.Settings{}, raw(0, 14))
 	say(patnc.Error{Vendor: patnc.VendorTCG, Code: uint32(pts.ErrorTPMVersionUnavailable)})
 	ask(nil, patnc.AttributeRequest{Types: []patnc.Type{patnc.TypePortFilter}})
@@ -131,6 +134,9 @@ func TestExplainOfForeignVerifiers(t *testing.T) {
 	require.Regexp(t, `IMV 3 of PTS +which network ports are open or blocked +- +nothing: no IMC is there for it`, text)
 	require.Regexp(t, `nobody +5 octets about .* that are no PA-TNC message +Noise`, text)
 	require.Regexp(t, `nobody +the ID of this device +OS +device-1234`, text)
+	require.Regexp(t, `what this machine's measuring can do +OS +files, evidence of the TPM, nonces of both ends\n`, text)
+	require.Regexp(t, `which digest algorithm to measure with +OS +SHA-256\n`, text)
+	require.Regexp(t, `how large messages may be +OS +messages of any size in segments of 1000 octets\n`, text)
 	writeRows(&b, nil)
 	require.Contains(t, b.String(), "asked for nothing")
 }

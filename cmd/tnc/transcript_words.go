@@ -130,9 +130,13 @@ func answerText(v patnc.Value) string {
 		}
 		return "quote: PCRs signed by the TPM"
 	case patnc.ContractRequest:
-		return fmt.Sprintf("messages of %d octets in segments of %d", v.MaxMessage, v.MaxSegment)
+		return contract(v.Contract)
 	case patnc.ContractResponse:
-		return fmt.Sprintf("messages of %d octets in segments of %d", v.MaxMessage, v.MaxSegment)
+		return contract(v.Contract)
+	case pts.ProtocolCapabilities:
+		return capable(v.Capabilities)
+	case pts.MeasurementAlgorithmSelection:
+		return algorithmWords.Replace(v.Algorithm.String())
 	case patnc.Error:
 		if v.Vendor == patnc.VendorTCG {
 			if info, err := pts.ParseErrorInfo(v); err == nil {
@@ -145,6 +149,36 @@ func answerText(v patnc.Value) string {
 		return fmt.Sprintf("%d octets", len(v.Data))
 	}
 	return text1(v)
+}
+
+// contract words a segmentation contract.
+func contract(c patnc.Contract) string {
+	if c.MaxMessage == patnc.NoLimit {
+		return fmt.Sprintf("messages of any size in segments of %d octets", c.MaxSegment)
+	}
+	return fmt.Sprintf("messages of %d octets in segments of %d", c.MaxMessage, c.MaxSegment)
+}
+
+// algorithmWords takes strongSwan's spelling out of digest algorithms.
+var algorithmWords = strings.NewReplacer("HASH_SHA2_", "SHA-", "HASH_SHA1", "SHA-1")
+
+// capable says what a measuring end can do beside measuring files, which all can.
+func capable(c pts.Capabilities) string {
+	words := []string{"files"}
+	for _, w := range []struct {
+		bit  pts.Capabilities
+		text string
+	}{
+		{pts.CapTPM, "evidence of the TPM"},
+		{pts.CapDHNonce, "nonces of both ends"},
+		{pts.CapCurrent, "what is in memory"},
+		{pts.CapXML, "evidence as XML"},
+	} {
+		if c&w.bit != 0 {
+			words = append(words, w.text)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // text1 is a value in its own words.

@@ -48,7 +48,7 @@ func TestStrongSwansIMCsInOurClient(t *testing.T) {
 			}
 			require.Contains(t, told["name and maker of the operating system"], `"Debian"`)
 			require.Contains(t, told["the digests of all files in /usr/sbin"], "imc2")
-			require.Regexp(t, `^IMV [0-9]+ of PTS imc2 \.V`, told["what this machine's measuring can do"])
+			require.Regexp(t, `^IMV [0-9]+ of PTS imc2 files`, told["what this machine's measuring can do"])
 		})
 	}
 	r.t, r.script = t, original
