@@ -47,6 +47,7 @@ type Session struct {
 	closed            bool
 	failed            error
 	items             []pb.Item // of the batch under way; kept for the next
+	sent              []byte    // the last batch, which a PB-Error points into
 
 	mu     sync.Mutex // guards what follows against the calls of IMCs
 	window bool       // SendMessage is allowed

@@ -78,6 +78,7 @@ func (s *Session) send(b *pb.Builder, t pb.BatchType, next pb.State) []byte {
 		b.SetVersion(v)
 	}
 	out := b.Bytes()
+	s.sent = out
 	s.mu.Lock()
 	s.out.BatchesSent++
 	s.out.BytesSent += int64(len(out))

@@ -52,11 +52,23 @@ func (s *Session) fail(err error) {
 }
 
 // fatalError returns the first fatal error that the server reports.
-func fatalError(items []pb.Item) *pb.PeerError {
+func (s *Session) fatalError(items []pb.Item) *pb.PeerError {
 	for i := range items {
 		if e, ok := items[i].Message.(pb.Error); ok && e.Fatal {
-			return &pb.PeerError{Received: e}
+			return s.peerError(e)
 		}
 	}
 	return nil
+}
+
+// peerError is an error that the server reports, with the message of our last
+// batch that it points at.
+func (s *Session) peerError(e pb.Error) *pb.PeerError {
+	pe := &pb.PeerError{Received: e}
+	if offset, ok := e.Offset(); ok {
+		if t, ok := pb.MessageAt(s.sent, offset); ok {
+			pe.About = &t
+		}
+	}
+	return pe
 }

@@ -80,6 +80,10 @@ func TestPeerErrors(t *testing.T) {
 	require.Equal(t, pb.CDATA, decode(t, b).Type, "a non-fatal one is only logged")
 
 	s = begin(&fake{})
+	_, err = s.Receive(server(t, pb.CLOSE, pb.Error{Fatal: true, Code: pb.CodeInvalidParameter, Parameters: []byte{0, 0, 0, 8}}))
+	require.EqualError(t, err, "received fatal PB-TNC error 'Invalid Parameter' (offset 8 bytes) about our IETF/PB-Language-Preference message")
+
+	s = begin(&fake{})
 	b, err = s.Receive(server(t, pb.CLOSE))
 	require.NoError(t, err)
 	require.Empty(t, b)

@@ -94,7 +94,7 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 	if h.Type == pb.CLOSE {
 		return nil, s.receiveClose(items)
 	}
-	if perr := fatalError(items); perr != nil {
+	if perr := s.fatalError(items); perr != nil {
 		s.c.tnc.Error(perr.Error())
 		s.fail(perr)
 		s.c.tnc.Error("a fatal PB-TNC error occurred, terminating connection")
@@ -145,7 +145,7 @@ func (s *Session) receiveClose(items []pb.Item) error {
 	}
 	for _, it := range items {
 		if e, ok := it.Message.(pb.Error); ok {
-			err := &pb.PeerError{Received: e}
+			err := s.peerError(e)
 			s.c.tnc.Error(err.Error())
 			s.fail(err)
 		}

@@ -124,9 +124,12 @@ func (e *ProtocolError) Message() Error {
 }
 
 // PeerError is a PB-Error that the peer sent.
-type PeerError struct{ Received Error }
+type PeerError struct {
+	Received Error
+	About    *MessageType // the message of ours that it points at; nil: not known
+}
 
-// Error words it as strongSwan logs it.
+// Error words it as strongSwan logs it, and names the message.
 func (e *PeerError) Error() string {
 	kind := "non-fatal"
 	if e.Received.Fatal {
@@ -138,7 +141,11 @@ func (e *PeerError) Error() string {
 	}
 	s := fmt.Sprintf("received %s PB-TNC error '%s'", kind, m.Code)
 	if o, ok := m.Offset(); ok {
-		return s + fmt.Sprintf(" (offset %d bytes)", o)
+		s += fmt.Sprintf(" (offset %d bytes)", o)
+		if e.About != nil {
+			s += fmt.Sprintf(" about our %s message", e.About)
+		}
+		return s
 	}
 	if m.Code == CodeVersionNotSupported && len(m.Parameters) == 4 {
 		return s + fmt.Sprintf(" caused by bad version 0x%02x", m.Parameters[0])

@@ -131,7 +131,7 @@ func TestError(t *testing.T) {
 		{Error{Vendor: 0x5597, Code: 9}, "received non-fatal PB-TNC error (9) with Vendor ID 0x005597"},
 		{Error{Fatal: true, Code: CodeLocalError, Parameters: []byte{0, 0, 0, 0}}, "received fatal PB-TNC error 'Local Error'"},
 	} {
-		require.EqualError(t, &PeerError{tt.m}, tt.text)
+		require.EqualError(t, &PeerError{Received: tt.m}, tt.text)
 	}
 }
 
