@@ -234,6 +234,7 @@ func TestTNCCSAtOnce(t *testing.T) {
 	s := newSite(t)
 	s.server(t)
 	t.Log(s.run(t, "at-once"))
+	t.Log(s.run(t, "thousand"))
 	s.run(t, "destroy")
 }
 
@@ -246,6 +247,17 @@ func TestTNCCSBesideTheIMC(t *testing.T) {
 		out := s.run(t, "together")
 		require.Regexp(t, `taken: .*"Two".*already initialized`, out)
 		require.Regexp(t, `the program's: .*"Own".*already initialized`, out)
+	}
+}
+
+// The runtime of libtnccs keeps SIGURG where another Go library comes, before it,
+// before its first call, or between two calls.
+func TestTNCCSPreemption(t *testing.T) {
+	for _, env := range []string{"WHEN=first", "WHEN=later", "LD_PRELOAD=" + libFile} {
+		s := newSite(t)
+		s.lib = "hook"
+		s.env = append(s.env, "WHEN=later", env)
+		s.run(t, "preemption")
 	}
 }
 

@@ -79,6 +79,7 @@ func over(o tnccs.Outcome) bool {
 // work runs f on the session of handle n, alone, and gives its batch to the
 // program.
 func work(n C.uintptr_t, batch *unsafe.Pointer, size *C.size_t, f func(*tnccs.Session) ([]byte, error)) error {
+	dlimc.ChainSignals()
 	s := lookup[session](uintptr(n))
 	if s == nil {
 		return errNoSession

@@ -44,7 +44,6 @@ static int same(const struct sigaction *a, const struct sigaction *b)
 
 /* The handler that stood before the library came: gotnc_open keeps it here. */
 static struct sigaction before;
-static int recorded;
 
 static void chain_sigurg(void)
 {
@@ -76,19 +75,17 @@ static void chain_sigurg(void)
 
 /* What stood before this program's or library's own runtime started: where that
  * is itself a library (libtnccs), another runtime may have been there first. */
-__attribute__((constructor(150))) static void record_first(void)
-{
-	sigaction(SIGURG, NULL, &before);
-	recorded = 1;
-}
+__attribute__((constructor(150))) static void record_first(void) { sigaction(SIGURG, NULL, &before); }
 
 void gotnc_chain_signals(void)
 {
-	if (recorded)
-		chain_sigurg();
-	recorded = 1;
+	chain_sigurg();
 	sigaction(SIGURG, NULL, &before);
 }
+
+/* In a library Go starts by a constructor without priority, linked before this
+ * one: from here on `before` is its handler, whoever else comes. */
+__attribute__((constructor)) static void record_own(void) { gotnc_chain_signals(); }
 
 /* POSIX lets dlsym's result be a function; ISO C has no cast for it. */
 static void look(void *handle, const char *name, void *out)
@@ -104,10 +101,7 @@ const char *gotnc_open(gotnc_imc *m, const char *path, int global, char *err, si
 
 	memset(m, 0, sizeof *m);
 	/* A library that was opened before and never initialized has its handler there. */
-	if (recorded)
-		chain_sigurg();
-	recorded = 1;
-	sigaction(SIGURG, NULL, &before);
+	gotnc_chain_signals();
 	m->handle = dlopen(path, RTLD_NOW | scope);
 	if (!m->handle) {
 		/* strongSwan opens lazily: what only lacks a function it never calls, works. */

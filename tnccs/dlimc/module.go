@@ -209,9 +209,10 @@ func prepareChild() { C.gotnc_prepare_child() }
 
 // ChainSignals makes all Go runtimes that have come into this process by now get
 // SIGURG, which each takes for itself when it starts: libtnccs calls it, whose
-// program may hold other libraries in Go.
+// program may hold other libraries in Go. It waits for nobody.
 func ChainSignals() {
-	opening.Lock()
-	defer opening.Unlock()
-	C.gotnc_chain_signals()
+	if opening.TryLock() { // else an IMC is being loaded, which does the same
+		defer opening.Unlock()
+		C.gotnc_chain_signals()
+	}
 }

@@ -40,6 +40,7 @@ type remote struct {
 	host     tnccs.TNCC
 	cause    error // why the child is being killed
 	reaped   bool
+	ending   bool // Terminate was called
 	closing  bool // Terminate closed the link
 	initDone bool
 }
@@ -162,6 +163,9 @@ func (c *remote) reap() {
 	c.reaped = true
 	c.mu.Unlock()
 	close(c.exited)
+	// A process outside of the group may hold the socket open. What the child wrote
+	// is read before the deadline.
+	_ = c.conn.SetReadDeadline(time.Now().Add(endGrace / 4))
 }
 
 // reason words why the link is down.
@@ -293,10 +297,10 @@ func (c *remote) BatchEnding(connection uint32) error {
 // state they are in, within twice TerminateTimeout.
 func (c *remote) Terminate() error {
 	c.mu.Lock()
-	closing, initDone := c.closing, c.initDone
-	c.closing = true
+	ending, initDone := c.ending, c.initDone
+	c.ending = true
 	c.mu.Unlock()
-	if closing {
+	if ending {
 		<-c.ended
 		return nil
 	}
@@ -307,6 +311,9 @@ func (c *remote) Terminate() error {
 			err = tnccs.ErrorOf(a.result)
 		}
 	}
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
 	c.conn.Close()
 	select {
 	case <-c.ended:

@@ -158,10 +158,12 @@ int main(int argc, char **argv)
 		{"callbacks", callbacks},
 		{"panic", panics},
 		{"ignored-children", ignored_children},
+		{"preemption", preemption},
+		{"thousand", thousand},
 	};
 	size_t i;
 
-	alarm(300);
+	alarm(120);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	imc_config     = need("CONFIG");
 	imc_config_two = need("CONFIG_TWO");

@@ -54,5 +54,7 @@ void hung(void);
 void callbacks(void);
 void panics(void);
 void ignored_children(void);
+void preemption(void);
+void thousand(void);
 
 #endif

@@ -207,3 +207,64 @@ static void one_client(int i)
 }
 
 void no_leak_of_clients(void) { no_growth("clients", 100, 8 << 10, one_client); }
+
+static void *spin(void *session)
+{
+	void  *out;
+	size_t len;
+
+	EXPECT(TNCCS_OK, tnccs_session_receive((tnccs_session *) session, "gotnc-spin", 10, &out, &len, NULL));
+	tnccs_free(out);
+	return NULL;
+}
+
+/* The library has the hook of the tag gotnc_testhook: one thread loops without a
+ * call in Go until another has collected garbage, for which SIGURG must stop the
+ * first one. Another Go library has come meanwhile, and took that signal. */
+void preemption(void)
+{
+	const char    *when = getenv("WHEN");
+	TNC_Version    v;
+	tnccs_client  *c;
+	tnccs_session *s[2];
+	pthread_t      t;
+	void          *out;
+	size_t         len;
+
+	quiet = 1;
+	if (!strcmp(when, "first"))
+		load(imc_library);
+	c    = new_client("", TNCCS_IMC_CHILD);
+	s[0] = new_session(c);
+	s[1] = new_session(c);
+	if (strcmp(when, "first"))
+		load(imc_library);
+	EXPECT(0, I.initialize(7, 1, 1, &v));
+	run(spin, s[0], &t);
+	EXPECT(TNCCS_OK, tnccs_session_receive(s[1], "gotnc-collect", 13, &out, &len, NULL));
+	tnccs_free(out);
+	pthread_join(t, NULL);
+	EXPECT(0, I.terminate(7));
+	tnccs_client_destroy(c);
+}
+
+/* 1,000 sessions that are open at the same time, a step of all after the other. */
+void thousand(void)
+{
+	enum { n = 1000 };
+	static tnccs_session *s[n];
+	tnccs_client         *c        = new_client(imc_config, TNCCS_IMC_CHILD);
+	struct batch          question = server("QUESTION"), allow = server("ALLOW");
+	int                   i;
+
+	for (i = 0; i < n; i++)
+		begin(s[i] = new_session(c));
+	for (i = 0; i < n; i++)
+		EXPECT(1, answer(s[i], question) > 40);
+	printf("%d sessions open, %ld KiB resident\n", n, memory(0));
+	for (i = 0; i < n; i++)
+		EXPECT(8, answer(s[i], allow));
+	for (i = 0; i < n; i++)
+		EXPECT(TNCCS_RECOMMEND_ALLOW, outcome(s[i]).recommendation);
+	tnccs_client_destroy(c);
+}
