@@ -146,13 +146,16 @@ func (s *scanner) space() {
 	}
 }
 
-// comment skips up to, not over, the end of the line.
+// comment skips up to, not over, the end of the line. In a last line without an
+// end a carriage return is one, as with strongSwan.
 func (s *scanner) comment() {
-	if i := strings.IndexByte(s.text[s.off:], '\n'); i >= 0 {
-		s.off += i
-	} else {
-		s.off = len(s.text)
+	for _, end := range [...]byte{'\n', '\r'} {
+		if i := strings.IndexByte(s.text[s.off:], end); i >= 0 {
+			s.off += i
+			return
+		}
 	}
+	s.off = len(s.text)
 }
 
 // isName tells the octets of section names and keys.

@@ -28,11 +28,14 @@ func (v Value) Bool() (bool, error) {
 	return false, v.bad("yes or no")
 }
 
-// Int reads a decimal or 0x number; a leading 0 does not mean octal.
+// Int reads a decimal or 0x number with or without a sign; a leading 0 does not
+// mean octal.
 func (v Value) Int() (int64, error) {
-	text, base := v.Text, 10
+	text, base := strings.TrimLeft(v.Text, " \t\r\n"), 10
 	neg := strings.HasPrefix(text, "-")
-	text = strings.TrimPrefix(text, "-")
+	if neg || strings.HasPrefix(text, "+") {
+		text = text[1:]
+	}
 	if len(text) > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X') {
 		text, base = text[2:], 16
 	}
@@ -49,31 +52,34 @@ func (v Value) Int() (int64, error) {
 // Float reads a decimal or hexadecimal floating-point number with a point as
 // the separator.
 func (v Value) Float() (float64, error) {
-	f, err := strconv.ParseFloat(v.Text, 64)
+	text := strings.TrimLeft(v.Text, " \t\r\n")
+	if strings.HasPrefix(strings.TrimLeft(text, "+-"), "0x") && !strings.ContainsAny(text, "pP") {
+		text += "p0" // Go wants the exponent
+	}
+	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 		return 0, v.bad("a number such as 1.8")
 	}
 	return f, nil
 }
 
+// units of a time, by the letter after the number.
+var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+
 // Duration reads a time: a number of seconds, or with the suffix s, m, h or d.
+// As with strongSwan only the first letter of the suffix counts: "30 sec", "2hours".
 func (v Value) Duration() (time.Duration, error) {
-	text := strings.TrimSpace(v.Text)
-	unit := time.Second
-	if n := len(text); n > 0 {
-		switch text[n-1] {
-		case 's':
-			text = text[:n-1]
-		case 'm':
-			unit, text = time.Minute, text[:n-1]
-		case 'h':
-			unit, text = time.Hour, text[:n-1]
-		case 'd':
-			unit, text = 24*time.Hour, text[:n-1]
-		}
+	text := strings.TrimPrefix(strings.TrimSpace(v.Text), "+")
+	n := 0
+	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
+		n++
 	}
-	u, err := strconv.ParseUint(strings.TrimRight(text, " \t"), 10, 63)
-	if err != nil {
+	u, err := strconv.ParseUint(text[:n], 10, 63)
+	unit, known := time.Second, true
+	if suffix := strings.TrimLeft(text[n:], " \t\r\n"); suffix != "" {
+		unit, known = units[suffix[0]]
+	}
+	if err != nil || !known {
 		return 0, v.bad("a time such as 30, 30s, 5m, 4h or 1d")
 	}
 	if u > uint64(math.MaxInt64/unit) {
