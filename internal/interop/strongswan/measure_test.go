@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,23 +24,10 @@ func (r *rig) inCharon() (rec string, results []string) {
 	return rec, results
 }
 
-// TestMeasuresWithEachHash: the algorithms that a verifier may ask for.
-func TestMeasuresWithEachHash(t *testing.T) {
-	for _, hash := range []string{"sha1", "sha384"} { // sha256 is everywhere else
-		t.Run(hash, func(t *testing.T) {
-			t.Setenv("RIG_HASH", hash)
-			r := newRig(t)
-			wantRec, want := r.reference()
-			rec, got := r.inCharon()
-			require.Equal(t, wantRec, rec)
-			require.ElementsMatch(t, want, got)
-		})
-	}
-}
-
-// TestMeasuresFourThousandFiles: an answer beyond the size of a message, which
-// the verifier takes in segments.
-func TestMeasuresFourThousandFiles(t *testing.T) {
+// TestMeasuresAsStrongSwan: each policy with each algorithm that a verifier may
+// ask for. The directory's answer is beyond the size of a message, so that the
+// verifier takes it in segments.
+func TestMeasuresAsStrongSwan(t *testing.T) {
 	dir, err := os.MkdirTemp("/var/tmp", "gotnc-rig")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -46,13 +35,31 @@ func TestMeasuresFourThousandFiles(t *testing.T) {
 	for i := range 4000 {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("file%04d", i)), bytes.Repeat([]byte{byte(i)}, 1024+i), 0o644))
 	}
-	t.Setenv("RIG_POLICY", "dir:"+dir)
-	r := newRig(t)
-	wantRec, want := r.reference()
-	rec, got := r.inCharon()
-	require.Equal(t, wantRec, rec)
-	require.ElementsMatch(t, want, got)
-	log := readFile(t, filepath.Join(r.dir, "carol", "charon.log"))
-	require.True(t, strings.Contains(log, "for directory '"+dir+"'") && strings.Contains(log, " for 'file3999'"), "charon's log tells of the directory and its files")
-	t.Log(got)
+	for _, policy := range []string{"files", "dir:" + dir} {
+		for hash, name := range map[string]string{"sha1": "HASH_SHA1", "sha256": "HASH_SHA2_256", "sha384": "HASH_SHA2_384"} {
+			kind, _, _ := strings.Cut(policy, ":")
+			t.Run(kind+" "+hash, func(t *testing.T) {
+				t.Setenv("RIG_POLICY", policy)
+				t.Setenv("RIG_HASH", hash)
+				r := newRig(t)
+				wantRec, want := r.reference()
+				log := filepath.Join(r.dir, "carol", "charon.log")
+				theirs := digests(t, log)
+				rec, got := r.inCharon()
+				require.Equal(t, wantRec, rec)
+				require.ElementsMatch(t, want, got)
+				require.NotEmpty(t, theirs)
+				require.Equal(t, theirs, digests(t, log), "the digests in charon's log")
+				require.Contains(t, readFile(t, log), "[PTS] selected PTS measurement algorithm is "+name)
+			})
+		}
+	}
+}
+
+// digests returns the lines of a charon.log that tell a file's digest, sorted.
+func digests(t *testing.T, log string) []string {
+	t.Helper()
+	found := regexp.MustCompile(`(?m)\[PTS\]   [0-9a-f:]{59,} for '.*'$`).FindAllString(readFile(t, log), -1)
+	slices.Sort(found)
+	return found
 }
