@@ -69,8 +69,11 @@ func (r *rig) edited(edits ...edit) {
 }
 
 func (r *rig) module(name string) string {
-	if name == "ours" {
+	switch {
+	case name == "ours":
 		return r.lib
+	case filepath.IsAbs(name):
+		return name
 	}
 	return filepath.Join(r.prefix, "lib", "ipsec", "imcvs", name+".so")
 }
