@@ -111,7 +111,7 @@ func TestExplainOfForeignVerifiers(t *testing.T) {
 	ask([]string{"OS"}, pts.RequestProtocolCapabilities{}, pts.MeasurementAlgorithm{Algorithms: pts.SHA256}, patnc.ContractRequest{Contract: patnc.Contract{MaxMessage: 1 << 20, MaxSegment: 1000}})
 	say(pts.ProtocolCapabilities{Capabilities: pts.CapVerify | pts.CapTPM | pts.CapDHNonce}, pts.MeasurementAlgorithmSelection{Algorithm: pts.SHA256},
 		patnc.ContractResponse{Contract: patnc.Contract{MaxMessage: patnc.NoLimit, MaxSegment: 1000}})
-	say(patnc.StringVersion{Version: "12"}, patnc.InstalledPackages{Packages: make([]patnc.Package, 3)}, patnc.Settings{}, raw(0, 14))
+	say(patnc.StringVersion{Version: "12"}, patnc.InstalledPackages{Packages: make([]patnc.Package, 3)}, patnc.Settings{}, patnc.Raw{T: patnc.Type{Type: 14}, Data: []byte{0, 0, 3, 0x1f, 0}})
 	say(patnc.Error{Vendor: patnc.VendorTCG, Code: uint32(pts.ErrorTPMVersionUnavailable)})
 	ask(nil, patnc.AttributeRequest{Types: []patnc.Type{patnc.TypePortFilter}})
 	tr.add(tnccs.Exchange{Sent: true, IMCs: []string{"Noise"}, Vendor: 1, Subtype: 1, Body: []byte("noise")})
@@ -129,7 +129,7 @@ func TestExplainOfForeignVerifiers(t *testing.T) {
 	require.Regexp(t, `IMV 3 of PTS +version and maker of the TPM +OS +refused: `, text)
 	require.Regexp(t, `IMV 3 of PTS +certificate or key that the TPM signs with +- +-`, text)
 	require.Regexp(t, `IMV 3 of PTS +settings of this machine: a, b +OS +none`, text)
-	require.Regexp(t, `IMV 3 of PTS +the software installed on this machine +OS +1 octets`, text)
+	require.Regexp(t, `IMV 3 of PTS +the software installed on this machine +OS +799 names of installed software\n`, text)
 	require.Regexp(t, `IMV 3 of PTS +attribute 0x123456/0x00000007 +- +-`, text)
 	require.Regexp(t, `IMV 3 of PTS +which network ports are open or blocked +- +nothing: no IMC is there for it`, text)
 	require.Regexp(t, `nobody +5 octets about .* that are no PA-TNC message +Noise`, text)

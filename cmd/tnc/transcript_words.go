@@ -146,9 +146,21 @@ func answerText(v patnc.Value) string {
 		}
 		return "refused: " + v.String()
 	case patnc.Raw:
-		return fmt.Sprintf("%d octets", len(v.Data))
+		if what, ok := swimaCounts[v.T]; ok && len(v.Data) >= 4 {
+			return count(int(v.Data[1])<<16|int(v.Data[2])<<8|int(v.Data[3]), what)
+		}
+		return count(len(v.Data), "octet")
 	}
 	return text1(v)
+}
+
+// swimaCounts says what the answers of SWIMA hold (RFC 8412 §5.8 to §5.11): the
+// number is behind an octet of flags, in three.
+var swimaCounts = map[patnc.Type]string{
+	{Type: 14}: "name of installed software",
+	{Type: 15}: "event of software, by name",
+	{Type: 16}: "record of installed software",
+	{Type: 17}: "event of software, with its record",
 }
 
 // contract words a segmentation contract.
@@ -189,11 +201,16 @@ func text1(v patnc.Value) string {
 	return strings.Trim(fmt.Sprintf("%v", v), "{}")
 }
 
+// count puts a number before a noun, which may have words behind it.
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	noun, rest, more := strings.Cut(what, " ")
+	if noun += "s"; more {
+		noun += " " + rest
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // list shows the first of several names.

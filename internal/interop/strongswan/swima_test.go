@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +75,8 @@ func TestSWIMAOverPTTLS(t *testing.T) {
 				require.NoError(t, json.Unmarshal([]byte(stdout), &out))
 				told := false
 				for _, row := range out.Explained {
-					told = told || row.Asked == "the software installed on this machine" && strings.HasSuffix(row.Verifier, " of SWIMA") && row.IMC == "SWIMA"
+					told = told || row.Asked == "the software installed on this machine" && strings.HasSuffix(row.Verifier, " of SWIMA") && row.IMC == "SWIMA" &&
+						slices.ContainsFunc(row.Answers, regexp.MustCompile(`^[1-9][0-9]* (name|record|event)s? of `).MatchString)
 				}
 				require.True(t, told, "%+v", out.Explained)
 			}
