@@ -32,6 +32,21 @@ tnc: ## build build/tnc
 	@mkdir -p $(BUILD)
 	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(TNC_LDFLAGS)' -o $(BUILD)/tnc ./cmd/tnc
 
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+install: lib tnc ## install both products, libtnccs, headers, pkg-config files, a systemd unit below PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/{bin,include,lib/gotnc,lib/pkgconfig,lib/systemd/system,share/doc/gotnc}
+	install -m 755 $(BUILD)/tnc $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 include/{tncif,tncifimc,tnccs}.h $(DESTDIR)$(PREFIX)/include/
+	install -m 755 $(BUILD)/imc-attestation.so $(DESTDIR)$(PREFIX)/lib/gotnc/
+	install -m 755 $(BUILD)/libtnccs.so $(DESTDIR)$(PREFIX)/lib/libtnccs.so.1
+	ln -sf libtnccs.so.1 $(DESTDIR)$(PREFIX)/lib/libtnccs.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/gotnc-imc.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/gotnc-imc.pc
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/tnccs/libtnccs.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libtnccs.pc
+	sed -e 's|/usr/bin/tnc|$(PREFIX)/bin/tnc|' dist/tnc@.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/tnc@.service
+	install -m 644 tnc_config.example README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/gotnc/
+
 test: peers ## run all tests; the closing summary names every skipped one
 	@set -o pipefail; $(GO) test -json -timeout 20m ./... | $(GO) run ./internal/testsummary
 
@@ -53,8 +68,9 @@ abi: lib ## compare the libraries' exported symbols with capi/abi.golden, capi/t
 interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX for strongSwan with TNC)
 	@set -o pipefail; $(GO) test -json -count=1 -timeout 20m ./internal/interop/... ./capi/... | $(GO) run ./internal/testsummary
 
-bench: ## measure files beside strongSwan's module (STRONGSWAN_PREFIX) and openssl
+bench: ## speed and costs of the library beside strongSwan's module (STRONGSWAN_PREFIX) and openssl
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
+	$(GO) test -run '^$$' -bench Costs -benchtime 5x ./capi/capitest
 
 vmtest: ## boot Debian's kernel with an emulated TPM in qemu: its logs against its PCRs, quotes
 	GOTNC_VMTEST=1 $(GO) test -count=1 -v -timeout 30m ./internal/interop/vm
@@ -62,4 +78,4 @@ vmtest: ## boot Debian's kernel with an emulated TPM in qemu: its logs against i
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: help demo lib tnc test peers check abi interop bench vmtest clean
+.PHONY: help demo lib tnc install test peers check abi interop bench vmtest clean

@@ -12,27 +12,34 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// install copies files to their places below a prefix of the test's, with the
-// pkg-config file that the last argument is made to. It returns the prefix and what
-// pkg-config says of it, without which fallback is used.
-func install(t *testing.T, files map[string]string, template, name, fallback string) (prefix string, flags []string, ask func(...string) string) {
+// install runs `make install` below a prefix of the test's with files of build/;
+// those that are not given are empty. It returns the prefix and what pkg-config
+// says of a package, without which fallback is used.
+func install(t *testing.T, files map[string]string, name, fallback string) (prefix string, flags []string, ask func(...string) string) {
 	t.Helper()
+	program, err := exec.LookPath("make")
+	if err != nil {
+		t.Skip("SKIP needs make: `apt-get install make`")
+	}
 	prefix = t.TempDir()
-	put := func(to string, b []byte) {
-		to = filepath.Join(prefix, to)
-		require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
-		require.NoError(t, os.WriteFile(to, b, 0o755))
+	build := t.TempDir()
+	for _, file := range []string{"imc-attestation.so", "libtnccs.so", "tnc"} {
+		var b []byte
+		if from := files[file]; from != "" {
+			b, err = os.ReadFile(from)
+			require.NoError(t, err)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(build, file), b, 0o755))
 	}
-	for from, to := range files {
-		b, err := os.ReadFile(from)
-		require.NoError(t, err)
-		put(to, b)
-	}
-	b, err := os.ReadFile(template)
+	cmd := exec.Command(program, "-C", "../..", "-o", "lib", "-o", "tnc", "install", "BUILD="+build, "PREFIX="+prefix, "DESTDIR=", "VERSION=1.0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	pc, err := os.ReadFile(filepath.Join(prefix, "lib", "pkgconfig", name+".pc"))
 	require.NoError(t, err)
-	pc := strings.NewReplacer("@PREFIX@", prefix, "@VERSION@", "1.0").Replace(string(b))
-	require.NotContains(t, pc, "@")
-	put("lib/pkgconfig/"+name+".pc", []byte(pc))
+	require.NotContains(t, string(pc), "@")
+	unit, err := os.ReadFile(filepath.Join(prefix, "lib", "systemd", "system", "tnc@.service"))
+	require.NoError(t, err)
+	require.Contains(t, string(unit), "ExecStart="+prefix+"/bin/tnc up")
 	path, err := exec.LookPath("pkg-config")
 	if err != nil {
 		return prefix, strings.Fields(strings.ReplaceAll(fallback, "@PREFIX@", prefix)), nil
@@ -65,9 +72,7 @@ func compile(t *testing.T, language []string, source string, flags []string) (pr
 // and runs.
 func TestExample(t *testing.T) {
 	built(t)
-	prefix, flags, ask := install(t, map[string]string{
-		"../../include/tncif.h": "include/tncif.h", "../../include/tncifimc.h": "include/tncifimc.h", libFile: "lib/gotnc/imc-attestation.so",
-	}, "../gotnc-imc.pc.in", "gotnc-imc", "-I@PREFIX@/include -ldl")
+	prefix, flags, ask := install(t, map[string]string{"imc-attestation.so": libFile}, "gotnc-imc", "-I@PREFIX@/include -ldl")
 	imc := prefix + "/lib/gotnc/imc-attestation.so"
 	if ask != nil {
 		require.Equal(t, imc, ask("--variable=imc"))
@@ -86,13 +91,11 @@ func TestExample(t *testing.T) {
 // The client of libtnccs is valid C99 and C++98; installed, it finds its helper.
 func TestTNCCSExample(t *testing.T) {
 	s := newSite(t)
-	prefix, flags, _ := install(t, map[string]string{
-		"../../include/tnccs.h": "include/tnccs.h", filepath.Join(tnccsDir, "lib/libtnccs.so"): "lib/libtnccs.so",
-	}, "../tnccs/libtnccs.pc.in", "libtnccs", "-I@PREFIX@/include -L@PREFIX@/lib -ltnccs")
-	require.NoError(t, os.Symlink("libtnccs.so", prefix+"/lib/libtnccs.so.1"))
-	require.NoError(t, os.Mkdir(prefix+"/bin", 0o755))
+	prefix, flags, _ := install(t, map[string]string{"libtnccs.so": filepath.Join(tnccsDir, "lib/libtnccs.so")},
+		"libtnccs", "-I@PREFIX@/include -L@PREFIX@/lib -ltnccs")
 	helper, err := os.Executable()
 	require.NoError(t, err)
+	require.NoError(t, os.Remove(prefix+"/bin/tnc"))
 	require.NoError(t, os.Symlink(helper, prefix+"/bin/tnc"))
 	for _, c := range [][]string{{"cc", "-pedantic", "-x", "c", "-std=c99"}, {"c++", "-pedantic", "-x", "c++", "-std=c++98"}} {
 		t.Run(c[0], func(t *testing.T) {
