@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -77,6 +78,17 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 	return cmd
 }
 
+// tryConnection makes the configuration of an IKE_SA, with keys, certificates
+// and secrets, and takes it away again.
+func (o *options) tryConnection(s *setup, m *swanctl.Config, conn *swanctl.Connection, roots *swanctl.Roots) error {
+	c := &connection{logger: slog.New(slog.DiscardHandler), setup: &setup{strongswan: s.strongswan, charon: s.charon, swanctl: m, conn: conn, roots: roots}}
+	_, peers, err := c.ikeConfig()
+	for _, p := range peers {
+		p.Close()
+	}
+	return err
+}
+
 // checkConfig tells what is wrong ("error", "warning") and right ("ok").
 func (o *options) checkConfig(say func(kind string, what error)) (bad int, err error) {
 	fail := func(err error) {
@@ -118,8 +130,10 @@ func (o *options) checkConfig(say func(kind string, what error)) (bad int, err e
 			if _, ok := c.RemoteHost(); !ok {
 				fail(c.Pos.Errorf("connection %q has no remote_addrs: set it to the gateway's name or address", c.Name))
 			}
-			if len(c.Children) == 0 {
-				fail(c.Pos.Errorf("connection %q has no child", c.Name))
+			if bad == before {
+				if err := o.tryConnection(s, m, c, roots); err != nil {
+					fail(err)
+				}
 			}
 			for _, l := range c.Local {
 				if l.Auth.Class != "eap" {

@@ -1,11 +1,6 @@
 package ipsecconf
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/config"
@@ -19,11 +14,16 @@ func (c *conn) authentication(strict config.Value) error {
 			return v, v.Text
 		case hasBy && (by.Text == "secret" || by.Text == "psk"):
 			return by, "psk"
+		case hasBy && by.Text == "ecdsasig":
+			return by, "ecdsa"
+		case hasBy && by.Text == "rsasig":
+			return by, "rsa"
 		}
 		return c.at(), "pubkey"
 	}
 	eapID, hasEAPID := c.take("eap_identity")
 	aaaID, hasAAAID := c.take("aaa_identity")
+	var rounds []string // of the gateway
 	for _, end := range []struct{ left, section string }{{"left", "local"}, {"right", "remote"}} {
 		for _, round := range []string{"", "2"} {
 			v, ok := c.take(end.left + "auth" + round)
@@ -37,8 +37,9 @@ func (c *conn) authentication(strict config.Value) error {
 				c.put(pos, "round", "2", sec)
 			}
 			c.copy(end.left+"id"+round, "id", sec)
-			if v, ok := c.take(end.left + "cert" + round); ok {
-				c.put(v, "certs", c.t.path("certs", v.Text), sec)
+			c.keys(end.left, round, sec)
+			if end.section == "remote" {
+				rounds = append(rounds, sec)
 			}
 			if end.section == "local" && strings.HasPrefix(auth, "eap") {
 				if hasEAPID && eapID.Text != "%identity" && eapID.Text != "%any" {
@@ -50,40 +51,52 @@ func (c *conn) authentication(strict config.Value) error {
 			}
 		}
 	}
-	if strict.Text == "yes" {
-		c.put(strict, "revocation", "strict", "remote")
-	} else if strict.Text == "ifuri" {
-		c.put(strict, "revocation", "ifuri", "remote")
-	}
-	for _, k := range []string{"leftca", "rightca"} {
-		if v, ok := c.take(k); ok && v.Text != "%same" {
-			c.t.cfg.Warn(v.Errorf("%s is not checked: every CA of ipsec.d/cacerts is trusted", k))
+	for _, sec := range rounds {
+		switch strict.Text {
+		case "yes":
+			c.put(strict, "revocation", "strict", sec)
+		case "ifuri":
+			c.put(strict, "revocation", "ifuri", sec)
 		}
 	}
-	return c.cacerts()
-}
-
-// cacerts names every file of ipsec.d/cacerts.
-func (c *conn) cacerts() error {
-	dir := filepath.Join(c.t.dir, "ipsec.d", "cacerts")
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if v, ok := c.take("leftca"); ok && v.Text != "%same" {
+		c.t.cfg.Warn(v.Errorf("leftca has no effect: leftcert says which certificate is sent"))
 	}
-	if err != nil {
-		return err
+	switch v, ok := c.take("leftsendcert"); {
+	case !ok:
+	case v.Text == "always" || v.Text == "yes":
+		c.put(v, "send_cert", "always")
+	case v.Text == "never" || v.Text == "no":
+		c.put(v, "send_cert", "never")
+	case v.Text != "ifasked":
+		c.t.cfg.Warn(v.Errorf("leftsendcert = %q: not one of never, ifasked, always", v.Text))
 	}
-	var files []string
-	for _, e := range entries {
-		if !e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			files = append(files, filepath.Join(dir, e.Name()))
-		}
-	}
-	if len(files) > maxCerts {
-		return fmt.Errorf("%s holds more than %d files", dir, maxCerts)
-	}
-	if len(files) > 0 {
-		c.put(c.at(), "cacerts", strings.Join(files, ","), "remote")
+	if v, ok := c.take("rightsendcert"); ok && (v.Text == "never" || v.Text == "no") {
+		c.put(v, "send_certreq", "no")
 	}
 	return nil
+}
+
+// keys takes what a round says of certificates and keys.
+func (c *conn) keys(end, round, sec string) {
+	if v, ok := c.take(end + "cert" + round); ok {
+		c.put(v, "certs", c.t.path("certs", v.Text), sec)
+	}
+	if v, ok := c.take(end + "sigkey" + round); ok {
+		if strings.HasPrefix(v.Text, "dns:") || strings.HasPrefix(v.Text, "ssh:") || strings.HasPrefix(v.Text, "0x") || strings.HasPrefix(v.Text, "0s") {
+			c.t.cfg.Warn(v.Errorf("%ssigkey%s: only the file of a public key can be named", end, round))
+		} else {
+			c.put(v, "pubkeys", c.t.path("certs", v.Text), sec)
+		}
+	}
+	if end != "right" {
+		return
+	}
+	if v, ok := c.take("rightca" + round); ok && v.Text != "%same" && v.Text != "%any" {
+		c.put(v, "ca_id", v.Text, sec)
+	}
+	c.copy("rightcertpolicy"+round, "cert_policy", sec)
+	if v, ok := c.take("rightgroups" + round); ok {
+		c.put(v, "groups", v.Text, sec)
+	}
 }

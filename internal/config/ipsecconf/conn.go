@@ -37,9 +37,9 @@ func (c *conn) at() config.Value { return config.Value{Pos: c.s.pos} }
 // Keys without meaning for a client of this kind, or whose default is the only
 // choice here.
 var ignored = []string{
-	"installpolicy", "reqid", "leftfirewall", "lefthostaccess", "leftallowany", "rightallowany", "leftsendcert", "rightsendcert", "leftid2",
+	"installpolicy", "reqid", "leftfirewall", "lefthostaccess", "leftallowany", "rightallowany",
 	"modeconfig", "inactivity", "tfc", "eap_identity2", "lifebytes", "lifepackets", "marginbytes", "marginpackets", "leftprotoport", "rightprotoport",
-	"compress", "mobike2", "me_peerid", "mediation", "leftgroups", "rightgroups2", "rekeyfuzz", "dpdtimeout", "sha256_96", "replay_window2",
+	"compress", "mobike2", "me_peerid", "mediation", "leftgroups", "rekeyfuzz", "dpdtimeout", "sha256_96", "replay_window2",
 }
 
 func (c *conn) translate(strict config.Value) error {

@@ -19,7 +19,6 @@ const (
 
 	maxFile     = 1 << 20
 	maxIncludes = 20
-	maxCerts    = 1000
 )
 
 // Load reads ipsec.conf at path, "" for DefaultPath, with ipsec.secrets and
@@ -39,7 +38,16 @@ func Load(path string) (*swanctl.Config, error) {
 	if err := t.secrets(filepath.Join(t.dir, "ipsec.secrets"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return swanctl.FromConfig(t.cfg, path), nil
+	m := swanctl.FromConfig(t.cfg, path)
+	m.Folders = map[string]string{}
+	for name, folder := range map[string]string{"x509ca": "cacerts", "x509crl": "crls"} {
+		dir, err := filepath.Abs(t.path(folder, ""))
+		if err != nil {
+			return nil, err
+		}
+		m.Folders[name] = dir
+	}
+	return m, nil
 }
 
 type translator struct {
@@ -138,18 +146,24 @@ func (t *translator) run() error {
 }
 
 func (t *translator) authority(s *section) {
+	path := []string{"authorities", s.name}
+	uris := map[string]string{}
+	add := func(key string, v config.Value) {
+		if uris[key] != "" {
+			v.Text = uris[key] + ", " + v.Text
+		}
+		uris[key], v.Key = v.Text, key
+		t.cfg.Put(path, v)
+	}
 	for _, v := range s.values {
-		path := []string{"authorities", s.name}
 		switch v.Key {
 		case "cacert":
 			v.Text = t.path("cacerts", v.Text)
 			t.cfg.Put(path, v)
 		case "crluri", "crluri1", "crluri2":
-			v.Key = "crl_uris"
-			t.cfg.Put(path, v)
+			add("crl_uris", v)
 		case "ocspuri", "ocspuri1", "ocspuri2":
-			v.Key = "ocsp_uris"
-			t.cfg.Put(path, v)
+			add("ocsp_uris", v)
 		case "auto", "certuribase":
 		default:
 			t.cfg.Warn(v.Errorf("setting %q is not known in ca %s", v.Key, s.name))

@@ -55,6 +55,8 @@ func (t *translator) secrets(path string, depth int) error {
 			if len(words) > 2 && words[2] != "%prompt" {
 				put(kind+name, "secret", words[2])
 			}
+		case "PIN":
+			t.cfg.Warn(pos.Errorf("secrets of type PIN are not supported: tokens cannot be used, put the key into a file"))
 		default:
 			t.cfg.Warn(pos.Errorf("secrets of type %s are not supported", kind))
 		}

@@ -89,7 +89,7 @@ func (m *Config) Roots(c *Connection) (*Roots, error) {
 			return nil, a.Pos.Errorf("load CA certificate of authority %q: %w", a.Name, err)
 		}
 	}
-	dir := filepath.Join(m.Dir, "x509ca")
+	dir, _ := m.folder("x509ca")
 	files, err := m.Files("x509ca")
 	if err != nil {
 		return nil, fmt.Errorf("load CA certificates: %w", err)
@@ -124,10 +124,13 @@ func (m *Config) NamedCAs(rd *Round) (named []*x509.Certificate, err error) {
 	return named, nil
 }
 
-// Files lists the files of a folder of credentials beside swanctl.conf; none
-// where there is no such folder.
+// Files lists the files of a folder of credentials ("x509crl"); none where there
+// is no such folder.
 func (m *Config) Files(folder string) ([]string, error) {
-	dir := filepath.Join(m.Dir, folder)
+	dir, ok := m.folder(folder)
+	if !ok {
+		return nil, nil
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -145,6 +148,15 @@ func (m *Config) Files(folder string) ([]string, error) {
 		}
 	}
 	return files, nil
+}
+
+// folder is where a folder of credentials is; false = there is none.
+func (m *Config) folder(name string) (string, bool) {
+	if m.Folders == nil {
+		return filepath.Join(m.Dir, name), true
+	}
+	dir, ok := m.Folders[name]
+	return dir, ok
 }
 
 func (r *Roots) add(file string) error {

@@ -31,8 +31,11 @@ func DefaultPath() string {
 // Config is a loaded swanctl.conf. It is read-only and safe for concurrent
 // use, except for Close.
 type Config struct {
-	File        string
-	Dir         string // what relative paths of credentials start from
+	File string
+	Dir  string // what relative paths of credentials start from
+	// Folders are where folders of credentials are, by swanctl.conf's name
+	// ("x509ca"); nil = below Dir. Those that are not in it are empty.
+	Folders     map[string]string
 	Connections []*Connection
 	Secrets     []*SharedSecret
 	Keys        []*PrivateKey

@@ -1,0 +1,111 @@
+package ipsecconf
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAuthenticationAndSecrets(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "ipsec.conf", `config setup
+	strictcrlpolicy=ifuri
+ca site
+	cacert=site.pem
+	crluri=http://a/crl
+	crluri2=http://b/crl
+	ocspuri=http://a/ocsp
+conn %default
+	right=192.0.2.1
+	rightid=@gw.example.org
+conn cert
+	leftauth=rsa/pss-sha256
+	leftcert=carol.pem
+	leftsendcert=always
+	rightauth=pubkey
+	rightca="C=CH, O=gotnc, CN=Sub CA"
+	rightcertpolicy=1.2.3
+	rightsendcert=never
+conn psk
+	authby=secret
+	leftid=carol@example.org
+conn rounds
+	leftauth=pubkey
+	leftcert=carol.pem
+	leftauth2=eap-md5
+	leftid2=carol
+	eap_identity=carol
+	rightauth=pubkey
+	rightcert=gw.pem
+conn keys
+	leftauth=pubkey
+	leftid=carol@example.org
+	leftsigkey=carol.pub
+	rightauth=pubkey
+	rightsigkey=/keys/gw.pub
+	rightgroups=admins
+`)
+	write(t, dir, "ipsec.secrets", `: RSA carol.key "pass phrase"
+: PKCS8 /keys/eight.key %prompt
+: ECDSA ec.key
+: P12 carol.p12 secret
+carol@example.org @gw.example.org : PSK 0sAQID
+192.0.2.7 %any : PSK "other"
+carol : EAP "Ar3etTnp"
+: PIN %smartcard 1234
+`)
+	m, err := Load(filepath.Join(dir, "ipsec.conf"))
+	require.NoError(t, err)
+	in := func(p string) string { return filepath.Join(dir, "ipsec.d", p) }
+
+	c, err := m.Connection("cert")
+	require.NoError(t, err)
+	require.Equal(t, "rsa/pss-sha256", c.Local[0].Auth.String())
+	require.Equal(t, []string{in("certs/carol.pem")}, c.Local[0].Certs)
+	require.Equal(t, "always", c.SendCert)
+	require.False(t, c.SendCertReq)
+	require.Equal(t, "C=CH, O=gotnc, CN=Sub CA", c.Remote[0].CAID)
+	require.Equal(t, []string{"1.2.3"}, c.Remote[0].CertPolicy)
+	require.Equal(t, "ifuri", c.Remote[0].Revocation)
+
+	c, err = m.Connection("psk")
+	require.NoError(t, err)
+	require.Equal(t, "psk", c.Local[0].Auth.Class)
+	require.Equal(t, "psk", c.Remote[0].Auth.Class)
+	s, ok := m.SharedKey("carol@example.org", "gw.example.org")
+	require.True(t, ok)
+	require.Equal(t, []byte{1, 2, 3}, []byte(s.Secret))
+
+	c, err = m.Connection("rounds")
+	require.NoError(t, err)
+	require.Len(t, c.Local, 2)
+	require.Equal(t, "pubkey", c.Local[0].Auth.String())
+	require.Equal(t, "eap-md5", c.Local[1].Auth.String())
+	require.Equal(t, "carol", c.Local[1].EAPIdentity())
+	require.Equal(t, []string{in("certs/gw.pem")}, c.Remote[0].Certs)
+
+	c, err = m.Connection("keys")
+	require.NoError(t, err)
+	require.Equal(t, []string{in("certs/carol.pub")}, c.Local[0].PubKeys)
+	require.Equal(t, []string{"/keys/gw.pub"}, c.Remote[0].PubKeys)
+	require.Equal(t, []string{"admins"}, c.Remote[0].Groups)
+
+	require.Len(t, m.Keys, 4)
+	require.Equal(t, "rsa", m.Keys[0].Kind)
+	require.Equal(t, in("private/carol.key"), m.Keys[0].File)
+	require.Equal(t, "pass phrase", string(m.Keys[0].Passphrase))
+	require.Equal(t, "/keys/eight.key", m.Keys[1].File)
+	require.Empty(t, m.Keys[1].Passphrase)
+	require.Equal(t, "ecdsa", m.Keys[2].Kind)
+	require.Equal(t, "pkcs12", m.Keys[3].Kind)
+	require.Equal(t, []string{"http://a/crl", "http://b/crl"}, m.Authorities[0].CRLURIs)
+	require.Equal(t, []string{"http://a/ocsp"}, m.Authorities[0].OCSPURIs)
+	require.Equal(t, in("cacerts/site.pem"), m.Authorities[0].CACert)
+	var warnings []string
+	for _, w := range m.Warnings() {
+		warnings = append(warnings, w.Error())
+	}
+	require.Len(t, warnings, 1, warnings)
+	require.Contains(t, warnings[0], "tokens cannot be used")
+}
