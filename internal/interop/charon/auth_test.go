@@ -36,13 +36,19 @@ func sections(name, body string) string {
 // and output of tnc.
 func (s *site) authenticate(c authCase) (code int, says string) {
 	s.t.Helper()
+	s.loadGateway(c)
+	return s.tryClient(c)
+}
+
+// loadGateway configures the gateway alone.
+func (s *site) loadGateway(c authCase) {
+	s.t.Helper()
 	s.write("gw/swanctl/swanctl.conf", "connections {\n rw {\n  local_addrs = %s\n  version = 2\n  proposals = %s\n%s\n%s%s  children {\n   rw {\n    local_ts = 10.1.0.0/24\n    esp_proposals = %s\n   }\n  }\n }\n}\nsecrets {\n%s\n}\n",
 		s.GatewayAddr, usualIKE, c.gwMore, sections("local", c.gwLocal), sections("remote", c.gwRemote), usualESP, c.secrets)
 	for _, load := range [][]string{{"--reload-settings"}, {"--load-all", "--clear"}} {
 		out, err := s.swanctl(load...)
 		require.NoError(s.t, err, out)
 	}
-	return s.tryClient(c)
 }
 
 // tryClient configures the client alone.
