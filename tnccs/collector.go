@@ -86,7 +86,7 @@ func (c *Client) add(col *collector) error {
 		return fmt.Errorf("initialize IMC %q: %w", name, err)
 	}
 	from := ""
-	if s, ok := imc.(Sourced); ok {
+	if s, ok := imc.(Library); ok {
 		from = fmt.Sprintf(" from '%s'", s.Source())
 	}
 	c.tnc.Info(fmt.Sprintf("IMC %d %q loaded%s", col.id, name, from))

@@ -22,8 +22,9 @@ type Collector struct {
 	ID     uint32
 	Name   string
 	Source string // path of the library, where it is one
-	Types  []MessageType
-	Lost   bool // it crashed or hung and has not been started again
+	Interface
+	Types []MessageType
+	Lost  bool // it crashed or hung and has not been started again
 }
 
 // MessageType is a kind of PA-TNC messages that an IMC receives. VendorAny and
@@ -36,19 +37,23 @@ func (t MessageType) String() string { return pb.PAName(t.Vendor, t.Subtype) }
 // Collectors describes the IMCs in load order.
 func (c *Client) Collectors() []Collector {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	out := make([]Collector, 0, len(c.imcs))
+	imcs := make([]IMC, 0, len(c.imcs))
 	for _, col := range c.imcs {
 		d := Collector{ID: col.id, Name: col.name, Lost: col.lost.Load()}
-		if s, ok := col.imc.(Sourced); ok {
-			d.Source = s.Source()
-		}
 		if subs := col.subscribed.Load(); subs != nil {
 			for _, s := range *subs {
 				d.Types = append(d.Types, MessageType{s.vendor, s.subtype})
 			}
 		}
 		out = append(out, d)
+		imcs = append(imcs, col.imc)
+	}
+	c.mu.Unlock()
+	for i, imc := range imcs { // which may wait for a call into it
+		if l, ok := imc.(Library); ok {
+			out[i].Source, out[i].Interface = l.Source(), l.Interface()
+		}
 	}
 	return out
 }

@@ -26,10 +26,18 @@ type IMC interface {
 	Terminate() error
 }
 
-// Sourced is an IMC that knows where it was loaded from, for the log.
-type Sourced interface {
+// Library is an IMC that is a shared library.
+type Library interface {
 	// Source returns the path of the library.
 	Source() string
+	// Interface returns what the library offers, once it is initialized.
+	Interface() Interface
+}
+
+// Interface is what of IF-IMC a library offers.
+type Interface struct {
+	Version uint32 // that TNC_IMC_Initialize chose; 1 is IF-IMC 1.0 to 1.3
+	Long    bool   // it has TNC_IMC_ReceiveMessageLong, which IF-IMC 1.3 added
 }
 
 // Message is a PA-TNC message on its way to an IMC. An IMC without

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -119,7 +118,8 @@ type imcEntry struct {
 	Path    string   `json:"path,omitempty"`
 	File    string   `json:"file"`
 	Line    int      `json:"line"`
-	Version string   `json:"version,omitempty"` // of IF-IMC
+	Version uint32   `json:"version,omitempty"` // of IF-IMC, as the library chose it
+	Long    bool     `json:"long_types"`        // it receives messages of long types (IF-IMC 1.3)
 	Types   []string `json:"types,omitempty"`   // that it receives
 	Error   string   `json:"error,omitempty"`
 }
@@ -160,6 +160,7 @@ func imcList(cmd *cobra.Command, o *options) error {
 		out = append(out, e)
 	}
 	opts := imcOptions(s.strongswan, s.environ(), o.logger(cmd.ErrOrStderr(), 0))
+	opts.InProcess = false // one that crashes must not take this list along
 	for _, e := range entries {
 		out = append(out, tryIMC(e, opts))
 	}
@@ -194,8 +195,8 @@ func tryIMC(e dlimc.Entry, o dlimc.Options) imcEntry {
 		err = client.AddLoader(e.Name, func() (tnccs.IMC, error) { return dlimc.Load(e, o) })
 	}
 	if err == nil {
-		out.Version = "1"
 		for _, c := range client.Collectors() {
+			out.Version, out.Long = c.Version, c.Long
 			for _, t := range c.Types {
 				out.Types = append(out.Types, t.String())
 			}
@@ -223,27 +224,30 @@ func writeIMCs(w io.Writer, path string, entries []imcEntry) {
 		fmt.Fprintf(w, "%s names no IMC\n", path)
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, e := range entries {
 		name := fmt.Sprintf("IMC %q", e.Name)
 		if e.Path == "" {
 			name = "bad line"
 		}
-		fmt.Fprintf(t, "%s:%d\t%s\n", e.File, e.Line, printable(name))
+		fmt.Fprintf(w, "%s:%d  %s\n", e.File, e.Line, printable(name))
+		say := func(what, text string) { fmt.Fprintf(w, "  %-8s  %s\n", what, printable(text)) }
 		if e.Path != "" {
-			fmt.Fprintf(t, "  library\t%s\n", e.Path)
+			say("library", e.Path)
 		}
 		if e.Error != "" {
-			fmt.Fprintf(t, "  FAILS\t%s\n", printable(e.Error))
+			say("FAILS", e.Error)
 			continue
 		}
-		// The library negotiates version 1, which IF-IMC 1.0 to 1.3 share.
-		fmt.Fprintf(t, "  IF-IMC\t1 (IF-IMC 1.0 to 1.3)\n")
+		// IF-IMC 1.0 to 1.3 share version 1.
+		kind := "1.3, long message types"
+		if !e.Long {
+			kind = "1.2 or older, short message types only"
+		}
+		say("IF-IMC", fmt.Sprintf("version %d (%s)", e.Version, kind))
 		types := strings.Join(e.Types, ", ")
 		if types == "" {
 			types = "none: it only sends"
 		}
-		fmt.Fprintf(t, "  receives\t%s\n", types)
+		say("receives", types)
 	}
-	_ = t.Flush()
 }

@@ -32,6 +32,7 @@ func TestIMCList(t *testing.T) {
 	require.Contains(t, stdout, `IMC "Attestation"`)
 	require.Contains(t, stdout, library)
 	require.Contains(t, stdout, "'TCG/PTS' 0x005597/0x00000001, 'IETF/Operating System' 0x000000/0x00000001")
+	require.Contains(t, stdout, "version 1 (1.3, long message types)")
 
 	write("IMC \"Attestation\" " + library + "\nIMC \"Gone\" " + dir + "/gone.so\nIMC \"Text\" " + list + "\nIMC bad\n")
 	stdout, stderr, code = runTNC(t, append(args, "--json")...)
@@ -42,6 +43,8 @@ func TestIMCList(t *testing.T) {
 	require.Len(t, got, 4)
 	require.Equal(t, []int{1, 2, 3, 4}, []int{got[0].Line, got[1].Line, got[2].Line, got[3].Line})
 	require.Len(t, got[0].Types, 3)
+	require.EqualValues(t, 1, got[0].Version)
+	require.True(t, got[0].Long)
 	require.Contains(t, got[1].Error, "file not found")
 	require.Contains(t, got[2].Error, "not a shared library")
 	require.Contains(t, got[3].Error, "double quotes")
@@ -58,6 +61,41 @@ func TestIMCList(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	_, _, code = runTNC(t, "imc")
 	require.Equal(t, exitUsage, code)
+	noChildren(t)
+}
+
+// C libraries: one of an older IF-IMC, and what is wrong with others.
+func TestIMCListOfForeignIMCs(t *testing.T) {
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("SKIP needs a C compiler: apt-get install gcc")
+	}
+	dir := t.TempDir()
+	list, conf := filepath.Join(dir, "tnc_config"), filepath.Join(dir, "strongswan.conf")
+	// Even where connections load IMCs in process, the list does not.
+	require.NoError(t, os.WriteFile(conf, []byte("charon { plugins { tnc-imc { in_process = yes } } }\n"), 0o600))
+	var lines strings.Builder
+	want := map[string]string{
+		"SHORT":         "version 1 (1.2 or older, short message types only)",
+		"REFUSE":        "FAILS     IMC refused to start: TNC_IMC_Initialize returned 3 (no common version)",
+		"BAD_VERSION":   "FAILS     IMC refused to start: TNC_IMC_Initialize chose version 2 of IF-IMC, where only 1 was offered",
+		"NO_INITIALIZE": "FAILS     not an IMC: it has no function TNC_IMC_Initialize, so it is no IMC",
+		"CRASH_INIT":    "FAILS     the IMC crashed: its process ended (signal SIGABRT)",
+	}
+	for macro := range want {
+		so := filepath.Join(dir, macro+".so")
+		out, err := exec.Command("cc", "-shared", "-fPIC", "-pthread", "-D"+macro, "-o", so, "../../tnccs/dlimc/testdata/imc.c").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		lines.WriteString("IMC \"" + macro + "\" " + so + "\n")
+	}
+	require.NoError(t, os.WriteFile(list, []byte(lines.String()), 0o600))
+	stdout, stderr, code := runTNC(t, "imc", "list", "--strongswan-conf", conf, "--tnc-config", list)
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "4 of 5 entries", list)
+	for macro, text := range want {
+		_, after, ok := strings.Cut(stdout, "IMC \""+macro+"\"")
+		require.True(t, ok, stdout)
+		require.Contains(t, strings.Split(after, "tnc_config:")[0], text)
+	}
 	noChildren(t)
 }
 

@@ -20,7 +20,7 @@ const ChildArg = "imc-host"
 
 const (
 	childEnv = "GOTNC_IMC_HOST" // set to protocol for a child
-	protocol = "1"
+	protocol = "2"
 	childFD  = 3
 )
 
@@ -100,7 +100,7 @@ func (c *hosted) serve(o op, payload []byte) (a answer) {
 	var err error
 	switch o {
 	case opInitialize:
-		return loadAnswer(imc.Initialize(r.U32(), c))
+		return c.initialize(imc, r.U32())
 	case opNotify:
 		err = imc.NotifyConnectionChange(r.U32(), tnccs.ConnectionState(r.U32()))
 	case opBegin:
@@ -136,6 +136,22 @@ func (c *hosted) load(r *wire.Reader) answer {
 	c.mod = m
 	c.mu.Unlock()
 	return answer{}
+}
+
+// initialize answers with what the library offers: u32 version, u8 long messages.
+func (c *hosted) initialize(imc tnccs.IMC, id uint32) answer {
+	if err := imc.Initialize(id, c); err != nil {
+		return loadAnswer(err)
+	}
+	var o tnccs.Interface
+	if l, ok := imc.(interface{ Interface() tnccs.Interface }); ok {
+		o = l.Interface()
+	}
+	a := answer{data: append(u32s(o.Version), 0)}
+	if o.Long {
+		a.data[4] = 1
+	}
+	return a
 }
 
 // causes are what a LoadError may be about, as a number on the link.

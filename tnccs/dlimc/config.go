@@ -15,7 +15,12 @@ import (
 // DefaultTNCConfig is where TNC clients look for their IMCs.
 const DefaultTNCConfig = "/etc/tnc_config"
 
-const maxConfig = 1 << 20 // octets of a tnc_config file
+// Limits of a tnc_config file.
+const (
+	maxConfig   = 1 << 20  // octets
+	maxLineSize = 64 << 10 // octets of a line
+	maxProblems = 100      // bad lines, of what must be another kind of file
+)
 
 // Entry is one IMC of a tnc_config file.
 type Entry struct {
@@ -39,7 +44,7 @@ func (e *ConfigError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e
 //	IMC "human-readable name" /absolute/path.so
 //
 // It takes what strongSwan takes: blanks before the keyword, any blanks between
-// the parts, CR LF, lines of other keywords. problems says what is wrong in it,
+// the parts, CR LF, lines of other keywords; and a byte order mark. problems says what is wrong in it,
 // each a *ConfigError; where strongSwan stops reading at the first, the entries
 // of the other lines are here. err means that the file could not be read.
 func ParseTNCConfig(path string) (entries []Entry, problems []error, err error) {
@@ -58,9 +63,14 @@ func ParseTNCConfig(path string) (entries []Entry, problems []error, err error) 
 func parseTNCConfig(file string, r io.Reader) (entries []Entry, problems []error, err error) {
 	lr := &io.LimitedReader{R: r, N: maxConfig + 1}
 	sc := bufio.NewScanner(lr)
-	sc.Buffer(make([]byte, 0, 4096), 64<<10)
-	for n := 1; sc.Scan(); n++ {
-		e, what := parseLine(sc.Text())
+	sc.Buffer(make([]byte, 0, 4096), maxLineSize)
+	n := 1
+	for ; sc.Scan(); n++ {
+		text := sc.Text()
+		if n == 1 {
+			text = strings.TrimPrefix(text, "\ufeff")
+		}
+		e, what := parseLine(text)
 		if what == "" && e.Path != "" && len(entries) == tnccs.MaxIMCs {
 			what = fmt.Sprintf("more than %d IMCs", tnccs.MaxIMCs)
 		}
@@ -71,11 +81,13 @@ func parseTNCConfig(file string, r io.Reader) (entries []Entry, problems []error
 			e.File, e.Line = file, n
 			entries = append(entries, e)
 		}
-		if len(problems) > 100 {
-			return nil, nil, errors.New("this is no TNC configuration: more than 100 bad lines")
+		if len(problems) > maxProblems {
+			return nil, nil, fmt.Errorf("this is no TNC configuration: more than %d bad lines", maxProblems)
 		}
 	}
-	if err := sc.Err(); err != nil {
+	if err := sc.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, nil, fmt.Errorf("line %d has more than %d octets", n, maxLineSize)
+	} else if err != nil {
 		return nil, nil, err
 	}
 	if lr.N <= 0 {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/tnccs"
 )
 
 func TestParseTNCConfig(t *testing.T) {
@@ -46,6 +48,70 @@ func TestParseTNCConfig(t *testing.T) {
 
 	_, _, err = ParseTNCConfig(filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// What one line means (IF-IMC 1.3 §4.2.2, and strongSwan's tnc_imc plugin).
+func TestTNCConfigLines(t *testing.T) {
+	for line, want := range map[string]struct{ name, path, problem string }{
+		`IMC "a" /x.so`:                  {"a", "/x.so", ""},
+		"\t IMC\t\"a b\"\t \t/x.so\t# y": {"a b", "/x.so", ""},
+		"IMC \"a\" /x.so\r":              {"a", "/x.so", ""},
+		`IMC "a"/x.so`:                   {"a", "/x.so", ""},
+		`IMC any "a" /x.so`:              {"a", "/x.so", ""},
+		`IMC "" /x.so`:                   {"", "/x.so", ""},
+		`IMC "Käse # 1" /ü/x.so`:         {"Käse # 1", "/ü/x.so", ""},
+		`IMC "a" /with blank.so`:         {"a", "/with", ""},
+		"":                               {},
+		" \t\r":                          {},
+		"#IMC \"a\" /x.so":               {},
+		"  # IMC \"a\" /x.so":            {},
+		`IMV "a" /x.so`:                  {},
+		`JAVA-IMC "a" x.jar`:             {},
+		`IMCX "a" /x.so`:                 {},
+		`Imc "a" /x.so`:                  {problem: "the keyword is IMC, not Imc"},
+		`IMC`:                            {problem: "the keyword IMC must be followed by a space"},
+		`IMC"a" /x.so`:                   {problem: "the keyword IMC must be followed by a space"},
+		`IMC a /x.so`:                    {problem: "the name of the IMC must be set in double quotes"},
+		`IMC "a /x.so`:                   {problem: "the name of the IMC lacks its closing double quote"},
+		`IMC "a"`:                        {problem: "the path of the IMC is missing"},
+		"IMC \"a\" \t":                   {problem: "the path of the IMC is missing"},
+		`IMC "a" x.so`:                   {problem: `the path of the IMC must be absolute, not "x.so"`},
+		"IMC \"a\" /x\x00.so":            {problem: "the path of the IMC holds a NUL"},
+		"\xef\xbb\xbfIMC \"a\" /x.so":    {"a", "/x.so", ""},
+		"\xef\xbb\xbf# IMC \"a\" /x.so":  {},
+	} {
+		entries, problems, err := parseTNCConfig("f", strings.NewReader(line+"\n"))
+		require.NoError(t, err, "%q", line)
+		if want.problem != "" {
+			require.Len(t, problems, 1, "%q", line)
+			require.Equal(t, "f:1: "+want.problem, problems[0].Error())
+			require.Empty(t, entries)
+			continue
+		}
+		require.Empty(t, problems, "%q", line)
+		if want.path == "" {
+			require.Empty(t, entries, "%q", line)
+			continue
+		}
+		require.Equal(t, []Entry{{want.name, want.path, "f", 1}}, entries, "%q", line)
+	}
+}
+
+func TestTNCConfigLimits(t *testing.T) {
+	parse := func(s string) ([]Entry, []error, error) { return parseTNCConfig("f", strings.NewReader(s)) }
+	entries, problems, err := parse(strings.Repeat("IMC \"a\" /x.so\n", tnccs.MaxIMCs+2))
+	require.NoError(t, err)
+	require.Len(t, entries, tnccs.MaxIMCs)
+	require.Len(t, problems, 2)
+	require.ErrorContains(t, problems[0], "f:65: more than 64 IMCs")
+	_, _, err = parse(strings.Repeat("IMC\n", 101))
+	require.ErrorContains(t, err, "no TNC configuration")
+	_, _, err = parse("\n# " + strings.Repeat("x", 64<<10) + "\n")
+	require.ErrorContains(t, err, "line 2 has more than 65536 octets")
+	_, _, err = parse(strings.Repeat("#\n", 1<<20))
+	require.ErrorContains(t, err, "more than 1048576 octets")
+	_, _, err = ParseTNCConfig(t.TempDir())
+	require.ErrorContains(t, err, "read TNC configuration")
 }
 
 func FuzzParseTNCConfig(f *testing.F) {

@@ -161,6 +161,14 @@ type inProcess struct {
 // Source returns the path of the library.
 func (p *inProcess) Source() string { return p.entry.Path }
 
+// Interface is part of tnccs.Library.
+func (p *inProcess) Interface() tnccs.Interface {
+	if l, ok := p.loaded().(interface{ Interface() tnccs.Interface }); ok {
+		return l.Interface()
+	}
+	return tnccs.Interface{}
+}
+
 // Initialize opens the library and initializes it.
 func (p *inProcess) Initialize(id uint32, host tnccs.TNCC) error {
 	p.mu.Lock()

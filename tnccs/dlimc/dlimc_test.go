@@ -164,6 +164,7 @@ func testNormal(t *testing.T, o Options) {
 	require.NoError(t, err)
 	require.Equal(t, pb.CLOSE, parse(t, reply).Type)
 	require.True(t, s.Outcome().Allowed())
+	require.Equal(t, tnccs.Interface{Version: 1, Long: true}, c.Collectors()[0].Interface)
 	require.NoError(t, s.Close())
 	require.NoError(t, c.Close())
 	if !o.InProcess {
@@ -190,6 +191,7 @@ func TestShortReceive(t *testing.T) {
 	reply, err := s.Receive(batch(t, pb.SDATA, pb.PA{Vendor: 0x00902a, Subtype: 1, Collector: 0xffff, Validator: 7, Body: []byte("ask")}))
 	require.NoError(t, err)
 	require.Equal(t, []pb.Message{pb.PA{Vendor: 0x00902a, Subtype: 1, Collector: 1, Validator: 0xffff, Body: []byte("ask")}}, parse(t, reply).Messages)
+	require.Equal(t, tnccs.Interface{Version: 1}, c.Collectors()[0].Interface)
 	require.NoError(t, c.Close(), "closes the session too")
 	require.Contains(t, l.String(), "[IMC] short 1 1 ask 902a01\n")
 }
@@ -261,6 +263,7 @@ func TestLoadErrors(t *testing.T) {
 		{"bad ELF", Entry{Name: "Tiny", Path: elf}, ErrNotLoadable, elf},
 		{"no symbol", buildIMC(t, "NO_INITIALIZE"), ErrNoSymbol, "TNC_IMC_Initialize"},
 		{"refused", buildIMC(t, "REFUSE"), ErrRefused, "TNC_IMC_Initialize returned 3 (no common version)"},
+		{"version", buildIMC(t, "BAD_VERSION"), ErrRefused, "TNC_IMC_Initialize chose version 2"},
 		{"crashes", buildIMC(t, "CRASH_INIT"), ErrCrashed, "SIGABRT"},
 	} {
 		for _, inProcess := range []bool{false, true} {

@@ -33,7 +33,8 @@ type module struct {
 
 	mu      sync.Mutex
 	id      uint32 // that the library knows
-	started bool   // Initialize succeeded and Terminate was not called
+	offers  tnccs.Interface
+	started bool // Initialize succeeded and Terminate was not called
 	closed  bool
 }
 
@@ -76,20 +77,37 @@ func (m *module) Initialize(id uint32, host tnccs.TNCC) error {
 	if m.id == 0 {
 		return loadError(m.entry, ErrNotLoadable, "all IMC IDs of this process are taken")
 	}
-	var version C.gotnc_u32
-	r := result(C.gotnc_initialize(m.c, C.gotnc_u32(id), &version))
+	version := C.gotnc_u32(1) // for libraries that leave it alone
+	r := result(C.gotnc_initialize(m.c, C.gotnc_u32(m.id), &version))
 	if r != tnccs.ResultSuccess {
 		seats.release(m)
 		return loadError(m.entry, ErrRefused, fmt.Sprintf("TNC_IMC_Initialize returned %d (%s)", uint32(r), r.String()))
 	}
 	m.started = true
-	if r := result(C.gotnc_provide_bind(m.c, C.gotnc_u32(id))); r != tnccs.ResultSuccess {
-		C.gotnc_terminate(m.c, C.gotnc_u32(id))
-		m.started = false
-		seats.release(m)
+	m.offers = tnccs.Interface{Version: uint32(version), Long: m.c.receive_long != nil}
+	if version != 1 {
+		m.giveUp()
+		return loadError(m.entry, ErrRefused, fmt.Sprintf("TNC_IMC_Initialize chose version %d of IF-IMC, where only 1 was offered", uint64(version)))
+	}
+	if r := result(C.gotnc_provide_bind(m.c, C.gotnc_u32(m.id))); r != tnccs.ResultSuccess {
+		m.giveUp()
 		return loadError(m.entry, ErrRefused, fmt.Sprintf("TNC_IMC_ProvideBindFunction returned %d (%s)", uint32(r), r.String()))
 	}
 	return nil
+}
+
+// giveUp ends a library in the middle of Initialize. The mutex is held.
+func (m *module) giveUp() {
+	C.gotnc_terminate(m.c, C.gotnc_u32(m.id)) // the reason is another
+	m.started = false
+	seats.release(m)
+}
+
+// Interface is part of tnccs.Library.
+func (m *module) Interface() tnccs.Interface {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.offers
 }
 
 // NotifyConnectionChange implements tnccs.IMC.

@@ -38,6 +38,7 @@ type remote struct {
 
 	mu       sync.Mutex
 	host     tnccs.TNCC
+	offers   tnccs.Interface
 	cause    error // why the child is being killed
 	reaped   bool
 	ending   bool // Terminate was called
@@ -257,8 +258,10 @@ func (c *remote) Initialize(id uint32, host tnccs.TNCC) error {
 	if a.result != tnccs.ResultSuccess {
 		return c.loadError(a)
 	}
+	r := wire.NewReader("answer", a.data)
 	c.mu.Lock()
 	c.initDone = true
+	c.offers = tnccs.Interface{Version: r.U32(), Long: r.U8() != 0}
 	c.mu.Unlock()
 	return nil
 }
@@ -392,3 +395,10 @@ func clean(s string) string {
 
 // Source returns the path of the library.
 func (c *remote) Source() string { return c.entry.Path }
+
+// Interface is part of tnccs.Library.
+func (c *remote) Interface() tnccs.Interface {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.offers
+}

@@ -118,7 +118,12 @@ func strongswanEnv(e Entry, o Options) (done func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	before, set := os.LookupEnv(confEnv)
+	before, set := "", false
+	for _, v := range env { // Go's own copy is as old as the process, or libtnccs
+		if s, ok := strings.CutPrefix(v, confEnv+"="); ok {
+			before, set = s, true
+		}
+	}
 	if err := os.Setenv(confEnv, fmt.Sprintf("/proc/self/fd/%d", conf.Fd())); err != nil {
 		conf.Close()
 		return nil, err

@@ -56,6 +56,9 @@ U TNC_IMC_Initialize(U id, U min, U max, U *version)
 	if (min > 1 || max < 1)
 		return 3;
 	*version = 1;
+#ifdef BAD_VERSION
+	*version = 2;
+#endif
 #ifdef CRASH_INIT
 	abort();
 #endif
