@@ -46,16 +46,18 @@ func answerControl(c *connection, conn net.Conn) {
 	if err != nil {
 		return
 	}
-	switch strings.TrimSpace(line) {
+	switch word := strings.TrimSpace(line); word {
 	case "status":
 		_ = json.NewEncoder(conn).Encode(c.status())
 	case "down":
 		fmt.Fprintln(conn, "{}")
 		c.end(errDown)
-	case "rekey":
+	case "rekey", "rekey-children":
 		c.life.mu.Lock()
 		if r := c.life.current; r != nil && r.handle != nil {
-			r.handle.Rekey()
+			if word == "rekey" {
+				r.handle.Rekey()
+			}
 			r.handle.RekeyChildren()
 		}
 		c.life.mu.Unlock()
