@@ -109,13 +109,7 @@ func (c *connection) childUp(r *ikeRun, sa *ike.ChildSA) {
 			c.planeUp = false
 		}
 		if err == nil && c.guard != nil {
-			c.left = leftovers{Gateway: sa.Remote, Table: c.charon.RoutingTable, Priority: c.charon.RoutingTablePrio}
-			if _, kernel := c.plane.(*kernelPlane); kernel {
-				for _, a := range sa.Internal.Addresses {
-					c.left.Addresses = append(c.left.Addresses, a.Addr())
-				}
-			}
-			err = c.guard.note(c.left)
+			err = c.leave(sa.Remote, sa.Internal.Addresses, espSelectors(sa.RemoteTS))
 		}
 		if err == nil {
 			err = c.plane.start(sa, c.sock)

@@ -50,7 +50,10 @@ type leftovers struct {
 	Priority  int            `json:"priority"`
 	Resolv    string         `json:"resolv_conf,omitempty"`
 	Resolvcmd string         `json:"resolvconf,omitempty"`
-	Addresses []netip.Addr   `json:"addresses,omitempty"` // virtual IPs on a device that stays
+	// Of the kernel's data plane, whose device stays: virtual IPs, and routes.
+	Kernel    bool           `json:"kernel,omitempty"`
+	Addresses []netip.Addr   `json:"addresses,omitempty"`
+	Routes    []netip.Prefix `json:"routes,omitempty"`
 }
 
 func netNS() string {
@@ -109,6 +112,11 @@ func (g *guard) sweep(c *connection) error {
 				return err
 			}
 		}
+		if l.Kernel {
+			if err := xfrm.RemoveStale(xfrm.Config{Name: g.name, Table: l.Table}, l.Routes); err != nil {
+				return err
+			}
+		}
 		if err := xfrm.RemoveAddresses(l.Addresses); err != nil {
 			return err
 		}
@@ -136,6 +144,22 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// leave notes what the data plane is about to make: rules, and with the
+// kernel's virtual IPs and the routes to remote.
+func (c *connection) leave(gateway netip.AddrPort, virtual []netip.Prefix, remote []esp.Selector) error {
+	c.left = leftovers{Gateway: gateway, Table: c.charon.RoutingTable, Priority: c.charon.RoutingTablePrio, Resolv: c.left.Resolv, Resolvcmd: c.left.Resolvcmd}
+	if _, kernel := c.plane.(*kernelPlane); kernel {
+		c.left.Kernel = true
+		for _, a := range virtual {
+			c.left.Addresses = append(c.left.Addresses, a.Addr())
+		}
+		for _, s := range remote {
+			c.left.Routes = append(c.left.Routes, s.Prefixes()...)
+		}
+	}
+	return c.guard.note(c.left)
 }
 
 // note writes down what is about to be made.

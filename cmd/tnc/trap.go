@@ -110,8 +110,7 @@ func (c *connection) layTrap(ctx context.Context) error {
 		t.remote = append(t.remote, configured(ch.RemoteTS, remote.Addr())...)
 	}
 	if c.guard != nil {
-		c.left = leftovers{Gateway: remote, Table: c.charon.RoutingTable, Priority: c.charon.RoutingTablePrio}
-		if err := c.guard.note(c.left); err != nil {
+		if err := c.leave(remote, nil, t.remote); err != nil {
 			return err
 		}
 	}

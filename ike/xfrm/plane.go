@@ -57,6 +57,7 @@ type Plane struct {
 	waiting  map[uint32]Child   // whose outbound half stands by
 	policies []Policy
 	undo     []func() error
+	routes   *routing  // nil: none are made
 	gone     esp.Stats // of removed states
 	acquires *acquires // nil without Config.Acquire
 	closed   bool
@@ -65,7 +66,7 @@ type Plane struct {
 // Open removes what an earlier run of the same connection left, and installs
 // the virtual IPs.
 func Open(cfg Config) (*Plane, error) {
-	p := &Plane{cfg: cfg, log: log.Group(cfg.Logger, log.KNL), send: execute, usage: kernelUsage, reqID: reqIDOf(cfg.Name), states: map[uint32][]State{}, waiting: map[uint32]Child{}}
+	p := &Plane{cfg: cfg, log: log.Group(cfg.Logger, log.KNL), send: execute, usage: kernelUsage, routes: &routing{done: map[netip.Prefix]bool{}}, reqID: reqIDOf(cfg.Name), states: map[uint32][]State{}, waiting: map[uint32]Child{}}
 	if n, err := p.sweep(); err != nil {
 		return nil, fmt.Errorf("remove what an earlier run left in the kernel: %w", err)
 	} else if n > 0 {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/ike/esp"
 )
 
 // reqIDOf is the mark of our states and policies: "tn" and a hash of the
@@ -73,4 +75,25 @@ func RemoveAddresses(addrs []netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// RemoveStale removes the states, policies and routes that a killed run of the
+// connection left in the kernel. Nothing to remove is no error.
+func RemoveStale(cfg Config, routes []netip.Prefix) error {
+	p := &Plane{reqID: reqIDOf(cfg.Name)}
+	_, err := p.sweep()
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		err = nil // a kernel without XFRM has none
+	}
+	if cfg.Table == 0 {
+		cfg.Table = esp.DefaultTable
+	}
+	errs := []error{err}
+	for _, dst := range routes {
+		r := &netlink.Route{Dst: ipNet(dst), Table: cfg.Table, Protocol: unix.RTPROT_STATIC}
+		if err := netlink.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("remove route %s table %d: %w", dst, cfg.Table, err))
+		}
+	}
+	return errors.Join(errs...)
 }

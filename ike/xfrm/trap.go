@@ -28,7 +28,7 @@ func (p *Plane) Trap(t Trap) error {
 	if p.closed {
 		return esp.ErrClosed
 	}
-	c := Child{Local: netip.AddrPortFrom(t.Local, 0), Remote: netip.AddrPortFrom(t.Remote, 0), IfIDIn: t.IfIDIn, IfIDOut: t.IfIDOut, MarkIn: t.MarkIn, MarkOut: t.MarkOut}
+	c := Child{LocalTS: t.LocalTS, Local: netip.AddrPortFrom(t.Local, 0), Remote: netip.AddrPortFrom(t.Remote, 0), IfIDIn: t.IfIDIn, IfIDOut: t.IfIDOut, MarkIn: t.MarkIn, MarkOut: t.MarkOut}
 	for _, l := range t.LocalTS {
 		for _, r := range t.RemoteTS {
 			if err := p.pair(c, l, r); err != nil {
