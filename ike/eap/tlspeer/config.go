@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// FragmentSize is the default of the largest EAP packet, in octets. A charon
-// gateway takes IKE messages of 10,000 octets (max_packet), and each fragment
-// costs an IKE exchange.
-const FragmentSize = 9000
+// FragmentSize is the default of the largest EAP packet, in octets: what IKE
+// fragmentation carries. A charon gateway takes IKE messages of 10,000 octets
+// (max_packet), the headers of payloads among them, and each fragment costs an
+// IKE exchange.
+const FragmentSize = 9980
 
 // Config is what a Conn needs.
 type Config struct {

@@ -141,11 +141,14 @@ func TestTwentyThousandEntries(t *testing.T) {
 
 	r.must("moon")
 	r.must("client", r.lib)
-	recommendation, exchanges, _ := r.attestMeasured()
-	require.Equal(t, "allowed", recommendation)
+	out := r.must("run", r.tnc, "attest", "home")
+	require.Contains(t, out, "access allowed")
+	summary := regexp.MustCompile(`cost +(\d+) exchanges`).FindStringSubmatch(out)
+	require.Len(t, summary, 2, "the number is in the summary: %s", out)
+	exchanges := atoi(t, summary[1])
 	r.processed(19999)
 	t.Logf("IKE exchanges: tnc %d, the library in charon %d, strongSwan with its own IMCs %d", exchanges, inCharon, strongSwanExchanges)
-	require.Less(t, exchanges, strongSwanExchanges/4)
+	require.LessOrEqual(t, exchanges, strongSwanExchanges/5, "a fifth at most")
 }
 
 // processed checks that the newest session is allowed with that many entries.
