@@ -102,7 +102,7 @@ var allowed = []struct {
 
 	{"capi/tnccs", []string{"tnccs"}},
 	{"capi", []string{"capi", "imc", "internal/config", "tpm"}},
-	{"internal/gateway", []string{"internal/gateway", "ike/message", "ike/crypto", "ike/eap", "ike/esp", "tnccs/pb", "imc/patnc", "imc/pts"}},
+	{"internal/gateway", []string{"internal/gateway", "ike/message", "ike/crypto", "ike/identity", "ike/signature", "ike/eap", "ike/esp", "tnccs/pb", "imc/patnc", "imc/pts"}},
 }
 
 // floor may be imported from everywhere.

@@ -2,19 +2,16 @@ package gateway
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha1" // AUTH method 1 is RSA with SHA-1 (RFC 7296 §3.8)
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
+	"crypto/x509"
+	"errors"
 	"fmt"
-	"math/big"
 
 	ikecrypto "github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/ike/signature"
 )
 
 // tlsConfig is the configuration of the EAP-TTLS server.
@@ -26,54 +23,41 @@ func (g *Gateway) tlsConfig() *tls.Config {
 	}
 }
 
-// AlgorithmIdentifiers of RFC 7427 signatures with SHA-256.
-var (
-	algRSASHA256, _   = hex.DecodeString("300d06092a864886f70d01010b0500")
-	algECDSASHA256, _ = hex.DecodeString("300a06082a8648ce3d040302")
-)
+// ownOctets are what an AUTH payload of ours covers.
+func (c *client) ownOctets() []byte {
+	return ikecrypto.SignedOctets(c.prf, c.keys.Pr, c.initResponse, c.ni, c.idr.Body(), c.intermediate.octets)
+}
+
+// clientOctets are what an AUTH payload of the client covers.
+func (c *client) clientOctets() []byte {
+	return ikecrypto.SignedOctets(c.prf, c.keys.Pi, c.initRequest, c.nr, c.idi.Body(), c.intermediate.octets)
+}
+
+// proof returns what proves the gateway to a client that proved itself without
+// EAP: as the client did.
+func (c *client) proof(shared bool) ([]message.Payload, error) {
+	if !shared {
+		return c.signature()
+	}
+	data := ikecrypto.AuthShared(c.prf, c.g.cfg.PSK, c.ownOctets())
+	if c.g.cfg.Faults.BadAuth {
+		data[0] ^= 0x80
+	}
+	return []message.Payload{&message.Auth{Method: message.AuthSharedKey, Data: data}}, nil
+}
 
 // signature returns CERT and AUTH payloads that prove the gateway's identity
-// with its certificate, with SHA-256 where the client can verify that (RFC
-// 7427), else as RFC 7296 and RFC 4754 have it.
+// with its certificate, with hashes that the client can verify (RFC 7427), else
+// as RFC 7296 and RFC 4754 have it.
 func (c *client) signature() ([]message.Payload, error) {
 	cert := c.g.certificate()
-	octets := ikecrypto.SignedOctets(c.prf, c.keys.Pr, c.initResponse, c.ni, c.idr.Body(), c.intermediate.octets)
 	signer, ok := cert.PrivateKey.(crypto.Signer)
 	if !ok {
 		return nil, fmt.Errorf("sign AUTH: %T cannot sign", cert.PrivateKey)
 	}
-	auth := &message.Auth{Method: message.AuthDigitalSignature}
-	sum256, sum1 := sha256.Sum256(octets), sha1.Sum(octets)
-	var err error
-	switch key := signer.Public().(type) {
-	case *rsa.PublicKey:
-		if c.sha256 {
-			auth.Data, err = prefixed(algRSASHA256)(signer.Sign(rand.Reader, sum256[:], crypto.SHA256))
-		} else {
-			auth.Method = message.AuthRSA
-			auth.Data, err = signer.Sign(rand.Reader, sum1[:], crypto.SHA1)
-		}
-	case *ecdsa.PublicKey:
-		if c.sha256 {
-			auth.Data, err = prefixed(algECDSASHA256)(signer.Sign(rand.Reader, sum256[:], crypto.SHA256))
-			break
-		}
-		private, ok := signer.(*ecdsa.PrivateKey)
-		if !ok || key.Curve != elliptic.P256() {
-			return nil, fmt.Errorf("sign AUTH: without RFC 7427 only ECDSA keys on P-256 can sign")
-		}
-		auth.Method = message.AuthECDSA256
-		var r, s *big.Int
-		if r, s, err = ecdsa.Sign(rand.Reader, private, sum256[:]); err == nil {
-			auth.Data = make([]byte, 64)
-			r.FillBytes(auth.Data[:32])
-			s.FillBytes(auth.Data[32:])
-		}
-	default:
-		return nil, fmt.Errorf("sign AUTH: keys of type %T are not supported", key)
-	}
+	auth, _, err := signature.Sign(rand.Reader, signer, c.ownOctets(), signature.Options{PeerHashes: c.hashes})
 	if err != nil {
-		return nil, fmt.Errorf("sign AUTH: %w", err)
+		return nil, err
 	}
 	if c.g.cfg.Faults.BadAuth {
 		auth.Data[len(auth.Data)-1] ^= 1
@@ -85,9 +69,42 @@ func (c *client) signature() ([]message.Payload, error) {
 	return append(ps, auth), nil
 }
 
-// prefixed puts the AlgorithmIdentifier and its length ahead of a signature.
-func prefixed(alg []byte) func([]byte, error) ([]byte, error) {
-	return func(signature []byte, err error) ([]byte, error) {
-		return append(append([]byte{byte(len(alg))}, alg...), signature...), err
+// verifyClient checks the AUTH payload of a client that uses no EAP, and
+// reports whether it is made with the preshared key.
+func (c *client) verifyClient(auth *message.Auth, m *message.Message) (shared bool, err error) {
+	if auth.Method == message.AuthSharedKey {
+		if len(c.g.cfg.PSK) == 0 || !ikecrypto.VerifyShared(c.prf, c.g.cfg.PSK, c.clientOctets(), auth.Data) {
+			return true, fmt.Errorf("the preshared key of '%s' is another one", c.idi)
+		}
+		return true, nil
 	}
+	if c.g.cfg.ClientCAs == nil {
+		return false, errors.New("the client signs, but no CA is trusted for clients")
+	}
+	var leaf *x509.Certificate
+	links := x509.NewCertPool()
+	for _, p := range message.All[*message.Cert](m.Payloads) {
+		cert, err := x509.ParseCertificate(p.Data)
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("parse the certificate of '%s': %w", c.idi, err)
+		case leaf == nil:
+			leaf = cert
+		default:
+			links.AddCert(cert)
+		}
+	}
+	if leaf == nil {
+		return false, fmt.Errorf("'%s' sent no certificate", c.idi)
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: c.g.cfg.ClientCAs, Intermediates: links, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+		return false, fmt.Errorf("verify the certificate of '%s': %w", c.idi, err)
+	}
+	if identity.Held(leaf, c.idi) == identity.None {
+		return false, fmt.Errorf("the certificate %q does not hold '%s'", leaf.Subject, c.idi)
+	}
+	if _, err := signature.Verify(leaf.PublicKey, auth, c.clientOctets()); err != nil {
+		return false, fmt.Errorf("the signature of '%s': %w", c.idi, err)
+	}
+	return false, nil
 }

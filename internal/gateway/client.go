@@ -10,6 +10,7 @@ import (
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/ike/signature"
 	"github.com/gotnc/gotnc/internal/gateway/eapserver"
 	"github.com/gotnc/gotnc/internal/gateway/pbserver"
 	"github.com/gotnc/gotnc/internal/gateway/verifier"
@@ -33,7 +34,7 @@ type client struct {
 	answers                   crypto.Reassembler // of the client's responses
 	fragmentation             bool
 	intermediate              intermediate
-	sha256                    bool // the client verifies RFC 7427 signatures with SHA-256
+	hashes                    []signature.Hash // that the client verifies signatures with (RFC 7427); nil = it announced none
 
 	nextID       uint32   // of the next request of the client
 	lastResponse [][]byte // to request nextID-1
@@ -237,9 +238,6 @@ func (c *client) firstAuth(now time.Time, m *message.Message) error {
 	if !ok {
 		return errors.New("IKE_AUTH request without identity")
 	}
-	if _, ok := message.First[*message.Auth](m.Payloads); ok {
-		return errors.New("the client authenticates itself without EAP")
-	}
 	c.idi = idi.Identity
 	c.report.Identity = c.idi.String()
 	sa, ok1 := message.First[*message.SA](m.Payloads)
@@ -259,6 +257,18 @@ func (c *client) firstAuth(now time.Time, m *message.Message) error {
 		return err
 	}
 	ps := []message.Payload{&message.IDr{Identity: c.idr}}
+	if auth, ok := message.First[*message.Auth](m.Payloads); ok {
+		shared, err := c.verifyClient(auth, m)
+		if err != nil {
+			return err
+		}
+		proof, err := c.proof(shared)
+		if err != nil {
+			return err
+		}
+		c.g.log.Info(fmt.Sprintf("authentication of '%s' with %s successful", c.idi, auth.Method))
+		return c.establish(now, m, append(ps, proof...))
+	}
 	if c.g.cfg.SignAuth || m.Notify(message.EAPOnlyAuthentication) == nil {
 		signed, err := c.signature()
 		if err != nil {
@@ -328,17 +338,19 @@ func (c *client) finalAuth(now time.Time, m *message.Message) error {
 	if len(msk) == 0 {
 		return errors.New("EAP derived no key")
 	}
-	octets := crypto.SignedOctets(c.prf, c.keys.Pi, c.initRequest, c.nr, c.idi.Body(), c.intermediate.octets)
-	if !crypto.VerifyShared(c.prf, msk, octets, auth.Data) {
+	if !crypto.VerifyShared(c.prf, msk, c.clientOctets(), auth.Data) {
 		return fmt.Errorf("verification of AUTH payload with EAP MSK of '%s' failed", c.idi)
 	}
 	c.g.log.Info(fmt.Sprintf("authentication of '%s' with EAP successful", c.idi))
-	octets = crypto.SignedOctets(c.prf, c.keys.Pr, c.initResponse, c.ni, c.idr.Body(), c.intermediate.octets)
-	own := crypto.AuthShared(c.prf, msk, octets)
+	own := crypto.AuthShared(c.prf, msk, c.ownOctets())
 	if c.g.cfg.Faults.BadAuth {
 		own[0] ^= 0x80
 	}
-	ps := []message.Payload{&message.Auth{Method: message.AuthSharedKey, Data: own}}
+	return c.establish(now, m, []message.Payload{&message.Auth{Method: message.AuthSharedKey, Data: own}})
+}
+
+// establish sets up the CHILD_SA and answers with it behind ps.
+func (c *client) establish(now time.Time, m *message.Message, ps []message.Payload) error {
 	child, err := c.makeChild()
 	if err != nil {
 		c.g.log.Info(fmt.Sprintf("CHILD_SA of '%s' failed: %v", c.idi, err))

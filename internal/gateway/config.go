@@ -10,6 +10,7 @@ package gateway
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,8 +33,12 @@ type Config struct {
 	Identity    string          // FQDN: IDr, and a name of Certificate
 	Certificate tls.Certificate // of the EAP-TTLS server, with its key
 
-	Users  map[string]string // identity to password, for MD5
-	Phase2 []string          // inner methods in order; nil means md5 (where Users is set) and pt
+	Users map[string]string // identity to password, for MD5
+	// PSK, where set, is what clients may authenticate with in place of EAP.
+	PSK []byte
+	// ClientCAs, where set, are trusted for clients that sign in place of EAP.
+	ClientCAs *x509.CertPool
+	Phase2    []string // inner methods in order; nil means md5 (where Users is set) and pt
 
 	IKEProposals []string // strongSwan's grammar; nil means "default"
 	ESPProposals []string // the same

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/ike/signature"
 )
 
 // Bits of Gateway.asked.
@@ -216,10 +216,13 @@ func (g *Gateway) newClient(now time.Time, from netip.AddrPort, m *message.Messa
 		ps = append(ps, &message.Notify{NotifyType: message.FragmentationSupported})
 	}
 	if n := m.Notify(message.SignatureHashAlgorithms); n != nil {
-		for i := 0; i+1 < len(n.Data); i += 2 {
-			c.sha256 = c.sha256 || binary.BigEndian.Uint16(n.Data[i:]) == 2
+		if c.hashes, err = signature.ParseHashes(n.Data); err != nil {
+			return nil, err
 		}
-		ps = append(ps, &message.Notify{NotifyType: message.SignatureHashAlgorithms, Data: wire.AppendU16(nil, 2)})
+		ps = append(ps, &message.Notify{NotifyType: message.SignatureHashAlgorithms, Data: signature.AppendHashes(nil, signature.Announced)})
+	}
+	if g.cfg.ClientCAs != nil {
+		ps = append(ps, &message.CertRequest{Encoding: message.CertX509Signature}) // of any CA
 	}
 	response := message.Message{
 		Header:   message.Header{SPIi: c.spii, SPIr: c.spir, Exchange: message.IKESAInit, Flags: message.FlagResponse},
