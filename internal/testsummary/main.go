@@ -11,8 +11,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -26,12 +27,16 @@ type event struct {
 type summary struct {
 	output         map[string][]string // of tests that have not ended, by package/test
 	passed, failed int
-	skips          []string
+	skips          map[string][]string // by reason: packages and tests
 	badPackages    []string
 }
 
+func newSummary() *summary {
+	return &summary{output: map[string][]string{}, skips: map[string][]string{}}
+}
+
 func main() {
-	s := &summary{output: map[string][]string{}}
+	s := newSummary()
 	if err := s.read(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "testsummary:", err)
 		os.Exit(1)
@@ -83,7 +88,8 @@ func (s *summary) event(e event, out io.Writer) {
 			s.failed++
 			fmt.Fprintf(out, "\n--- %s: %s\n%s", pkg, e.Test, strings.Join(lines, ""))
 		case "skip":
-			s.skips = append(s.skips, fmt.Sprintf("%s %s: %s", pkg, e.Test, reason(lines)))
+			why := reason(lines)
+			s.skips[why] = append(s.skips[why], pkg+" "+e.Test)
 		}
 	}
 }
@@ -105,14 +111,17 @@ func reason(lines []string) string {
 }
 
 func (s *summary) close(out io.Writer) int {
-	if len(s.skips) > 0 {
-		sort.Strings(s.skips)
-		fmt.Fprintf(out, "\nskipped:\n")
-		for _, l := range s.skips {
-			fmt.Fprintln(out, "  "+l)
+	skipped := 0
+	for _, why := range slices.Sorted(maps.Keys(s.skips)) {
+		tests := s.skips[why]
+		skipped += len(tests)
+		slices.Sort(tests)
+		fmt.Fprintf(out, "\n%d skipped: %s\n", len(tests), why)
+		for _, t := range tests {
+			fmt.Fprintln(out, "  "+t)
 		}
 	}
-	fmt.Fprintf(out, "\n%d passed, %d failed, %d skipped\n", s.passed, s.failed, len(s.skips))
+	fmt.Fprintf(out, "\n%d passed, %d failed, %d skipped\n", s.passed, s.failed, skipped)
 	switch {
 	case s.failed > 0 || len(s.badPackages) > 0:
 		for _, p := range s.badPackages {

@@ -10,7 +10,7 @@ import (
 
 func run(t *testing.T, in string) (string, int) {
 	t.Helper()
-	s := &summary{output: map[string][]string{}}
+	s := newSummary()
 	var out bytes.Buffer
 	require.NoError(t, s.read(strings.NewReader(in), &out))
 	code := s.close(&out)
@@ -20,12 +20,14 @@ func run(t *testing.T, in string) (string, int) {
 func TestSkipsAreNamedWithTheirReason(t *testing.T) {
 	out, code := run(t, `{"Action":"output","Package":"github.com/gotnc/gotnc/a","Test":"TestX","Output":"    x_test.go:3: SKIP needs hostapd: apt-get install hostapd\n"}
 {"Action":"skip","Package":"github.com/gotnc/gotnc/a","Test":"TestX"}
+{"Action":"output","Package":"github.com/gotnc/gotnc/a","Test":"TestA","Output":"    x_test.go:3: SKIP needs hostapd: apt-get install hostapd\n"}
+{"Action":"skip","Package":"github.com/gotnc/gotnc/a","Test":"TestA"}
 {"Action":"pass","Package":"github.com/gotnc/gotnc/a","Test":"TestY"}
 {"Action":"pass","Package":"github.com/gotnc/gotnc/a","Elapsed":0.1}
 `)
 	require.Zero(t, code)
-	require.Contains(t, out, "a TestX: needs hostapd: apt-get install hostapd\n")
-	require.Contains(t, out, "\n1 passed, 0 failed, 1 skipped\n")
+	require.Contains(t, out, "\n2 skipped: needs hostapd: apt-get install hostapd\n  a TestA\n  a TestX\n")
+	require.Contains(t, out, "\n1 passed, 0 failed, 2 skipped\n")
 }
 
 func TestFailuresAndBrokenBuildsFail(t *testing.T) {
