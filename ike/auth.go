@@ -129,11 +129,11 @@ func (m *Machine) authAnswer(msg *message.Message) {
 }
 
 // proves reports whether a response is more than a refusal: an error about the
-// CHILD_SA may stand beside AUTH.
+// CHILD_SA may stand beside AUTH, an identity beside a refusal.
 func proves(msg *message.Message) bool {
 	for _, p := range msg.Payloads {
 		switch p.(type) {
-		case *message.IDr, *message.Auth, *message.EAP:
+		case *message.Auth, *message.EAP:
 			return true
 		}
 	}

@@ -12,6 +12,9 @@ const maxCertRequests = 1024
 // noteCertRequests remembers which CAs the gateway asks certificates of.
 func (m *Machine) noteCertRequests(msg *message.Message) {
 	for _, r := range message.All[*message.CertRequest](msg.Payloads) {
+		if r.Encoding == message.CertOCSP {
+			m.ocspAsked = true
+		}
 		if r.Encoding != message.CertX509Signature {
 			continue
 		}
@@ -42,8 +45,13 @@ func (m *Machine) ownCerts(c *Credential) (ps []message.Payload) {
 	if m.cfg.SendCert == SendCertNever || m.cfg.SendCert == SendCertIfAsked && !m.certAsked {
 		return nil
 	}
-	for _, der := range c.Certs[:min(len(c.Certs), message.MaxCerts)] {
+	for _, der := range c.Certs {
 		ps = append(ps, &message.Cert{Encoding: message.CertX509Signature, Data: der})
 	}
-	return ps
+	if m.ocspAsked && c.OCSP != nil && len(ps) > 0 {
+		for _, der := range c.OCSP() {
+			ps = append(ps, &message.Cert{Encoding: message.CertOCSP, Data: der})
+		}
+	}
+	return ps[:min(len(ps), message.MaxCerts)]
 }

@@ -88,6 +88,7 @@ type Machine struct {
 	idle             int              // exchanges that only waited for the gateway's rounds
 	multiAuth        bool             // the gateway knows RFC 4739
 	peerHashes       []signature.Hash // of the gateway's SIGNATURE_HASH_ALGORITHMS; nil = it sent none
+	ocspAsked        bool             // and OCSP responses beside it
 	certAsked        bool             // the gateway sent CERTREQ
 	certAuthorities  [][]byte         // that it asked for
 	ppk              bool             // the gateway takes a PPK

@@ -49,6 +49,9 @@ func (r *responder) abilities(msg *message.Message) (ps []message.Payload) {
 	if r.certReq != nil {
 		ps = append(ps, &message.CertRequest{Encoding: message.CertX509Signature, Data: bytes.Join(r.certReq, nil)})
 	}
+	if r.ocspReq {
+		ps = append(ps, &message.CertRequest{Encoding: message.CertOCSP})
+	}
 	return ps
 }
 
@@ -74,6 +77,10 @@ func (r *responder) auth(msg *message.Message) (ps []message.Payload) {
 		}
 	}
 	for _, c := range message.All[*message.Cert](msg.Payloads) {
+		if c.Encoding == message.CertOCSP {
+			r.clientOCSP = append(r.clientOCSP, c.Data)
+			continue
+		}
 		r.clientCerts = append(r.clientCerts, c.Data)
 	}
 	auth, proved := message.First[*message.Auth](msg.Payloads)
@@ -138,6 +145,7 @@ func (r *responder) proveOwn() (ps []message.Payload) {
 		for _, c := range g.certs {
 			ps = append(ps, &message.Cert{Encoding: message.CertX509Signature, Data: c})
 		}
+		ps = append(ps, &message.Cert{Encoding: message.CertCRL, Data: []byte("crl")}, &message.Cert{Encoding: message.CertOCSP, Data: []byte("ocsp")})
 		o := signature.Options{PeerHashes: signature.Announced, PSS: g.pss}
 		if r.noHashes {
 			o.PeerHashes = nil

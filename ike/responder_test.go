@@ -91,9 +91,10 @@ type responder struct {
 	msk         []byte
 	idr         Identity
 	childErr    message.NotifyType
-	own         []gwRound        // how the gateway authenticates; empty = by EAP alone
-	client      []clientRound    // what it wants of the client; empty = EAP
-	multi       bool             // RFC 4739
+	own         []gwRound     // how the gateway authenticates; empty = by EAP alone
+	client      []clientRound // what it wants of the client; empty = EAP
+	multi       bool          // RFC 4739
+	ocspReq     bool
 	certReq     [][]byte         // CAs that it asks certificates of
 	hashes      []signature.Hash // announced; nil = all
 	noHashes    bool
@@ -126,6 +127,7 @@ type responder struct {
 	clientDone   int
 	ppkUsed      bool
 	clientCerts  [][]byte
+	clientOCSP   [][]byte
 	clientScheme signature.Scheme
 	childKeys    *crypto.ChildKeys
 	spiIn        uint32 // of the client

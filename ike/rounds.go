@@ -38,6 +38,9 @@ type Credential struct {
 	// Authorities name the CAs above the certificate as CERTREQ does, 20 octets
 	// each.
 	Authorities [][]byte
+	// OCSP, where set, returns OCSP responses about Certs, DER, for a gateway that
+	// asks for them (RFC 4806). It may block for what it fetches, within bounds.
+	OCSP func() [][]byte
 }
 
 // RemoteMethod is how the gateway has to prove who it is.

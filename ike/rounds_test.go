@@ -137,6 +137,8 @@ func TestSignatures(t *testing.T) {
 				n.established()
 				require.Equal(t, c.pss, n.r.clientScheme.PSS)
 				require.Equal(t, [][]byte{[]byte("moon")}, v.got.Certs)
+				require.Equal(t, [][]byte{[]byte("crl")}, v.got.CRLs)
+				require.Equal(t, [][]byte{[]byte("ocsp")}, v.got.OCSP)
 				require.Equal(t, n.now, v.got.Now)
 				require.Len(t, n.r.seen, 2)
 			})
@@ -173,6 +175,14 @@ func TestOwnCertificate(t *testing.T) {
 		c.SendCertReq, c.CertReqKeys, c.RequestOCSP = true, [][]byte{authority('m')}, true
 	})
 	require.Contains(t, n.r.seen[1], "IDi N(INIT_CONTACT) CERTREQ CERTREQ IDr AUTH")
+	for _, asked := range []bool{true, false} {
+		n = run(func(c *Config, r *responder) {
+			r.certReq, r.ocspReq = [][]byte{authority('a')}, asked
+			c.LocalRounds[0].Credentials[0].OCSP = func() [][]byte { return [][]byte{[]byte("status")} }
+		})
+		require.Equal(t, asked, len(n.r.clientOCSP) == 1)
+		require.Len(t, n.r.clientCerts, 2)
+	}
 }
 
 func TestGatewaySignatureRefused(t *testing.T) {

@@ -139,6 +139,12 @@ func (c *connection) signs(round *ike.LocalRound, l *swanctl.Round) error {
 				cred.Certs = append(cred.Certs, ca.Raw)
 			}
 			cred.Authorities = c.authorities(o)
+			if c.conn.OCSP == "reply" || c.conn.OCSP == "both" {
+				var err error
+				if cred.OCSP, err = c.ownStatus(o); err != nil {
+					return err
+				}
+			}
 		}
 		round.Credentials = append(round.Credentials, cred)
 	}

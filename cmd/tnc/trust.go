@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +44,7 @@ func (c *connection) trusted() (*trust.Store, error) {
 	}
 	v := c.strongswan.View("charon.plugins.revocation")
 	cfg := trust.Config{
-		CAs: c.roots.Certs, Trusted: c.store().Certificates(), Log: c.logger,
+		CAs: append(slices.Clone(c.roots.Certs), c.store().CAs()...), Trusted: c.store().Certificates(), Log: c.logger,
 		Fetcher: trust.HTTP{Timeout: v.Duration("timeout", 0)},
 		NoCRL:   !v.Bool("enable_crl", true), NoOCSP: !v.Bool("enable_ocsp", true),
 	}
@@ -68,8 +70,46 @@ func (c *connection) trusted() (*trust.Store, error) {
 		}
 		cfg.CRLs = append(cfg.CRLs, l)
 	}
+	if c.strongswan.View("charon").Bool("cache_crls", false) {
+		cfg.SaveCRL = c.saveCRL
+	}
 	c.trust = trust.New(cfg)
 	return c.trust, nil
+}
+
+// saveCRL keeps a CRL in x509crl, named by its issuer's key (cache_crls).
+func (c *connection) saveCRL(issuer *x509.Certificate, der []byte) {
+	err := c.swanctl.WriteFile("x509crl", hex.EncodeToString(trust.KeyHash(issuer))+".crl", der)
+	if err != nil {
+		c.group(log.CFG).Warn(fmt.Sprintf("cache CRL: %v", err))
+		return
+	}
+	c.group(log.CFG).Info(fmt.Sprintf("  written crl of %q to x509crl", issuer.Subject))
+}
+
+// ownStatus fetches OCSP responses about a certificate of ours and its chain.
+func (c *connection) ownStatus(o credential.Own) (func() [][]byte, error) {
+	store, err := c.trusted()
+	if err != nil {
+		return nil, err
+	}
+	issued := map[*x509.Certificate]*x509.Certificate{}
+	certs := append([]*x509.Certificate{o.Cert}, o.Chain...)
+	for _, cert := range certs {
+		issued[cert] = c.store().Issuer(cert)
+	}
+	return func() (out [][]byte) {
+		ctx, cancel := context.WithTimeout(context.Background(), trust.FetchTimeout)
+		defer cancel()
+		for _, cert := range certs {
+			if issuer := issued[cert]; issuer != nil {
+				if b := store.Response(ctx, cert, issuer, time.Now()); b != nil {
+					out = append(out, b)
+				}
+			}
+		}
+		return out
+	}, nil
 }
 
 // gatewayVerifier holds the gateway's certificates against a store.

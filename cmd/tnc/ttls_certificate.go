@@ -3,18 +3,32 @@ package main
 import (
 	"crypto/tls"
 
+	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/internal/credential"
 )
 
-// ttlsCertificates loads local.certs with the private keys that fit, for
-// gateways that ask for a certificate inside EAP-TTLS (request_peer_auth).
+// ttlsCertificates loads local.certs, or where there are none those that hold
+// local.id, with the private keys that fit, for gateways that ask for a
+// certificate inside EAP-TTLS (request_peer_auth).
 func (c *connection) ttlsCertificates(l *swanctl.Round) ([]tls.Certificate, error) {
-	var out []tls.Certificate
+	var all []credential.Own
 	for _, file := range l.Certs {
 		o, err := c.store().Of(file)
 		if err != nil {
 			return nil, l.Pos.Errorf("local.certs of connection %q: %w", c.conn.Name, err)
 		}
+		all = append(all, o)
+	}
+	if id, err := c.localIdentity(l); len(all) == 0 && err == nil {
+		for _, o := range c.store().All() {
+			if identity.Held(o.Cert, id) > identity.None {
+				all = append(all, o)
+			}
+		}
+	}
+	var out []tls.Certificate
+	for _, o := range all {
 		own := tls.Certificate{Certificate: [][]byte{o.Cert.Raw}, Leaf: o.Cert, PrivateKey: o.Key}
 		for _, ca := range o.Chain {
 			own.Certificate = append(own.Certificate, ca.Raw)

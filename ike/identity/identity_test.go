@@ -35,6 +35,14 @@ func TestMatches(t *testing.T) {
 		{"192.168.0.1", "192.168.0.1", Perfect},
 		{"192.168.0.1", "192.168.0.2", None},
 		{"fec0::1", "fec0:0::1", Perfect},
+		{"192.168.0.0/24", "192.168.0.77", OneWild},
+		{"192.168.0.0/24", "192.168.1.77", None},
+		{"192.168.0.1-192.168.0.9", "192.168.0.9", OneWild},
+		{"192.168.0.1-192.168.0.9", "192.168.0.10", None},
+		{"192.168.0.1/32", "192.168.0.1", Perfect},
+		{"192.168.0.0/24", "fec0::1", None},
+		{"fec0::/16", "fec0::7", OneWild},
+		{"192.168.0.0/24", "192.168.0.77.example.org", None},
 		{"keyid:gw", "keyid:gw", Perfect},
 		{"keyid:gw", "fqdn:gw", None},
 		{"C=CH, O=Linux strongSwan, CN=moon.strongswan.org", "C=CH, O=linux strongswan, CN=moon.strongswan.org", Perfect},
@@ -50,7 +58,7 @@ func TestMatches(t *testing.T) {
 }
 
 func TestIsPattern(t *testing.T) {
-	for s, want := range map[string]bool{"%any": true, "*.example.org": true, "*@example.org": true, "CN=*": true, "C=CH, CN=moon": false, "moon": false, "192.0.2.1": false, "keyid:*": false} {
+	for s, want := range map[string]bool{"%any": true, "*.example.org": true, "*@example.org": true, "CN=*": true, "C=CH, CN=moon": false, "moon": false, "192.0.2.1": false, "192.0.2.0/24": true, "keyid:*": false} {
 		require.Equal(t, want, IsPattern(parse(t, s)), s)
 	}
 }

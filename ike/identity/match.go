@@ -4,6 +4,7 @@ package identity
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 
 	"github.com/gotnc/gotnc/ike/message"
@@ -23,7 +24,7 @@ const (
 // IsPattern reports whether id stands for more than one identity.
 func IsPattern(id message.Identity) bool {
 	switch id.IDType {
-	case message.IDAny:
+	case message.IDAny, message.IDIPv4Range, message.IDIPv6Range:
 		return true
 	case message.IDFQDN, message.IDRFC822:
 		return bytes.HasPrefix(id.Data, []byte("*"))
@@ -37,14 +38,30 @@ func IsPattern(id message.Identity) bool {
 	return false
 }
 
+// inRange compares an address with a range of addresses.
+func inRange(want, id message.Identity) Match {
+	from, to, ok := want.AddrRange()
+	a, isAddr := netip.AddrFromSlice(id.Data)
+	fits := id.IDType == message.IDIPv4 || id.IDType == message.IDIPv6
+	switch {
+	case !ok || !isAddr || !fits || a.BitLen() != from.BitLen() || a.Compare(from) < 0 || a.Compare(to) > 0:
+		return None
+	case from == to:
+		return Perfect
+	}
+	return OneWild
+}
+
 // Matches reports how well id, which a peer showed, fits want: an identity or a
-// pattern. A leading "*" of a name stands for anything; in a distinguished name
+// pattern. Ranges hold addresses. A leading "*" of a name stands for anything; in a distinguished name
 // a value "*" does, and order and number of the attributes count. Names compare
 // without case.
 func Matches(want, id message.Identity) Match {
 	switch {
 	case want.IDType == message.IDAny:
 		return Any
+	case want.IDType == message.IDIPv4Range, want.IDType == message.IDIPv6Range:
+		return inRange(want, id)
 	case want.Equal(id):
 		return Perfect
 	case want.IDType != id.IDType:

@@ -25,6 +25,11 @@ const (
 	IDDERDN  IDType = 9
 	IDDERGN  IDType = 10
 	IDKeyID  IDType = 11
+
+	// Ranges of addresses, first and last, are patterns only; never sent. The
+	// numbers are IKEv1's.
+	IDIPv4Range IDType = 7
+	IDIPv6Range IDType = 8
 )
 
 // Identity is what IDi and IDr payloads contain (RFC 7296 §3.5):
@@ -82,6 +87,10 @@ func (id Identity) String() string {
 		if a, ok := netip.AddrFromSlice(id.Data); ok {
 			return a.String()
 		}
+	case IDIPv4Range, IDIPv6Range:
+		if from, to, ok := id.AddrRange(); ok {
+			return from.String() + "-" + to.String()
+		}
 	case IDFQDN, IDRFC822:
 		return printable(id.Data)
 	case IDDERDN:
@@ -105,8 +114,19 @@ func printable(b []byte) string {
 // ErrIdentity is the cause where a string is not an identity.
 var ErrIdentity = errors.New("not an identity")
 
+// AddrRange returns the first and the last address of a range.
+func (id Identity) AddrRange() (from, to netip.Addr, ok bool) {
+	if id.IDType != IDIPv4Range && id.IDType != IDIPv6Range {
+		return from, to, false
+	}
+	n := len(id.Data) / 2
+	from, ok1 := netip.AddrFromSlice(id.Data[:n])
+	to, ok2 := netip.AddrFromSlice(id.Data[n:])
+	return from, to, ok1 && ok2
+}
+
 // ParseIdentity reads an identity in the notation of swanctl.conf: an
-// address, "name@domain", "host.domain" (or "@host"), a distinguished name
+// address, a subnet or a range of addresses (patterns both), "name@domain", "host.domain" (or "@host"), a distinguished name
 // ("C=CH, O=example, CN=gw"), "@#0a0b" for a key ID, the explicit prefixes
 // "fqdn:", "dns:", "email:", "rfc822:", "userfqdn:", "keyid:", "ipv4:", "ipv6:",
 // "asn1dn:", and "{11}:" for a type by number; after these "#" begins hex digits.
@@ -125,6 +145,8 @@ func ParseIdentity(s string) (Identity, error) {
 			return textIdentity(IDKeyID, v, s)
 		case "ipv4", "ipv6":
 			return addrIdentity(v)
+		case "ipv4net", "ipv6net", "ipv4range", "ipv6range":
+			return rangeIdentity(v)
 		case "asn1dn":
 			return dnIdentity(v)
 		}
@@ -152,6 +174,9 @@ func ParseIdentity(s string) (Identity, error) {
 		return textIdentity(IDRFC822, s, s)
 	}
 	if id, err := addrIdentity(s); err == nil {
+		return id, nil
+	}
+	if id, err := rangeIdentity(s); err == nil {
 		return id, nil
 	}
 	if strings.Contains(s, ":") {
@@ -187,6 +212,42 @@ func addrIdentity(v string) (Identity, error) {
 		return Identity{IDType: IDIPv4, Data: a.AsSlice()}, nil
 	}
 	return Identity{IDType: IDIPv6, Data: a.AsSlice()}, nil
+}
+
+// rangeIdentity reads 192.0.2.0/24 or 192.0.2.1-192.0.2.9.
+func rangeIdentity(v string) (Identity, error) {
+	bad := fmt.Errorf("parse identity %q: %w", v, ErrIdentity)
+	var from, to netip.Addr
+	if p, err := netip.ParsePrefix(v); err == nil {
+		from, to = p.Masked().Addr(), lastOf(p)
+	} else {
+		a, b, ok := strings.Cut(v, "-")
+		if from, err = netip.ParseAddr(a); err != nil || !ok {
+			return Identity{}, bad
+		}
+		if to, err = netip.ParseAddr(b); err != nil {
+			return Identity{}, bad
+		}
+	}
+	if from.BitLen() != to.BitLen() || from.Compare(to) > 0 || from.Zone() != "" || to.Zone() != "" {
+		return Identity{}, bad
+	}
+	id := Identity{IDType: IDIPv4Range, Data: append(from.AsSlice(), to.AsSlice()...)}
+	if from.Is6() {
+		id.IDType = IDIPv6Range
+	}
+	return id, nil
+}
+
+// lastOf is the last address of a prefix.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := range b {
+		host := max(0, min(8, (i+1)*8-p.Bits()))
+		b[i] |= byte(1<<host - 1)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }
 
 func parseIdentity(r *wire.Reader) Identity {

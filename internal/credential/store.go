@@ -26,6 +26,8 @@ type Store struct {
 	keys  []crypto.Signer
 	certs []*x509.Certificate // end entities, of x509 and PKCS #12
 	cas   []*x509.Certificate // for chains
+
+	trusted []*x509.Certificate
 	// Problems are files that cannot be used.
 	Problems []error
 }
@@ -107,14 +109,19 @@ func (s *Store) container(file string, passphrase []byte) {
 	s.keys = append(s.keys, c.Key)
 	s.certs = append(s.certs, c.Cert)
 	s.cas = append(s.cas, c.CAs...)
+	for _, ca := range c.CAs {
+		if ca.IsCA {
+			s.trusted = append(s.trusted, ca)
+		}
+	}
 }
 
 // Certificates are the end entity certificates of the folder x509 and of
 // PKCS #12 containers.
 func (s *Store) Certificates() []*x509.Certificate { return s.certs }
 
-// CAs are what the store knows as links of chains.
-func (s *Store) CAs() []*x509.Certificate { return s.cas }
+// CAs are the CAs of PKCS #12 containers, which are trusted as those of x509ca.
+func (s *Store) CAs() []*x509.Certificate { return s.trusted }
 
 // Of returns the credential of a certificate file: its first certificate, with
 // the others of the file as its chain.
@@ -162,6 +169,17 @@ func (s *Store) own(c *x509.Certificate, chain []*x509.Certificate) (Own, bool) 
 		}
 	}
 	return Own{}, false
+}
+
+// Issuer returns the CA that issued c, of those that the store knows; nil where
+// it is not there.
+func (s *Store) Issuer(c *x509.Certificate) *x509.Certificate {
+	for _, ca := range s.cas {
+		if string(ca.RawSubject) == string(c.RawIssuer) && c.CheckSignatureFrom(ca) == nil {
+			return ca
+		}
+	}
+	return nil
 }
 
 // NoKey is the error of who found no key: what is missing, what to do, and the

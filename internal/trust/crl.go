@@ -38,7 +38,7 @@ func LoadCRL(file string) (*x509.RevocationList, error) {
 // the peer sent, of a file, fetched before, or where none of these is fresh
 // fetched now.
 func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent [][]byte, now time.Time) (status, error) {
-	var best *x509.RevocationList
+	var best, fetched *x509.RevocationList
 	take := func(l *x509.RevocationList) {
 		if l != nil && usable(l, issuer) && !now.Before(l.ThisUpdate) && (best == nil || newer(l, best)) {
 			best = l
@@ -69,7 +69,9 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 				s.log.Info(fmt.Sprintf("crl from '%s' is none of issuer %q", uri, issuer.Subject))
 				continue
 			}
-			take(l)
+			if take(l); best == l {
+				fetched = l
+			}
 			if best != nil && fresh(best, now) {
 				break
 			}
@@ -84,6 +86,9 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 	s.mu.Lock()
 	s.crls[string(issuer.RawSubjectPublicKeyInfo)] = best
 	s.mu.Unlock()
+	if best == fetched && s.cfg.SaveCRL != nil {
+		s.cfg.SaveCRL(issuer, best.Raw)
+	}
 	for _, e := range best.RevokedCertificateEntries {
 		if e.SerialNumber.Cmp(c.SerialNumber) == 0 && e.ReasonCode != 8 {
 			s.log.Info(fmt.Sprintf("certificate was revoked on %s, reason: %s", day(e.RevocationTime), reason(e.ReasonCode)))

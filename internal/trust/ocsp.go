@@ -87,6 +87,26 @@ func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sen
 	return best, nil
 }
 
+// Response fetches an OCSP response about a certificate of ours, to be shown to
+// who asks for it (RFC 4806); nil where there is none, or it is not usable.
+func (s *Store) Response(ctx context.Context, c, issuer *x509.Certificate, now time.Time) []byte {
+	req, err := ocsp.CreateRequest(c, issuer, &ocsp.RequestOptions{Hash: gocrypto.SHA1})
+	if err != nil {
+		return nil
+	}
+	for _, uri := range s.uris(issuer, func(a Authority) []string { return a.OCSPURIs }, c.OCSPServer) {
+		s.log.Info(fmt.Sprintf("requesting ocsp status from '%s' ...", uri))
+		b := s.fetch(ctx, uri, req)
+		if b == nil {
+			continue
+		}
+		if _, err := s.readOCSP(b, c, issuer, now); err == nil {
+			return b
+		}
+	}
+	return nil
+}
+
 // about reports whether a response that the peer sent is about this
 // certificate: it may send one for each of its path.
 func about(b []byte, c, issuer *x509.Certificate) bool {

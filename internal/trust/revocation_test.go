@@ -108,12 +108,20 @@ func TestCache(t *testing.T) {
 	b, err := w.root.CRL(1, w.now)
 	require.NoError(t, err)
 	w.web.pages[crlURI] = b
-	s := w.store(func(c *Config) { c.NoOCSP = true })
+	var saved [][]byte
+	s := w.store(func(c *Config) {
+		c.NoOCSP = true
+		c.SaveCRL = func(issuer *x509.Certificate, der []byte) {
+			require.Equal(t, w.root.Cert, issuer)
+			saved = append(saved, der)
+		}
+	})
 	for range 3 {
 		_, err = w.verify(s, Policy{Revocation: Strict}, leaf)
 		require.NoError(t, err)
 	}
 	require.Equal(t, []string{crlURI}, w.web.asked)
+	require.Equal(t, [][]byte{b}, saved)
 	w.now = w.now.Add(2 * time.Hour)
 	next, err := w.root.CRL(2, w.now, leaf)
 	require.NoError(t, err)
@@ -135,6 +143,12 @@ func TestCache(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, []string{ocspURI}, w.web.asked)
+	require.Equal(t, o, s.Response(context.Background(), leaf, w.root.Cert, w.now))
+	foreign, err := testpki.NewCA("Root CA", testpki.ECDSA)
+	require.NoError(t, err)
+	w.web.pages[ocspURI], err = foreign.OCSP(leaf, false, w.now, nil)
+	require.NoError(t, err)
+	require.Nil(t, s.Response(context.Background(), leaf, w.root.Cert, w.now))
 }
 
 // CRLs and OCSP responses that the peer sent, of files, of URIs that only the

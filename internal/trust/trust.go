@@ -42,7 +42,10 @@ type Config struct {
 	Fetcher     Fetcher                // nil: nothing is fetched
 	NoCRL       bool                   // of distribution points and files (enable_crl = no)
 	NoOCSP      bool                   // enable_ocsp = no
-	Log         *slog.Logger           // strongSwan's lines; nil discards
+	// SaveCRL, where set, is given each CRL that was fetched and is the newest of
+	// its issuer (cache_crls).
+	SaveCRL func(issuer *x509.Certificate, der []byte)
+	Log     *slog.Logger // strongSwan's lines; nil discards
 }
 
 // Store is what decisions rest on, with a cache of revocation data. It is safe

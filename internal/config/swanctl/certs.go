@@ -150,6 +150,28 @@ func (m *Config) Files(folder string) ([]string, error) {
 	return files, nil
 }
 
+// WriteFile puts a file into a folder of credentials, readable for all, in
+// place of one of that name.
+func (m *Config) WriteFile(folder, name string, b []byte) error {
+	dir, ok := m.folder(folder)
+	if !ok {
+		return fmt.Errorf("there is no folder %s", folder)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(dir, name))
+}
+
 // folder is where a folder of credentials is; false = there is none.
 func (m *Config) folder(name string) (string, bool) {
 	if m.Folders == nil {

@@ -23,9 +23,9 @@ type publisher struct {
 	asked     atomic.Int32
 }
 
-func publish(t *testing.T, ns string) *publisher {
+func publish(t *testing.T, ns, addr string) *publisher {
 	p := &publisher{}
-	l, err := netns.Listen(ns, "192.168.0.100:8080")
+	l, err := netns.Listen(ns, addr)
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	serve := func(what *atomic.Pointer[[]byte]) http.HandlerFunc {
@@ -58,7 +58,7 @@ func TestRevocationWithCharon(t *testing.T) {
 		c.CRLDistributionPoints = []string{"http://192.168.0.100:8080/crl"}
 		c.OCSPServer = []string{"http://192.168.0.100:8080/ocsp"}
 	})
-	p := publish(t, s.Client)
+	p := publish(t, s.Client, "192.168.0.100:8080")
 	now := time.Now()
 	crl := func(number int64, revoked ...*x509.Certificate) *[]byte {
 		b, err := ca.CRL(number, now, revoked...)
@@ -99,6 +99,55 @@ func TestRevocationWithCharon(t *testing.T) {
 	s.write("cl/fetched.crl", "%s", *crl(5, gw.Leaf))
 	s.write("cl/swanctl/x509crl/ca.crl", "not a CRL")
 	s.refused(with("relaxed", "authorities {\n own {\n  cacert = own.pem\n  crl_uris = file://"+filepath.Join(s.dir, "cl", "fetched.crl")+"\n }\n}\n"), "was revoked")
+}
+
+// OCSP responses travel in IKE (RFC 4806), asked for by either end: neither
+// fetches that of the other.
+func TestOCSPInIKE(t *testing.T) {
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP, peer: strongSwan6(t)})
+	ca := newCA(t, testpki.ECDSA)
+	now := time.Now()
+	gwSide, clSide := publish(t, s.Gateway, "192.168.0.1:8080"), publish(t, s.Client, "192.168.0.100:8080")
+	gw, _ := s.certificates(ca, "own", testpki.ECDSA, func(c *x509.Certificate) { c.OCSPServer = []string{"http://192.168.0.1:8080/ocsp"} })
+	cl, err := ca.Issue("carol.gotnc.test", testpki.ECDSA, func(c *x509.Certificate) {
+		c.EmailAddresses, c.ExtKeyUsage, c.OCSPServer = []string{user}, nil, []string{"http://192.168.0.100:8080/ocsp"}
+	})
+	require.NoError(t, err)
+	in := func(path string) string { return filepath.Join(s.dir, "cl", "swanctl", path) }
+	require.NoError(t, testpki.WriteFiles(cl, in("x509/own.pem"), in("private/own.pem")))
+	b, err := ca.OCSP(gw.Leaf, false, now, nil)
+	require.NoError(t, err)
+	gwSide.ocsp.Store(&b)
+	mine, err := ca.OCSP(cl.Leaf, false, now, nil)
+	require.NoError(t, err)
+	clSide.ocsp.Store(&mine)
+	c := authCase{gwLocal: pubkey("pubkey", "own") + gwIs, gwRemote: "auth = pubkey\nrevocation = strict\n" + carolIs, gwMore: "ocsp = both\n",
+		clLocal: pubkey("pubkey", "own") + carolIs, clRemote: "auth = pubkey\nrevocation = strict\n" + gwIs, clMore: "ocsp = both\n"}
+	code, says := s.authenticate(c)
+	require.Zero(t, code, says)
+	require.Contains(t, says, "certificate status is good")
+	require.NotContains(t, says, "requesting ocsp status from 'http://192.168.0.1:8080/ocsp'", "the gateway sent it")
+	require.EqualValues(t, 1, clSide.asked.Load(), "by us, for the gateway")
+}
+
+// A CRL that was fetched is there the next time (cache_crls).
+func TestCachedCRL(t *testing.T) {
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
+	ca := newCA(t, testpki.ECDSA)
+	gw, _ := s.certificates(ca, "own", testpki.ECDSA, func(c *x509.Certificate) {
+		c.CRLDistributionPoints = []string{"http://192.168.0.100:8080/crl"}
+	})
+	p := publish(t, s.Client, "192.168.0.100:8080")
+	b, err := ca.CRL(7, time.Now(), gw.Leaf)
+	require.NoError(t, err)
+	p.crl.Store(&b)
+	s.write("cl/strongswan.conf", "charon {\n cache_crls = yes\n}\n")
+	c := authCase{gwLocal: pubkey("pubkey", "own") + gwIs, gwRemote: "auth = pubkey\n" + carolIs,
+		clLocal: pubkey("pubkey", "own") + carolIs, clRemote: "auth = pubkey\n" + gwIs}
+	s.refused(c, "was revoked")
+	p.crl.Store(nil)
+	s.refused(c, "was revoked")
+	require.EqualValues(t, 1, p.asked.Load())
 }
 
 // What holds for IKE holds for the TLS server inside EAP-TTLS.

@@ -123,7 +123,7 @@ func (s *site) gateway(o options) {
 	vici := filepath.Join(s.dir, "gw", "vici")
 	s.write("gw/strongswan.conf", `
 charon {
-  load = random nonce openssl ml aes ctr ccm xcbc cmac curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici %[6]s kernel-netlink socket-default eap-identity eap-ttls eap-tls eap-peap eap-md5 eap-mschapv2 eap-gtc eap-dynamic xauth-generic updown
+  load = random nonce openssl curl ml aes ctr ccm xcbc cmac curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici %[6]s kernel-netlink socket-default eap-identity eap-ttls eap-tls eap-peap eap-md5 eap-mschapv2 eap-gtc eap-dynamic xauth-generic updown
   filelog {
     log {
       path = %[1]s/gw/charon.log
