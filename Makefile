@@ -68,7 +68,7 @@ abi: lib ## compare the libraries' exported symbols with capi/abi.golden, capi/t
 interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX for strongSwan with TNC)
 	@set -o pipefail; $(GO) test -json -count=1 -timeout 20m ./internal/interop/... ./capi/... | $(GO) run ./internal/testsummary
 
-bench: ## speed and costs of the library beside strongSwan's module (STRONGSWAN_PREFIX) and openssl
+bench: ## speed and costs of the library beside strongSwan's module (STRONGSWAN_PREFIX) and openssl; handshakes beside its load-tester
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
 	$(GO) test -run '^$$' -bench Costs -benchtime 5x ./capi/capitest
 

@@ -36,7 +36,8 @@ var nonESP = []byte{0, 0, 0, 0}
 // called from any goroutine.
 type Gateway struct {
 	cfg      Config
-	conn     *net.UDPConn
+	conn     *net.UDPConn // nil of InMemory
+	transmit func(to netip.AddrPort, datagram []byte) error
 	local    netip.AddrPort
 	ike, esp []message.Proposal
 	secret   [32]byte // of cookies
@@ -62,6 +63,48 @@ type Gateway struct {
 
 // Listen opens the gateway's socket. The caller must Close it.
 func Listen(cfg Config) (*Gateway, error) {
+	g, err := newGateway(cfg)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := net.ResolveUDPAddr("udp", g.cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", g.cfg.Listen, err)
+	}
+	if g.conn, err = net.ListenUDP("udp", addr); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", g.cfg.Listen, err)
+	}
+	g.local = unmap(g.conn.LocalAddr().(*net.UDPAddr).AddrPort())
+	g.transmit = func(to netip.AddrPort, datagram []byte) error {
+		_, err := g.conn.WriteToUDPAddrPort(datagram, to)
+		return err
+	}
+	return g, nil
+}
+
+// InMemory returns a gateway without a socket, at the address local: Deliver
+// hands it datagrams, and it sends through transmit, which may keep what it
+// gets and must not call back. The caller must Close it.
+func InMemory(cfg Config, local netip.AddrPort, transmit func(to netip.AddrPort, datagram []byte)) (*Gateway, error) {
+	g, err := newGateway(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g.local = local
+	g.transmit = func(to netip.AddrPort, datagram []byte) error {
+		transmit(to, datagram)
+		return nil
+	}
+	return g, nil
+}
+
+// Deliver takes one datagram of a gateway without a socket. Nothing times out
+// in such a gateway.
+func (g *Gateway) Deliver(now time.Time, from netip.AddrPort, datagram []byte) {
+	g.handle(now, from, datagram)
+}
+
+func newGateway(cfg Config) (*Gateway, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
@@ -82,14 +125,6 @@ func Listen(cfg Config) (*Gateway, error) {
 	if _, err := rand.Read(g.secret[:]); err != nil {
 		return nil, fmt.Errorf("draw cookie secret: %w", err)
 	}
-	addr, err := net.ResolveUDPAddr("udp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
-	}
-	if g.conn, err = net.ListenUDP("udp", addr); err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
-	}
-	g.local = unmap(g.conn.LocalAddr().(*net.UDPAddr).AddrPort())
 	return g, nil
 }
 
@@ -153,7 +188,9 @@ func (g *Gateway) Close() error {
 		g.closed = true
 		g.mu.Unlock()
 		close(g.closing)
-		err = g.conn.Close()
+		if g.conn != nil {
+			err = g.conn.Close()
+		}
 		g.serving.Wait()
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -281,7 +318,7 @@ func (g *Gateway) write(to netip.AddrPort, datagram []byte) {
 	if g.sent <= f.DropOut || f.DropEvery > 0 && g.sent%f.DropEvery == 0 {
 		return
 	}
-	if _, err := g.conn.WriteToUDPAddrPort(datagram, to); err != nil && !g.isClosing() {
+	if err := g.transmit(to, datagram); err != nil && !g.isClosing() {
 		g.net.Info(fmt.Sprintf("error writing to socket: %v", err))
 	}
 }
