@@ -35,7 +35,7 @@ void load(const char *path)
 	I.notify       = (TNC_IMC_NotifyConnectionChangePointer) symbol("TNC_IMC_NotifyConnectionChange");
 	I.begin        = (TNC_IMC_BeginHandshakePointer) symbol("TNC_IMC_BeginHandshake");
 	I.receive      = (TNC_IMC_ReceiveMessagePointer) symbol("TNC_IMC_ReceiveMessage");
-	I.receive_soh  = (TNC_IMC_ReceiveMessageSOHPointer) symbol("TNC_IMC_ReceiveMessageSOH");
+	I.receive_soh  = (TNC_IMC_ReceiveMessageSOHPointer) dlsym(I.handle, "TNC_IMC_ReceiveMessageSOH"); /* strongSwan's lack it */
 	I.receive_long = (TNC_IMC_ReceiveMessageLongPointer) symbol("TNC_IMC_ReceiveMessageLong");
 	I.ending       = (TNC_IMC_BatchEndingPointer) symbol("TNC_IMC_BatchEnding");
 	I.terminate    = (TNC_IMC_TerminatePointer) symbol("TNC_IMC_Terminate");
