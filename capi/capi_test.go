@@ -71,6 +71,15 @@ func TestLinesCannotBeForged(t *testing.T) {
 	assert.Equal(t, []string{""}, lines(""))
 }
 
+// In a process of its own the library knows of the others by the environment.
+func TestBesideInOtherProcesses(t *testing.T) {
+	assert.False(t, loaded("imc-os"))
+	t.Setenv(besideEnv, "/a/imc-attestation.so:/usr/lib/ipsec/imcvs/imc-os.so")
+	assert.True(t, loaded("imc-os"))
+	assert.False(t, loaded("imc-scanner"))
+	assert.False(t, loaded("os"))
+}
+
 func TestLanguage(t *testing.T) {
 	for want, env := range map[string]map[string]string{
 		"de-CH": {"LANG": "de_CH.UTF-8"},

@@ -135,11 +135,20 @@ func newAgent() *imc.Agent {
 	return agent
 }
 
+// besideEnv holds the paths of the client's IMCs, separated by colons, where each
+// has a process of its own (tnccs/dlimc).
+const besideEnv = "GOTNC_IMCS"
+
 // loaded reports whether the host has strongSwan's IMC of that name, before or
-// after this one in its tnc_config. In `tnc` each IMC has a process of its own,
-// and imc-attestation.os_info = no does the same.
+// after this one in its tnc_config.
 func loaded(name string) bool {
-	file := C.CString(name + ".so")
+	name += ".so"
+	for path := range strings.SplitSeq(getenv(besideEnv), ":") {
+		if filepath.Base(path) == name {
+			return true
+		}
+	}
+	file := C.CString(name)
 	defer C.free(unsafe.Pointer(file))
 	return C.gotnc_loaded(file) != 0
 }

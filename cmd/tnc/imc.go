@@ -62,6 +62,7 @@ func loadIMCs(client *tnccs.Client, entries []dlimc.Entry, o dlimc.Options, note
 	if len(entries) > 0 {
 		log.Group(o.Logger, log.TNC).Info("loading IMCs from '" + entries[0].File + "'")
 	}
+	o.Beside = entries
 	for _, e := range entries {
 		note(e)
 		err := client.AddLoader(e.Name, func() (tnccs.IMC, error) { return dlimc.Load(e, o) })

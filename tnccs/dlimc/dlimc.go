@@ -21,6 +21,10 @@ import (
 	"github.com/gotnc/gotnc/tnccs"
 )
 
+// BesideEnv names the environment variable with the paths of Options.Beside,
+// separated by colons.
+const BesideEnv = "GOTNC_IMCS"
+
 // Time limits of calls into a child.
 const (
 	// DefaultInitTimeout bounds the start of the child, dlopen, and Initialize.
@@ -82,6 +86,10 @@ type Options struct {
 	InitTimeout, CallTimeout, TerminateTimeout time.Duration
 	// Env is the environment of the child; nil means that of this process.
 	Env []string
+	// Beside are the entries that are loaded for the same client. A child, which
+	// cannot see the others' libraries, is told their paths in the environment
+	// (BesideEnv): an IMC leaves to another what both would tell the verifier.
+	Beside []Entry
 	// Helper is the program that the child runs, whose main calls ChildMain: for
 	// libraries, whose process is another program. "" means this program's image.
 	Helper string

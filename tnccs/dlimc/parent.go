@@ -79,7 +79,7 @@ func startChild(e Entry, o Options) (*remote, error) {
 	}
 	cmd := exec.Command(program, ChildArg, e.Name)
 	cmd.Args[0] = name
-	cmd.Env = append(append([]string(nil), env...), childEnv+"="+protocol)
+	cmd.Env = append(append([]string(nil), env...), childEnv+"="+protocol, BesideEnv+"="+paths(o.Beside))
 	cmd.Stdout, cmd.Stderr = pw, pw
 	cmd.ExtraFiles = []*os.File{theirs}
 	if usesLibimcv(e.Path) {
@@ -134,6 +134,14 @@ func startChild(e Entry, o Options) (*remote, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+func paths(entries []Entry) string {
+	list := make([]string, len(entries))
+	for i, e := range entries {
+		list[i] = e.Path
+	}
+	return strings.Join(list, ":")
 }
 
 // run serves the link until it ends, then reaps the child and says why.

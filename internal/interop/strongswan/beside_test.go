@@ -27,6 +27,19 @@ func TestBesideStrongSwansOperatingSystemIMC(t *testing.T) {
 			require.Equal(t, 1, strings.Count(log, "creating PA-TNC attribute type 'IETF/Product Information'"), "one IMC tells the platform")
 			require.Equal(t, 1, strings.Count(log, "creating PA-TNC attribute type 'ITA-HSR/Device ID'"))
 			r.must("stop", "carol")
+
+			// In tnc each has a process of its own.
+			names := []string{"imc-os", "ours"}
+			if name == "after" {
+				names = []string{"ours", "imc-os"}
+			}
+			r.must("moon")
+			a := r.attest(names...)
+			require.Equal(t, "allowed", a.Recommendation, "%s", a.log)
+			rec, got = r.results()
+			require.Equal(t, wantRec, rec)
+			require.ElementsMatch(t, want, got)
+			require.Equal(t, 1, strings.Count(a.log, "device ID is "), "%s", a.log)
 		})
 	}
 	r.t = t
