@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/internal/config"
 	"github.com/gotnc/gotnc/internal/config/ipsecconf"
 	"github.com/gotnc/gotnc/internal/config/swanctl"
@@ -86,7 +88,23 @@ func (o *options) tryConnection(s *setup, m *swanctl.Config, conn *swanctl.Conne
 	for _, p := range peers {
 		p.Close()
 	}
+	if err == nil {
+		err = checkProposals(conn)
+	}
 	return err
+}
+
+// checkProposals reads the algorithms of a connection and of its children.
+func checkProposals(conn *swanctl.Connection) error {
+	if _, err := crypto.ParseProposals(message.ProtocolIKE, conn.Proposals); err != nil {
+		return conn.Pos.Errorf("proposals of connection %q: %w", conn.Name, err)
+	}
+	for _, ch := range conn.Children {
+		if _, err := crypto.ParseProposals(message.ProtocolESP, ch.ESPProposals); err != nil {
+			return ch.Pos.Errorf("esp_proposals of child %q: %w", ch.Name, err)
+		}
+	}
+	return nil
 }
 
 // checkConfig tells what is wrong ("error", "warning") and right ("ok").

@@ -96,6 +96,9 @@ var errNotMutual = errors.New("does not prove who the gateway is: set remote.aut
 // and "dynamic" all of them. Methods that do not authenticate the gateway are
 // for gateways that sign (RFC 5998 §4).
 func (m eapMethods) outer(method string, signed bool) ([]eap.Offer, error) {
+	if method == "tls" && len(m.tls.Certificates) == 0 {
+		return nil, errors.New("auth = eap-tls needs a certificate of ours with its private key: set local.certs")
+	}
 	mutual := map[string]eap.Offer{"tls": m.eapTLS(false), "ttls": m.ttls(), "peap": m.peap()}
 	byPassword := map[string]eap.Offer{"mschapv2": m.mschapv2(), "md5": m.md5(), "gtc": m.gtc()}
 	if o, ok := mutual[method]; ok {

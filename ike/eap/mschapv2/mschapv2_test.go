@@ -75,6 +75,33 @@ func TestFailure(t *testing.T) {
 	require.ErrorContains(t, r.Err, "password is wrong")
 }
 
+func TestTruncated(t *testing.T) {
+	success := op(opSuccess, []byte("S=407A5589115FD0D6209F510FE9C04566932CDA56"))
+	for _, c := range []struct {
+		packet   []byte
+		answered bool
+		least    int // octets that are enough
+	}{{challenge(t), false, 21}, {success, true, len(success)}, {op(opFailure, []byte("E=691 R=0")), true, 4}} {
+		for n := range len(c.packet) {
+			m := method(t)
+			if c.answered {
+				_, err := m.Handle(request(challenge(t)))
+				require.NoError(t, err)
+			}
+			_, err := m.Handle(request(c.packet[:n]))
+			require.Error(t, err, "%d octets: the length within does not fit", n)
+			if n >= 4 {
+				b := bytes.Clone(c.packet[:n])
+				b[2], b[3] = 0, byte(n)
+				_, err := m.Handle(request(b))
+				require.Equal(t, n >= c.least, err == nil, "%d octets of OpCode %d: %v", n, b[0], err)
+			}
+			require.Nil(t, m.MSK())
+			m.Close()
+		}
+	}
+}
+
 func FuzzHandle(f *testing.F) {
 	f.Add(challenge(f))
 	f.Add(op(opSuccess, []byte("S=407A5589115FD0D6209F510FE9C04566932CDA56")))

@@ -20,6 +20,8 @@ type eapCase struct {
 	tls     string // the highest version; "" = 1.2
 	signs   bool   // the gateway signs before EAP, else EAP alone proves it (RFC 5998)
 	method  string // that succeeds
+	// identity: the gateway asks for the EAP identity, which is not the IKE one.
+	identity bool
 }
 
 func (c eapCase) String() string {
@@ -35,6 +37,9 @@ func (c eapCase) String() string {
 	}
 	if c.signs {
 		name += ", signed"
+	}
+	if c.identity {
+		name += ", EAP identity"
 	}
 	return name
 }
@@ -74,6 +79,10 @@ func (s *site) with(c eapCase, gw, cl, conf string) {
 	own, rest, _ = strings.Cut(cl, "    remote {")
 	s.write("cl/swanctl/swanctl.conf", "%s", strings.Replace(replace(own, "auth", client, 1), "    local {", "    local {\n      certs = carol.pem", 1)+
 		"    remote {"+replace(rest, "auth", server, 1))
+	if c.identity {
+		s.edit("gw/swanctl/swanctl.conf", "id = *@gotnc.test", "id = *@gotnc.test\n      eap_id = %any")
+		s.edit("cl/swanctl/swanctl.conf", "id = "+user, "id = device@gotnc.test\n      eap_id = "+user)
+	}
 	for _, args := range [][]string{{"--reload-settings"}, {"--load-all"}} {
 		out, err := s.swanctl(args...)
 		require.NoError(s.t, err, out)
@@ -106,7 +115,12 @@ func runEAP(t *testing.T, o options, cases []eapCase) {
 			log := s.read("gw/charon.log")[before:]
 			require.Zero(t, code, "%s%s\n%s", stdout, stderr, log)
 			require.Contains(t, log, "EAP method "+c.method+" succeeded")
-			require.Contains(t, log, "authentication of '"+user+"' with EAP successful")
+			id := user
+			if c.identity {
+				id = "device@gotnc.test"
+				require.Contains(t, log, "received EAP identity '"+user+"'")
+			}
+			require.Contains(t, log, "authentication of '"+id+"' with EAP successful")
 			if !c.byPassword() || c.client != "" || c.tls != "" {
 				return
 			}
@@ -126,6 +140,8 @@ func TestEAPMethodsOfDebian(t *testing.T) {
 		{gateway: "eap-mschapv2", signs: true, method: "EAP_MSCHAPV2"},
 		{gateway: "eap-md5", signs: true, method: "EAP_MD5"},
 		{gateway: "eap-gtc", signs: true, method: "EAP_GTC"},
+		{gateway: "eap-md5", signs: true, method: "EAP_MD5", identity: true},
+		{gateway: "eap-ttls", phase2: "md5", method: "EAP_TTLS", identity: true},
 		{gateway: "eap-mschapv2", client: "eap", signs: true, method: "EAP_MSCHAPV2"},
 		{gateway: "eap-tls", method: "EAP_TLS"},
 		{gateway: "eap-tls", signs: true, method: "EAP_TLS"},

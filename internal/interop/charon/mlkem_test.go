@@ -52,3 +52,18 @@ func TestMLKEM(t *testing.T) {
 		})
 	}
 }
+
+// A gateway that knows nothing of additional key exchanges takes the proposal
+// without, where one is offered, and refuses otherwise.
+func TestMLKEMWithOldGateway(t *testing.T) {
+	const hybrid = usualIKE + "-ke1_mlkem768"
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
+	s.client(options{proposals: hybrid + "," + usualIKE, esp: usualESP})
+	stdout, stderr, code := s.run("attest")
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	require.NotContains(t, stdout, "ML_KEM")
+	s.client(options{proposals: hybrid, esp: usualESP})
+	_, stderr, code = s.run("attest")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "compare proposals")
+}
