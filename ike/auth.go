@@ -34,8 +34,8 @@ func (m *Machine) sendAuth() error {
 			ps = append(ps, &message.CertRequest{Encoding: message.CertOCSP})
 		}
 	}
-	if id := m.cfg.RemoteRounds[0].ID; !identity.IsPattern(id) {
-		ps = append(ps, &message.IDr{Identity: id})
+	if r := &m.cfg.RemoteRounds[0]; !r.Loose && !identity.IsPattern(r.ID) {
+		ps = append(ps, &message.IDr{Identity: r.ID})
 	}
 	ps = append(ps, auth...)
 	child, err := m.childPayloads()

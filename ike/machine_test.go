@@ -724,6 +724,7 @@ func TestConfigErrors(t *testing.T) {
 		"section local":      func(c *Config) { c.LocalRounds = nil },
 		"section remote":     func(c *Config) { c.RemoteRounds = nil },
 		"section ike":        func(c *Config) { c.RemoteRounds[0].Method = RemotePSK },
+		"take the %":         func(c *Config) { c.RemoteRounds[0].Loose = true },
 		"ppk_id":             func(c *Config) { c.PPK = &PPK{Key: []byte("x")} },
 		"with EAP, which we": func(c *Config) { c.LocalRounds[0] = LocalRound{ID: c.LocalRounds[0].ID, PSK: []byte("x")} },
 		"cacerts":            func(c *Config) { c.RemoteRounds[0].Method = RemotePubkey },

@@ -63,7 +63,10 @@ const (
 type RemoteRound struct {
 	// ID is the identity that the gateway has to show (IDr). That of the first
 	// round is sent as the wanted one where it is no pattern. Zero = any (%any).
-	ID     Identity
+	ID Identity
+	// Loose: the gateway may show any identity, and none is asked for; that its
+	// certificate holds ID too is then the Verifier's concern (remote.id = %name).
+	Loose  bool
 	Method RemoteMethod
 	// PSK returns the key that is shared with the gateway of that identity
 	// (RemotePSK).
@@ -130,6 +133,8 @@ func (c *Config) validateRounds() error {
 	}
 	for _, r := range c.RemoteRounds {
 		switch {
+		case r.Loose && r.Method != RemotePubkey:
+			return errors.New("ike: only a gateway with a certificate may show another identity than remote.id: take the % away")
 		case r.Method == RemoteEAP && !eap:
 			return errors.New("ike: the gateway has to authenticate with EAP, which we do not use: set remote.auth")
 		case r.Method == RemotePubkey && r.Verifier == nil:

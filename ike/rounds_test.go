@@ -217,6 +217,13 @@ func TestGatewaySignatureRefused(t *testing.T) {
 	})
 	n.start()
 	n.established()
+	n = newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
+		signed(c, r, own, theirs).id = "192.0.2.1"
+		r.own[0].id, c.RemoteRounds[0].Loose = "192.0.2.1", true
+	})
+	n.start()
+	n.established()
+	require.NotContains(t, n.r.seen[1], "IDr")
 }
 
 func TestVerifierAnswersLater(t *testing.T) {

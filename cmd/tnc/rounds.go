@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
@@ -60,6 +61,9 @@ func (c *connection) localIdentity(l *swanctl.Round) (ike.Identity, error) {
 	name := l.ID
 	if name == "" {
 		name = l.EAPID
+	}
+	if name == "" && l.Auth.Class == "psk" && c.sock != nil { // as strongSwan
+		name = c.sock.Local().Addr().String()
 	}
 	if name == "" {
 		return ike.Identity{}, l.Pos.Errorf("connection %q: local has no id: set id to the name that the gateway knows this machine by", c.conn.Name)
@@ -181,21 +185,26 @@ func (c *connection) remoteRounds(cfg *ike.Config) error {
 		remote = []*swanctl.Round{{Name: "remote", Pos: c.conn.Pos, Auth: swanctl.Auth{Class: c.conn.Local[0].Auth.Class}}}
 	}
 	for _, r := range remote {
-		id, err := ike.ParseIdentity(r.ID)
+		name, loose := looseID(r.ID)
+		id, err := ike.ParseIdentity(name)
 		if err != nil {
 			return r.Pos.Errorf("remote.id of connection %q: %w", c.conn.Name, err)
 		}
 		if len(r.Groups) > 0 {
 			return r.Pos.Errorf("connection %q: remote.groups cannot be checked of a gateway: take it out", c.conn.Name)
 		}
-		round := ike.RemoteRound{ID: id}
+		round := ike.RemoteRound{ID: id, Loose: loose}
 		switch r.Auth.Class {
 		case "eap":
 			round.Method = ike.RemoteEAP
 		case "psk":
 			round.Method = ike.RemotePSK
 			round.PSK = func(gateway ike.Identity) ([]byte, error) {
-				return c.psk(r, c.conn.Local[0].ID, gateway.String())
+				them := r.ID // secrets name it as the connection does
+				if identity.IsPattern(id) {
+					them = gateway.String()
+				}
+				return c.psk(r, c.conn.Local[0].ID, them)
 			}
 		default:
 			round.Method = ike.RemotePubkey
@@ -204,7 +213,7 @@ func (c *connection) remoteRounds(cfg *ike.Config) error {
 					return r.Pos.Errorf("remote.auth of connection %q: %w", c.conn.Name, err)
 				}
 			}
-			if round.Verifier, err = c.verifier(r, round.Constraints); err != nil {
+			if round.Verifier, err = c.verifier(r, round); err != nil {
 				return err
 			}
 			cfg.SendCertReq = c.conn.SendCertReq
@@ -222,6 +231,15 @@ func (c *connection) remoteRounds(cfg *ike.Config) error {
 		}
 	}
 	return nil
+}
+
+// looseID takes the "%" off an identity that the certificate has to hold
+// whatever the gateway calls itself.
+func looseID(id string) (string, bool) {
+	if rest, ok := strings.CutPrefix(id, "%"); ok && rest != "any" && rest != "any6" {
+		return rest, true
+	}
+	return id, false
 }
 
 // ppk fills in the post-quantum preshared key.

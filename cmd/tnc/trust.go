@@ -58,6 +58,18 @@ func (c *connection) trusted() (*trust.Store, error) {
 		}
 		cfg.Authorities = append(cfg.Authorities, trust.Authority{CA: certs[0], CRLURIs: a.CRLURIs, OCSPURIs: a.OCSPURIs})
 	}
+	responders, err := c.swanctl.Files("x509ocsp")
+	if err != nil {
+		return nil, fmt.Errorf("load certificates of OCSP responders: %w", err)
+	}
+	for _, f := range responders {
+		certs, err := swanctl.LoadCertificates(f)
+		if err != nil {
+			c.group(log.CFG).Warn(fmt.Sprintf("load certificate of an OCSP responder: %v", err))
+			continue
+		}
+		cfg.Responders = append(cfg.Responders, certs[0])
+	}
 	files, err := c.swanctl.Files("x509crl")
 	if err != nil {
 		return nil, fmt.Errorf("load CRLs: %w", err)
@@ -117,16 +129,17 @@ type gatewayVerifier struct {
 	store  *trust.Store
 	policy trust.Policy
 	keys   []crypto.PublicKey // raw ones that the configuration names
+	round  ike.RemoteRound
 }
 
 // verifier makes the verifier of a remote round.
-func (c *connection) verifier(r *swanctl.Round, k signature.Constraints) (ike.Verifier, error) {
+func (c *connection) verifier(r *swanctl.Round, round ike.RemoteRound) (ike.Verifier, error) {
 	store, err := c.trusted()
 	if err != nil {
 		return nil, err
 	}
-	v := &gatewayVerifier{store: store}
-	if v.policy, err = c.policy(r, k); err != nil {
+	v := &gatewayVerifier{store: store, round: round}
+	if v.policy, err = c.policy(r, round.Constraints); err != nil {
 		return nil, err
 	}
 	for _, f := range r.PubKeys {
@@ -216,8 +229,14 @@ func (v *gatewayVerifier) Verify(p ike.PeerCertificates) ([]crypto.PublicKey, er
 	}
 	policy := v.policy
 	policy.Holds = func(c *x509.Certificate) error {
-		if identity.Held(c, p.ID) == identity.None {
-			return fmt.Errorf("its certificate is for %s, not for '%s'", strings.Join(identity.Names(c), ", "), p.ID)
+		held := []ike.Identity{p.ID}
+		if v.round.Loose {
+			held = append(held, v.round.ID)
+		}
+		for _, id := range held {
+			if identity.Held(c, id) == identity.None {
+				return fmt.Errorf("its certificate is for %s, not for '%s'", strings.Join(identity.Names(c), ", "), id)
+			}
 		}
 		return nil
 	}

@@ -44,7 +44,7 @@ func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sen
 		return s.ocspSays(e, c, now)
 	}
 	for _, b := range sent {
-		if !about(b, c, issuer) {
+		if !about(b, c) {
 			continue
 		}
 		st, err := try(b)
@@ -109,28 +109,20 @@ func (s *Store) Response(ctx context.Context, c, issuer *x509.Certificate, now t
 
 // about reports whether a response that the peer sent is about this
 // certificate: it may send one for each of its path.
-func about(b []byte, c, issuer *x509.Certificate) bool {
-	r, err := ocsp.ParseResponseForCert(b, c, issuer)
+func about(b []byte, c *x509.Certificate) bool {
+	r, err := ocsp.ParseResponseForCert(b, c, nil)
 	return err == nil && r.SerialNumber.Cmp(c.SerialNumber) == 0
 }
 
 // readOCSP verifies a response: signed by the issuer, or by a responder that
 // the issuer made one (RFC 6960 §4.2.2.2), and of now.
 func (s *Store) readOCSP(b []byte, c, issuer *x509.Certificate, now time.Time) (ocspEntry, error) {
-	r, err := ocsp.ParseResponseForCert(b, c, issuer)
+	r, err := s.parseOCSP(b, c, issuer, now)
 	if err != nil {
 		return ocspEntry{}, err
 	}
-	if r.SerialNumber.Cmp(c.SerialNumber) != 0 {
-		return ocspEntry{}, fmt.Errorf("it is about another certificate")
-	}
-	if d := r.Certificate; d != nil && !bytes.Equal(d.Raw, issuer.Raw) {
-		switch {
-		case !slices.Contains(d.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
-			return ocspEntry{}, fmt.Errorf("%q may not sign OCSP responses", d.Subject)
-		case now.Before(d.NotBefore) || now.After(d.NotAfter):
-			return ocspEntry{}, fmt.Errorf("the certificate of responder %q is not valid now", d.Subject)
-		}
+	if err := checkCertID(r.TBSResponseData, c, issuer); err != nil {
+		return ocspEntry{}, err
 	}
 	if r.ThisUpdate.After(now.Add(ocspSkew)) {
 		return ocspEntry{}, fmt.Errorf("it is from the future, %s", day(r.ThisUpdate))
@@ -139,6 +131,30 @@ func (s *Store) readOCSP(b []byte, c, issuer *x509.Certificate, now time.Time) (
 		return ocspEntry{}, fmt.Errorf("the responder does not know the certificate")
 	}
 	return ocspEntry{status: r.Status, at: r.RevokedAt, reason: r.RevocationReason, updated: r.ThisUpdate, until: r.NextUpdate}, nil
+}
+
+// parseOCSP checks who signed.
+func (s *Store) parseOCSP(b []byte, c, issuer *x509.Certificate, now time.Time) (*ocsp.Response, error) {
+	for _, d := range s.cfg.Responders {
+		if r, err := ocsp.ParseResponse(b, nil); err == nil && r.CheckSignatureFrom(d) == nil && !now.Before(d.NotBefore) && !now.After(d.NotAfter) {
+			if r, err = ocsp.ParseResponseForCert(b, c, nil); err == nil {
+				return r, nil
+			}
+		}
+	}
+	r, err := ocsp.ParseResponseForCert(b, c, issuer)
+	if err != nil {
+		return nil, err
+	}
+	if d := r.Certificate; d != nil && !bytes.Equal(d.Raw, issuer.Raw) {
+		switch {
+		case !slices.Contains(d.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
+			return nil, fmt.Errorf("%q may not sign OCSP responses", d.Subject)
+		case now.Before(d.NotBefore) || now.After(d.NotAfter):
+			return nil, fmt.Errorf("the certificate of responder %q is not valid now", d.Subject)
+		}
+	}
+	return r, nil
 }
 
 func (s *Store) ocspSays(e ocspEntry, c *x509.Certificate, now time.Time) (status, error) {

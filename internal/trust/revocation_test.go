@@ -273,6 +273,36 @@ func TestOCSPResponders(t *testing.T) {
 	}
 }
 
+// A responder that the configuration trusts needs no word of the CA.
+func TestTrustedResponder(t *testing.T) {
+	w := newWorld(t)
+	leaf := w.issue(w.root, withURIs).Leaf
+	foreign, err := testpki.NewCA("Responder", testpki.ECDSA)
+	require.NoError(t, err)
+	responder, err := foreign.Issue("ocsp.example.org", testpki.ECDSA, nil)
+	require.NoError(t, err)
+	for _, revoked := range []bool{false, true} {
+		w.web.pages[ocspURI], err = w.root.DelegatedOCSP(leaf, revoked, w.now, responder.Leaf, responder.PrivateKey.(crypto.Signer), nil)
+		require.NoError(t, err)
+		_, err = w.verify(w.store(nil), Policy{Revocation: Strict}, leaf)
+		require.ErrorContains(t, err, "revocation = strict")
+		_, err = w.verify(w.store(func(c *Config) { c.Responders = []*x509.Certificate{responder.Leaf} }), Policy{Revocation: Strict}, leaf)
+		if revoked {
+			require.ErrorContains(t, err, "was revoked")
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	// A number is unique with one issuer only: a good word about another CA's is
+	// none about this one.
+	other, err := testpki.NewCA("Other CA", testpki.ECDSA)
+	require.NoError(t, err)
+	w.web.pages[ocspURI], err = other.DelegatedOCSP(leaf, false, w.now, responder.Leaf, responder.PrivateKey.(crypto.Signer), nil)
+	require.NoError(t, err)
+	_, err = w.verify(w.store(func(c *Config) { c.Responders = []*x509.Certificate{responder.Leaf} }), Policy{Revocation: Strict}, leaf)
+	require.ErrorContains(t, err, "revocation = strict")
+}
+
 func TestParseRevocation(t *testing.T) {
 	for s, want := range map[string]Revocation{"": Relaxed, "relaxed": Relaxed, "ifuri": IfURI, "strict": Strict} {
 		got, err := ParseRevocation(s)

@@ -38,10 +38,13 @@ type Config struct {
 	// Trusted are end entity certificates that need no path.
 	Trusted     []*x509.Certificate
 	Authorities []Authority
-	CRLs        []*x509.RevocationList // from files
-	Fetcher     Fetcher                // nil: nothing is fetched
-	NoCRL       bool                   // of distribution points and files (enable_crl = no)
-	NoOCSP      bool                   // enable_ocsp = no
+	// Responders are trusted to sign OCSP responses about every certificate
+	// (x509ocsp).
+	Responders []*x509.Certificate
+	CRLs       []*x509.RevocationList // from files
+	Fetcher    Fetcher                // nil: nothing is fetched
+	NoCRL      bool                   // of distribution points and files (enable_crl = no)
+	NoOCSP     bool                   // enable_ocsp = no
 	// SaveCRL, where set, is given each CRL that was fetched and is the newest of
 	// its issuer (cache_crls).
 	SaveCRL func(issuer *x509.Certificate, der []byte)

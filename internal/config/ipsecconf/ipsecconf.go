@@ -40,7 +40,7 @@ func Load(path string) (*swanctl.Config, error) {
 	}
 	m := swanctl.FromConfig(t.cfg, path)
 	m.Folders = map[string]string{}
-	for name, folder := range map[string]string{"x509ca": "cacerts", "x509crl": "crls"} {
+	for name, folder := range map[string]string{"x509ca": "cacerts", "x509crl": "crls", "x509ocsp": "ocspcerts"} {
 		dir, err := filepath.Abs(t.path(folder, ""))
 		if err != nil {
 			return nil, err
