@@ -179,6 +179,10 @@ func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state Connect
 	if r != ResultSuccess {
 		return r
 	}
+	if connectionID == AnyConnection {
+		a.infof("IMC %d %q was notified of no connection in particular", l.id, a.name)
+		return ResultInvalidParameter
+	}
 	switch state {
 	case ConnectionCreate:
 		return a.create(l, connectionID)

@@ -242,6 +242,12 @@ func TestResultCodes(t *testing.T) {
 		require.Equal(t, ResultFatal, b.NotifyConnectionChange(2, 7, ConnectionHandshake))
 		require.Equal(t, ResultFatal, b.NotifyConnectionChange(2, 7, ConnectionDelete))
 		require.Equal(t, ResultInvalidParameter, b.NotifyConnectionChange(2, 1, 9))
+		require.Equal(t, ResultInvalidParameter, b.NotifyConnectionChange(2, AnyConnection, ConnectionCreate))
+		for _, reserved := range []MessageType{{0xFFFFFF, 1}, {0x1000000, 1}, {0x005597, 0xFF}, {0xFFFFFF, 0xFF}} {
+			require.Equal(t, ResultInvalidParameter, b.ReceiveMessageLong(2, 1, 0, request(t), reserved.Vendor, reserved.Subtype, 1, 2))
+		}
+		require.Equal(t, ResultInvalidParameter, b.ReceiveMessage(2, 1, request(t), 0xFFFFFF01))
+		require.Equal(t, ResultInvalidParameter, b.ReceiveMessage(2, 1, request(t), 0x005597FF))
 		require.Equal(t, ResultFatal, b.BeginHandshake(2, 7))
 		require.Equal(t, ResultFatal, b.ReceiveMessage(2, 7, nil, 0x00559701))
 		require.Equal(t, ResultFatal, b.ReceiveMessage(2, 1, make([]byte, 7), 0x00559701))

@@ -91,6 +91,10 @@ func (a *Agent) receive(imcID, connectionID uint32, message []byte, t MessageTyp
 	if r != ResultSuccess {
 		return r
 	}
+	if t.Reserved() {
+		a.infof("IMC %d %q received a message of the reserved type %v", l.id, a.name, t)
+		return ResultInvalidParameter
+	}
 	c, ok := a.connection(l, connectionID)
 	if !ok {
 		return ResultFatal

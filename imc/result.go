@@ -108,6 +108,8 @@ const (
 const (
 	Version1 uint32 = 1 // the only version of IF-IMC
 
+	AnyConnection uint32 = 0xFFFFFFFF // TNC_CONNECTIONID_ANY
+
 	AnyIMC uint32 = 0xFFFF
 	AnyIMV uint32 = 0xFFFF
 
@@ -132,6 +134,10 @@ var (
 func (t MessageType) Short() (short uint32, ok bool) {
 	return t.Vendor<<8 | t.Subtype&0xFF, t.Vendor <= 0xFFFFFF && t.Subtype <= 0xFF
 }
+
+// Reserved reports whether no message can have the type: its vendor or subtype
+// stands for any.
+func (t MessageType) Reserved() bool { return t.Vendor >= 0xFFFFFF || t.Subtype == 0xFF }
 
 // TypeOfShort is the reverse of Short.
 func TypeOfShort(short uint32) MessageType {

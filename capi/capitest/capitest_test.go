@@ -68,7 +68,7 @@ func build() error {
 }
 
 // hostSources make up the test host.
-var hostSources = []string{"testdata/main.c", "testdata/host.c", "testdata/missing.c", "testdata/growth.c"}
+var hostSources = []string{"testdata/main.c", "testdata/host.c", "testdata/missing.c", "testdata/growth.c", "testdata/busy.c"}
 
 func cc(args ...string) error {
 	all := append([]string{"-Wall", "-Wextra", "-Werror", "-O1", "-g", "-I../../include"}, args...)
@@ -132,6 +132,16 @@ func TestScenarios(t *testing.T) {
 			t.Log(strings.TrimSuffix(out, "done\n"))
 		})
 	}
+}
+
+// A measurement that would take an hour is under way when the host deletes its
+// connection, then when it ends the IMC.
+func TestHostEndsWhatRuns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "large")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.Truncate(file, 1<<43))
+	conf := "libimcv { debug_level = 0\n plugins { imc-attestation { measure_max_bytes = 100000000000000\n measure_max_seconds = 3600 } } }"
+	run{input: fileRequest(file) + "\n", conf: conf}.host(t, "busy")
 }
 
 // A panic ends one connection, on the thread and in the call that it is in.

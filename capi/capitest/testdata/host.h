@@ -25,8 +25,12 @@ void load(const char *path);
 /* Creates a connection and begins its handshake. */
 void open_connection(TNC_IMCID id, TNC_ConnectionID connection);
 
-/* The scenario of missing.c. */
+/* Initializes the IMC and provides a bind function. */
+void start(TNC_IMCID id, TNC_TNCC_BindFunctionPointer bind);
+
+/* The scenarios of missing.c and busy.c. */
 void missing(void);
+void busy(void);
 
 /* Prints "what = result" and returns it. */
 TNC_Result say(const char *what, TNC_Result result);

@@ -14,7 +14,7 @@
 
 static const char *path;
 
-static void start(TNC_IMCID id, TNC_TNCC_BindFunctionPointer bind)
+void start(TNC_IMCID id, TNC_TNCC_BindFunctionPointer bind)
 {
 	TNC_Version v = 99;
 
@@ -69,6 +69,9 @@ static void results(void)
 		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.ending(unknown[i], 7));
 		EXPECT(TNC_RESULT_INVALID_PARAMETER, I.terminate(unknown[i]));
 	}
+	EXPECT(TNC_RESULT_INVALID_PARAMETER, I.notify(1, TNC_CONNECTIONID_ANY, TNC_CONNECTION_STATE_CREATE));
+	EXPECT(TNC_RESULT_INVALID_PARAMETER, I.receive(1, 7, m, 8, 0x005597FF));
+	EXPECT(TNC_RESULT_INVALID_PARAMETER, I.receive_long(1, 7, 0, m, 8, TNC_VENDORID_ANY, 1, 1, 1));
 	EXPECT(TNC_RESULT_FATAL, I.begin(1, 7));
 	EXPECT(TNC_RESULT_FATAL, I.receive(1, 7, m, 8, 0x00559701));
 	EXPECT(TNC_RESULT_FATAL, I.receive_long(1, 7, 0, m, 8, 0x005597, 1, 1, 1));
@@ -523,6 +526,8 @@ int main(int argc, char **argv)
 		mute();
 	else if (!strcmp(what, "missing"))
 		missing();
+	else if (!strcmp(what, "busy"))
+		busy();
 	else {
 		fprintf(stderr, "host: no scenario %s\n", what);
 		return 2;
