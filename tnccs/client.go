@@ -56,6 +56,9 @@ func NewClient(cfg Config) (*Client, error) {
 	if !cfg.Protocol.valid() {
 		return nil, fmt.Errorf("configure TNC client: protocol %q is none of %s, %s and %s", cfg.Protocol, ProtocolPB, ProtocolXML, ProtocolDynamic)
 	}
+	if cfg.MutualRequired && cfg.Mutual == nil {
+		return nil, errors.New("configure TNC client: mutual measurement is required and has no server")
+	}
 	if cfg.MaxBatchSize < 0 || cfg.MaxMessageSize < 0 || cfg.MaxMessageSizeXML < 0 {
 		return nil, errors.New("configure TNC client: sizes must not be negative")
 	}

@@ -23,6 +23,8 @@ type Config struct {
 	// Mutual makes the TNC server that measures the peer of a connection, where
 	// the peer agrees to that (strongSwan's tnccs-20.mutual); nil never proposes it.
 	Mutual func(connection uint32) (Server, error)
+	// MutualRequired ends a connection whose peer does not agree to that.
+	MutualRequired bool
 	// Trace is told every PA-TNC message; nil is not. It must not call the client.
 	Trace func(Exchange)
 	// Tests makes the client break the protocol, for tests of servers.

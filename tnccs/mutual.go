@@ -23,8 +23,11 @@ type Server interface {
 	Close()
 }
 
-// ErrPeerRefused says that the peer, measured by this side, was not accepted.
-var ErrPeerRefused = errors.New("this side's verifier does not accept the gateway")
+// Errors about the peer of a connection that this side measures too.
+var (
+	ErrPeerRefused    = errors.New("this side's verifier does not accept the gateway")
+	ErrPeerUnmeasured = errors.New("the gateway wants to go on without having been measured by this side")
+)
 
 // mutual is the state of mutual measurement. The transport's client side
 // decides whose turn it is (strongSwan does so too): after each batch it
@@ -40,6 +43,31 @@ func (m *mutual) close() {
 	if m.server != nil {
 		m.server.Close()
 	}
+}
+
+// PeerVerdict returns what speaks against the peer: nil where this side's verifier
+// accepts it, or where it need not be measured, because it did not agree to that
+// and Config.MutualRequired does not ask for it. A transport must not take a
+// success from the server while this is not nil.
+func (s *Session) PeerVerdict() error {
+	m := &s.mutual
+	switch {
+	case !m.on && !s.c.cfg.MutualRequired, m.server != nil && m.server.Allowed():
+		return nil
+	case m.server != nil && (m.server.State() == pb.Decided || m.server.State() == pb.End):
+		return ErrPeerRefused
+	}
+	return ErrPeerUnmeasured
+}
+
+// decided checks, once the server has decided, that it lets itself be measured
+// where that is required. Nothing is sent where it does not.
+func (s *Session) decided() error {
+	if s.mutual.on || !s.c.cfg.MutualRequired {
+		return nil
+	}
+	s.fail(ErrPeerUnmeasured)
+	return ErrPeerUnmeasured
 }
 
 // propose offers mutual measurement where it is configured and the transport

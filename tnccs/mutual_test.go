@@ -15,7 +15,9 @@ type half struct {
 	t       *testing.T
 	state   pb.State
 	allowed bool
-	got     []pb.Message
+	// undecided makes it ask on for ever.
+	undecided bool
+	got       []pb.Message
 }
 
 func (h *half) batch(typ pb.BatchType, ms ...pb.Message) []byte {
@@ -34,6 +36,9 @@ func (h *half) Receive(b []byte) ([]byte, error) {
 	h.state, _ = h.state.Next(pb.Client, x.Type)
 	if x.Type == pb.CLOSE {
 		return nil, nil
+	}
+	if h.undecided {
+		return h.batch(pb.SDATA), nil
 	}
 	return h.batch(pb.RESULT, pb.AssessmentResult{}, pb.AccessRecommendation{Code: pb.AccessAllowed}), nil
 }
@@ -131,4 +136,69 @@ func TestMutualIsNotForced(t *testing.T) {
 	b, err = s.Receive(server(t, pb.SDATA, pb.MutualCapability{Protocols: pb.MutualHalfDuplex}))
 	require.NoError(t, err)
 	require.Equal(t, pb.CDATA, decode(t, b).Type, "not proposed, not taken up")
+}
+
+// A peer that agreed to be measured, or has to be, cannot do without.
+func TestPeerThatIsNotMeasured(t *testing.T) {
+	result := server(t, pb.RESULT, pb.AssessmentResult{}, pb.AccessRecommendation{Code: pb.AccessAllowed})
+	agreed := server(t, pb.SDATA, pb.MutualCapability{Protocols: pb.MutualHalfDuplex})
+	begin := func(cfg Config) (*Session, *half) {
+		h := &half{t: t, allowed: true}
+		cfg.Mutual = func(uint32) (Server, error) { return h, nil }
+		c, _ := setup(t, cfg, &fake{types: []uint32{1, 1}})
+		t.Cleanup(func() { require.NoError(t, c.Close()) })
+		s := c.NewSession()
+		_, err := s.Begin(0, TransportEAP, "2.0")
+		require.NoError(t, err)
+		return s, h
+	}
+
+	// It need not take part.
+	s, _ := begin(Config{})
+	require.NoError(t, s.PeerVerdict())
+	_, err := s.Receive(result)
+	require.NoError(t, err)
+	require.NoError(t, s.PeerVerdict())
+
+	// It has to.
+	s, _ = begin(Config{MutualRequired: true})
+	require.ErrorIs(t, s.PeerVerdict(), ErrPeerUnmeasured, "also before anything is decided")
+	b, err := s.Receive(result)
+	require.ErrorIs(t, err, ErrPeerUnmeasured)
+	require.Empty(t, b)
+	require.ErrorIs(t, s.Outcome().Err, ErrPeerUnmeasured)
+	require.False(t, s.Outcome().Allowed())
+	_, err = NewClient(Config{MutualRequired: true})
+	require.ErrorContains(t, err, "required")
+
+	// It agreed, and goes on without.
+	s, h := begin(Config{})
+	h.allowed, h.undecided = false, true
+	_, err = s.Receive(agreed)
+	require.NoError(t, err)
+	require.ErrorIs(t, s.PeerVerdict(), ErrPeerUnmeasured)
+	_, err = s.Receive(client(t, pb.CDATA))
+	require.NoError(t, err)
+	_, err = s.Receive(result)
+	require.NoError(t, err, "its own measurement may still come")
+	require.ErrorIs(t, s.PeerVerdict(), ErrPeerUnmeasured)
+	_, err = s.Receive(server(t, pb.CLOSE))
+	require.ErrorIs(t, err, ErrPeerUnmeasured)
+	require.False(t, s.Outcome().Allowed())
+
+	// Its measurement decides.
+	for _, allowed := range []bool{true, false} {
+		s, h = begin(Config{MutualRequired: true})
+		h.allowed = false
+		_, err = s.Receive(agreed)
+		require.NoError(t, err)
+		h.allowed = allowed
+		_, err = s.Receive(client(t, pb.CDATA, pa(1, 1, "moon")))
+		require.NoError(t, err)
+		if allowed {
+			require.NoError(t, s.PeerVerdict())
+		} else {
+			require.ErrorIs(t, s.PeerVerdict(), ErrPeerRefused)
+		}
+	}
 }

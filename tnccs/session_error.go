@@ -55,15 +55,15 @@ func (s *Session) fail(err error) {
 func (s *Session) fatalError(items []pb.Item) *pb.PeerError {
 	for i := range items {
 		if e, ok := items[i].Message.(pb.Error); ok && e.Fatal {
-			return s.peerError(e)
+			return s.reported(e)
 		}
 	}
 	return nil
 }
 
-// peerError is an error that the server reports, with the message of our last
+// reported is an error that the server reports, with the message of our last
 // batch that it points at.
-func (s *Session) peerError(e pb.Error) *pb.PeerError {
+func (s *Session) reported(e pb.Error) *pb.PeerError {
 	pe := &pb.PeerError{Received: e}
 	if offset, ok := e.Offset(); ok {
 		if t, ok := pb.MessageAt(s.sent, offset); ok {

@@ -40,7 +40,7 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 		}
 		s.mu.Unlock()
 	case pb.Error: // fatal ones ended the batch before
-		l.Warn(s.peerError(m).Error())
+		l.Warn(s.reported(m).Error())
 	case pb.LanguagePreference:
 		l.Info(fmt.Sprintf("setting language preference to '%s'", m.Languages))
 	case pb.PDPReferral:

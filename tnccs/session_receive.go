@@ -122,6 +122,11 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 		}
 	}
 	s.each(true, func(i IMC) error { return i.BatchEnding(s.id) })
+	if next == pb.Decided {
+		if err := s.decided(); err != nil {
+			return nil, err
+		}
+	}
 	if s.mutual.on {
 		return s.turn(true)
 	}
@@ -141,11 +146,15 @@ func (s *Session) forgetItems() {
 func (s *Session) receiveClose(items []pb.Item) error {
 	s.clearQueue()
 	if len(items) == 0 {
-		return nil
+		err := s.PeerVerdict()
+		if err != nil {
+			s.fail(err)
+		}
+		return err
 	}
 	for _, it := range items {
 		if e, ok := it.Message.(pb.Error); ok {
-			err := s.peerError(e)
+			err := s.reported(e)
 			s.c.tnc.Error(err.Error())
 			s.fail(err)
 		}

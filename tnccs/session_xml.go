@@ -161,6 +161,11 @@ func (s *Session) receiveXML(batch []byte, n int) ([]byte, error) {
 		s.handleXML(m)
 	}
 	s.each(true, func(i IMC) error { return i.BatchEnding(s.id) })
+	if s.state() == pb.Decided {
+		if err := s.decided(); err != nil {
+			return nil, err
+		}
+	}
 	return s.buildXML()
 }
 

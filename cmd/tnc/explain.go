@@ -9,6 +9,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tlspeer"
+	"github.com/gotnc/gotnc/tnccs"
 )
 
 // explain makes one sentence of the reason why a connection failed: what
@@ -33,6 +34,14 @@ func (c *connection) explain(err error) error {
 		err = fmt.Errorf("%w; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here", err)
 	case errors.Is(err, eap.ErrFailure) && c.out.Recommendation == recDenied:
 		err = errors.New("the verifier denied access")
+	}
+	if c.session != nil && errors.Is(err, eap.ErrEarly) {
+		if v := c.session.PeerVerdict(); v != nil {
+			err = v // the gateway declared success ahead of its own measurement
+		}
+	}
+	if errors.Is(err, tnccs.ErrPeerUnmeasured) {
+		err = fmt.Errorf("%w: let it take part (charon.plugins.tnccs-20.mutual = yes there), or do without (tnc.mutual.required here)", err)
 	}
 	if c.session != nil {
 		// Why attestation ended, where the gateway only said that it failed.

@@ -39,6 +39,7 @@ func (s *setup) tncConfig(logger *slog.Logger) (tnccs.Config, error) {
 			return cfg, err
 		}
 		cfg.Mutual = mutualServer(policy, logger)
+		cfg.MutualRequired = s.strongswan.View("tnc.mutual").Bool("required", false)
 	}
 	return cfg, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -18,6 +19,7 @@ import (
 //	    hash = sha256
 //	    product = Debian            # what the platform's name must begin with
 //	    on_silence = deny           # the gateway has no Attestation IMC
+//	    required = yes              # else a gateway that does not take part is let off
 //	    files { sshd { path = /usr/sbin/sshd  digest = 8f3a… } }
 //	  }
 //	}
@@ -58,6 +60,20 @@ func mutualPolicy(c *config.Config) (verifier.Policy, error) {
 		return p, fmt.Errorf("tnc.mutual: %w", err)
 	}
 	return p, nil
+}
+
+// peerVerdict says in a word what mutual measurement came to; empty where there
+// was none and none is required.
+func peerVerdict(s *tnccs.Session) string {
+	switch err := s.PeerVerdict(); {
+	case errors.Is(err, tnccs.ErrPeerRefused):
+		return "refused"
+	case err != nil:
+		return "unmeasured"
+	case s.Outcome().Mutual:
+		return "accepted"
+	}
+	return ""
 }
 
 // mutualHalf is the TNC server that measures the gateway.

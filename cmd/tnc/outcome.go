@@ -22,7 +22,8 @@ type outcome struct {
 	Assessment     string   `json:"assessment,omitempty"`
 	Reasons        []text   `json:"reasons,omitempty"`
 	Remediation    []text   `json:"remediation,omitempty"`
-	PDP            string   `json:"pdp,omitempty"` // PT-TLS server that the gateway refers to, host:port
+	PDP            string   `json:"pdp,omitempty"`  // PT-TLS server that the gateway refers to, host:port
+	Peer           string   `json:"peer,omitempty"` // mutual measurement: accepted, refused, unmeasured
 	IMCs           []string `json:"imcs"`
 	Batches        int      `json:"batches"`   // PB-TNC, both directions
 	Exchanges      int      `json:"exchanges"` // IKE requests of ours that were answered
@@ -118,6 +119,9 @@ func (o *outcome) writeTable(w io.Writer, more ...[2]string) {
 	for _, r := range o.Remediation {
 		row("what to do", "%s", printable(r.Text))
 	}
+	if o.Peer != "" {
+		row("our verdict", "gateway %s", o.Peer)
+	}
 	if o.PDP != "" {
 		row("policy server", "%s, which `tnc pt-tls` attests to", printable(o.PDP))
 	}
@@ -177,7 +181,7 @@ func (c *connection) settle() {
 	if o.Assessment != tnccs.AssessmentNone {
 		c.out.Assessment = o.Assessment.String()
 	}
-	c.out.PDP = o.PDP
+	c.out.PDP, c.out.Peer = o.PDP, peerVerdict(c.session)
 	c.out.Reasons, c.out.Remediation = nil, nil
 	for _, r := range o.Reasons {
 		c.out.Reasons = append(c.out.Reasons, text{r.Text, r.Language})

@@ -21,6 +21,7 @@ type ptTLSOutcome struct {
 	Assessment     string   `json:"assessment,omitempty"`
 	Reasons        []text   `json:"reasons,omitempty"`
 	Remediation    []text   `json:"remediation,omitempty"`
+	Peer           string   `json:"peer,omitempty"` // mutual measurement: accepted, refused, unmeasured
 	IMCs           []string `json:"imcs"`
 	Batches        int      `json:"batches"`
 	BytesSent      int64    `json:"bytes_sent"` // of batches
@@ -102,6 +103,9 @@ func (out *ptTLSOutcome) writeTable(w io.Writer) {
 	}
 	for _, r := range out.Remediation {
 		row("what to do", "%s", r.Text)
+	}
+	if out.Peer != "" {
+		row("our verdict", "server %s", out.Peer)
 	}
 	row("server", "%s, %s", out.ServerID, out.TLS)
 	who := out.Authentication

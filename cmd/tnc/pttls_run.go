@@ -63,6 +63,7 @@ func (r *ptTLSRun) attest(ctx context.Context) error {
 	err = conn.Run(ctx, session)
 	got := session.Outcome()
 	r.out.take(got)
+	r.out.Peer = peerVerdict(session.Session)
 	if err == nil {
 		err = got.Err
 	}
@@ -88,6 +89,7 @@ func (r *ptTLSRun) client() (*tnccs.Client, error) {
 			return nil, err
 		}
 		tc.Mutual = mutualServer(policy, r.cfg.Logger)
+		tc.MutualRequired = r.setup.strongswan.View("tnc.mutual").Bool("required", false)
 	}
 	if r.explain {
 		r.transcript = &transcript{}

@@ -28,6 +28,11 @@ func (s tncSession) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
 	return s.c.session.Begin(maxBatch, t.Protocol, t.Version)
 }
 
+// Accepts reports whether this side, where it measures the gateway, accepts it.
+func (s tncSession) Accepts() bool {
+	return s.c.session == nil || s.c.session.PeerVerdict() == nil
+}
+
 func (s tncSession) Receive(batch []byte) ([]byte, error) {
 	reply, err := s.c.session.Receive(batch)
 	o := s.c.session.Outcome()

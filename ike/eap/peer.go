@@ -30,13 +30,18 @@ func (s Status) String() string {
 	return fmt.Sprintf("(%d)", uint8(s))
 }
 
-// ErrFailure is wrapped by errors that stem from an EAP-Failure of the server.
-var ErrFailure = errors.New("received EAP_FAILURE, EAP authentication failed")
+// Errors that stem from what the server says of the whole conversation.
+var (
+	// ErrFailure is wrapped by errors about its EAP-Failure.
+	ErrFailure = errors.New("received EAP_FAILURE, EAP authentication failed")
+	// ErrEarly is wrapped by errors about its EAP-Success where the method rules
+	// a success out.
+	ErrEarly = errors.New("received EAP_SUCCESS before the method completed; the gateway has not proven that it holds the keys")
+)
 
 var (
 	errEnded       = errors.New("EAP conversation has ended")
 	errNotRequest  = errors.New("expected an EAP request")
-	errEarly       = errors.New("received EAP_SUCCESS before the method completed; the gateway has not proven that it holds the keys")
 	errNoMethod    = errors.New("received EAP_SUCCESS but no method ran")
 	errSwitch      = errors.New("server changed the EAP method in the middle of the conversation")
 	errManyRequest = errors.New("server sends requests without end")
@@ -146,7 +151,7 @@ func (p *Peer) success() ([]byte, Status, error) {
 	case p.method == nil:
 		return nil, StatusFailure, errNoMethod
 	case p.decision != DecisionMaySucceed:
-		return nil, StatusFailure, fmt.Errorf("%s: %w", p.method.Type(), errEarly)
+		return nil, StatusFailure, fmt.Errorf("%s: %w", p.method.Type(), ErrEarly)
 	}
 	msk := "no "
 	if p.MSK() != nil {

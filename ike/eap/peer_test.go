@@ -109,7 +109,7 @@ func TestPeerFailures(t *testing.T) {
 		says    string
 	}{
 		"success first":      {nil, [][]byte{success}, errNoMethod, ""},
-		"success early":      {&scripted{replies: []Reply{{}}}, [][]byte{req(t, 1, TypeTTLS, ""), success}, errEarly, "keys"},
+		"success early":      {&scripted{replies: []Reply{{}}}, [][]byte{req(t, 1, TypeTTLS, ""), success}, ErrEarly, "keys"},
 		"failure first":      {nil, [][]byte{failure}, ErrFailure, `identity "carol"`},
 		"failure after id":   {nil, [][]byte{req(t, 1, TypeIdentity, ""), failure}, ErrFailure, "does not accept"},
 		"failure after nak":  {nil, [][]byte{req(t, 1, TypeSIM, ""), failure}, ErrFailure, "not configured"},

@@ -49,6 +49,13 @@ type Session interface {
 	Receive(batch []byte) ([]byte, error)
 }
 
+// Accepter is a Session that refuses a success while something speaks against
+// the server: in mutual measurement this end measures it as well.
+type Accepter interface {
+	// Accepts reports whether a success may be taken as things stand.
+	Accepts() bool
+}
+
 var (
 	errNotStarted  = errors.New("server sent data before the start packet")
 	errRestarted   = errors.New("server sent a second start packet")
@@ -187,10 +194,10 @@ func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
 
 // reply sends what is queued. Whether the session is over is the server's
 // decision, which is what its Success or Failure tells; only fragments under
-// way rule a Success out.
+// way and an Accepter rule a Success out.
 func (m *Method) reply() eap.Reply {
 	r := eap.Reply{Data: m.frame.Next(), Decision: eap.DecisionMaySucceed}
-	if m.frame.Pending() {
+	if a, ok := m.cfg.Session.(Accepter); m.frame.Pending() || ok && !a.Accepts() {
 		r.Decision = eap.DecisionFail
 	}
 	return r

@@ -150,6 +150,30 @@ func TestFragments(t *testing.T) {
 	t.Fatal("conversation without end")
 }
 
+// choosy is a session that accepts the server after a number of batches.
+type choosy struct {
+	session
+	after int
+}
+
+func (c *choosy) Accepts() bool { return len(c.got) >= c.after }
+
+// A session that has something against the server rules its Success out.
+func TestSessionThatDoesNotAcceptTheServer(t *testing.T) {
+	for _, typ := range []eap.Type{eap.TypeTNC, eap.TypePT} {
+		m := newMethod(t, Config{Type: typ, Session: &choosy{session{first: []byte("x")}, 2}})
+		start := "\x21"
+		if typ == eap.TypePT {
+			start = "\x81"
+		}
+		for i, p := range []string{start, "\x01a", "\x01", "\x01b", "\x01"} {
+			r, err := m.Handle(eap.Packet{Data: []byte(p)})
+			require.NoError(t, err)
+			require.Equal(t, i >= 3, r.Decision == eap.DecisionMaySucceed, "%d", i)
+		}
+	}
+}
+
 func TestMaxMessages(t *testing.T) {
 	m := newMethod(t, Config{Type: eap.TypeTNC, Session: &session{first: []byte("x")}, MaxMessages: 2})
 	for _, p := range []string{"\x21", "\x01a"} {

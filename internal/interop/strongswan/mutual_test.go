@@ -59,11 +59,13 @@ func TestMutual(t *testing.T) {
 			if s.digest == digest {
 				require.Contains(t, moon, "PB-TNC access recommendation is 'Access Allowed'", "ours of the gateway")
 				require.NotNil(t, a.Child, "%s", a.log)
+				require.Equal(t, "accepted", a.Peer)
 				_, got := r.results()
 				require.Contains(t, got, "directory measurement correct")
 				return
 			}
 			require.Contains(t, moon, "PB-TNC access recommendation is 'Quarantined'")
+			require.Equal(t, "refused", a.Peer)
 			require.Nil(t, a.Child)
 			require.Contains(t, a.Error, "this side's verifier does not accept the gateway")
 		})
@@ -129,12 +131,32 @@ func TestMutualOfTestIMCs(t *testing.T) {
 			require.Contains(t, stderr, "activating mutual PB-TNC half duplex protocol")
 			if silence == "allow" {
 				require.NoError(t, err, "%s%s\n%s", stdout, stderr, moon)
+				require.Contains(t, stdout, `"peer": "accepted"`)
 				require.Contains(t, moon, "PB-TNC access recommendation is 'Access Allowed'")
 			} else {
 				require.Equal(t, 1, exitCode(err), "%s%s", stdout, stderr)
 				require.Contains(t, stderr, "this side's verifier does not accept the")
+				require.Contains(t, stdout, `"peer": "refused"`)
 				require.Contains(t, moon, "PB-TNC access recommendation is 'Access Denied'")
 			}
 		})
 	}
+}
+
+// A gateway that takes no part in mutual measurement is refused where
+// tnc.mutual.required says so, before there is a tunnel.
+func TestMutualRequired(t *testing.T) {
+	r := newRig(t)
+	r.edited(
+		imvs("imv-test"), testIMV("rounds = 1"), testIMC("command = allow"),
+		edit{carolConf, "    eap-tnc {", "    tnccs-20 {\n mutual = yes\n }\n    eap-tnc {"},
+		edit{carolConf, "libtls {", "tnc {\n mutual {\n required = yes\n }\n}\nlibtls {"},
+	)
+	r.must("moon")
+	a := r.attest("imc-test")
+	require.Contains(t, a.log, "proposing PB-TNC mutual half duplex protocol")
+	require.Contains(t, a.log, "PB-TNC access recommendation is 'Access Allowed'")
+	require.Nil(t, a.Child)
+	require.Equal(t, "unmeasured", a.Peer)
+	require.Contains(t, a.Error, "without having been measured")
 }

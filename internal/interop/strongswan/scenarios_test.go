@@ -83,6 +83,7 @@ type answer struct {
 	Recommendation string `json:"recommendation"`
 	Assessment     string `json:"assessment"`
 	PDP            string `json:"pdp"`
+	Peer           string `json:"peer"`
 	Error          string `json:"error"`
 	Reasons        []struct{ Text, Language string }
 	Remediation    []struct{ Text string }
