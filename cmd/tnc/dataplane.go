@@ -36,7 +36,7 @@ func (c *connection) choosePlane(name string) error {
 		return nil
 	}
 	if choice.kind == esp.XFRM {
-		c.plane = &kernelPlane{charon: c.charon, conn: c.conn, child: c.firstChild(), logger: c.logger, acquire: func() { c.trap.acquire() }}
+		c.plane = &kernelPlane{charon: c.charon, conn: c.conn, logger: c.logger, acquire: func() { c.trap.acquire() }}
 		return nil
 	}
 	p := &devicePlane{kind: choice.kind, charon: c.charon, logger: c.logger, acquire: c.trap.acquire}
@@ -131,13 +131,17 @@ func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 
 // trap needs no CHILD_SA: the first one is installed later.
 func (p *devicePlane) trap(t trapSelectors) error {
-	return p.open(esp.Config{Local: t.ours, Gateway: t.gateway, TrapLocal: t.local, TrapRemote: t.remote})
+	cfg := esp.Config{Local: t.ours, Gateway: t.gateway}
+	for _, ch := range t.children {
+		cfg.TrapLocal, cfg.TrapRemote = append(cfg.TrapLocal, ch.local...), append(cfg.TrapRemote, ch.remote...)
+	}
+	return p.open(cfg)
 }
 
 // open makes the device with what is the same for every one.
 func (p *devicePlane) open(cfg esp.Config) error {
 	cfg.Logger, cfg.Acquire, cfg.Device = p.logger, p.acquire, deviceName
-	cfg.Send = func(b []byte) error { return p.sock.Load().SendESP(b) }
+	cfg.Send = func(pkts ...[]byte) error { return p.sock.Load().SendESP(pkts...) }
 	cfg.Authenticated = func() { p.sock.Load().Alive() }
 	cfg.NoRoutes, cfg.NoAddresses = !p.charon.InstallRoutes, !p.charon.InstallVirtualIP
 	cfg.Table, cfg.Priority = p.charon.RoutingTable, p.charon.RoutingTablePrio

@@ -19,7 +19,6 @@ import (
 type kernelPlane struct {
 	charon config.Charon
 	conn   *swanctl.Connection
-	child  *swanctl.Child
 	logger *slog.Logger
 	// acquire hears of packets without a CHILD_SA
 	acquire func()
@@ -32,11 +31,12 @@ func (p *kernelPlane) trap(t trapSelectors) error {
 	if err := p.open(nil); err != nil {
 		return err
 	}
-	in, out, marks := p.interfaces()
-	err := p.plane.Trap(xfrm.Trap{LocalTS: t.local, RemoteTS: t.remote, Local: t.ours.Addr(), Remote: t.gateway.Addr(),
-		IfIDIn: in, IfIDOut: out, MarkIn: marks[0], MarkOut: marks[1]})
-	if err != nil {
-		return errors.Join(fmt.Errorf("lay the trap of data plane xfrm: %w", err), p.close())
+	for _, ch := range t.children {
+		c := p.settings(ch.name)
+		c.LocalTS, c.RemoteTS, c.Local, c.Remote = ch.local, ch.remote, t.ours, t.gateway
+		if err := p.plane.Trap(c); err != nil {
+			return errors.Join(fmt.Errorf("lay the trap of data plane xfrm: %w", err), p.close())
+		}
 	}
 	return nil
 }
@@ -53,20 +53,23 @@ func (p *kernelPlane) open(virtual []netip.Addr) (err error) {
 	return nil
 }
 
-// interfaces are the XFRM interface IDs and marks that are configured, the
-// child's before the connection's.
-func (p *kernelPlane) interfaces() (in, out uint32, marks [2]esp.Mark) {
-	in, out = p.conn.IfIDIn, p.conn.IfIDOut
-	if ch := p.child; ch != nil {
-		marks = [2]esp.Mark{esp.Mark(ch.MarkIn), esp.Mark(ch.MarkOut)}
+// settings are the XFRM interface IDs, the marks and the replay window that are
+// configured for a CHILD_SA, the child's before the connection's.
+func (p *kernelPlane) settings(name string) xfrm.Child {
+	c := xfrm.Child{Name: name, IfIDIn: p.conn.IfIDIn, IfIDOut: p.conn.IfIDOut, ReplayWindow: 32}
+	for _, ch := range p.conn.Children {
+		if ch.Name != name {
+			continue
+		}
+		c.ReplayWindow, c.MarkIn, c.MarkOut = ch.ReplayWindow, esp.Mark(ch.MarkIn), esp.Mark(ch.MarkOut)
 		if ch.IfIDIn != 0 {
-			in = ch.IfIDIn
+			c.IfIDIn = ch.IfIDIn
 		}
 		if ch.IfIDOut != 0 {
-			out = ch.IfIDOut
+			c.IfIDOut = ch.IfIDOut
 		}
 	}
-	return in, out, marks
+	return c
 }
 
 func (p *kernelPlane) start(child *ike.ChildSA, sock *udp.Conn) error {
@@ -89,16 +92,10 @@ func (p *kernelPlane) install(child *ike.ChildSA, standby bool) error {
 			return err
 		}
 	}
-	in, out, marks := p.interfaces()
-	c := xfrm.Child{
-		Name: child.Name, SPIIn: child.SPIIn, SPIOut: child.SPIOut, Suite: child.ESP, Keys: child.Keys,
-		LocalTS: espSelectors(child.LocalTS), RemoteTS: espSelectors(child.RemoteTS),
-		Local: child.Local, Remote: child.Remote, Encap: child.Encap, Standby: standby, ReplayWindow: 32,
-		IfIDIn: in, IfIDOut: out, MarkIn: marks[0], MarkOut: marks[1],
-	}
-	if p.child != nil {
-		c.ReplayWindow = p.child.ReplayWindow
-	}
+	c := p.settings(child.Name)
+	c.SPIIn, c.SPIOut, c.Suite, c.Keys = child.SPIIn, child.SPIOut, child.ESP, child.Keys
+	c.LocalTS, c.RemoteTS = espSelectors(child.LocalTS), espSelectors(child.RemoteTS)
+	c.Local, c.Remote, c.Encap, c.Standby = child.Local, child.Remote, child.Encap, standby
 	return p.plane.Install(c)
 }
 

@@ -54,13 +54,15 @@ func (p *echoPlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 	echo := esp.Echo{Src: c.LocalTS[0].From, Dst: p.target, ID: binary.BigEndian.Uint16(id[:]), Data: make([]byte, echoSize)}
 	var once sync.Once
 	got := make(chan int, 1)
-	sock.OnESP(func(packet []byte) {
-		inner, err := p.sa.Open(packet)
-		if err != nil {
-			return
-		}
-		if r, err := esp.ParseEcho(inner); err == nil && r.Reply && r.ID == echo.ID && r.Src == p.target {
-			once.Do(func() { got <- len(inner) })
+	sock.OnESP(func(packets ...[]byte) {
+		for _, packet := range packets {
+			inner, err := p.sa.Open(packet)
+			if err != nil {
+				continue
+			}
+			if r, err := esp.ParseEcho(inner); err == nil && r.Reply && r.ID == echo.ID && r.Src == p.target {
+				once.Do(func() { got <- len(inner) })
+			}
 		}
 	})
 	begin := time.Now()

@@ -36,8 +36,13 @@ func (t *trap) acquire() bool {
 
 // trapSelectors is what a trap is laid for.
 type trapSelectors struct {
-	local, remote []esp.Selector
+	children      []trapChild
 	ours, gateway netip.AddrPort
+}
+
+type trapChild struct {
+	name          string
+	local, remote []esp.Selector
 }
 
 // startsTrapped reports whether the connection waits for packets before it is
@@ -105,12 +110,14 @@ func (c *connection) layTrap(ctx context.Context) error {
 	ours := sock.LocalNATT()
 	_ = sock.Close()
 	t := trapSelectors{ours: ours, gateway: remote}
+	var all []esp.Selector
 	for _, ch := range c.children() {
-		t.local = append(t.local, configured(ch.LocalTS, ours.Addr())...)
-		t.remote = append(t.remote, configured(ch.RemoteTS, remote.Addr())...)
+		one := trapChild{ch.Name, configured(ch.LocalTS, ours.Addr()), configured(ch.RemoteTS, remote.Addr())}
+		t.children = append(t.children, one)
+		all = append(all, one.remote...)
 	}
 	if c.guard != nil {
-		if err := c.leave(remote, nil, t.remote); err != nil {
+		if err := c.leave(remote, nil, all); err != nil {
 			return err
 		}
 	}

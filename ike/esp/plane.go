@@ -12,10 +12,10 @@ type Plane interface {
 	Kind() Kind
 	// Device is the name of its network device, "" where it has none.
 	Device() string
-	// Receive takes an ESP packet that came from the gateway, without the UDP
-	// header; what cannot be used is counted and dropped. The packet is
-	// changed, and not kept. Safe for concurrent use.
-	Receive(pkt []byte)
+	// Receive takes ESP packets that came from the gateway, without the UDP
+	// header, in order; what cannot be used is counted and dropped. The packets
+	// are changed, and not kept. Safe for concurrent use.
+	Receive(pkts ...[]byte)
 	// Install adds the ESP SAs of a rekeyed or further CHILD_SA, and routes to
 	// what lies behind it: of those that fit a packet the newest one sends that
 	// does not stand by. The SAs before it receive until they are removed.
@@ -43,9 +43,9 @@ type Config struct {
 	Logger *slog.Logger // nil discards
 
 	Child Child
-	// Send sends an ESP packet to the gateway, in UDP where encapsulation was
-	// agreed on. It must not keep the packet. Required.
-	Send func(pkt []byte) error
+	// Send sends ESP packets to the gateway in order, in UDP where
+	// encapsulation was agreed on. It must not keep them. Required.
+	Send func(pkts ...[]byte) error
 	// Authenticated, where set, hears of every packet that authenticated: a
 	// sign of life. It has to be quick.
 	Authenticated func()

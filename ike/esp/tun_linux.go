@@ -56,6 +56,7 @@ type tunPlane struct {
 	closeErr error
 	failure  atomic.Pointer[error]
 	held     held
+	in       inbound
 }
 
 // OpenTUN makes a TUN device with the virtual IPs and, in a table of their

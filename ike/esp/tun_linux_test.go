@@ -131,7 +131,15 @@ func TestTUNPlane(t *testing.T) {
 		p, err = OpenTUN(Config{
 			Child: cc, Device: "tnctest%d", Addresses: []netip.Addr{netip.MustParseAddr("10.3.0.1"), netip.MustParseAddr("2001:db8:3::1")},
 			Local: netip.MustParseAddrPort("192.168.0.100:4500"), Gateway: netip.MustParseAddrPort("192.168.0.1:4500"),
-			Send:          func(pkt []byte) error { <-ready; return answer(pkt) },
+			Send: func(pkts ...[]byte) error {
+				<-ready
+				for _, pkt := range pkts {
+					if err := answer(pkt); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
 			Authenticated: func() { alive++ },
 		})
 		require.NoError(t, err)
@@ -224,7 +232,7 @@ func TestTUNPlaneLeavesTheGatewayOut(t *testing.T) {
 		cc.RemoteTS = []Selector{SelectorOf(netip.MustParsePrefix("0.0.0.0/0"))}
 		p, err := OpenTUN(Config{
 			Child: cc, Local: netip.MustParseAddrPort("192.0.2.2:4500"), Gateway: netip.MustParseAddrPort("192.0.2.1:4500"),
-			Send: func([]byte) error { return nil },
+			Send: func(...[]byte) error { return nil },
 		})
 		require.NoError(t, err)
 		defer p.Close()
@@ -257,7 +265,7 @@ func TestTUNPlaneFailuresLeaveNothing(t *testing.T) {
 		before := snapshot(t)
 		base := func() Config {
 			cc, _ := children(t, "aes128gcm16")
-			return Config{Child: cc, Device: "tnctest0", Gateway: netip.MustParseAddrPort("192.168.0.1:4500"), Send: func([]byte) error { return nil }}
+			return Config{Child: cc, Device: "tnctest0", Gateway: netip.MustParseAddrPort("192.168.0.1:4500"), Send: func(...[]byte) error { return nil }}
 		}
 		for want, edit := range map[string]func(*Config){
 			"no way to send":      func(c *Config) { c.Send = nil },

@@ -21,6 +21,13 @@ func (p *tunPlane) read() {
 		bufs[i] = backing[i*size : (i+1)*size : (i+1)*size]
 	}
 	var lastErr string
+	complain := func(err error) { // one line a kind of failure, not one a packet
+		if text := err.Error(); text != lastErr && !errors.Is(err, ErrSelector) && !errors.Is(err, ErrClosed) {
+			lastErr = text
+			p.esp.Warn("sending a packet failed: " + text)
+		}
+	}
+	sealed := make([][]byte, 0, batch)
 	for {
 		n, err := p.dev.Read(bufs, sizes, headroom)
 		for i := range n {
@@ -32,18 +39,18 @@ func (p *tunPlane) read() {
 				continue
 			}
 			pkt, err := sa.SealInPlace(bufs[i], headroom, sizes[i])
-			if err == nil {
-				if err = p.cfg.Send(pkt); err != nil {
-					p.counters.failed.Add(1)
-				}
+			if err != nil {
+				complain(err)
+				continue
 			}
-			// One line a kind of failure, not one a packet.
-			if err != nil && !errors.Is(err, ErrSelector) && !errors.Is(err, ErrClosed) {
-				if text := err.Error(); text != lastErr {
-					lastErr = text
-					p.esp.Warn("sending a packet failed: " + text)
-				}
+			sealed = append(sealed, pkt)
+		}
+		if len(sealed) > 0 {
+			if err := p.cfg.Send(sealed...); err != nil {
+				p.counters.failed.Add(uint64(len(sealed)))
+				complain(err)
 			}
+			sealed = sealed[:0]
 		}
 		if err == nil {
 			continue
@@ -89,45 +96,4 @@ func (p *tunPlane) sender(packet []byte) (first *SA) {
 		}
 	}
 	return first
-}
-
-// Receive carries a packet from the gateway to the device.
-func (p *tunPlane) Receive(pkt []byte) {
-	spi, ok := SPI(pkt)
-	if !ok {
-		p.counters.malformed.Add(1)
-		return
-	}
-	for _, sa := range *p.sas.Load() {
-		if sa.spiIn != spi {
-			continue
-		}
-		inner, authentic, err := sa.openCounted(pkt)
-		if authentic && p.cfg.Authenticated != nil {
-			p.cfg.Authenticated()
-		}
-		if err != nil {
-			p.esp.Debug("dropped a packet: " + err.Error())
-			return
-		}
-		if err := p.deliver(pkt, inner, headerSize+sa.ivIn); err != nil && !p.closing.Load() {
-			p.counters.failed.Add(1)
-			p.log.Debug("writing to " + p.name + " failed: " + err.Error())
-		}
-		return
-	}
-	p.counters.unknown.Add(1)
-}
-
-// deliver writes inner, the view of pkt from at, to the device; the library
-// overwrites the octets in front of it.
-func (p *tunPlane) deliver(pkt, inner []byte, at int) error {
-	if end := at + len(inner); at >= tunOffset && end <= len(pkt) && &pkt[at] == &inner[0] {
-		_, err := p.dev.Write([][]byte{pkt[at-tunOffset : end : end]}, tunOffset)
-		return err
-	}
-	buf := make([]byte, tunOffset+len(inner))
-	copy(buf[tunOffset:], inner)
-	_, err := p.dev.Write([][]byte{buf}, tunOffset)
-	return err
 }

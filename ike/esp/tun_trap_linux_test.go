@@ -28,13 +28,16 @@ func TestTUNTrap(t *testing.T) {
 			Device: "tnctest%d", Addresses: []netip.Addr{netip.MustParseAddr("10.3.0.1")},
 			TrapLocal: cc.LocalTS, TrapRemote: []Selector{SelectorOf(gwNet)},
 			Local: netip.MustParseAddrPort("192.168.0.100:4500"), Gateway: netip.MustParseAddrPort("192.168.0.1:4500"),
-			Send: func(pkt []byte) error {
-				inner, err := gw.Open(slices.Clone(pkt))
-				if err == nil {
+			Send: func(pkts ...[]byte) error {
+				for _, pkt := range pkts {
+					inner, err := gw.Open(slices.Clone(pkt))
+					if err != nil {
+						return err
+					}
 					e, _ := ParseEcho(inner)
 					sent <- len(e.Data)
 				}
-				return err
+				return nil
 			},
 			Acquire: func() bool { asked <- struct{}{}; return wanted.Load() },
 		})

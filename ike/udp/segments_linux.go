@@ -26,6 +26,17 @@ func (c *Conn) enableGRO(fd *net.UDPConn) bool {
 	return ok
 }
 
+// sendSegments sends b as datagrams of size octets; the last may be shorter.
+func sendSegments(fd *net.UDPConn, b []byte, size int, to netip.AddrPort) error {
+	var oob [unix.SizeofCmsghdr + 8]byte // 2 octets, aligned
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(oob[unix.CmsgLen(0):], uint16(size))
+	_, _, err := fd.WriteMsgUDPAddrPort(b, oob[:unix.CmsgSpace(2)], to)
+	return err
+}
+
 // readSegments reads one datagram, or several of equal size (the last may be
 // shorter) where size is not 0.
 func readSegments(fd *net.UDPConn, buf, oob []byte, gro bool) (n, size int, from netip.AddrPort, err error) {

@@ -67,8 +67,9 @@ type Conn struct {
 	// not for them
 	kernel, exempt bool
 
-	esp   atomic.Pointer[func([]byte)]
+	esp   atomic.Pointer[func(...[]byte)]
 	espMu sync.Mutex // calls of esp come one at a time
+	out   outbound
 
 	espTo    atomic.Pointer[netip.AddrPort] // where SendESP sends; nil before the IKE_SA stands
 	lastSent atomic.Int64                   // of UDP encapsulation, since base
@@ -206,31 +207,6 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// SendESP sends one ESP packet in UDP to the gateway. Safe for concurrent
-// use. It fails before the IKE_SA stands.
-func (c *Conn) SendESP(packet []byte) error {
-	to := c.espTo.Load()
-	if to == nil {
-		return errors.New("send ESP: no IKE_SA with UDP encapsulation")
-	}
-	if _, err := c.sockets().natt.WriteToUDPAddrPort(packet, *to); err != nil {
-		return fmt.Errorf("send ESP: %w", err)
-	}
-	c.lastSent.Store(int64(time.Since(c.base)))
-	return nil
-}
-
-// OnESP sets the receiver of UDP-encapsulated ESP packets from the gateway;
-// nil drops them. The slice is only valid, and may be changed, during the
-// call; calls come one at a time, from a goroutine of Conn.
-func (c *Conn) OnESP(f func(packet []byte)) {
-	if f == nil {
-		c.esp.Store(nil)
-		return
-	}
-	c.esp.Store(&f)
-}
-
 // Alive notes that an ESP packet of the gateway authenticated; it puts DPD
 // off. Safe for concurrent use.
 func (c *Conn) Alive() { c.aliveAt.Store(int64(time.Since(c.base))) }
@@ -243,6 +219,7 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 	gro := c.enableGRO(fd)
 	oob := make([]byte, 128)
 	buf := make([]byte, maxDatagram)
+	packets := make([][]byte, 0, maxSegments)
 	for {
 		n, size, from, err := readSegments(fd, buf, oob, gro)
 		if err != nil {
@@ -261,29 +238,28 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 			continue
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
+		packets = packets[:0]
 		for b := range segments(buf[:n], size) {
-			c.take(b, from, at)
+			if c.take(b, from, at) {
+				packets = append(packets, b)
+			}
 		}
+		c.deliver(packets)
 	}
 }
 
-// take sorts one datagram.
-func (c *Conn) take(b []byte, from, at netip.AddrPort) {
+// take sorts one datagram, and reports whether it is an ESP packet.
+func (c *Conn) take(b []byte, from, at netip.AddrPort) (isESP bool) {
 	if from.Addr() != c.opts.Remote.Addr().WithZone("") && !c.roamedTo(from.Addr()) {
-		return
+		return false
 	}
 	n := len(b)
 	if from.Port() != ike.PortIKE {
 		switch {
 		case n <= markerLen: // keep-alive, or too short for anything
-			return
+			return false
 		case b[0]|b[1]|b[2]|b[3] != 0:
-			if f := c.esp.Load(); f != nil {
-				c.espMu.Lock()
-				(*f)(b)
-				c.espMu.Unlock()
-			}
-			return
+			return true
 		}
 		b = b[markerLen:]
 	}
@@ -297,6 +273,7 @@ func (c *Conn) take(b []byte, from, at netip.AddrPort) {
 		}
 	}
 	c.mu.Unlock()
+	return false
 }
 
 // roamedTo reports whether a is where the gateway moved to.

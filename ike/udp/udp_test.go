@@ -70,7 +70,12 @@ func TestDemultiplexing(t *testing.T) {
 	gw, stranger := plain(t, "127.0.0.1:0"), plain(t, "127.0.0.2:0")
 	c := open(t, udp.Options{Remote: addrOf(gw)})
 	got := make(chan []byte, 10)
-	c.OnESP(func(b []byte) { got <- bytes.Clone(b); clear(b) })
+	c.OnESP(func(packets ...[]byte) {
+		for _, b := range packets {
+			got <- bytes.Clone(b)
+			clear(b)
+		}
+	})
 	esp := []byte{0xc1, 2, 3, 4, 0, 0, 0, 1, 9}
 	send := func(fd *net.UDPConn, b []byte) {
 		_, err := fd.WriteToUDPAddrPort(b, c.LocalNATT())

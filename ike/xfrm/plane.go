@@ -54,6 +54,7 @@ type Plane struct {
 
 	mu       sync.Mutex
 	states   map[uint32][]State // by inbound SPI: inbound, outbound
+	names    map[string]uint32  // of CHILD_SAs, by number
 	waiting  map[uint32]Child   // whose outbound half stands by
 	policies []Policy
 	undo     []func() error
@@ -66,7 +67,7 @@ type Plane struct {
 // Open removes what an earlier run of the same connection left, and installs
 // the virtual IPs.
 func Open(cfg Config) (*Plane, error) {
-	p := &Plane{cfg: cfg, log: log.Group(cfg.Logger, log.KNL), send: execute, usage: kernelUsage, routes: &routing{done: map[netip.Prefix]bool{}}, reqID: reqIDOf(cfg.Name), states: map[uint32][]State{}, waiting: map[uint32]Child{}}
+	p := &Plane{cfg: cfg, log: log.Group(cfg.Logger, log.KNL), send: execute, usage: kernelUsage, routes: &routing{done: map[netip.Prefix]netip.Addr{}}, reqID: reqIDOf(cfg.Name), states: map[uint32][]State{}, waiting: map[uint32]Child{}}
 	if n, err := p.sweep(); err != nil {
 		return nil, fmt.Errorf("remove what an earlier run left in the kernel: %w", err)
 	} else if n > 0 {
@@ -108,7 +109,7 @@ func (p *Plane) Install(c Child) error {
 }
 
 func (p *Plane) state(c Child, from, to netip.AddrPort, spi uint32) State {
-	s := State{Src: from.Addr(), Dst: to.Addr(), SPI: spi, ReqID: p.reqID, Suite: c.Suite, ReplayWindow: c.ReplayWindow}
+	s := State{Src: from.Addr(), Dst: to.Addr(), SPI: spi, ReqID: p.reqIDFor(c.Name), Suite: c.Suite, ReplayWindow: c.ReplayWindow}
 	if c.Encap {
 		s.SrcPort, s.DstPort = from.Port(), to.Port()
 	}
@@ -148,6 +149,46 @@ func (p *Plane) outbound(c Child) error {
 			}
 		}
 	}
+	if err := p.retire(c.SPIIn, out.ReqID); err != nil {
+		return err
+	}
+	return p.forgetPath(c)
+}
+
+// retire removes the outbound states that another one replaced: of two the
+// kernel would take either, and the peer is about to forget the old one.
+func (p *Plane) retire(spiIn, reqID uint32) error {
+	for spi, states := range p.states {
+		if spi == spiIn || len(states) < 2 || states[1].ReqID != reqID {
+			continue
+		}
+		p.count(&p.gone, states[1:], false)
+		if err := p.send(deleteState(states[1])); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("remove ESP SA %08x: %w", states[1].SPI, err)
+		}
+		p.states[spi] = states[:1]
+	}
+	return nil
+}
+
+// forgetPath removes policies between other outer addresses than those of c:
+// of before an address changed.
+func (p *Plane) forgetPath(c Child) error {
+	keep := p.policies[:0]
+	for _, x := range p.policies {
+		local, remote := x.TunnelSrc, x.TunnelDst
+		if x.Dir != Out {
+			local, remote = remote, local
+		}
+		if x.ReqID != p.reqIDFor(c.Name) || local == c.Local.Addr() && remote == c.Remote.Addr() {
+			keep = append(keep, x)
+			continue
+		}
+		if err := p.send(deletePolicy(x)); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("remove policy %s === %s: %w", x.Src, x.Dst, err)
+		}
+	}
+	p.policies = keep
 	return nil
 }
 
@@ -175,7 +216,7 @@ func (p *Plane) Remove(spiIn uint32) {
 
 func (p *Plane) remove(spiIn uint32) error {
 	var errs []error
-	p.count(&p.gone, p.states[spiIn])
+	p.count(&p.gone, p.states[spiIn], true)
 	for _, s := range p.states[spiIn] {
 		if err := p.send(deleteState(s)); err != nil && !errors.Is(err, unix.ESRCH) {
 			errs = append(errs, fmt.Errorf("remove ESP SA %08x: %w", s.SPI, err))

@@ -48,10 +48,27 @@ func TestLifeOfAPlane(t *testing.T) {
 	require.NoError(t, p.Install(c))
 	require.Equal(t, []uint16{newSA}, k.kinds, "inbound only")
 	require.NoError(t, p.Activate(0xc0000011))
-	require.Equal(t, []uint16{newSA, newSA, pol, pol, pol}, k.kinds)
+	require.Equal(t, []uint16{newSA, newSA, pol, pol, pol, delSA}, k.kinds, "the old one no longer sends")
 	k.kinds = nil
 	p.Remove(0xc0000001)
-	require.Equal(t, []uint16{delSA, delSA}, k.kinds)
+	require.Equal(t, []uint16{delSA}, k.kinds)
+	k.kinds = nil
+	other := child(t, 0xc0000021)
+	other.Name = "other"
+	other.RemoteTS = []esp.Selector{esp.SelectorOf(netip.MustParsePrefix("10.9.0.0/16"))}
+	require.NoError(t, p.Install(other))
+	require.Equal(t, []uint16{newSA, newSA, pol, pol, pol}, k.kinds, "another CHILD_SA stands beside it")
+	require.NotEqual(t, p.states[0xc0000021][1].ReqID, p.states[0xc0000011][1].ReqID)
+	p.Remove(0xc0000021)
+	// The outer address changes: the policies of the old path go.
+	moved := child(t, 0xc0000031)
+	moved.Local = netip.MustParseAddrPort("192.0.2.9:4500")
+	moved.LocalTS = []esp.Selector{esp.SelectorOf(netip.MustParsePrefix("192.0.2.9/32"))}
+	k.kinds = nil
+	require.NoError(t, p.Install(moved))
+	require.Equal(t, []uint16{newSA, newSA, pol, pol, pol, delSA, delPol, delPol, delPol}, k.kinds)
+	p.Remove(0xc0000011)
+	p.policies = p.policies[len(p.policies)-3:]
 	k.kinds = nil
 	require.NoError(t, p.Close())
 	require.Equal(t, []uint16{delPol, delPol, delPol, delSA, delSA}, k.kinds)

@@ -15,9 +15,9 @@ func (p *Plane) pair(c Child, l, r esp.Selector) error {
 			}
 			prio := uint32(400000 - 512*(lp.Bits()+rp.Bits()))
 			out := Policy{Dir: Out, Src: lp, Dst: rp, Protocol: max(l.Protocol, r.Protocol), SrcPort: single(l), DstPort: single(r),
-				Priority: prio, TunnelSrc: c.Local.Addr(), TunnelDst: c.Remote.Addr(), ReqID: p.reqID, Mark: c.MarkOut, IfID: c.IfIDOut}
+				Priority: prio, TunnelSrc: c.Local.Addr(), TunnelDst: c.Remote.Addr(), ReqID: p.reqIDFor(c.Name), Mark: c.MarkOut, IfID: c.IfIDOut}
 			in := Policy{Dir: In, Src: rp, Dst: lp, Protocol: out.Protocol, SrcPort: out.DstPort, DstPort: out.SrcPort,
-				Priority: prio, TunnelSrc: out.TunnelDst, TunnelDst: out.TunnelSrc, ReqID: p.reqID, Mark: c.MarkIn, IfID: c.IfIDIn}
+				Priority: prio, TunnelSrc: out.TunnelDst, TunnelDst: out.TunnelSrc, ReqID: p.reqIDFor(c.Name), Mark: c.MarkIn, IfID: c.IfIDIn}
 			fwd := in
 			fwd.Dir = Forward
 			for _, x := range []Policy{in, fwd, out} {
@@ -42,8 +42,9 @@ func single(s esp.Selector) uint16 {
 }
 
 func (p *Plane) remember(x Policy) {
-	for _, o := range p.policies {
+	for i, o := range p.policies {
 		if o.Dir == x.Dir && o.Src == x.Src && o.Dst == x.Dst && o.Protocol == x.Protocol && o.SrcPort == x.SrcPort && o.DstPort == x.DstPort {
+			p.policies[i] = x
 			return
 		}
 	}

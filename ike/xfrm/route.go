@@ -26,7 +26,7 @@ func (p *Plane) route(dst netip.Prefix, c Child) error {
 
 // routing is what was made of routes; nil in tests without a kernel.
 type routing struct {
-	done map[netip.Prefix]bool
+	done map[netip.Prefix]netip.Addr // source address by destination
 }
 
 func (r *routing) add(p *Plane, dst netip.Prefix, c Child) error {
@@ -42,7 +42,7 @@ func (r *routing) add(p *Plane, dst netip.Prefix, c Child) error {
 		return err
 	}
 	src := p.source(dst, c)
-	if p.cfg.NoRoutes || !src.IsValid() || r.done[dst] {
+	if p.cfg.NoRoutes || !src.IsValid() || r.done[dst] == src {
 		return nil
 	}
 	table, prio := p.cfg.Table, p.cfg.Priority
@@ -60,7 +60,7 @@ func (r *routing) add(p *Plane, dst netip.Prefix, c Child) error {
 	if err := netlink.RouteReplace(way); err != nil {
 		return fmt.Errorf("install route %s table %d: %w", dst, table, err)
 	}
-	r.done[dst] = true
+	r.done[dst] = src
 	p.log.Info(fmt.Sprintf("installed route %s dev %s src %s table %d", dst, link.Attrs().Name, src, table))
 	p.undo = append(p.undo, func() error { return netlink.RouteDel(way) })
 	rule := netlink.NewRule()

@@ -24,14 +24,14 @@ func kernelUsage(s State) usage {
 	return usage{got.Statistics.Packets, got.Statistics.Bytes}
 }
 
-// count adds the states of a CHILD_SA to total: the first one is inbound.
-func (p *Plane) count(total *esp.Stats, states []State) {
+// count adds states of a CHILD_SA to total; inbound: the first one is.
+func (p *Plane) count(total *esp.Stats, states []State, inbound bool) {
 	if p.usage == nil {
 		return
 	}
 	for i, s := range states {
 		u := p.usage(s)
-		if i == 0 {
+		if i == 0 && inbound {
 			total.InPackets += u.packets
 			total.InBytes += u.bytes
 		} else {
@@ -47,7 +47,7 @@ func (p *Plane) Stats() esp.Stats {
 	defer p.mu.Unlock()
 	total := p.gone
 	for _, states := range p.states {
-		p.count(&total, states)
+		p.count(&total, states, true)
 	}
 	return total
 }

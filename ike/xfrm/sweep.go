@@ -12,9 +12,29 @@ import (
 	"github.com/gotnc/gotnc/ike/esp"
 )
 
-// reqIDOf is the mark of our states and policies: "tn" and a hash of the
-// connection's name.
-func reqIDOf(name string) uint32 { return 0x746e0000 | crc32.ChecksumIEEE([]byte(name))&0xffff }
+// reqIDOf is the mark of a connection's states and policies: "t" and a hash of
+// its name; the last octet tells its CHILD_SAs apart.
+func reqIDOf(name string) uint32 { return 0x74000000 | crc32.ChecksumIEEE([]byte(name))&0xffff<<8 }
+
+// childMask leaves the octet of the CHILD_SA out.
+const childMask = 0xffffff00
+
+// ours reports whether a ReqID is of this connection.
+func (p *Plane) ours(reqID uint32) bool { return reqID&childMask == p.reqID }
+
+// reqIDFor is the ReqID of the CHILD_SAs of that name: the kernel takes any
+// state with the ReqID of a policy.
+func (p *Plane) reqIDFor(name string) uint32 {
+	n, ok := p.names[name]
+	if !ok {
+		n = uint32(len(p.names)+1) & 0xff
+		if p.names == nil {
+			p.names = map[string]uint32{}
+		}
+		p.names[name] = n
+	}
+	return p.reqID | n
+}
 
 // sweep removes the states and policies with our ReqID.
 func (p *Plane) sweep() (n int, err error) {
@@ -24,7 +44,7 @@ func (p *Plane) sweep() (n int, err error) {
 	}
 	for i := range policies {
 		for _, t := range policies[i].Tmpls {
-			if uint32(t.Reqid) == p.reqID {
+			if p.ours(uint32(t.Reqid)) {
 				if err := netlink.XfrmPolicyDel(&policies[i]); err != nil && !errors.Is(err, unix.ENOENT) {
 					return n, err
 				}
@@ -38,7 +58,7 @@ func (p *Plane) sweep() (n int, err error) {
 		return n, err
 	}
 	for i := range states {
-		if uint32(states[i].Reqid) == p.reqID {
+		if p.ours(uint32(states[i].Reqid)) {
 			if err := netlink.XfrmStateDel(&states[i]); err != nil && !errors.Is(err, unix.ESRCH) {
 				return n, err
 			}

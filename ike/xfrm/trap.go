@@ -3,7 +3,6 @@ package xfrm
 import (
 	"encoding/binary"
 	"errors"
-	"net/netip"
 	"sync"
 
 	"github.com/vishvananda/netlink/nl"
@@ -12,25 +11,17 @@ import (
 	"github.com/gotnc/gotnc/ike/esp"
 )
 
-// Trap is policies without states: the kernel asks for them when a packet fits.
-type Trap struct {
-	LocalTS, RemoteTS []esp.Selector
-	Local, Remote     netip.Addr // the outer addresses
-	IfIDIn, IfIDOut   uint32
-	MarkIn, MarkOut   esp.Mark
-}
-
-// Trap installs the policies of t; Config.Acquire hears when packets fit them.
-// They stay, also where a CHILD_SA comes, until Close.
-func (p *Plane) Trap(t Trap) error {
+// Trap installs the policies of a CHILD_SA without its states: Config.Acquire
+// hears when packets fit them. Of c, SPIs, suite and keys are not read. The
+// policies stay until Close, or until the outer addresses change.
+func (p *Plane) Trap(c Child) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return esp.ErrClosed
 	}
-	c := Child{LocalTS: t.LocalTS, Local: netip.AddrPortFrom(t.Local, 0), Remote: netip.AddrPortFrom(t.Remote, 0), IfIDIn: t.IfIDIn, IfIDOut: t.IfIDOut, MarkIn: t.MarkIn, MarkOut: t.MarkOut}
-	for _, l := range t.LocalTS {
-		for _, r := range t.RemoteTS {
+	for _, l := range c.LocalTS {
+		for _, r := range c.RemoteTS {
 			if err := p.pair(c, l, r); err != nil {
 				return err
 			}
@@ -87,7 +78,7 @@ func (a *acquires) read(reqID uint32, f func()) {
 		if k, ok := from.(*unix.SockaddrNetlink); !ok || k.Pid != 0 {
 			continue // not from the kernel
 		}
-		if id, ok := acquired(buf[:n]); ok && id == reqID {
+		if id, ok := acquired(buf[:n]); ok && id&childMask == reqID {
 			f()
 		}
 	}

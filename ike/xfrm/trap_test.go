@@ -49,7 +49,7 @@ func TestTrapIsPoliciesWithoutStates(t *testing.T) {
 	k := &fakeKernel{}
 	p := &Plane{log: log.Discard(), send: k.send, reqID: reqIDOf("home"), states: map[uint32][]State{}, waiting: map[uint32]Child{}}
 	c := child(t, 0xc0000001)
-	require.NoError(t, p.Trap(Trap{LocalTS: c.LocalTS, RemoteTS: c.RemoteTS, Local: c.Local.Addr(), Remote: c.Remote.Addr()}))
+	require.NoError(t, p.Trap(c))
 	newSA, delSA, pol, delPol := uint16(nl.XFRM_MSG_NEWSA), uint16(nl.XFRM_MSG_DELSA), uint16(nl.XFRM_MSG_UPDPOLICY), uint16(nl.XFRM_MSG_DELPOLICY)
 	require.Equal(t, []uint16{pol, pol, pol}, k.kinds)
 	require.NoError(t, p.Install(c))
@@ -57,7 +57,7 @@ func TestTrapIsPoliciesWithoutStates(t *testing.T) {
 	require.NoError(t, p.Close())
 	require.Equal(t, []uint16{delPol, delPol, delPol, delSA, delSA}, k.kinds)
 	require.NotContains(t, k.kinds, newSA)
-	require.ErrorIs(t, p.Trap(Trap{}), esp.ErrClosed)
+	require.ErrorIs(t, p.Trap(Child{}), esp.ErrClosed)
 }
 
 // The listener ends when it is told to, and hears nobody but the kernel.

@@ -38,6 +38,7 @@ type client struct {
 
 	nextID       uint32   // of the next request of the client
 	lastResponse [][]byte // to request nextID-1
+	answered     int      // protected answers so far
 
 	idi      message.Identity
 	idr      message.Identity
@@ -179,6 +180,16 @@ func (c *client) respond(request message.Header, ps ...message.Payload) {
 	if err != nil {
 		c.g.log.Info(fmt.Sprintf("protect %s: %v", h, err))
 		return
+	}
+	if f := c.g.cfg.Faults.Rewrite; f != nil {
+		out = f(Answer{N: c.answered, Messages: out, Seal: func(ps ...message.Payload) [][]byte {
+			sealed, err := c.seal(h, ps)
+			if err != nil {
+				c.g.log.Info(fmt.Sprintf("protect %s: %v", h, err))
+			}
+			return sealed
+		}})
+		c.answered++
 	}
 	c.lastResponse = out
 	c.g.send(c.addr, out...)

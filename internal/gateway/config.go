@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/internal/gateway/verifier"
 )
 
@@ -90,6 +91,15 @@ type Faults struct {
 	NoRecommendation bool                               // never send RESULT, empty SDATA for ever
 	DeleteAfter      time.Duration                      // delete the IKE_SA this long after it was established; 0 never
 	DPD              time.Duration                      // send a liveness check at this interval; 0 never
+	Rewrite          func(Answer) [][]byte              // what is sent in place of each protected answer
+}
+
+// Answer is a protected answer that Faults.Rewrite may replace.
+type Answer struct {
+	N        int      // from 0
+	Messages [][]byte // one, or the fragments
+	// Seal protects other payloads as an answer to the same request.
+	Seal func(...message.Payload) [][]byte
 }
 
 func (c *Config) fill() error {

@@ -306,13 +306,15 @@ func ping(t *testing.T, conn *udp.Conn, child *ike.ChildSA, dst string, n int) i
 	require.NoError(t, err)
 	defer sa.Close()
 	got := make(chan esp.Echo, 2*n)
-	conn.OnESP(func(p []byte) {
-		inner, err := sa.Open(p)
-		if err != nil {
-			return
-		}
-		if e, err := esp.ParseEcho(inner); err == nil && e.Reply {
-			got <- e
+	conn.OnESP(func(packets ...[]byte) {
+		for _, p := range packets {
+			inner, err := sa.Open(p)
+			if err != nil {
+				continue
+			}
+			if e, err := esp.ParseEcho(inner); err == nil && e.Reply {
+				got <- e
+			}
 		}
 	})
 	defer conn.OnESP(nil)

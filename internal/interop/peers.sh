@@ -3,7 +3,7 @@
 # Debian and one is missing; elsewhere says what the skipped tests would need.
 set -eu
 packages="strongswan-charon libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-swanctl
-hostapd eapoltest swtpm swtpm-tools gnutls-bin tpm2-tools nftables iproute2 iputils-ping procps openssl"
+hostapd eapoltest swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl"
 
 missing=
 for p in $packages; do
