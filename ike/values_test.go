@@ -1,7 +1,10 @@
 package ike
 
 import (
+	gocrypto "crypto"
+	"crypto/ed25519"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,13 +91,41 @@ func FuzzInit(f *testing.F) {
 	})
 }
 
+var fuzzKey = sync.OnceValue(func() gocrypto.Signer {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 // FuzzAuthentic feeds the machine authentic messages with any content, as a
 // hostile gateway would send them.
 func FuzzAuthentic(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 8, 3, 1, 0, 4}, byte(48), byte(35), uint8(1), true)
 	f.Add([]byte{0, 0, 0, 8, 1, 0, 0, 0}, byte(42), byte(37), uint8(0), false)
+	f.Add([]byte{0, 0, 0, 8, 2, 0, 0, 0}, byte(36), byte(35), uint8(8+1), true)
+	f.Add([]byte{0, 0, 0, 8, 14, 0, 0, 0}, byte(39), byte(35), uint8(16+1), true)
+	f.Add([]byte{0, 0, 0, 8, 0, 0, 0x40, 0x15}, byte(41), byte(35), uint8(24+2), true)
 	f.Fuzz(func(t *testing.T, body []byte, first, exchange byte, rounds uint8, response bool) {
-		n := newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) { c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()} })
+		n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
+			c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()}
+			psk := []byte("k")
+			switch rounds >> 3 % 4 {
+			case 1: // preshared keys and a PPK
+				c.LocalRounds[0].PSK, c.PPK = psk, &PPK{ID: []byte("ppk-id"), Key: psk}
+				c.RemoteRounds[0].Method, c.RemoteRounds[0].PSK = RemotePSK, func(Identity) ([]byte, error) { return psk, nil }
+				r.own, r.client, r.ppk = []gwRound{{psk: psk}}, []clientRound{{psk: psk}}, psk
+			case 2: // a signature, then EAP
+				key := fuzzKey()
+				c.RemoteRounds[0].Method, c.RemoteRounds[0].Verifier = RemotePubkey, &fakeVerifier{id: moon, keys: []gocrypto.PublicKey{key.Public()}}
+				r.own = []gwRound{{key: key}}
+			case 3: // several rounds
+				c.LocalRounds = append([]LocalRound{{ID: c.LocalRounds[0].ID, PSK: psk}}, c.LocalRounds[0])
+				c.LocalRounds[1].EAP = &fakeEAP{msk: testMSK}
+				r.multi, r.client = true, []clientRound{{psk: psk}, {}}
+			}
+		})
 		left := int(rounds % 8)
 		n.drop = func(toGateway bool, _ int, _ []byte) bool {
 			if toGateway {

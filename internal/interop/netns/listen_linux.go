@@ -9,29 +9,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a TCP listener of this process inside a namespace of New.
+// Listen opens a TCP listener of this process inside a namespace of New. The
+// thread goes there and back: to let it end in there would kill the children
+// that it started with Pdeathsig.
 func Listen(ns, addr string) (net.Listener, error) {
-	type result struct {
-		l   net.Listener
-		err error
+	runtime.LockOSThread()
+	home, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
 	}
-	done := make(chan result)
-	go func() {
-		// The thread is not unlocked: it ends with the goroutine, and with it its
-		// namespace.
-		runtime.LockOSThread()
-		f, err := os.Open("/var/run/netns/" + ns)
-		if err == nil {
-			defer f.Close()
-			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
-		}
-		if err != nil {
-			done <- result{nil, fmt.Errorf("enter namespace %s: %w", ns, err)}
-			return
-		}
-		l, err := net.Listen("tcp", addr)
-		done <- result{l, err}
-	}()
-	r := <-done
-	return r.l, r.err
+	defer home.Close()
+	there, err := os.Open("/var/run/netns/" + ns)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
+	}
+	defer there.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("enter namespace %s: %w", ns, err)
+	}
+	l, err := net.Listen("tcp", addr)
+	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		return nil, fmt.Errorf("leave namespace %s: %w", ns, back) // the thread stays locked, nobody else gets it
+	}
+	runtime.UnlockOSThread()
+	return l, err
 }
