@@ -169,7 +169,9 @@ U TNC_IMC_BeginHandshake(U id, U conn)
 #ifdef SHORT
 U TNC_IMC_ReceiveMessage(U id, U conn, unsigned char *msg, U len, U type)
 {
+#ifndef QUIET
 	fprintf(stderr, "short %lu %lu %.*s %lx\n", id, conn, (int)len, (char *)msg, type);
+#endif
 	return send_(id, conn, msg, len, type);
 }
 #else
