@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,12 @@ type xmlServer struct {
 	over bool
 }
 
+// open makes the first batch of a server that begins.
+func (s *xmlServer) open() ([]byte, error) {
+	s.imv.Begin()
+	return s.build()
+}
+
 func (s *xmlServer) Receive(batch []byte) ([]byte, error) {
 	s.last++
 	x, err := xml.Parse(batch, s.last, xml.TNCS)
@@ -49,6 +56,10 @@ func (s *xmlServer) Receive(batch []byte) ([]byte, error) {
 			return nil, &xml.PeerError{Received: m}
 		}
 	}
+	return s.build()
+}
+
+func (s *xmlServer) build() ([]byte, error) {
 	s.last++
 	b := xml.NewBuilder(s.last, xml.TNCC, 1<<20)
 	var out []xml.Message
@@ -134,7 +145,9 @@ func TestConversations(t *testing.T) {
 		{"isolate", wrong, nil, "recommendation: isolate, assessment: ", 3},
 		{"deny", wrong, func(p *verifier.Policy) { p.OnMismatch = verifier.Deny }, "recommendation: deny, assessment: ", 4},
 	} {
-		for _, way := range [][]string{{}, {"-i"}, {"-t"}, {"-s"}, {"-1"}, {"-1", "-i"}} {
+		for _, way := range [][]string{
+			{}, {"-i"}, {"-t"}, {"-s"}, {"-p", "tnccs-1.1"}, {"-p", "tnccs-1.1", "-i"}, {"-p", "tnccs-dynamic"}, {"-p", "tnccs-dynamic", "-s"},
+		} {
 			t.Run(c.name+strings.Join(way, ""), func(t *testing.T) {
 				t.Parallel()
 				s := newSite(t)
@@ -148,15 +161,18 @@ func TestConversations(t *testing.T) {
 				server, opening := tncServer(pbs), []byte(nil)
 				xs := &xmlServer{imv: v}
 				args := append([]string{"-h", strings.TrimPrefix(s.env[1], "HELPER=")}, way...)
-				for _, a := range way {
-					switch a {
-					case "-1":
-						server = xs
-					case "-s":
-						opening, err = pbs.Open()
-						require.NoError(t, err)
-					}
+				// Whoever speaks second follows: dynamic is TNCCS 1.1 where the server begins.
+				spoken, first := strings.Join(way, " "), slices.Contains(way, "-s")
+				switch {
+				case strings.Contains(spoken, "tnccs-1.1"):
+					server = xs
+				case strings.Contains(spoken, "tnccs-dynamic") && first:
+					server = xs
+					opening, err = xs.open()
+				case first:
+					opening, err = pbs.Open()
 				}
+				require.NoError(t, err)
 				stderr, code := converse(t, s, server, opening, append(args, filepath.Join(s.dir, "one"))...)
 				require.Equal(t, c.code, code, stderr)
 				require.Contains(t, stderr, c.says)

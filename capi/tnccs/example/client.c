@@ -13,9 +13,9 @@
  * What the server decided is told on standard error. Exit codes: 0 allowed, 3
  * isolated, 4 denied, 1 anything else.
  *
- * Options, before TNC_CONFIG: -1 speaks TNCCS 1.1; -s lets the server speak first;
- * -i loads the IMCs into this process; -t says that the transport is PT-TLS;
- * -h PROGRAM names the helper; -v logs. */
+ * Options, before TNC_CONFIG: -p PROTOCOL is tnccs-2.0, tnccs-1.1 or tnccs-dynamic;
+ * -s lets the server speak first; -t says that the transport is PT-TLS; -i loads the
+ * IMCs into this process; -h PROGRAM names the helper; -v logs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,8 +132,8 @@ int main(int argc, char **argv)
 
 	tnccs_options_init(&opts, sizeof opts);
 	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
-		if (!strcmp(argv[i], "-1"))
-			opts.protocol = "tnccs-1.1";
+		if (!strcmp(argv[i], "-p") && i + 1 < argc)
+			opts.protocol = argv[++i];
 		else if (!strcmp(argv[i], "-s"))
 			begin = 0;
 		else if (!strcmp(argv[i], "-i"))
@@ -150,7 +150,7 @@ int main(int argc, char **argv)
 			break;
 	}
 	if (i + 1 != argc) {
-		fprintf(stderr, "usage: client [-1] [-s] [-i] [-t] [-h PROGRAM] [-v] TNC_CONFIG\n");
+		fprintf(stderr, "usage: client [-p PROTOCOL] [-s] [-t] [-i] [-h PROGRAM] [-v] TNC_CONFIG\n");
 		return 2;
 	}
 	opts.tnc_config = argv[i];
