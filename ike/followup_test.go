@@ -17,7 +17,7 @@ const (
 
 // newHybridPair makes two ends of an IKE_SA whose rekeying needs additional key
 // exchanges.
-func newHybridPair(t *testing.T) *pair {
+func newHybridPair(t require.TestingT) *pair {
 	p := newPair(t, func(a, b *Config) {
 		for _, c := range []*Config{a, b} {
 			c.Proposals, c.Child.Proposals = []string{hybridIKE}, []string{hybridESP}

@@ -358,6 +358,9 @@ func TestCollisions(t *testing.T) {
 func TestRekeyingUnderChaos(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPair(rt, nil)
+		if rapid.Bool().Draw(rt, "additional key exchanges") {
+			p = newHybridPair(rt)
+		}
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
 			s := p.a
 			if rapid.Bool().Draw(rt, "b") {
