@@ -22,6 +22,7 @@ type connection struct {
 	hasLong      bool
 	hasExclusive bool
 	maxMessage   int                                // octets of a PA-TNC message; 0 = no limit
+	oneMessage   bool                               // the host keeps one message a batch
 	contracts    map[contractKey]*patnc.Segmenter   // that IMVs requested
 	requested    map[MessageType]bool               // contracts that were requested of IMVs
 	incoming     map[contractKey]*patnc.Reassembler // under those
@@ -108,7 +109,8 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 	size := v.uint32(AttributeMaxMessageSize)
 	c.mu.Lock()
 	c.hasLong, c.hasExclusive = long, excl
-	c.requests = !keepsOneMessage(host) && s.Bool("plugins.imc-attestation.segmentation", false)
+	c.oneMessage = keepsOneMessage(host)
+	c.requests = !c.oneMessage && s.Bool("plugins.imc-attestation.segmentation", false)
 	c.maxMessage = int(min(size, maxMessageSize))
 	if size == 0xFFFFFFFF {
 		c.maxMessage = 0

@@ -209,3 +209,45 @@ func TestSegmentsAreReceived(t *testing.T) {
 	require.Equal(t, ResultSuccess, a.BeginHandshake(2, 1))
 	require.Empty(t, receive(patnc.SegmentEnvelope{Start: true, BaseMessageID: 1, Data: base}))
 }
+
+// A host that keeps one message a batch, as wpa_supplicant: whatever is asked for
+// leaves in one, of a size that it carries, where the IMV takes segments.
+func TestOneMessageIsNotTooLarge(t *testing.T) {
+	h := &fakeHost{lacks: noLong}
+	a := start(t, Config{Measurer: fakeMeasurer{big: 4000}}, h)
+	// What strongSwan's IMV asks for in hostapd, which tells no size: 0 - 24.
+	contract := patnc.NoSkip(patnc.ContractRequest{Contract: patnc.Contract{MaxMessage: patnc.NoLimit, MaxSegment: 0xFFFFFFE8}})
+	measure := patnc.NoSkip(pts.RequestFileMeasurement{RequestID: 1, Path: "/a"})
+	caps := patnc.NoSkip(pts.RequestProtocolCapabilities{Capabilities: 0x0e})
+	require.Equal(t, ResultSuccess, a.ReceiveMessage(2, 1, request(t, contract, measure, caps, measure), 0x00559701))
+	r := patnc.NewReassembler(pts.Attributes)
+	measured, turns := 0, 0
+	for ; turns < 50; turns++ {
+		s := h.take()
+		require.Len(t, s, 1, "one message a batch")
+		require.LessOrEqual(t, s[0].size, oneMessageSize)
+		var requests []patnc.Attribute
+		for _, at := range s[0].message.Attributes {
+			switch v := at.Value.(type) {
+			case patnc.ContractResponse:
+				require.Equal(t, patnc.Contract{MaxMessage: patnc.NoLimit, MaxSegment: oneMessageSize - patnc.SegmentOverhead}, v.Contract)
+			case patnc.SegmentEnvelope:
+				whole, next, err := r.Add(v)
+				require.NoError(t, err)
+				if whole != nil {
+					require.Len(t, whole.Value.(pts.FileMeasurement).Files, 4001)
+					measured++
+				}
+				if next != nil {
+					requests = append(requests, patnc.NoSkip(*next))
+				}
+			}
+		}
+		if len(requests) == 0 {
+			break
+		}
+		require.Equal(t, ResultSuccess, a.ReceiveMessage(2, 1, request(t, requests...), 0x00559701))
+	}
+	require.Equal(t, 2, measured)
+	t.Logf("2 measurements of 4,001 files in %d batches", turns+1)
+}

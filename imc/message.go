@@ -153,10 +153,11 @@ func (a *Agent) answer(l *loaded, c *connection, message []byte, t MessageType, 
 	a.tnc.Info(fmt.Sprintf("processing PA-TNC message with ID 0x%08x", m.ID))
 	var reply []patnc.Attribute
 	received := m.Attributes
+	share := c.share(m.Attributes)
 	for _, at := range m.Attributes {
 		detail(a.tnc, "processing PA-TNC attribute type %v", at.Value.Type())
 		a.dumpValue(at.Value)
-		out, complete := a.segmentation(l, c, at, t, imv, source)
+		out, complete := a.segmentation(l, c, at, t, imv, source, share)
 		reply = append(reply, out...)
 		if complete != nil {
 			detail(a.tnc, "processing PA-TNC attribute type %v", complete.Value.Type())

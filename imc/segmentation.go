@@ -103,6 +103,21 @@ func place(v patnc.SegmentEnvelope) string {
 	return "last"
 }
 
+// share divides the one message that a host keeps among the segments that a
+// message of an IMV requests; 0 where there is no need to.
+func (c *connection) share(as []patnc.Attribute) int {
+	n := 0
+	for _, at := range as {
+		if v, ok := at.Value.(patnc.NextSegment); ok && !v.Cancel {
+			n++
+		}
+	}
+	if !c.oneMessage || n == 0 {
+		return 0
+	}
+	return max((oneMessageSize-patnc.MessageHeaderSize)/n-patnc.EnvelopeSize, 1)
+}
+
 // segments reports whether v belongs to segmentation itself: never in segments.
 func segments(v patnc.Value) bool {
 	switch v.(type) {
@@ -115,11 +130,16 @@ func segments(v patnc.Value) bool {
 // segmentation handles the attributes of TCG IF-M Segmentation 1.0, and returns
 // the attribute that a segment completed. Contracts are requested of IMVs only
 // where imc-attestation.segmentation says so: strongSwan's module requests none.
-func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t MessageType, imv, source uint32) (out []patnc.Attribute, complete *patnc.Attribute) {
+// share bounds the data of one segment, in octets; 0 does not.
+func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t MessageType, imv, source uint32, share int) (out []patnc.Attribute, complete *patnc.Attribute) {
 	key := contractKey{messageType: t, imv: imv}
 	switch v := at.Value.(type) {
 	case patnc.ContractRequest:
-		agreed := patnc.Accept(v.Contract, c.maxMessage)
+		own := c.maxMessage
+		if c.oneMessage {
+			own = oneMessageSize
+		}
+		agreed := patnc.Accept(v.Contract, own)
 		s := c.contracts[key]
 		switch {
 		case s != nil:
@@ -157,7 +177,7 @@ func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t Mes
 			a.infof("no contract for received next segment request with base message ID %d", v.BaseMessageID)
 			return nil, nil
 		}
-		next, ok := s.Next(v)
+		next, ok := s.Next(v, share)
 		if !ok {
 			if !v.Cancel {
 				a.infof("no more segments found for base message ID %d", v.BaseMessageID)

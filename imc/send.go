@@ -11,6 +11,11 @@ import (
 // the host allows; a host that reports no limit gets messages of any size.
 const maxMessageSize = 1 << 30
 
+// oneMessageSize is how large the Agent makes the only message of a batch where
+// a segmentation contract lets it choose, in octets: wpa_supplicant and hostapd
+// carry batches of 75,000 octets, in which the message stands in Base64.
+const oneMessageSize = 45000
+
 // outgoing is where attributes go.
 type outgoing struct {
 	messageType MessageType
@@ -38,7 +43,16 @@ func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute
 	if contract == nil || contract.Contract().MaxSegment == patnc.NoLimit {
 		as = splitPackages(as, c.maxMessage)
 	}
-	messages, dropped, err := patnc.Pack(as, c.maxMessage, contract)
+	var messages []patnc.Message
+	var dropped []patnc.Type
+	var err error
+	if c.oneMessage {
+		var m patnc.Message
+		m, err = patnc.PackOne(as, oneMessageSize, contract)
+		messages = []patnc.Message{m}
+	} else {
+		messages, dropped, err = patnc.Pack(as, c.maxMessage, contract)
+	}
 	long := c.hasLong && host.Has(FuncSendMessageLong)
 	exclusive := to.exclusive && c.hasExclusive && to.destination != AnyIMV
 	c.mu.Unlock()

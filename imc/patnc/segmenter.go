@@ -51,13 +51,17 @@ func Accept(request Contract, own int) Contract {
 	return request
 }
 
+// may reports whether an encoded attribute may leave in segments.
+func (s *Segmenter) may(size int) bool {
+	c := s.contract
+	return c.MaxSegment != NoLimit && (c.MaxMessage == NoLimit || uint64(size) <= uint64(c.MaxMessage))
+}
+
 // needs reports whether an encoded attribute must leave in segments. One that
 // is larger than the contract's message size leaves unsegmented, as with
 // strongSwan.
 func (s *Segmenter) needs(size int) bool {
-	c := s.contract
-	return c.MaxSegment != NoLimit && (c.MaxMessage == NoLimit || uint64(size) <= uint64(c.MaxMessage)) &&
-		uint64(size-AttributeHeaderSize) > uint64(c.MaxSegment)+4
+	return s.may(size) && uint64(size-AttributeHeaderSize) > uint64(s.contract.MaxSegment)+4
 }
 
 // first takes an encoded base attribute and returns its first segment, as large
@@ -83,9 +87,10 @@ func (s *Segmenter) forget(id uint32) {
 	}
 }
 
-// Next answers a Next Segment request; ok is false where there is nothing to
-// send: the base message is unknown, or the peer cancelled it.
-func (s *Segmenter) Next(n NextSegment) (a Attribute, ok bool) {
+// Next answers a Next Segment request with at most as many octets of data as the
+// contract has and room allows, 0 for no limit of its own; ok is false where
+// there is nothing to send: the base message is unknown, or the peer cancelled it.
+func (s *Segmenter) Next(n NextSegment, room int) (a Attribute, ok bool) {
 	rest, known := s.rest[n.BaseMessageID]
 	if !known {
 		return Attribute{}, false
@@ -95,6 +100,9 @@ func (s *Segmenter) Next(n NextSegment) (a Attribute, ok bool) {
 		return Attribute{}, false
 	}
 	size := min(uint64(len(rest)), uint64(s.contract.MaxSegment))
+	if room > 0 {
+		size = min(size, uint64(room))
+	}
 	more := size < uint64(len(rest))
 	if more {
 		s.rest[n.BaseMessageID] = rest[size:]

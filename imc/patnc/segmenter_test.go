@@ -31,14 +31,14 @@ func TestSegmentation(t *testing.T) {
 	require.Nil(t, complete)
 	require.Equal(t, &NextSegment{BaseMessageID: 1}, next)
 
-	second, ok := s.Next(*next)
+	second, ok := s.Next(*next, 0)
 	require.True(t, ok)
 	require.Equal(t, append(unhex(t, "00005597 00000023 00000028 80000001"), dd(24)...), frame(t, second))
 	complete, next, err = r.Add(second.Value.(SegmentEnvelope))
 	require.NoError(t, err)
 	require.Nil(t, complete)
 
-	third, ok := s.Next(*next)
+	third, ok := s.Next(*next, 0)
 	require.True(t, ok)
 	require.Equal(t, append(unhex(t, "00005597 00000023 00000014 00000001"), dd(4)...), frame(t, third))
 	complete, next, err = r.Add(third.Value.(SegmentEnvelope))
@@ -47,7 +47,7 @@ func TestSegmentation(t *testing.T) {
 	require.Equal(t, NoSkip(Dummy{40}), *complete)
 	require.Zero(t, r.octets)
 
-	_, ok = s.Next(NextSegment{BaseMessageID: 1})
+	_, ok = s.Next(NextSegment{BaseMessageID: 1}, 0)
 	require.False(t, ok, "the base message is forgotten")
 }
 
@@ -68,13 +68,13 @@ func TestCancelAndPendingBound(t *testing.T) {
 		_, _, err := Pack([]Attribute{Skip(Dummy{100})}, 0, s)
 		require.NoError(t, err)
 	}
-	_, ok := s.Next(NextSegment{BaseMessageID: 1})
+	_, ok := s.Next(NextSegment{BaseMessageID: 1}, 0)
 	require.False(t, ok, "the oldest was dropped")
-	_, ok = s.Next(NextSegment{BaseMessageID: 2, Cancel: true})
+	_, ok = s.Next(NextSegment{BaseMessageID: 2, Cancel: true}, 0)
 	require.False(t, ok)
-	_, ok = s.Next(NextSegment{BaseMessageID: 2})
+	_, ok = s.Next(NextSegment{BaseMessageID: 2}, 0)
 	require.False(t, ok, "cancelled")
-	_, ok = s.Next(NextSegment{BaseMessageID: 3})
+	_, ok = s.Next(NextSegment{BaseMessageID: 3}, 0)
 	require.True(t, ok)
 }
 
