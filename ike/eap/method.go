@@ -65,3 +65,14 @@ type Offer struct {
 	// New makes the method as the server asks for it. Peer closes it.
 	New func() (Method, error)
 }
+
+// OfferOf returns an offer of type t whose methods make makes.
+func OfferOf[M Method](t Type, make func() (M, error)) Offer {
+	return Offer{Type: t, New: func() (Method, error) {
+		m, err := make()
+		if err != nil {
+			return nil, err // the nil pointer m would not be a nil Method
+		}
+		return m, nil
+	}}
+}

@@ -48,13 +48,7 @@ func New(cfg Config) (*Method, error) {
 
 // Offer returns the offer of this method for an eap.Config.
 func Offer(cfg Config) eap.Offer {
-	return eap.Offer{Type: eap.TypeTLS, New: func() (eap.Method, error) {
-		m, err := New(cfg)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	}}
+	return eap.OfferOf(eap.TypeTLS, func() (*Method, error) { return New(cfg) })
 }
 
 // Explain names the likely cause of a Failure.

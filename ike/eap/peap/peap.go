@@ -27,42 +27,31 @@ var (
 var kind = tlspeer.Kind{Type: eap.TypePEAP, Label: tlsstep.LabelTLS, Version: version}
 
 // Config is what a Method needs.
-type Config struct {
-	tlspeer.Config
-	// Inner is the authentication inside the tunnel; its Sequence is implied.
-	Inner eap.Config
-}
+type Config = tlspeer.TunnelConfig
 
 // Method is the peer's side. It belongs to one goroutine. Close it.
 type Method struct {
-	*tlspeer.Conn
+	*tlspeer.Tunnel
 	in *inside
 }
 
 // New returns a Method that waits for the server's start packet.
 func New(cfg Config) (*Method, error) {
-	cfg.Inner.Sequence = true
-	if cfg.Inner.Log == nil {
-		cfg.Inner.Log = cfg.Log
-	}
-	in := &inside{log: log.Group(cfg.Log, log.IKE), peer: eap.NewPeer(cfg.Inner)}
-	c, err := tlspeer.New(kind, cfg.Config, in)
+	in := &inside{log: log.Group(cfg.Log, log.IKE)}
+	t, err := tlspeer.NewTunnel(kind, cfg, func(p *eap.Peer) tlspeer.Inside {
+		in.peer = p
+		return in
+	})
 	if err != nil {
 		return nil, err
 	}
-	in.tunnel = c.MSK
-	return &Method{Conn: c, in: in}, nil
+	in.tunnel = t.MSK
+	return &Method{Tunnel: t, in: in}, nil
 }
 
 // Offer returns the offer of this method for an eap.Config.
 func Offer(cfg Config) eap.Offer {
-	return eap.Offer{Type: eap.TypePEAP, New: func() (eap.Method, error) {
-		m, err := New(cfg)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	}}
+	return eap.OfferOf(eap.TypePEAP, func() (*Method, error) { return New(cfg) })
 }
 
 // MSK returns the Master Session Key, nil before the tunnel stands. Where both
@@ -71,22 +60,13 @@ func (m *Method) MSK() []byte {
 	if m.in.msk != nil {
 		return m.in.msk
 	}
-	return m.Conn.MSK()
-}
-
-// Explain names the likely cause of a Failure.
-func (m *Method) Explain() string {
-	if s := m.Conn.Explain(); s != "" {
-		return s
-	}
-	return m.in.peer.Explain()
+	return m.Tunnel.MSK()
 }
 
 // Close ends TLS and the method inside, and zeroes keys. It may be called again.
 func (m *Method) Close() {
-	m.in.peer.Close()
 	clear(m.in.msk)
-	m.Conn.Close()
+	m.Tunnel.Close()
 }
 
 // inside is what goes on in the tunnel.

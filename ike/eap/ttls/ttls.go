@@ -19,55 +19,25 @@ var errInnerEnd = errors.New("server ended the inner authentication inside the t
 var kind = tlspeer.Kind{Type: eap.TypeTTLS, Label: tlsstep.LabelTTLS, LengthAlways: true}
 
 // Config is what a Method needs.
-type Config struct {
-	tlspeer.Config
-	// Inner is the authentication inside the tunnel; its Sequence is implied.
-	Inner eap.Config
-}
+type Config = tlspeer.TunnelConfig
 
 // Method is the peer's side. It belongs to one goroutine. Close it.
-type Method struct {
-	*tlspeer.Conn
-	in *inside
-}
+type Method struct{ *tlspeer.Tunnel }
 
 // New returns a Method that waits for the server's start packet.
 func New(cfg Config) (*Method, error) {
-	cfg.Inner.Sequence = true
-	if cfg.Inner.Log == nil {
-		cfg.Inner.Log = cfg.Log
-	}
-	in := &inside{log: log.Group(cfg.Log, log.IKE), peer: eap.NewPeer(cfg.Inner)}
-	c, err := tlspeer.New(kind, cfg.Config, in)
+	t, err := tlspeer.NewTunnel(kind, cfg, func(p *eap.Peer) tlspeer.Inside {
+		return &inside{log: log.Group(cfg.Log, log.IKE), peer: p}
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &Method{Conn: c, in: in}, nil
+	return &Method{t}, nil
 }
 
 // Offer returns the offer of this method for an eap.Config.
 func Offer(cfg Config) eap.Offer {
-	return eap.Offer{Type: eap.TypeTTLS, New: func() (eap.Method, error) {
-		m, err := New(cfg)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	}}
-}
-
-// Explain names the likely cause of a Failure.
-func (m *Method) Explain() string {
-	if s := m.Conn.Explain(); s != "" {
-		return s
-	}
-	return m.in.peer.Explain()
-}
-
-// Close ends TLS and the method inside, and zeroes keys. It may be called again.
-func (m *Method) Close() {
-	m.in.peer.Close()
-	m.Conn.Close()
+	return eap.OfferOf(eap.TypeTTLS, func() (*Method, error) { return New(cfg) })
 }
 
 // inside is what goes on in the tunnel: EAP packets in AVPs.
