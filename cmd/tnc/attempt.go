@@ -151,6 +151,7 @@ func (c *connection) newRun(remote netip.AddrPort, first bool) (*ikeRun, ike.Con
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
 	c.life.num++
+	c.begun = false
 	cfg.ID = c.life.num
 	cfg.NoInitialContact = cfg.NoInitialContact || !first
 	cfg.FragmentSize = c.charon.FragmentSizeV4

@@ -30,6 +30,7 @@ type connection struct {
 
 	client  *tnccs.Client
 	session *tnccs.Session // nil until the gateway asks for attestation
+	begun   bool           // it did, for the newest IKE_SA
 
 	transcript *transcript // of --explain, else nil
 	sock       *udp.Conn
@@ -60,7 +61,7 @@ type connection struct {
 func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, error) {
 	c := &connection{setup: s, logger: logger, progress: p, plane: noPlane{}, trap: trap{traffic: make(chan struct{}, 1)}}
 	c.out = outcome{Connection: s.conn.Name, Recommendation: recNone, IMCs: []string{}}
-	cfg, err := s.tncConfig(logger)
+	cfg, err := s.tncConfig(logger, false)
 	if err != nil {
 		return nil, err
 	}

@@ -95,6 +95,10 @@ func (c *connection) noteChild(sa *ike.ChildSA) *child {
 // childUp takes a new CHILD_SA: the first one of the connection, a further one,
 // or the first one of an IKE_SA that takes over.
 func (c *connection) childUp(r *ikeRun, sa *ike.ChildSA) {
+	if err := c.peerVerdict(); err != nil {
+		c.giveUp(err)
+		return
+	}
 	ch := c.noteChild(sa)
 	carrying := c.planeUp && slices.Equal(c.life.internal.Addresses, sa.Internal.Addresses)
 	var err error

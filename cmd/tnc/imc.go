@@ -19,7 +19,7 @@ import (
 )
 
 // tncConfig is the configuration of the TNC client in charon's settings.
-func (s *setup) tncConfig(logger *slog.Logger) (tnccs.Config, error) {
+func (s *setup) tncConfig(logger *slog.Logger, mutual bool) (tnccs.Config, error) {
 	v := s.strongswan.View("charon")
 	cfg := tnccs.Config{
 		Logger:            logger,
@@ -33,13 +33,15 @@ func (s *setup) tncConfig(logger *slog.Logger) (tnccs.Config, error) {
 			Version: uint8(v.Int("plugins.tnccs-20.tests.pb_tnc_version", 0)),
 		},
 	}
-	if v.Bool("plugins.tnccs-20.mutual", false) {
+	required := s.strongswan.View("tnc.mutual").Bool("required", false)
+	if mutual || v.Bool("plugins.tnccs-20.mutual", false) {
 		policy, err := mutualPolicy(s.strongswan)
 		if err != nil {
 			return cfg, err
 		}
-		cfg.Mutual = mutualServer(policy, logger)
-		cfg.MutualRequired = s.strongswan.View("tnc.mutual").Bool("required", false)
+		cfg.Mutual, cfg.MutualRequired = mutualServer(policy, logger), required
+	} else if required {
+		return cfg, errors.New("tnc.mutual.required = yes measures nobody alone: set charon.plugins.tnccs-20.mutual = yes, or give pt-tls the flag --mutual")
 	}
 	return cfg, nil
 }

@@ -76,6 +76,18 @@ func peerVerdict(s *tnccs.Session) string {
 	return ""
 }
 
+// peerVerdict returns what speaks against the gateway in mutual measurement, also
+// where it asked for no attestation at all.
+func (c *connection) peerVerdict() error {
+	if c.begun {
+		return c.session.PeerVerdict()
+	}
+	if c.strongswan != nil && c.strongswan.View("tnc.mutual").Bool("required", false) {
+		return tnccs.ErrPeerUnmeasured
+	}
+	return nil
+}
+
 // mutualHalf is the TNC server that measures the gateway.
 type mutualHalf struct{ *pbserver.Server }
 

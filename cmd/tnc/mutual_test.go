@@ -6,7 +6,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/internal/testpki"
+	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
 )
 
@@ -28,13 +34,49 @@ func TestMutualMeasurementIsRequired(t *testing.T) {
 	require.Equal(t, "unmeasured", out.Peer)
 	require.Nil(t, out.Child)
 
+	// Nor does one that asks for no attestation at all.
+	s = newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Phase2 = []string{gateway.MethodMD5} })
+	s.write("strongswan.conf", charon+required)
+	_, stderr, code = s.attest()
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "without having been measured", "tnc.mutual.required")
+	s.write("strongswan.conf", required)
+	_, stderr, code = s.attest()
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "tnccs-20.mutual = yes")
+
 	p := newPTSite(t, pttlstest.AuthNone, verifier.Policy{})
 	res, _, code := p.run(t, "--mutual")
 	require.Equal(t, exitAllowed, code)
 	require.Empty(t, res.Peer)
 	p.write(t, "strongswan.conf", required)
+	_, stderr, code = runTNC(t, p.args...)
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "--mutual")
 	res, stderr, code = p.run(t, "--mutual")
 	require.Equal(t, exitFailure, code)
 	require.Equal(t, "unmeasured", res.Peer)
 	oneSentence(t, stderr, "without having been measured")
+}
+
+// EAP-Success does not count before the gateway has been measured.
+func TestSuccessBeforeTheMeasurementIsRefused(t *testing.T) {
+	for _, required := range []bool{true, false} {
+		client, err := tnccs.NewClient(tnccs.Config{Mutual: mutualServer(verifier.Policy{}, nil), MutualRequired: required})
+		require.NoError(t, err)
+		defer client.Close()
+		c := &connection{client: client}
+		require.True(t, tncSession{c}.Accepts(), "no attestation has begun")
+		_, err = tncSession{c}.Begin(0, tnc.TransportPT)
+		require.NoError(t, err)
+		require.Equal(t, !required, tncSession{c}.Accepts())
+		agreed, err := pb.Batch{FromServer: true, Type: pb.SDATA, Messages: []pb.Message{pb.MutualCapability{Protocols: pb.MutualHalfDuplex}}}.AppendBinary(nil)
+		require.NoError(t, err)
+		_, err = tncSession{c}.Receive(agreed)
+		require.NoError(t, err)
+		require.False(t, tncSession{c}.Accepts(), "it has agreed to be measured")
+		err = (&connection{session: c.session, begun: true}).explain(eap.ErrEarly)
+		require.ErrorIs(t, err, tnccs.ErrPeerUnmeasured)
+		require.ErrorContains(t, err, "tnc.mutual.required")
+	}
 }

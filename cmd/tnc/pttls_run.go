@@ -79,17 +79,9 @@ func (r *ptTLSRun) attest(ctx context.Context) error {
 
 // client makes the TNC client.
 func (r *ptTLSRun) client() (*tnccs.Client, error) {
-	tc, err := r.setup.tncConfig(r.cfg.Logger)
+	tc, err := r.setup.tncConfig(r.cfg.Logger, r.mutual)
 	if err != nil {
 		return nil, err
-	}
-	if r.mutual && tc.Mutual == nil {
-		policy, err := mutualPolicy(r.setup.strongswan)
-		if err != nil {
-			return nil, err
-		}
-		tc.Mutual = mutualServer(policy, r.cfg.Logger)
-		tc.MutualRequired = r.setup.strongswan.View("tnc.mutual").Bool("required", false)
 	}
 	if r.explain {
 		r.transcript = &transcript{}

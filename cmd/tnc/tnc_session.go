@@ -22,15 +22,17 @@ func (c *connection) tncMethod() tnc.Config {
 // tncSession is the TNC session as the EAP method sees it.
 type tncSession struct{ c *connection }
 
+var _ tnc.Accepter = tncSession{}
+
 func (s tncSession) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
 	s.c.progress.note("attestation begins")
-	s.c.session = s.c.client.NewSession()
+	s.c.session, s.c.begun = s.c.client.NewSession(), true
 	return s.c.session.Begin(maxBatch, t.Protocol, t.Version)
 }
 
 // Accepts reports whether this side, where it measures the gateway, accepts it.
 func (s tncSession) Accepts() bool {
-	return s.c.session == nil || s.c.session.PeerVerdict() == nil
+	return !s.c.begun || s.c.session.PeerVerdict() == nil
 }
 
 func (s tncSession) Receive(batch []byte) ([]byte, error) {
