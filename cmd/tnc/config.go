@@ -14,6 +14,7 @@ import (
 	"github.com/gotnc/gotnc/internal/config"
 	"github.com/gotnc/gotnc/internal/config/ipsecconf"
 	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/tnccs"
 )
 
 // connections reads swanctl.conf, or ipsec.conf where that is named, or is the
@@ -126,6 +127,13 @@ func (o *options) checkConfig(say func(kind string, what error)) (bad int, err e
 	s := &setup{strongswan: sc, charon: sc.Charon()}
 	for _, w := range sc.Warnings() {
 		say("warning", w)
+	}
+	if tc, err := s.tncConfig(nil, false); err != nil {
+		fail(err)
+	} else if client, err := tnccs.NewClient(tc); err != nil {
+		fail(err)
+	} else {
+		_ = client.Close() // it has no IMCs
 	}
 	m, err := o.connections()
 	if err != nil {

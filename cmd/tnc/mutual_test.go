@@ -59,6 +59,20 @@ func TestMutualMeasurementIsRequired(t *testing.T) {
 	oneSentence(t, stderr, "without having been measured")
 }
 
+func TestConfigCheckOfTNCSettings(t *testing.T) {
+	s := newSite(t, nil)
+	for conf, says := range map[string]string{
+		"tnc {\n  mutual {\n    required = yes\n  }\n}\n":                                                                       "tnccs-20.mutual = yes",
+		"charon {\n  plugins {\n    tnccs-20 {\n      mutual = yes\n    }\n  }\n}\ntnc {\n  mutual {\n    force = no\n  }\n}\n": "tnc.mutual.force = no: use allow",
+		"charon {\n  plugins {\n    eap-tnc {\n      protocol = tnccs-9\n    }\n  }\n}\n":                                       "tnccs-9",
+	} {
+		s.write("strongswan.conf", conf)
+		stdout, stderr, code := runTNC(t, append([]string{"config", "check"}, s.args...)...)
+		require.Equal(t, exitFailure, code, stdout+stderr)
+		require.Contains(t, stdout, says)
+	}
+}
+
 // EAP-Success does not count before the gateway has been measured.
 func TestSuccessBeforeTheMeasurementIsRefused(t *testing.T) {
 	for _, required := range []bool{true, false} {
