@@ -111,10 +111,11 @@ func TestLossyLink(t *testing.T) {
 	if testing.Short() {
 		runs = 20
 	}
-	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.MaxClients = 1000 })
+	const hybrid = "aes128gcm16-prfsha256-x25519-ke1_mlkem768" // IKE_INTERMEDIATE in fragments too
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.MaxClients, c.IKEProposals = 1000, []string{hybrid} })
 	r := newRelay(t, s.addr)
 	s.write("strongswan.conf", "charon {\n retransmit_timeout = 0.15\n retransmit_base = 1.1\n retransmit_tries = 30\n}\n")
-	s.replace("swanctl.conf", fmt.Sprintf("remote_port = %d", s.addr.Port()), fmt.Sprintf("remote_port = %d", r.addr().Port()))
+	s.replace("swanctl.conf", fmt.Sprintf("remote_port = %d", s.addr.Port()), fmt.Sprintf("remote_port = %d\n    proposals = %s", r.addr().Port(), hybrid))
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var failed []string
