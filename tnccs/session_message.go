@@ -34,11 +34,7 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 	case pb.ReasonString:
 		text, lang := keep(m.Text), keep(m.Language)
 		l.Info(fmt.Sprintf("reason string is '%s' [%s]", oneLine(text), oneLine(lang)))
-		s.mu.Lock()
-		if len(s.out.Reasons) < MaxReasons {
-			s.out.Reasons = append(s.out.Reasons, Reason{Text: text, Language: lang})
-		}
-		s.mu.Unlock()
+		s.reason(text, lang)
 	case pb.Error: // fatal ones ended the batch before
 		l.Warn(s.reported(m).Error())
 	case pb.LanguagePreference:
@@ -52,20 +48,41 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 	}
 }
 
-// recommend takes the server's recommendation and tells the IMCs.
+// recommend takes the server's recommendation.
 func (s *Session) recommend(code pb.Access) {
 	s.c.tnc.Info(fmt.Sprintf("PB-TNC access recommendation is '%s'", code))
-	r, st := RecommendDeny, StateAccessNone
 	switch code {
 	case pb.AccessAllowed:
-		r, st = RecommendAllow, StateAccessAllowed
+		s.recommended(RecommendAllow)
 	case pb.Quarantined:
-		r, st = RecommendIsolate, StateAccessIsolated
+		s.recommended(RecommendIsolate)
+	default:
+		s.recommended(RecommendDeny)
 	}
+}
+
+// recommended notes a recommendation and tells the IMCs.
+func (s *Session) recommended(r Recommendation) {
 	s.mu.Lock()
 	s.out.Recommendation = r
 	s.mu.Unlock()
-	s.notify(st)
+	switch r {
+	case RecommendAllow:
+		s.notify(StateAccessAllowed)
+	case RecommendIsolate:
+		s.notify(StateAccessIsolated)
+	default:
+		s.notify(StateAccessNone)
+	}
+}
+
+// reason keeps a reason of the server's.
+func (s *Session) reason(text, language string) {
+	s.mu.Lock()
+	if len(s.out.Reasons) < MaxReasons {
+		s.out.Reasons = append(s.out.Reasons, Reason{Text: text, Language: language})
+	}
+	s.mu.Unlock()
 }
 
 func (s *Session) remediate(m pb.RemediationParameters) {

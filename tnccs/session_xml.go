@@ -176,28 +176,21 @@ func (s *Session) handleXML(m xml.Message) {
 		s.deliver(&pb.PA{Vendor: m.Type >> 8, Subtype: m.Type & 0xff, Collector: pb.AnyID, Validator: 0, Body: m.Body})
 	case xml.Recommendation:
 		l.Info(fmt.Sprintf("TNC recommendation is '%s'", m.Type))
-		r, st := RecommendDeny, StateAccessNone
+		s.move(pb.Decided)
 		switch m.Type {
 		case xml.Allow:
-			r, st = RecommendAllow, StateAccessAllowed
+			s.recommended(RecommendAllow)
 		case xml.Isolate:
-			r, st = RecommendIsolate, StateAccessIsolated
+			s.recommended(RecommendIsolate)
+		default:
+			s.recommended(RecommendDeny)
 		}
-		s.mu.Lock()
-		s.out.Recommendation = r
-		s.mu.Unlock()
-		s.move(pb.Decided)
-		s.notify(st)
 	case xml.ReasonStrings:
 		for _, r := range m.Reasons {
 			text, lang := keep(r.Text), keep(r.Language)
 			l.Info(fmt.Sprintf("reason string is '%s'", oneLine(text)))
 			l.Info(fmt.Sprintf("language code is '%s'", oneLine(lang)))
-			s.mu.Lock()
-			if len(s.out.Reasons) < MaxReasons {
-				s.out.Reasons = append(s.out.Reasons, Reason{Text: text, Language: lang})
-			}
-			s.mu.Unlock()
+			s.reason(text, lang)
 		}
 	case xml.ContactInfo:
 		l.Info(fmt.Sprintf("TNC server contact information: %q port %q", keep(m.Address), keep(m.Port)))

@@ -60,7 +60,7 @@ type connection struct {
 // names it.
 func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, error) {
 	c := &connection{setup: s, logger: logger, progress: p, plane: noPlane{}, trap: trap{traffic: make(chan struct{}, 1)}}
-	c.out = outcome{Connection: s.conn.Name, Recommendation: recNone, IMCs: []string{}}
+	c.out = outcome{Connection: s.conn.Name, assessed: assessed{Recommendation: recNone}, IMCs: []string{}}
 	cfg, err := s.tncConfig(logger, false)
 	if err != nil {
 		return nil, err

@@ -7,43 +7,30 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"github.com/gotnc/gotnc/tnccs"
 )
 
 // outcome is what one connection came to. `--json` prints it; its field names
 // are an interface for scripts.
 type outcome struct {
-	Connection     string   `json:"connection"`
-	Gateway        string   `json:"gateway"`        // address and port
-	GatewayID      string   `json:"gateway_id"`     // as authenticated
-	Identity       string   `json:"identity"`       // ours
-	Recommendation string   `json:"recommendation"` // allowed, isolated, denied, none
-	Assessment     string   `json:"assessment,omitempty"`
-	Reasons        []text   `json:"reasons,omitempty"`
-	Remediation    []text   `json:"remediation,omitempty"`
-	PDP            string   `json:"pdp,omitempty"`  // PT-TLS server that the gateway refers to, host:port
-	Peer           string   `json:"peer,omitempty"` // mutual measurement: accepted, refused, unmeasured
-	IMCs           []string `json:"imcs"`
-	Batches        int      `json:"batches"`   // PB-TNC, both directions
-	Exchanges      int      `json:"exchanges"` // IKE requests of ours that were answered
-	BytesSent      int64    `json:"bytes_sent"`
-	BytesReceived  int64    `json:"bytes_received"`
-	Seconds        float64  `json:"seconds"`
-	IKEProposal    string   `json:"ike_proposal,omitempty"`
-	Child          *child   `json:"child,omitempty"`
-	Error          string   `json:"error,omitempty"`
+	Connection string `json:"connection"`
+	Gateway    string `json:"gateway"`    // address and port
+	GatewayID  string `json:"gateway_id"` // as authenticated
+	Identity   string `json:"identity"`   // ours
+	assessed
+	IMCs          []string `json:"imcs"`
+	Batches       int      `json:"batches"`   // PB-TNC, both directions
+	Exchanges     int      `json:"exchanges"` // IKE requests of ours that were answered
+	BytesSent     int64    `json:"bytes_sent"`
+	BytesReceived int64    `json:"bytes_received"`
+	Seconds       float64  `json:"seconds"`
+	IKEProposal   string   `json:"ike_proposal,omitempty"`
+	Child         *child   `json:"child,omitempty"`
+	Error         string   `json:"error,omitempty"`
 
 	// Explained is what was asked and answered, with --explain.
 	Explained []answerRow `json:"explained,omitempty"`
 
 	ExitCode int `json:"exit_code"`
-}
-
-// text is a sentence of the gateway's, with its language tag (RFC 4646).
-type text struct {
-	Text     string `json:"text"`
-	Language string `json:"language,omitempty"`
 }
 
 // child is the CHILD_SA of the connection.
@@ -55,14 +42,6 @@ type child struct {
 	LocalTS  []string `json:"local_ts"`
 	RemoteTS []string `json:"remote_ts"`
 }
-
-// Recommendations of the gateway.
-const (
-	recAllowed  = "allowed"
-	recIsolated = "isolated"
-	recDenied   = "denied"
-	recNone     = "none"
-)
 
 // setExit settles the exit code from the recommendation; err is why the
 // connection failed, if it did.
@@ -170,28 +149,5 @@ func (c *connection) settle() {
 	}
 	o := c.session.Outcome()
 	c.out.Batches = o.BatchesSent + o.BatchesReceived
-	switch o.Recommendation {
-	case tnccs.RecommendAllow:
-		c.out.Recommendation = recAllowed
-	case tnccs.RecommendIsolate:
-		c.out.Recommendation = recIsolated
-	case tnccs.RecommendDeny:
-		c.out.Recommendation = recDenied
-	}
-	if o.Assessment != tnccs.AssessmentNone {
-		c.out.Assessment = o.Assessment.String()
-	}
-	c.out.PDP, c.out.Peer = o.PDP, peerVerdict(c.session)
-	c.out.Reasons, c.out.Remediation = nil, nil
-	for _, r := range o.Reasons {
-		c.out.Reasons = append(c.out.Reasons, text{r.Text, r.Language})
-	}
-	for _, r := range o.Remediation {
-		switch {
-		case r.URI != "":
-			c.out.Remediation = append(c.out.Remediation, text{Text: r.URI})
-		case r.Text != "":
-			c.out.Remediation = append(c.out.Remediation, text{r.Text, r.Language})
-		}
-	}
+	c.out.take(c.session)
 }

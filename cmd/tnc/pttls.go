@@ -117,7 +117,7 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 		p = newProgress(cmd.ErrOrStderr())
 	}
 	defer p.end()
-	out := &ptTLSOutcome{Server: net.JoinHostPort(strings.Trim(o.host, "[]"), strconv.Itoa(int(o.port))), Recommendation: recNone, IMCs: []string{}}
+	out := &ptTLSOutcome{Server: net.JoinHostPort(strings.Trim(o.host, "[]"), strconv.Itoa(int(o.port))), assessed: assessed{Recommendation: recNone}, IMCs: []string{}}
 	switch out.Identity = o.client; {
 	case out.Identity != "":
 	case cfg.Certificate != nil:

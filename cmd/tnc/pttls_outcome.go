@@ -12,22 +12,18 @@ import (
 
 // ptTLSOutcome is what a run came to; --json prints it.
 type ptTLSOutcome struct {
-	Server         string   `json:"server"` // address and port
-	ServerID       string   `json:"server_id"`
-	Identity       string   `json:"identity"`
-	Authentication string   `json:"authentication,omitempty"` // of ours: certificate, SASL PLAIN, …, none
-	TLS            string   `json:"tls,omitempty"`
-	Recommendation string   `json:"recommendation"` // allowed, isolated, denied, none
-	Assessment     string   `json:"assessment,omitempty"`
-	Reasons        []text   `json:"reasons,omitempty"`
-	Remediation    []text   `json:"remediation,omitempty"`
-	Peer           string   `json:"peer,omitempty"` // mutual measurement: accepted, refused, unmeasured
-	IMCs           []string `json:"imcs"`
-	Batches        int      `json:"batches"`
-	BytesSent      int64    `json:"bytes_sent"` // of batches
-	BytesReceived  int64    `json:"bytes_received"`
-	Seconds        float64  `json:"seconds"`
-	Error          string   `json:"error,omitempty"`
+	Server         string `json:"server"` // address and port
+	ServerID       string `json:"server_id"`
+	Identity       string `json:"identity"`
+	Authentication string `json:"authentication,omitempty"` // of ours: certificate, SASL PLAIN, …, none
+	TLS            string `json:"tls,omitempty"`
+	assessed
+	IMCs          []string `json:"imcs"`
+	Batches       int      `json:"batches"`
+	BytesSent     int64    `json:"bytes_sent"` // of batches
+	BytesReceived int64    `json:"bytes_received"`
+	Seconds       float64  `json:"seconds"`
+	Error         string   `json:"error,omitempty"`
 
 	// Explained is what was asked and answered, with --explain.
 	Explained []answerRow `json:"explained,omitempty"`
@@ -35,31 +31,11 @@ type ptTLSOutcome struct {
 	ExitCode int `json:"exit_code"`
 }
 
-// take brings in what the session came to.
-func (out *ptTLSOutcome) take(o tnccs.Outcome) {
+// take brings in what the session has come to.
+func (out *ptTLSOutcome) take(s *tnccs.Session) {
+	o := s.Outcome()
 	out.Batches, out.BytesSent, out.BytesReceived = o.BatchesSent+o.BatchesReceived, o.BytesSent, o.BytesReceived
-	out.Recommendation, out.Assessment, out.Reasons, out.Remediation = recNone, "", nil, nil
-	switch o.Recommendation {
-	case tnccs.RecommendAllow:
-		out.Recommendation = recAllowed
-	case tnccs.RecommendIsolate:
-		out.Recommendation = recIsolated
-	case tnccs.RecommendDeny:
-		out.Recommendation = recDenied
-	}
-	if o.Assessment != tnccs.AssessmentNone {
-		out.Assessment = o.Assessment.String()
-	}
-	for _, r := range o.Reasons {
-		out.Reasons = append(out.Reasons, text{r.Text, r.Language})
-	}
-	for _, r := range o.Remediation {
-		if r.URI != "" {
-			out.Remediation = append(out.Remediation, text{Text: r.URI})
-		} else if r.Text != "" {
-			out.Remediation = append(out.Remediation, text{r.Text, r.Language})
-		}
-	}
+	out.assessed.take(s)
 }
 
 // settle fixes the exit code. Without a recommendation nothing was granted.

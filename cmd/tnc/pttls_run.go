@@ -61,9 +61,8 @@ func (r *ptTLSRun) attest(ctx context.Context) error {
 		session.KeepOpen()
 	}
 	err = conn.Run(ctx, session)
+	r.out.take(session.Session)
 	got := session.Outcome()
-	r.out.take(got)
-	r.out.Peer = peerVerdict(session.Session)
 	if err == nil {
 		err = got.Err
 	}
@@ -93,22 +92,22 @@ func (r *ptTLSRun) client() (*tnccs.Client, error) {
 // ptTLSSession tells each decision after which the session stays.
 type ptTLSSession struct {
 	*tnccs.Session
-	decided func(tnccs.Outcome)
+	decided func(*tnccs.Session)
 }
 
 // Receive is the session's, then tells.
 func (s *ptTLSSession) Receive(batch []byte) ([]byte, error) {
 	reply, err := s.Session.Receive(batch)
 	if err == nil && s.Resting() {
-		s.decided(s.Outcome())
+		s.decided(s.Session)
 	}
 	return reply, err
 }
 
 // decided prints a decision of a connection that stays.
-func (r *ptTLSRun) decided(o tnccs.Outcome) {
+func (r *ptTLSRun) decided(s *tnccs.Session) {
 	r.progress.end()
-	r.out.take(o)
+	r.out.take(s)
 	r.out.settle(nil)
 	r.print(nil)
 	if !r.json {
