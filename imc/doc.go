@@ -5,4 +5,40 @@
 //
 // It holds no file, socket, clock or goroutine: what it measures it asks of a
 // Measurer (imc/pts) and a Platform, both injected.
+//
+// # Settings
+//
+// In strongswan.conf, below NAME, the host (charon, charon-systemd, …), else below
+// libimcv. Those of strongSwan's imc-attestation and imc-os mean what they mean
+// there:
+//
+//	plugins.imc-attestation.
+//	  hash_algorithm       the strongest that is offered: sha1, sha256, sha384 (default), sha512
+//	  mandatory_dh_groups  whether D-H group ecp256 must be there (yes)
+//	  nonce_len            octets of the D-H nonce (20)
+//	  aik_handle, aik_cert, aik_pubkey, aik_blob, use_quote2, use_version_info
+//	                       the TPM's key and quotes (imc/measure/quoter)
+//	  pcr_info, pcr_padding, pcr17_{before,meas,after}, pcr18_{before,meas,after}
+//	                       evidence (imc/measure/evidence)
+//	plugins.imc-os.
+//	  push_info            whether the platform is told unasked (yes)
+//	  device_id, device_handle, device_pubkey, device_cert
+//	                       what the Device ID is taken from, in this order
+//	imcv.os_info.
+//	  name, version        the platform, where it is not to be found out
+//	  default_password_enabled  (no)
+//
+// libimcv.debug_level (1) and libimcv.stderr_quiet (no) count in hosts that do not
+// log through libstrongswan. Of this library alone are, in
+// plugins.imc-attestation:
+//
+//	dh_groups            D-H groups that may be used (all): modp1024, modp1536, modp2048,
+//	                     ecp256, ecp384, ecp521
+//	os_info              whether this IMC tells the platform where imc-os is not loaded (yes)
+//	retry                whether one more handshake is asked for after access was refused or
+//	                     isolated (no)
+//	segmentation         whether segments are asked of verifiers (no)
+//	language             of texts for the user, as in RFC 5646 (that of the locale)
+//	measure_allow, measure_deny, measure_max_files, measure_max_bytes, measure_max_seconds
+//	                     what a verifier may ask for (imc/measure)
 package imc

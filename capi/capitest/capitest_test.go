@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -91,7 +92,8 @@ type run struct {
 	program, input string
 	library        string // default libFile
 	env            []string
-	conf           string // strongswan.conf
+	conf           string            // strongswan.conf
+	files          map[string]string // beside it
 }
 
 // host runs a scenario and returns its two streams.
@@ -100,6 +102,9 @@ func (r run) host(t *testing.T, scenario string) (stdout, stderr string) {
 	built(t)
 	conf := filepath.Join(t.TempDir(), "strongswan.conf")
 	require.NoError(t, os.WriteFile(conf, []byte(r.conf), 0o600))
+	for name, text := range r.files {
+		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(conf), name), []byte(text), 0o600))
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	program := r.program
@@ -305,8 +310,19 @@ func TestSettings(t *testing.T) {
 }
 
 func TestBrokenSettingsAreReported(t *testing.T) {
-	_, errs := run{conf: "libimcv {\n  debug_level = 1\n"}.host(t, "exchange")
-	assert.Regexp(t, `\[CFG\] .*strongswan\.conf:\d+: `, errs)
+	for _, c := range []struct{ place, conf string }{
+		{"strongswan.conf:1", "libimcv {\n  plugins { imc-attestation { hash_algorithm = sha1 } }\n  debug_level = 1\n"}, // where the section begins
+		{"strongswan.conf:2", "libimcv { plugins { imc-attestation { hash_algorithm = sha1 } }\n = 4 }\n"},
+		{"strongswan.conf:1", "x = \"unterminated\n"},
+		{"included.conf:2", "libimcv { plugins { imc-attestation { hash_algorithm = sha1 } } }\ninclude included.conf\n"},
+	} {
+		out, errs := run{input: negotiate + "\n", conf: c.conf, files: map[string]string{"included.conf": "a = 1\nb b\n"}}.host(t, "exchange")
+		assert.Equal(t, 1, strings.Count(errs, "[CFG] "), "one line: %s", errs)
+		assert.Regexp(t, `\[CFG\] .*`+regexp.QuoteMeta(c.place)+": ", errs)
+		ms := sends(t, out, "SendMessageLong")
+		require.Len(t, ms, 1)
+		assert.True(t, bytes.HasSuffix(ms[0], unhex(t, "00002000")), "the default sha384 is in force: %x", ms[0])
+	}
 }
 
 func TestLogsToStandardErrorAsConfigured(t *testing.T) {

@@ -2,6 +2,7 @@ package pts
 
 import (
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -148,10 +149,20 @@ func FuzzParse(f *testing.F) {
 	for _, v := range vectors {
 		f.Add(append([]byte{1, 0, 0, 0, 1, 2, 3, 4}, unhex(f, v.hex)...))
 	}
+	for code := range len(errorNames) {
+		f.Add(unhex(f, fmt.Sprintf("0100000001020304 00000000 00000008 0000001c 00005597 %08x 00000007 0000002f", code)))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := patnc.Parse(b, Attributes)
 		if err != nil {
 			return
+		}
+		for _, a := range m.Attributes {
+			if e, ok := a.Value.(patnc.Error); ok && e.Vendor == patnc.VendorTCG {
+				if i, err := ParseErrorInfo(e); err == nil && (i.String() == "" || len(i.PATNC().Info) > patnc.MaxErrorInfo) {
+					t.Fatalf("%+v", i)
+				}
+			}
 		}
 		out, err := m.AppendBinary(nil)
 		if err != nil {
