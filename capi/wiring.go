@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -56,6 +57,9 @@ func confFile(env, library string, exists func(string) bool) string {
 	}
 	return config.DefaultFile
 }
+
+// levelEnv overrides libimcv.debug_level: tnc sets it as --log says.
+const levelEnv = "GOTNC_IMC_DEBUG_LEVEL"
 
 // getenv reads the environment as C programs see it; Go's copy is of the time
 // of the load.
@@ -110,7 +114,11 @@ func newAgent() *imc.Agent {
 	l := hosted
 	if l == nil {
 		imcv := cfg.View(lastNamespace)
-		l = stderrLogger(slogLevel(imcv.Int("debug_level", 1)), imcv.Bool("stderr_quiet", false))
+		level := imcv.Int("debug_level", 1)
+		if n, err := strconv.Atoi(getenv(levelEnv)); err == nil {
+			level = n
+		}
+		l = stderrLogger(slogLevel(level), imcv.Bool("stderr_quiet", false))
 	}
 	current.Store(l)
 	cfgLog := log.Group(l, log.CFG)

@@ -65,6 +65,7 @@ func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, err
 	if err != nil {
 		return nil, err
 	}
+	s.tell(logger)
 	if s.traced {
 		c.transcript = &transcript{}
 		cfg.Trace = c.transcript.add

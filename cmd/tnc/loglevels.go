@@ -44,9 +44,31 @@ func parseLevels(text string) (logLevels, error) {
 	return out, nil
 }
 
+// imcLevelEnv tells our library in a child how much to log, over
+// libimcv.debug_level (capi reads it).
+const imcLevelEnv = "GOTNC_IMC_DEBUG_LEVEL"
+
+// takeLevels completes the log levels: those of ipsec.conf hold where no flag
+// names any, and IMCs log as much as their groups want.
+func (s *setup) takeLevels(o *options) {
+	if o.levels == "" && s.swanctl.LogLevels != "" {
+		if _, err := parseLevels(s.swanctl.LogLevels); err != nil {
+			s.warnings = append(s.warnings, fmt.Errorf("%s: charondebug: %w", s.swanctl.File, err))
+			return
+		}
+		o.levels = s.swanctl.LogLevels
+	}
+	levels, err := parseLevels(o.levels)
+	if err != nil {
+		return // check has told
+	}
+	s.imcLevel = max(levels[log.IMC], levels[log.PTS])
+}
+
 // logger writes the lines that the levels let pass; groups that are not named
 // follow verbosity.
 func (l logLevels) logger(w io.Writer, verbosity int) *slog.Logger {
+	line := log.LineFor(w)
 	return slog.New(log.NewHandler(slog.LevelDebug, func(r log.Record) {
 		limit, ok := l[r.Group]
 		if !ok {
@@ -65,7 +87,7 @@ func (l logLevels) logger(w io.Writer, verbosity int) *slog.Logger {
 			level = 3
 		}
 		if level <= limit {
-			fmt.Fprintf(w, "[%s] %s\n", r.Group, r)
+			fmt.Fprintln(w, line(r))
 		}
 	}))
 }

@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/internal/config/swanctl"
 	"github.com/gotnc/gotnc/internal/log"
 )
 
@@ -26,6 +28,24 @@ func TestLogLevels(t *testing.T) {
 		_, err := parseLevels(bad)
 		require.Error(t, err, bad)
 	}
+}
+
+// charondebug of ipsec.conf holds where no flag names levels; IMCs follow.
+func TestLevelsOfIpsecConf(t *testing.T) {
+	s := &setup{swanctl: &swanctl.Config{LogLevels: "tnc 2, pts 3"}}
+	o := &options{}
+	s.takeLevels(o)
+	require.Equal(t, "tnc 2, pts 3", o.levels)
+	require.Contains(t, s.environ(), "GOTNC_IMC_DEBUG_LEVEL=3")
+	o = &options{levels: "ike 2"}
+	s = &setup{swanctl: &swanctl.Config{LogLevels: "pts 3"}}
+	s.takeLevels(o)
+	require.Equal(t, "ike 2", o.levels)
+	require.NotContains(t, strings.Join(s.environ(), " "), "GOTNC_IMC_DEBUG_LEVEL")
+	s = &setup{swanctl: &swanctl.Config{File: "ipsec.conf", LogLevels: "dmn high"}}
+	s.takeLevels(&options{})
+	require.Len(t, s.warnings, 1)
+	require.ErrorContains(t, s.warnings[0], "charondebug")
 }
 
 // The key file is Wireshark's table, private, and never overwrites one.

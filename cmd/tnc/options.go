@@ -83,6 +83,7 @@ type setup struct {
 	roots          *swanctl.Roots
 	imcs           []dlimc.Entry
 	warnings       []error
+	imcLevel       int  // of the log of IMCs; 0 = as strongswan.conf says
 	traced         bool // what was asked and answered is to be told
 }
 
@@ -103,6 +104,7 @@ func (o *options) load(name string) (*setup, error) {
 	if s.swanctl, err = o.connections(); err != nil {
 		return nil, err
 	}
+	s.takeLevels(o)
 	if s.conn, err = s.swanctl.Connection(name); err != nil {
 		return nil, err
 	}
@@ -157,6 +159,9 @@ func (s *setup) environ() []string {
 	env := os.Environ()
 	if s.strongswanPath != "" {
 		env = append(env, config.Env+"="+s.strongswanPath)
+	}
+	if s.imcLevel > 0 {
+		env = append(env, fmt.Sprintf("%s=%d", imcLevelEnv, s.imcLevel))
 	}
 	return env
 }

@@ -69,11 +69,11 @@ func NewConcurrentHandler(level slog.Leveler, sink func(Record)) slog.Handler {
 	return &handler{level: level, sink: sink, group: LIB}
 }
 
-// NewWriter returns a logger that writes "[GRP] text" lines to w.
+// NewWriter returns a logger that writes "[GRP] text" lines to w, in journald's
+// form where w is its stream.
 func NewWriter(w io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(NewHandler(level, func(r Record) {
-		fmt.Fprintf(w, "[%s] %s\n", r.Group, r)
-	}))
+	line := LineFor(w)
+	return slog.New(NewHandler(level, func(r Record) { fmt.Fprintln(w, line(r)) }))
 }
 
 type handler struct {

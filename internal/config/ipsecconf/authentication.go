@@ -32,6 +32,9 @@ func (c *conn) authentication(strict config.Value) error {
 			}
 			sec := end.section + round
 			pos, auth := method(v, ok)
+			if auth == "any" && end.section == "remote" {
+				auth = "eap" // the method's own proof, or a certificate before it
+			}
 			c.put(pos, "auth", auth, sec)
 			if round == "2" {
 				c.put(pos, "round", "2", sec)

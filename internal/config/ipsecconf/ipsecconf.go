@@ -39,6 +39,7 @@ func Load(path string) (*swanctl.Config, error) {
 		return nil, err
 	}
 	m := swanctl.FromConfig(t.cfg, path)
+	m.LogLevels = t.debug
 	m.Folders = map[string]string{}
 	for name, folder := range map[string]string{"x509ca": "cacerts", "x509crl": "crls", "x509ocsp": "ocspcerts"} {
 		dir, err := filepath.Abs(t.path(folder, ""))
@@ -54,6 +55,7 @@ type translator struct {
 	cfg      *config.Config
 	dir      string
 	sections []*section
+	debug    string // charondebug
 }
 
 func (t *translator) find(kind, name string) *section {
@@ -107,7 +109,9 @@ func (t *translator) run() error {
 				switch v.Key {
 				case "strictcrlpolicy":
 					strict = v
-				case "charondebug", "uniqueids", "cachecrls", "plutostart", "charonstart":
+				case "charondebug":
+					t.debug = v.Text
+				case "uniqueids", "cachecrls", "plutostart", "charonstart":
 				default:
 					t.cfg.Warn(v.Errorf("setting %q is not known in config setup", v.Key))
 				}

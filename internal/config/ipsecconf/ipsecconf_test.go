@@ -53,7 +53,7 @@ func write(t *testing.T, dir, name, text string) string {
 
 func TestSeed(t *testing.T) {
 	dir := t.TempDir()
-	path := write(t, dir, "ipsec.conf", strings.Replace(seedConf, "rightauth=any ", "rightauth=eap-ttls ", 1))
+	path := write(t, dir, "ipsec.conf", seedConf)
 	write(t, dir, "ipsec.secrets", "# secrets\ncarol@strongswan.org : EAP \"Ar3etTnp\"\nmoon.strongswan.org 2001:db8::1 : PSK 0sZm9v\n: RSA carolKey.pem \"pass\"\n")
 	write(t, dir, "ipsec.d/cacerts/ca.pem", "none")
 	m, err := Load(path)
@@ -72,6 +72,8 @@ func TestSeed(t *testing.T) {
 	require.Equal(t, "carol@strongswan.org", c.Local[0].ID)
 	require.Equal(t, "eap", c.Local[0].Auth.Class)
 	require.Equal(t, "@moon.strongswan.org", c.Remote[0].ID)
+	require.Equal(t, "eap", c.Remote[0].Auth.Class, "any: what the gateway likes, EAP-only among it")
+	require.Equal(t, "tnc 3, imc 3, pts 3", m.LogLevels)
 	require.Empty(t, c.Remote[0].CACerts)
 	files, err := m.Files("x509ca")
 	require.NoError(t, err)

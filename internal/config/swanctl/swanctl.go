@@ -35,7 +35,10 @@ type Config struct {
 	Dir  string // what relative paths of credentials start from
 	// Folders are where folders of credentials are, by swanctl.conf's name
 	// ("x509ca"); nil = below Dir. Those that are not in it are empty.
-	Folders     map[string]string
+	Folders map[string]string
+	// LogLevels is what ipsec.conf says of the log (charondebug), as in
+	// "tnc 3, imc 2"; "" where nothing does.
+	LogLevels   string
 	Connections []*Connection
 	Secrets     []*SharedSecret
 	Keys        []*PrivateKey
