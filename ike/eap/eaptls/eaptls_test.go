@@ -129,6 +129,18 @@ func TestTunneledNeedsNoCommitment(t *testing.T) {
 	}
 }
 
+func TestTruncated(t *testing.T) {
+	pki := eaptest.NewPKI(t)
+	for name, version := range eaptest.Versions {
+		t.Run(name, func(t *testing.T) {
+			eaptest.Truncated(t, func() (*eap.Peer, eaptest.Server) {
+				return eap.NewPeer(eap.Config{Identity: "carol", Methods: []eap.Offer{Offer(client(pki))}}),
+					NewServer(ServerConfig{TLS: pki.TLS(version), FragmentSize: 400})
+			})
+		})
+	}
+}
+
 func FuzzMethod(f *testing.F) {
 	pki := eaptest.NewPKI(f)
 	f.Add([]byte{0x20}, []byte{0x16, 3, 3, 0, 1, 2})

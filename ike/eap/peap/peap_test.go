@@ -175,3 +175,15 @@ func TestResultOutOfPlace(t *testing.T) {
 	require.Equal(t, []byte{2, 99, 0, 11, 33, 0x80, 3, 0, 2, 0, 2}, out)
 	require.False(t, in.Accepts(), "a failure")
 }
+
+func TestTruncated(t *testing.T) {
+	pki := eaptest.NewPKI(t)
+	for name, tlsVersion := range eaptest.Versions {
+		t.Run(name, func(t *testing.T) {
+			eaptest.Truncated(t, func() (*eap.Peer, eaptest.Server) {
+				return eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(client(pki, md5.Offer([]byte(password))))}}),
+					NewServer(ServerConfig{TLS: pki.TLS(tlsVersion), Inner: &md5Server{}, Bind: true, FragmentSize: 400})
+			})
+		})
+	}
+}

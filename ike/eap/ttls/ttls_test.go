@@ -458,6 +458,19 @@ func TestClientCertificate(t *testing.T) {
 	require.ErrorContains(t, r.ClientErr, "remote error")
 }
 
+func TestTruncated(t *testing.T) {
+	w := newWorld(t)
+	for name, version := range versions {
+		t.Run(name, func(t *testing.T) {
+			eaptest.Truncated(t, func() (*eap.Peer, eaptest.Server) {
+				server := w.server(version, &innerServer{t: t})
+				server.FragmentSize = 400
+				return eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(w.client(nil))}}), NewServer(server)
+			})
+		})
+	}
+}
+
 func FuzzMethod(f *testing.F) {
 	f.Add([]byte{0x20}, []byte{0x16, 3, 3, 0, 1, 2})
 	root := x509.NewCertPool()

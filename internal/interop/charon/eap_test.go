@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
@@ -136,6 +137,9 @@ func runEAP(t *testing.T, o options, cases []eapCase) {
 // Every EAP method that Debian's charon has, as the outer one and inside of
 // EAP-TTLS: both ends have the same keys, and a wrong password is told.
 func TestEAPMethodsOfDebian(t *testing.T) {
+	for plugin, pkg := range map[string]string{"eap-tls": "libcharon-extra-plugins", "xauth-generic": "libcharon-extauth-plugins"} {
+		need.Program(t, "/usr/lib/ipsec/plugins/libstrongswan-"+plugin+".so", pkg)
+	}
 	runEAP(t, options{}, []eapCase{
 		{gateway: "eap-mschapv2", signs: true, method: "EAP_MSCHAPV2"},
 		{gateway: "eap-md5", signs: true, method: "EAP_MD5"},
