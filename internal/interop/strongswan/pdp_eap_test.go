@@ -152,13 +152,7 @@ libimcv {
   database = sqlite://%[1]s/db/config.db
   policy_script = %[5]s/libexec/ipsec/imv_policy_manager
 }
-imv_policy_manager {
-  load = random nonce openssl sqlite
-  command_allow = true
-  command_block = true
-  command_isolate = true
-}
-`, moon, log(moon), aaa, radius, r.prefix))
+`+policyManager, moon, log(moon), aaa, radius, r.prefix))
 	daemon(t, net.Gateway, filepath.Join(r.prefix, "libexec/ipsec/charon"), filepath.Join(r.prefix, "sbin/swanctl"), moon, conf)
 
 	gw := filepath.Join(r.dir, "gw")

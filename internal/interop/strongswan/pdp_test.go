@@ -34,6 +34,15 @@ const (
 	pdpPassword = "Ar3etTnp"
 )
 
+// policyManager is how strongSwan's IMV policy manager is configured.
+const policyManager = `imv_policy_manager {
+  load = random nonce openssl sqlite
+  command_allow = true
+  command_block = true
+  command_isolate = true
+}
+`
+
 // conf writes a file below the rig's directory and returns its path.
 func (r *rig) conf(name, content string) string {
 	r.t.Helper()
@@ -102,13 +111,7 @@ libimcv {
   database = sqlite://%[1]s/db/config.db
   policy_script = %[4]s/libexec/ipsec/imv_policy_manager
 }
-imv_policy_manager {
-  load = random nonce openssl sqlite
-  command_allow = true
-  command_block = true
-  command_isolate = true
-}
-`, moon, pdpName, tls, p.prefix)
+`+policyManager, moon, pdpName, tls, p.prefix)
 	for _, e := range edits {
 		text := &settings
 		if e.file == "moon/tnc_config" {
