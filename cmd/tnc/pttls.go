@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -19,7 +21,8 @@ type ptTLS struct {
 	options
 	host, serverName string
 	port             uint16
-	cas, certs       []string
+	cas, certs, crls []string
+	revocation       string
 	key, keyType     string
 	client           string
 	secret           string
@@ -64,6 +67,8 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	f.StringVar(&o.host, "connect", "", "HOST, as pt-tls-client takes it")
 	f.Uint16Var(&o.port, "port", pttls.DefaultPort, "TCP port of the server")
 	f.StringArrayVar(&o.cas, "ca", nil, "file with CA certificates that the server's may come from; repeatable")
+	f.StringArrayVar(&o.crls, "crl", nil, "file with a CRL of those CAs, beside what the server and its certificate name; repeatable")
+	f.StringVar(&o.revocation, "revocation", "relaxed", "refuse a server's certificate that is revoked (relaxed), also one whose state cannot be had where it names a CRL or OCSP responder (ifuri), or anywhere (strict)")
 	f.StringArrayVar(&o.certs, "cert", nil, "file with this machine's certificate, or with CA certificates; repeatable")
 	f.StringVar(&o.key, "key", "", "file with the private key of this machine's certificate")
 	f.StringVar(&o.keyType, "key-type", "any", "what the key must be: rsa, ecdsa or any")
@@ -107,13 +112,13 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 		s.warnings = append(s.warnings, w)
 	}
 	s.warn(cmd.ErrOrStderr())
-	cfg, err := o.config(s)
+	cfg, err := o.config(s, o.logger(cmd.ErrOrStderr(), 0))
 	if err != nil {
 		return err
 	}
 	defer clear(cfg.Secret)
 	var p *progress
-	if cfg.Logger = o.logger(cmd.ErrOrStderr(), 0); o.verbose == 0 {
+	if o.verbose == 0 {
 		p = newProgress(cmd.ErrOrStderr())
 	}
 	defer p.end()
@@ -140,20 +145,28 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 }
 
 // config makes the transport's configuration from the flags.
-func (o *ptTLS) config(s *setup) (pttls.Config, error) {
-	cfg := pttls.Config{ServerName: o.serverName, Identity: o.client}
+func (o *ptTLS) config(s *setup, logger *slog.Logger) (pttls.Config, error) {
+	cfg := pttls.Config{ServerName: o.serverName, Identity: o.client, Logger: logger}
 	if cfg.ServerName == "" {
 		cfg.ServerName = strings.Trim(o.host, "[]")
 	}
+	var cas []*x509.Certificate
 	var err error
-	if cfg.Roots, cfg.Certificate, err = o.credentials(); err != nil {
+	if cas, cfg.Certificate, err = o.credentials(); err != nil {
 		return cfg, err
+	}
+	cfg.Roots = x509.NewCertPool()
+	for _, ca := range cas {
+		cfg.Roots.AddCert(ca)
 	}
 	if cfg.MinVersion, err = tlsVersion(s.charon.TLS.VersionMin); err != nil {
 		return cfg, fmt.Errorf("libtls.version_min: %w", err)
 	}
 	if cfg.MaxVersion, err = tlsVersion(s.charon.TLS.VersionMax); err != nil {
 		return cfg, fmt.Errorf("libtls.version_max: %w", err)
+	}
+	if cfg.Verify, err = o.unrevoked(s, cas, logger); err != nil {
+		return cfg, err
 	}
 	if cfg.Secret, err = o.password(); err != nil {
 		return cfg, err

@@ -15,22 +15,16 @@ import (
 // credentials reads --ca, --cert and --key. As with pt-tls-client a --cert may be
 // a CA; the one that fits the key is this machine's, and other certificates
 // that are no CA's are refused.
-func (o *ptTLS) credentials() (*x509.CertPool, *tls.Certificate, error) {
-	roots := x509.NewCertPool()
-	n := 0
+func (o *ptTLS) credentials() (cas []*x509.Certificate, own *tls.Certificate, err error) {
 	for _, file := range o.cas {
 		certs, err := swanctl.LoadCertificates(file)
 		if err != nil {
 			return nil, nil, notThere(file, "--ca", err)
 		}
-		for _, c := range certs {
-			roots.AddCert(c)
-			n++
-		}
+		cas = append(cas, certs...)
 	}
 	var key crypto.Signer
 	if o.key != "" {
-		var err error
 		if key, err = credential.LoadKey(o.key, strings.ToLower(o.keyType), nil); err != nil {
 			if errors.Is(err, credential.ErrPassphrase) {
 				err = errors.New("the key is encrypted: decrypt it with `openssl pkey`")
@@ -38,7 +32,6 @@ func (o *ptTLS) credentials() (*x509.CertPool, *tls.Certificate, error) {
 			return nil, nil, notThere(o.key, "--key", err)
 		}
 	}
-	var own *tls.Certificate
 	var chain []*x509.Certificate
 	for _, file := range o.certs {
 		certs, err := swanctl.LoadCertificates(file)
@@ -50,9 +43,8 @@ func (o *ptTLS) credentials() (*x509.CertPool, *tls.Certificate, error) {
 			case own == nil && key != nil && credential.Fits(c, key):
 				own = &tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: key, Leaf: c}
 			case c.IsCA:
-				roots.AddCert(c)
+				cas = append(cas, c)
 				chain = append(chain, c)
-				n++
 			case key == nil:
 				return nil, nil, fmt.Errorf("--cert %s: it is no CA's certificate, and this machine's needs its --key", file)
 			default:
@@ -63,7 +55,7 @@ func (o *ptTLS) credentials() (*x509.CertPool, *tls.Certificate, error) {
 	switch {
 	case key != nil && own == nil:
 		return nil, nil, fmt.Errorf("--key %s: no --cert fits it", o.key)
-	case n == 0:
+	case len(cas) == 0:
 		return nil, nil, usageError("no CA: name the file with the CA of the server's certificate with --ca")
 	}
 	if own != nil {
@@ -71,5 +63,5 @@ func (o *ptTLS) credentials() (*x509.CertPool, *tls.Certificate, error) {
 			own.Certificate = append(own.Certificate, ca.Raw)
 		}
 	}
-	return roots, own, nil
+	return cas, own, nil
 }

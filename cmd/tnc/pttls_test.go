@@ -24,6 +24,7 @@ import (
 
 // ptSite is a PT-TLS server with a verifier, and a client's files.
 type ptSite struct {
+	ca   *testpki.CA
 	dir  string
 	srv  *pttlstest.Server
 	port string
@@ -46,7 +47,7 @@ func newPTSiteWith(t *testing.T, auth pttlstest.Auth, policy verifier.Policy, ch
 	require.NoError(t, err)
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.Cert)
-	s := &ptSite{dir: t.TempDir()}
+	s := &ptSite{ca: ca, dir: t.TempDir()}
 	cfg := pttlstest.Config{
 		Certificate: cert, ClientCAs: pool, Auth: auth, Short: true, Passwords: map[string]string{"carol": testPassword},
 		Session: func() pttlstest.Session {

@@ -27,6 +27,10 @@ type Config struct {
 	// ServerName is the DNS name or IP address that the certificate must hold as
 	// subjectAltName, in full: neither a wildcard nor the common name counts (§5).
 	ServerName string
+	// Verify, where set, has the last word on the server's certificates, end
+	// entity first, with the OCSP response that came with them, or nil: what is
+	// revoked is nothing that this package knows of.
+	Verify func(certs []*x509.Certificate, ocsp []byte) error
 	// Certificate authenticates this end inside TLS; nil: none.
 	Certificate *tls.Certificate
 	// Identity and Secret authenticate this end by SASL PLAIN where the server

@@ -26,7 +26,10 @@ func (cfg *Config) tls(cert *clientCertificate) *tls.Config {
 		SessionTicketsDisabled: true,
 		Renegotiation:          tls.RenegotiateNever,
 		VerifyConnection: func(s tls.ConnectionState) error {
-			return exactName(s.PeerCertificates[0], strings.TrimSuffix(cfg.ServerName, "."))
+			if err := exactName(s.PeerCertificates[0], strings.TrimSuffix(cfg.ServerName, ".")); err != nil || cfg.Verify == nil {
+				return err
+			}
+			return cfg.Verify(s.PeerCertificates, s.OCSPResponse)
 		},
 	}
 	t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
