@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/testpki"
 )
 
 // strongSwan6 is a strongSwan with ML-KEM and RFC 9370, which Debian's 5.9 lacks.
@@ -66,4 +67,26 @@ func TestMLKEMWithOldGateway(t *testing.T) {
 	_, stderr, code = s.run("attest")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "compare proposals")
+}
+
+// The AUTH payloads of every kind cover the IKE_INTERMEDIATE exchanges: keys,
+// certificates, both with a post-quantum preshared key, and EAP after a signature.
+func TestMLKEMWithEveryAuthentication(t *testing.T) {
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP, peer: strongSwan6(t)})
+	s.useAsTLSServer()
+	s.certificates(newCA(t, testpki.ECDSA), "ec", testpki.ECDSA, nil)
+	const hybrid = "proposals = " + usualIKE + "-ke1_mlkem768\n"
+	ppk := "ppk_id = pq\nppk_required = yes\n"
+	secrets := "ike {\nsecret = any\n}\neap {\nid = " + user + "\nsecret = " + password + "\n}\nppk {\nid = pq\nsecret = 0s5mJ8n0JkPcaZ6NO9pJ4c1yk6fRVu9VVUSdO0xCn6cEM=\n}\n"
+	sign := authCase{gwLocal: pubkey("pubkey", "ec") + gwIs, gwRemote: "auth = pubkey\n" + carolIs, clLocal: pubkey("pubkey", "ec") + carolIs, clRemote: "auth = pubkey\n" + gwIs}
+	key := authCase{gwLocal: byPSK + gwIs, gwRemote: byPSK + carolIs, clLocal: byPSK + carolIs, clRemote: byPSK + gwIs}
+	eap := authCase{gwLocal: pubkey("pubkey", "ec") + gwIs, gwRemote: "auth = eap-mschapv2\n" + carolIs, clLocal: "auth = eap\n" + carolIs, clRemote: "auth = pubkey\n" + gwIs}
+	for name, c := range map[string]authCase{"certificates": sign, "PSK": key, "EAP": eap} {
+		for _, more := range []string{hybrid, hybrid + ppk} {
+			t.Run(name, func(t *testing.T) {
+				c.gwMore, c.clMore, c.secrets = more, more, secrets
+				s.accepted(c, "KE1_ML_KEM_768", "generating IKE_INTERMEDIATE request 1 [ KE ]")
+			})
+		}
+	}
 }
