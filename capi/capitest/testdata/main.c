@@ -187,9 +187,17 @@ static unsigned long request_length;
 static const char capabilities[] =
 	"01000000 01020304  80 005597 01000000 00000010 0000000e  80 005597 06000000 00000010 0000e000";
 
+/* What a verifier asks for at once: D-H nonce, the digests of /etc/passwd and of
+ * the directory /etc, the metadata of the former (pts.md section 2). */
+static const char everything[] =
+	"01000000 01020306  80 005597 03000000 00000010 00 00 1000  80 005597 00c00000 0000001f 00 00 0007 0000002f 2f6574632f706173737764 "
+	"80 005597 00c00000 00000018 80 00 0008 0000002f 2f657463  80 005597 00700000 0000001b 00 2f 0000 2f6574632f706173737764";
+
 static void *worker(void *arg)
 {
 	TNC_ConnectionID base = (TNC_ConnectionID) (long) arg * 1000;
+	unsigned char    all[256];
+	unsigned long    length = unhex(everything, all, sizeof all);
 	int              i, j;
 
 	for (i = 0; i < 10; i++) {
@@ -200,6 +208,8 @@ static void *worker(void *arg)
 			EXPECT(TNC_RESULT_SUCCESS, I.receive_long(1, c, 0, request, request_length, 0x005597, 1, 2, TNC_IMCID_ANY));
 			EXPECT(TNC_RESULT_SUCCESS, I.ending(1, c));
 		}
+		if (i == 0)
+			EXPECT(TNC_RESULT_SUCCESS, I.receive_long(1, c, 0, all, length, 0x005597, 1, 2, TNC_IMCID_ANY));
 		EXPECT(TNC_RESULT_SUCCESS, I.notify(1, c, TNC_CONNECTION_STATE_ACCESS_ALLOWED));
 		EXPECT(TNC_RESULT_SUCCESS, I.notify(1, c, TNC_CONNECTION_STATE_DELETE));
 	}
