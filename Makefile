@@ -72,7 +72,7 @@ bench: ## speed and costs of the library beside strongSwan's module (STRONGSWAN_
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
 	$(GO) test -run '^$$' -bench Costs -benchtime 5x ./capi/capitest
 
-vmtest: ## boot Debian's kernel with an emulated TPM in qemu: its logs against its PCRs, quotes
+vmtest: ## boot Debian's kernel in qemu: its logs against an emulated TPM, quotes; tunnels with ESP in the kernel
 	GOTNC_VMTEST=1 $(GO) test -count=1 -v -timeout 30m ./internal/interop/vm
 
 clean: ## remove build/
