@@ -116,6 +116,7 @@ func (c *connection) attempt(ctx context.Context) error {
 			}
 		case why := <-c.life.reauth:
 			next(why)
+		case <-c.life.stood: // another session may want something
 		case <-c.trap.traffic:
 			c.caught()
 		case <-retry:

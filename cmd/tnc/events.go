@@ -143,6 +143,10 @@ func (c *connection) childUp(r *ikeRun, sa *ike.ChildSA) {
 	c.life.state = "up"
 	before := c.life.current
 	c.life.current = r
+	select {
+	case c.life.stood <- struct{}{}:
+	default:
+	}
 	if before != nil && before != r && before.handle != nil {
 		before.handle.Delete() // make before break
 	}

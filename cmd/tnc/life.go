@@ -29,8 +29,9 @@ type lifeState struct {
 	runs       []*ikeRun // newest last
 	current    *ikeRun   // whose CHILD_SAs carry the packets
 	reauth     chan string
-	num        int // IKE_SAs so far
-	ups        int // IKE_SAs that came to stand
+	stood      chan struct{} // another IKE_SA carries the packets
+	num        int           // IKE_SAs so far
+	ups        int           // IKE_SAs that came to stand
 	since      time.Time
 	attested   time.Time
 	rekeys     int
@@ -46,7 +47,7 @@ type lifeState struct {
 // connect makes the connection; where it is to stay it is kept up as
 // keyingtries, dpd_action and close_action say.
 func (c *connection) connect(ctx context.Context) error {
-	c.life.reauth = make(chan string, 1)
+	c.life.reauth, c.life.stood = make(chan string, 1), make(chan struct{}, 1)
 	c.life.children = map[uint32]*child{}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -84,6 +84,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		done := time.AfterFunc(3*time.Second, killer.kill) // a point that is not logged here
 		_ = r.cmd.Wait()
 		done.Stop()
+		if !kernelESP() || !strings.Contains(point, "TUN") {
+			require.Contains(t, r.out.String(), point, "it was killed at this point")
+		}
 	}
 	rules, err := netns.Run(s.Client, "ip", "rule")
 	require.NoError(t, err)
