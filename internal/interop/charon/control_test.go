@@ -72,7 +72,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	out, err := s.swanctl("--load-all")
 	require.NoError(t, err, out)
 	for _, point := range []string{
-		"loading IMCs", "initiating IKE_SA", "selected proposal: IKE", "parsed IKE_AUTH response 1", "EAP_TTLS", "IKE_SA home[1] established",
+		"added configuration", "initiating IKE_SA", "selected proposal: IKE", "parsed IKE_AUTH response 1", "EAP_TTLS", "IKE_SA home[1] established",
 		"created TUN device", "installed route", "installing DNS server", "connected; Ctrl-C",
 	} {
 		r := &running{s: s, exit: make(chan error, 1)}
