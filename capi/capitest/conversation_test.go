@@ -17,6 +17,7 @@ import (
 
 	"github.com/gotnc/gotnc/internal/gateway/pbserver"
 	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/xml"
 )
@@ -160,7 +161,7 @@ func TestConversations(t *testing.T) {
 				pbs := pbserver.New(pbserver.Config{}, v)
 				server, opening := tncServer(pbs), []byte(nil)
 				xs := &xmlServer{imv: v}
-				args := append([]string{"-h", strings.TrimPrefix(s.env[1], "HELPER=")}, way...)
+				args := append([]string{"-h", s.helper}, way...)
 				// Whoever speaks second follows: dynamic is TNCCS 1.1 where the server begins.
 				spoken, first := strings.Join(way, " "), slices.Contains(way, "-s")
 				switch {
@@ -208,4 +209,30 @@ func TestExampleClientFails(t *testing.T) {
 	stderr, code := converse(t, s, nil, nil, s.dir+"/nothing")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "client: configuration: read TNC configuration: ")
+}
+
+// strongSwan's own five IMCs, which were written for charon, through libtnccs.
+func TestConversationWithStrongSwansIMCs(t *testing.T) {
+	prefix := need.StrongSwan(t)
+	file := filepath.Join(t.TempDir(), "a.txt")
+	require.NoError(t, os.WriteFile(file, []byte("hello\n"), 0o600))
+	sum := sha256.Sum256([]byte("hello\n"))
+	for _, way := range [][]string{{}, {"-i"}} {
+		t.Run("as"+strings.Join(way, ""), func(t *testing.T) {
+			s := newSite(t)
+			var lines strings.Builder
+			for _, name := range []string{"os", "attestation", "test", "scanner", "swima"} {
+				fmt.Fprintf(&lines, "IMC %q %s/lib/ipsec/imcvs/imc-%s.so\n", name, prefix, name)
+			}
+			config := filepath.Join(s.dir, "theirs")
+			require.NoError(t, os.WriteFile(config, []byte(lines.String()), 0o600))
+			v, err := verifier.New(verifier.Config{Policy: verifier.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}}})
+			require.NoError(t, err)
+			pbs := pbserver.New(pbserver.Config{}, v)
+			stderr, code := converse(t, s, pbs, nil, append(append([]string{"-h", s.helper}, way...), config)...)
+			require.Zero(t, code, stderr)
+			require.Contains(t, stderr, "recommendation: allow")
+			require.Equal(t, []verifier.Measurement{{Path: file, Digest: sum[:], Result: verifier.Match}}, v.Report().Files)
+		})
+	}
 }

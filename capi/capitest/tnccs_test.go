@@ -69,7 +69,9 @@ var buildTNCCS = sync.OnceValue(func() error {
 type site struct {
 	dir string // of the test
 	lib string // "lib", or "hook"
-	env []string
+
+	helper string // holds IMCs
+	env    []string
 }
 
 func newSite(t *testing.T) *site { return newSiteThatLogs(t, "0") }
@@ -81,7 +83,7 @@ func newSiteThatLogs(t *testing.T, debugLevel string) *site {
 	require.NoError(t, buildTNCCS())
 	helper, err := os.Executable() // TestMain holds an IMC
 	require.NoError(t, err)
-	s := &site{dir: t.TempDir(), lib: "lib"}
+	s := &site{dir: t.TempDir(), lib: "lib", helper: helper}
 	conf := filepath.Join(s.dir, "strongswan.conf")
 	require.NoError(t, os.WriteFile(conf, []byte("libimcv { debug_level = "+debugLevel+" }"), 0o600))
 	s.env = []string{
@@ -139,7 +141,7 @@ func (s *site) server(t *testing.T) {
 	batch("QUESTION", pb.SDATA, pb.PA{Vendor: patnc.VendorTCG, Subtype: 1, Collector: pb.AnyID, Validator: 2, Body: question})
 	batch("ALLOW", pb.RESULT, pb.AssessmentResult{}, pb.AccessRecommendation{Code: pb.AccessAllowed})
 	batch("DENY", pb.RESULT, pb.AssessmentResult{Result: pb.MajorFailure}, pb.AccessRecommendation{Code: pb.AccessDenied},
-		pb.ReasonString{Text: "a file\x1b[2J is another", Language: "en"}, pb.ReasonString{Text: "eine Datei ist anders", Language: "de"},
+		pb.ReasonString{Text: "a file\x1b[2J is another", Language: "en"}, pb.ReasonString{Text: "eine Datei\x1b ist anders", Language: "de"},
 		pb.RemediationParameters{Type: pb.RemediationURI, URI: "https://help.example/"},
 		pb.RemediationParameters{Type: pb.RemediationString, Text: "ask", Language: "en"},
 		pb.RemediationParameters{Type: pb.RemediationString, Text: "fragen", Language: "de"},
@@ -197,6 +199,8 @@ func TestTNCCSOptions(t *testing.T) {
 		"not a helper: IMC: load IMC \"One\" from",
 		"/bin/true",
 		"helper not found: IMC: load IMC \"One\": the program tnc",
+		"log: plain as it is now\n",
+		"log: conf /option.conf\n",
 	} {
 		require.Contains(t, out, want)
 	}
@@ -205,7 +209,7 @@ func TestTNCCSOptions(t *testing.T) {
 func TestTNCCSOutcomes(t *testing.T) {
 	s := newSite(t)
 	s.server(t)
-	require.Equal(t, "End, deny, non-compliant major\nreason [de] eine Datei ist anders\n"+
+	require.Equal(t, "End, deny, non-compliant major\nreason [de] eine Datei\ufffd ist anders\n"+
 		"remediation https://help.example/, [] (no text)\nremediation (no URI), [de] fragen\nremediation (no URI), [] (no text)\ndone\n",
 		s.run(t, "outcomes"))
 }
@@ -236,6 +240,7 @@ func TestTNCCSAtOnce(t *testing.T) {
 	t.Log(s.run(t, "at-once"))
 	t.Log(s.run(t, "thousand"))
 	s.run(t, "destroy")
+	s.run(t, "one-session")
 }
 
 // libtnccs twice, and the IMC that the program loads by itself, in every order.
@@ -259,6 +264,13 @@ func TestTNCCSPreemption(t *testing.T) {
 		s.env = append(s.env, "WHEN=later", env)
 		s.run(t, "preemption")
 	}
+}
+
+// The program's fault reaches the program's handler.
+func TestTNCCSLeavesFaultsAlone(t *testing.T) {
+	s := newSite(t)
+	s.env = append(s.env, "EARLY=1")
+	require.Contains(t, s.run(t, "fault"), "handled\n")
 }
 
 func TestTNCCSLeaksNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"os"
@@ -124,6 +125,37 @@ func TestOver(t *testing.T) {
 	require.True(t, over(tnccs.Outcome{State: pb.Decided, Protocol: tnccs.ProtocolXML}))
 	require.True(t, over(tnccs.Outcome{State: pb.End}))
 	require.False(t, over(tnccs.Outcome{}))
+}
+
+// What IMCs learn of each transport, and the sizes that the header names.
+func TestTransports(t *testing.T) {
+	c, err := newClient(settings{}, &sink{})
+	require.NoError(t, err)
+	defer c.close()
+	require.NoError(t, c.tnc.Add("slow", &slow{open: map[uint32]bool{}}))
+	for transport, want := range map[int]struct {
+		protocol, version string
+		batch             int
+	}{
+		1: {"IF-T for Tunneled EAP", "1.1", 65522}, 2: {"IF-T for Tunneled EAP", "2.0", 65522}, 3: {"IF-T for TLS", "2.0", 2097136},
+	} {
+		var n uintptr
+		for k := range transports {
+			if int(k) == transport {
+				n, err = c.newSession(k, 0)
+			}
+		}
+		require.NoError(t, err)
+		id := lookup[session](n).tnc.ID()
+		get := func(a uint32) string {
+			v, r := c.tnc.GetAttribute(1, id, a)
+			require.Equal(t, tnccs.ResultSuccess, r)
+			return string(v)
+		}
+		require.Equal(t, want.protocol+"\x00", get(tnccs.AttrIFTProtocol))
+		require.Equal(t, want.version+"\x00", get(tnccs.AttrIFTVersion))
+		require.Equal(t, uint32(want.batch-pb.HeaderSize-pb.MessageOverhead-pb.PAOverhead), binary.BigEndian.Uint32([]byte(get(tnccs.AttrMaxMessageSize))))
+	}
 }
 
 func TestLogLevels(t *testing.T) {

@@ -160,6 +160,8 @@ int main(int argc, char **argv)
 		{"ignored-children", ignored_children},
 		{"preemption", preemption},
 		{"thousand", thousand},
+		{"one-session", one_session_of_many},
+		{"fault", fault},
 	};
 	size_t i;
 

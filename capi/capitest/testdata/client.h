@@ -56,5 +56,7 @@ void panics(void);
 void ignored_children(void);
 void preemption(void);
 void thousand(void);
+void one_session_of_many(void);
+void fault(void);
 
 #endif

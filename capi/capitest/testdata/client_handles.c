@@ -246,6 +246,12 @@ static void refused(const char *name, const tnccs_options *o)
 	EXPECT(r, tnccs_client_create(o, &c, NULL));
 }
 
+static void log_line(void *data, tnccs_log_level level, const char *group, const char *text)
+{
+	(void) level, (void) group;
+	printf("%s: %s\n", (const char *) data, text);
+}
+
 void all_options(void)
 {
 	struct {
@@ -299,6 +305,8 @@ void all_options(void)
 	/* What IMCs read, by option and by the environment as it is now. */
 	o = options(getenv("TINY"), TNCCS_IMC_CHILD);
 	o.strongswan_conf = "/option.conf";
+	o.log             = log_line;
+	o.log_data        = (void *) "log";
 	EXPECT(0, setenv("GOTNC_TEST_VALUE", "as it is now", 1));
 	EXPECT(TNCCS_OK, tnccs_client_create(&o, &c, NULL));
 	tnccs_client_destroy(c);

