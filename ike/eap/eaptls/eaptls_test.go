@@ -129,6 +129,24 @@ func TestTunneledNeedsNoCommitment(t *testing.T) {
 	}
 }
 
+// A lower layer without fragmentation makes packets smaller, never larger than
+// configured.
+func TestFragmentSizeOfTheLowerLayer(t *testing.T) {
+	pki := eaptest.NewPKI(t)
+	for _, c := range []struct{ configured, lower, most int }{{0, 300, 300}, {200, 300, 200}} {
+		cfg := client(pki)
+		cfg.FragmentSize = c.configured
+		p := eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(cfg)}})
+		p.SetFragmentSize(c.lower)
+		s := NewServer(ServerConfig{TLS: pki.TLS(tls.VersionTLS13)})
+		r := eaptest.Converse(t, p, s)
+		require.NoError(t, r.ClientErr)
+		require.Equal(t, c.most, r.Largest[1])
+		p.Close()
+		s.Close()
+	}
+}
+
 func TestTruncated(t *testing.T) {
 	pki := eaptest.NewPKI(t)
 	for name, version := range eaptest.Versions {

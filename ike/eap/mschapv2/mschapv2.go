@@ -18,7 +18,8 @@ import (
 	"strings"
 	"unicode/utf16"
 
-	"golang.org/x/crypto/md4" //nolint:staticcheck // as above
+	//lint:ignore SA1019 the method is defined on MD4
+	"golang.org/x/crypto/md4"
 
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/internal/wire"

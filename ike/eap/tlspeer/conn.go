@@ -50,6 +50,7 @@ type Conn struct {
 	in      Inside
 	log     *slog.Logger
 	frame   *tlsframe.Conn
+	most    int // configured fragment size
 	tls     *tlsstep.Conn
 	keys    tlsstep.Keys
 	started bool
@@ -69,7 +70,7 @@ func New(kind Kind, cfg Config, in Inside) (*Conn, error) {
 	if cfg.FragmentSize == 0 {
 		cfg.FragmentSize = FragmentSize
 	}
-	c := &Conn{kind: kind, in: in, log: log.Group(cfg.Log, log.TLS),
+	c := &Conn{kind: kind, in: in, most: cfg.FragmentSize, log: log.Group(cfg.Log, log.TLS),
 		frame: tlsframe.New(tlsframe.Config{
 			Version: uint8(max(kind.Version, 0)), CheckVersion: kind.Version >= 0, LengthAlways: kind.LengthAlways,
 			FragmentSize: cfg.FragmentSize,
@@ -82,8 +83,9 @@ func New(kind Kind, cfg Config, in Inside) (*Conn, error) {
 // Type returns the method's type.
 func (c *Conn) Type() eap.Type { return c.kind.Type }
 
-// SetFragmentSize sets the largest EAP packet to send, in octets.
-func (c *Conn) SetFragmentSize(octets int) { c.frame.SetFragmentSize(octets) }
+// SetFragmentSize sets the largest EAP packet to send, in octets; what was
+// configured stays the most.
+func (c *Conn) SetFragmentSize(octets int) { c.frame.SetFragmentSize(min(octets, c.most)) }
 
 // Handle answers one request.
 func (c *Conn) Handle(req eap.Packet) (eap.Reply, error) {
