@@ -187,22 +187,6 @@ func (c *Client) ReserveAdditionalIMCID(imc uint32) (uint32, Result) {
 	return id, ResultSuccess
 }
 
-// LogMessage takes a log line of a collector (severity as TNC_9048_LogMessage:
-// 0 error, 1 warning, 2 notice, 3 info, 4 debug).
-func (c *Client) LogMessage(imc, severity uint32, text string) Result {
-	level := slog.LevelDebug
-	switch severity {
-	case 0:
-		level = slog.LevelError
-	case 1:
-		level = slog.LevelWarn
-	case 2, 3:
-		level = slog.LevelInfo
-	}
-	logAt(c.imc, level, oneLine(text))
-	return ResultSuccess
-}
-
 func u32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 
 // logAt logs at a level of its own; the client's calls have no context.

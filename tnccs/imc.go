@@ -64,7 +64,6 @@ type TNCC interface {
 	GetAttribute(imc, connection, attribute uint32) ([]byte, Result)
 	SetAttribute(imc, connection, attribute uint32, value []byte) Result
 	ReserveAdditionalIMCID(imc uint32) (uint32, Result)
-	LogMessage(imc, severity uint32, text string) Result
 }
 
 // Result is a TNC_Result (IF-IMC 1.3 §3.5.1). Values other than ResultSuccess

@@ -143,6 +143,13 @@ void gotnc_close(gotnc_imc *m)
 	memset(m, 0, sizeof *m);
 }
 
+/* IF-TNCCS-SOH is not spoken here, as the attribute HAS_SOH says. */
+static gotnc_u32 send_soh(gotnc_u32 id, gotnc_u32 conn, unsigned char *entry, gotnc_u32 len)
+{
+	(void)id, (void)conn, (void)entry, (void)len;
+	return 0x00559703; /* TNC_RESULT_NO_SOH_SUPPORT */
+}
+
 /* The function that IMCs find all others with (IF-IMC 1.3 section 3.8.8). */
 static gotnc_u32 bind_function(gotnc_u32 id, char *name, void **out)
 {
@@ -154,6 +161,7 @@ static gotnc_u32 bind_function(gotnc_u32 id, char *name, void **out)
 		{"TNC_TNCC_ReportMessageTypesLong", (void (*)(void))gotncReportMessageTypesLong},
 		{"TNC_TNCC_RequestHandshakeRetry", (void (*)(void))gotncRequestHandshakeRetry},
 		{"TNC_TNCC_SendMessage", (void (*)(void))gotncSendMessage},
+		{"TNC_TNCC_SendMessageSOH", (void (*)(void))send_soh},
 		{"TNC_TNCC_SendMessageLong", (void (*)(void))gotncSendMessageLong},
 		{"TNC_TNCC_GetAttribute", (void (*)(void))gotncGetAttribute},
 		{"TNC_TNCC_SetAttribute", (void (*)(void))gotncSetAttribute},

@@ -247,8 +247,3 @@ func (c *hosted) ReserveAdditionalIMCID(imc uint32) (uint32, tnccs.Result) {
 	}
 	return wire.NewReader("answer", a.data).U32(), tnccs.ResultSuccess
 }
-
-func (c *hosted) LogMessage(_, _ uint32, text string) tnccs.Result {
-	fmt.Fprintln(os.Stderr, text)
-	return tnccs.ResultSuccess
-}

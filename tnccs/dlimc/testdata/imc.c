@@ -14,6 +14,7 @@ static U (*get)(U, U, U, U, unsigned char *, U *);
 static U (*set)(U, U, U, U, unsigned char *);
 static U (*reserve)(U, U *);
 static U (*retry)(U, U, U);
+static U (*send_soh)(U, U, unsigned char *, U);
 static U extra;
 
 #ifdef THREAD
@@ -77,6 +78,7 @@ U TNC_IMC_ProvideBindFunction(U id, U (*bind)(U, char *, void **))
 	    bind(id, "TNC_TNCC_ReportMessageTypes", (void **)&report) ||
 	    bind(id, "TNC_TNCC_SendMessage", (void **)&send_) ||
 	    bind(id, "TNC_TNCC_SendMessageLong", (void **)&send_long) ||
+	    bind(id, "TNC_TNCC_SendMessageSOH", (void **)&send_soh) ||
 	    bind(id, "TNC_TNCC_GetAttribute", (void **)&get) ||
 	    bind(id, "TNC_TNCC_SetAttribute", (void **)&set) ||
 	    bind(id, "TNC_TNCC_ReserveAdditionalIMCID", (void **)&reserve) ||
@@ -84,6 +86,8 @@ U TNC_IMC_ProvideBindFunction(U id, U (*bind)(U, char *, void **))
 		return 10;
 	if (report_long(id, vendors, subtypes, 2) || report_long(id, NULL, NULL, 2) != 6 ||
 	    report_long(id, vendors, subtypes, 1UL << 40) != 6)
+		return 10;
+	if (send_soh(id, 1, (unsigned char *)"x", 1) != 0x00559703)
 		return 10;
 	if (send_long(id, 1, 0, (unsigned char *)"x", 1, 0x00902a, 1, 0xffff) != 6) /* no connection yet */
 		return 10;
