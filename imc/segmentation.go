@@ -115,7 +115,7 @@ func (c *connection) share(as []patnc.Attribute) int {
 	if !c.oneMessage || n == 0 {
 		return 0
 	}
-	return max((oneMessageSize-patnc.MessageHeaderSize)/n-patnc.EnvelopeSize, 1)
+	return max((c.largest()-patnc.MessageHeaderSize)/n-patnc.EnvelopeSize, 1)
 }
 
 // segments reports whether v belongs to segmentation itself: never in segments.
@@ -135,11 +135,7 @@ func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t Mes
 	key := contractKey{messageType: t, imv: imv}
 	switch v := at.Value.(type) {
 	case patnc.ContractRequest:
-		own := c.maxMessage
-		if c.oneMessage {
-			own = oneMessageSize
-		}
-		agreed := patnc.Accept(v.Contract, own)
+		agreed := patnc.Accept(v.Contract, c.largest())
 		s := c.contracts[key]
 		switch {
 		case s != nil:

@@ -16,6 +16,18 @@ const maxMessageSize = 1 << 30
 // carry batches of 75,000 octets, in which the message stands in Base64.
 const oneMessageSize = 45000
 
+// largest is what a message may have under a segmentation contract, in octets; 0
+// is no limit.
+func (c *connection) largest() int {
+	switch {
+	case !c.oneMessage:
+		return c.maxMessage
+	case c.maxMessage == 0:
+		return oneMessageSize
+	}
+	return min(c.maxMessage, oneMessageSize)
+}
+
 // outgoing is where attributes go.
 type outgoing struct {
 	messageType MessageType
@@ -48,10 +60,10 @@ func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute
 	var err error
 	if c.oneMessage {
 		var m patnc.Message
-		m, err = patnc.PackOne(as, oneMessageSize, contract)
+		m, err = patnc.PackOne(as, c.largest(), contract)
 		messages = []patnc.Message{m}
 	} else {
-		messages, dropped, err = patnc.Pack(as, c.maxMessage, contract)
+		messages, dropped, err = patnc.Pack(as, c.largest(), contract)
 	}
 	long := c.hasLong && host.Has(FuncSendMessageLong)
 	exclusive := to.exclusive && c.hasExclusive && to.destination != AnyIMV

@@ -6,9 +6,6 @@ import (
 	"slices"
 )
 
-// EnvelopeSize is what a segment takes in a message beside its data, in octets.
-const EnvelopeSize = AttributeHeaderSize + 4
-
 // PackOne puts all attributes into one message, for a host that keeps no second
 // one. Where they exceed limit octets and s, which may be nil, allows segments, the
 // largest shrink to their first segments until the message fits, or nothing more

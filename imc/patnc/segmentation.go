@@ -6,9 +6,13 @@ import "github.com/gotnc/gotnc/internal/wire"
 // Contract.
 const NoLimit uint32 = 0xFFFFFFFF
 
-// SegmentOverhead is what a segment takes beside its data: the headers of
-// message, attribute and envelope.
-const SegmentOverhead = MessageHeaderSize + AttributeHeaderSize + 4
+// EnvelopeSize is what a segment takes in a message beside its data: the headers
+// of attribute and envelope. SegmentOverhead is the same with that of a message
+// of its own.
+const (
+	EnvelopeSize    = AttributeHeaderSize + 4
+	SegmentOverhead = MessageHeaderSize + EnvelopeSize
+)
 
 // Contract holds the sizes that a segmentation contract agrees on (TCG IF-M
 // Segmentation 1.0): u32 | u32.

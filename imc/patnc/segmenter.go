@@ -10,9 +10,9 @@ import (
 // oldest is dropped for a new one.
 const MaxPendingBases = 16
 
-// minSegmentSpace is the room that a first segment needs: attribute header,
-// envelope header and the header of the base attribute.
-const minSegmentSpace = AttributeHeaderSize + 4 + AttributeHeaderSize
+// minSegmentSpace is the room that a first segment needs: its headers and that
+// of the base attribute.
+const minSegmentSpace = EnvelopeSize + AttributeHeaderSize
 
 // Segmenter is the sending side of a segmentation contract (TCG IF-M
 // Segmentation 1.0): it cuts attributes that the peer wants in segments and
@@ -67,7 +67,7 @@ func (s *Segmenter) needs(size int) bool {
 // first takes an encoded base attribute and returns its first segment, as large
 // as contract and space (octets for the whole attribute) allow.
 func (s *Segmenter) first(base []byte, space int) Attribute {
-	n := min(uint64(s.contract.MaxSegment), uint64(space-AttributeHeaderSize-4), uint64(len(base)))
+	n := min(uint64(s.contract.MaxSegment), uint64(space-EnvelopeSize), uint64(len(base)))
 	s.last = (s.last + 1) & 0xFFFFFF
 	if len(s.order) == MaxPendingBases {
 		s.forget(s.order[0])
@@ -140,11 +140,11 @@ func Pack(attributes []Attribute, max int, s *Segmenter) (messages []Message, dr
 			}
 			space := max - size
 			if max == 0 {
-				space = len(base) + AttributeHeaderSize + 4
+				space = len(base) + EnvelopeSize
 			}
 			if space >= minSegmentSpace {
 				seg := s.first(base, space)
-				add(seg, AttributeHeaderSize+4+len(seg.Value.(SegmentEnvelope).Data))
+				add(seg, EnvelopeSize+len(seg.Value.(SegmentEnvelope).Data))
 				continue
 			}
 		}
