@@ -3,12 +3,14 @@ package charon
 import (
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/interop/netns"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
@@ -89,4 +91,33 @@ func TestMLKEMWithEveryAuthentication(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Both ends rekey at once, again and again, with IKE_FOLLOWUP_KE in between: the
+// tunnel works after it, with one IKE_SA and one CHILD_SA left at the gateway.
+func TestMLKEMCollisions(t *testing.T) {
+	const hybrid = "-ke1_mlkem768-ke2_ecp384"
+	s := newSite(t, options{proposals: usualIKE + hybrid, esp: usualESP + "-x25519" + hybrid, peer: strongSwan6(t)})
+	r := s.up("-v")
+	for range 6 {
+		var wait sync.WaitGroup
+		for _, f := range []func(){
+			func() { s.say("rekey") },
+			func() { _, _ = s.swanctl("--rekey", "--child", "rw") },
+			func() { _, _ = s.swanctl("--rekey", "--ike", "rw") },
+		} {
+			wait.Add(1)
+			go func() { defer wait.Done(); f() }()
+		}
+		wait.Wait()
+	}
+	require.Eventually(t, func() bool {
+		list, err := s.swanctl("--list-sas")
+		return err == nil && strings.Count(list, "ESTABLISHED") == 1 && strings.Count(list, "INSTALLED") == 1 && !strings.Contains(list, "REKEY")
+	}, 40*time.Second, 200*time.Millisecond, "one IKE_SA and one CHILD_SA remain")
+	out, err := netns.Run(s.Client, "ping", "-c", "5", "-i", "0.1", "-W", "2", inside)
+	require.NoError(t, err, out)
+	require.Equal(t, 1, r.count("] established between"), "never set up anew")
+	require.NoError(t, r.stop())
+	s.nothingLeft()
 }
