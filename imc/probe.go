@@ -11,10 +11,10 @@ import (
 // provider stands where strongSwan's lines name the plugin of an algorithm.
 const provider = "go"
 
-// probe logs the algorithms that PTS may use, and returns the D-H groups. These
-// are those of imc-attestation.dh_groups, all by default. False: the mandatory
-// group is not among them, and imc-attestation.mandatory_dh_groups, which is on
-// by default, insists on it.
+// probe logs the algorithms that PTS may use, and returns the D-H groups: those
+// of imc-attestation.dh_groups, all by default and where it names none that
+// exists. False: the mandatory group is not among them, and
+// imc-attestation.mandatory_dh_groups, which is on by default, insists on it.
 func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 	l := log.Group(a.cfg.Logger, log.PTS)
 	for _, e := range [...]struct {
@@ -25,8 +25,10 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 	}
 	groups = pts.SupportedGroups
 	if list := a.cfg.Settings.String("plugins.imc-attestation.dh_groups", ""); list != "" {
-		var unknown []string
-		groups, unknown = pts.ParseDHGroups(list)
+		set, unknown := pts.ParseDHGroups(list)
+		if set != 0 {
+			groups = set
+		}
 		if len(unknown) > 0 {
 			log.Group(a.cfg.Logger, log.CFG).Warn(fmt.Sprintf("imc-attestation.dh_groups: %s is no group: write modp1024, modp1536, modp2048, ecp256, ecp384 or ecp521",
 				printable(strings.Join(unknown, ", "))))
@@ -39,11 +41,7 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 		}
 		detail(l, "  %s PTS DH group %v[%s] available", need, g, provider)
 	}
-	switch {
-	case groups == 0:
-		l.Info("no PTS DH group available")
-		return 0, false
-	case groups&pts.MandatoryGroups == 0 && a.cfg.Settings.Bool("plugins.imc-attestation.mandatory_dh_groups", true):
+	if groups&pts.MandatoryGroups == 0 && a.cfg.Settings.Bool("plugins.imc-attestation.mandatory_dh_groups", true) {
 		l.Info(fmt.Sprintf("  mandatory PTS DH group %v not available: add ecp256 to imc-attestation.dh_groups, or say mandatory_dh_groups = no", pts.MandatoryGroups))
 		return 0, false
 	}

@@ -30,7 +30,7 @@ func TestGroupsOfTheSettings(t *testing.T) {
 		{groups: "modp2048", result: ResultFatal, line: "  mandatory PTS DH group ECP_256 not available"},
 		{groups: "modp2048", mandatory: "no", offered: all, selected: pts.MODP2048},
 		{groups: "modp4096, ecp256", offered: all, selected: pts.ECP256, line: "imc-attestation.dh_groups: modp4096 is no group"},
-		{groups: "none", mandatory: "no", result: ResultFatal, line: "no PTS DH group available"},
+		{groups: "none", offered: all, selected: pts.ECP521, line: "imc-attestation.dh_groups: none is no group"},
 	} {
 		s := settings{}
 		if c.groups != "" {
