@@ -224,6 +224,12 @@ func TestTNCCSErrors(t *testing.T) {
 	require.Regexp(t, "(?m)^fatal: .*local error", strings.ToLower(out))
 }
 
+func TestTNCCSGarbage(t *testing.T) {
+	s := newSite(t)
+	s.server(t)
+	t.Log(s.run(t, "garbage"))
+}
+
 func TestTNCCSLog(t *testing.T) {
 	s := newSiteThatLogs(t, "1")
 	s.server(t)

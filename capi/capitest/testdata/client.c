@@ -162,6 +162,7 @@ int main(int argc, char **argv)
 		{"thousand", thousand},
 		{"one-session", one_session_of_many},
 		{"fault", fault},
+		{"garbage", garbage},
 	};
 	size_t i;
 

@@ -58,5 +58,6 @@ void preemption(void);
 void thousand(void);
 void one_session_of_many(void);
 void fault(void);
+void garbage(void);
 
 #endif

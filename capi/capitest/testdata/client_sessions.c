@@ -303,6 +303,58 @@ void ignored_children(void)
 	tnccs_client_destroy(c);
 }
 
+static unsigned long random_below(unsigned long below)
+{
+	static unsigned long state = 1;
+
+	state = state * 1103515245UL + 12345UL;
+	return (state >> 16) % below;
+}
+
+/* Batches of a server that is out to break something: every call returns, with a
+ * result that the header names, and the session ends or goes on. */
+void garbage(void)
+{
+	tnccs_client  *c        = new_client(imc_config, TNCCS_IMC_CHILD);
+	struct batch   valid[3] = {server("QUESTION"), server("DENY"), server("FATAL")};
+	tnccs_session *s        = NULL;
+	unsigned long  i, n, k, at, over = 0;
+	unsigned char  m[4096];
+	void          *out;
+	size_t         len;
+	tnccs_result   r;
+
+	for (i = 0; i < 2000; i++) {
+		struct batch *b = &valid[random_below(3)];
+
+		if (!s) {
+			s = new_session(c);
+			if (i % 3)
+				begin(s);
+		}
+		n = b->len;
+		memcpy(m, b->octets, n);
+		if (i % 5 == 0)
+			n = random_below(n + 1);
+		for (k = random_below(4); n && k; k--)
+			at = random_below(n), m[at] = (unsigned char) random_below(256);
+		r = tnccs_session_receive(s, m, n, &out, &len, NULL);
+		EXPECT(1, r == TNCCS_OK || r == TNCCS_E_PROTOCOL);
+		EXPECT(1, r == TNCCS_OK || (out == NULL && tnccs_session_done(s)));
+		tnccs_free(out);
+		if (tnccs_session_done(s)) {
+			EXPECT(TNCCS_STATE_END, outcome(s).state);
+			EXPECT(0, outcome(s).imc_errors);
+			tnccs_session_destroy(s);
+			s = NULL;
+			over++;
+		}
+	}
+	printf("%lu sessions\n", over);
+	attest(c);
+	tnccs_client_destroy(c);
+}
+
 static void handled(int sig)
 {
 	(void) sig;
