@@ -193,7 +193,7 @@ func (c *Conn) refusal(cert *clientCertificate, err error) error {
 		return fmt.Errorf("%w by certificate: %w", ErrAuthentication, err)
 	case errors.As(err, &alert) && alert.Op == "remote error" && cert.asked:
 		return fmt.Errorf("%w: it asked for a certificate, and none is configured: %w", ErrNoCredentials, err)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+	case hungUp(err):
 		return fmt.Errorf("the PT-TLS server closed the connection during the negotiation: %w", io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("PT-TLS negotiation: %w", err)

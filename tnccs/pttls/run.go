@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -127,7 +128,7 @@ func (c *Conn) await(ctx context.Context, in <-chan incoming, s Session) ([]byte
 		if errors.As(i.err, &pe) {
 			return nil, c.refuse(pe)
 		}
-		if rests && errors.Is(i.err, io.EOF) {
+		if rests && hungUp(i.err) {
 			// RFC 5793 §3.2: the end of the transport ends the session in any state.
 			c.tnc.Info("the PT-TLS server closed the connection")
 			last.End()
@@ -155,13 +156,19 @@ func (c *Conn) await(ctx context.Context, in <-chan incoming, s Session) ([]byte
 	}
 }
 
+// hungUp reports whether the other end closed the connection, with unread data
+// of ours or without.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // lost words the end of the connection before that of the session.
 func (c *Conn) lost(doing string, err error) error {
 	var alert *net.OpError
 	switch {
 	case errors.As(err, &alert) && alert.Op == "remote error":
 		return fmt.Errorf("the PT-TLS server ended TLS: %w", err)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+	case hungUp(err):
 		return fmt.Errorf("the PT-TLS server closed the connection before the assessment was over: %w", io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("PT-TLS: %s: %w", doing, err)
