@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
 )
 
@@ -55,12 +54,4 @@ func (p *devicePlane) moved(e ike.Moved) error {
 		return nil
 	}
 	return p.plane.Moved(e.Path.Local, e.Path.Remote, e.Encap)
-}
-
-// stats sums up what was carried; zero where nothing is.
-func (p *devicePlane) stats() esp.Stats {
-	if p.plane == nil {
-		return esp.Stats{}
-	}
-	return p.plane.Stats()
 }

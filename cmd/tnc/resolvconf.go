@@ -17,7 +17,6 @@ type resolver struct {
 	file    string // resolv.conf
 	command string // resolvconf; "" = edit the file
 	name    string // of the connection
-	lines   []string
 }
 
 const (

@@ -125,3 +125,38 @@ func TestSendESPAllocatesNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { _ = c.SendESP(packets...) }))
 	require.Zero(t, testing.AllocsPerRun(100, func() { _ = c.SendESP(packets[0]) }))
 }
+
+// Reading allocates nothing but the copies of IKE messages: ESP has none.
+func TestReceivingAllocatesNothing(t *testing.T) {
+	a, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer a.Close()
+	b, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer b.Close()
+	to := b.LocalAddr().(*net.UDPAddr).AddrPort()
+	rx, err := newReceiver(b)
+	require.NoError(t, err)
+	packet := []byte("a datagram")
+	got := 0
+	n := testing.AllocsPerRun(100, func() {
+		for range 3 {
+			_, _ = a.WriteToUDPAddrPort(packet, to)
+		}
+		for left := 3; left > 0; {
+			n, err := rx.receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				m, size, from := rx.message(i)
+				if string(m) == "a datagram" && size == 0 && from == a.LocalAddr().(*net.UDPAddr).AddrPort() {
+					got++
+				}
+			}
+			left -= n
+		}
+	})
+	require.Zero(t, n)
+	require.Equal(t, 101*3, got)
+}

@@ -37,36 +37,7 @@ func sendSegments(fd *net.UDPConn, b []byte, size int, to netip.AddrPort) error 
 	return err
 }
 
-// readSegments reads one datagram, or several of equal size (the last may be
-// shorter) where size is not 0.
-func readSegments(fd *net.UDPConn, buf, oob []byte, gro bool) (n, size int, from netip.AddrPort, err error) {
-	if !gro {
-		n, from, err = fd.ReadFromUDPAddrPort(buf)
-		return n, 0, from, err
-	}
-	n, oobn, _, from, err := fd.ReadMsgUDPAddrPort(buf, oob)
-	if err != nil || oobn == 0 {
-		return n, 0, from, err
-	}
-	// One control message at most, walked without allocating.
-	for b := oob[:oobn]; len(b) >= unix.SizeofCmsghdr; {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-		l := int(h.Len)
-		if l < unix.SizeofCmsghdr || l > len(b) {
-			break
-		}
-		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && l >= unix.CmsgLen(4) {
-			size = int(int32(binary.NativeEndian.Uint32(b[unix.CmsgLen(0):])))
-		}
-		b = b[min(len(b), unix.CmsgSpace(l-unix.CmsgLen(0))):]
-	}
-	if size < 0 || size >= n {
-		size = 0
-	}
-	return n, size, from, nil
-}
-
-// segments takes apart what readSegments read.
+// segments takes apart what came in one piece.
 func segments(b []byte, size int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if size <= 0 {

@@ -216,19 +216,22 @@ func (c *Conn) Alive() { c.aliveAt.Store(int64(time.Since(c.base))) }
 // keep-alives (RFC 3948 §2).
 func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 	defer c.wg.Done()
-	gro := c.enableGRO(fd)
-	oob := make([]byte, 128)
-	buf := make([]byte, maxDatagram)
+	c.enableGRO(fd)
+	rx, err := newReceiver(fd)
+	if err != nil {
+		c.net.Warn("receive: " + err.Error())
+		return
+	}
 	packets := make([][]byte, 0, maxSegments)
 	for {
-		n, size, from, err := readSegments(fd, buf, oob, gro)
+		n, err := rx.receive()
 		if err != nil {
 			select {
 			case <-c.closed:
 				return
 			default:
 			}
-			if errors.Is(err, net.ErrClosed) {
+			if isClosed(err) {
 				return
 			}
 			// An ICMP error that the kernel reports here says nothing that
@@ -237,11 +240,14 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
 		packets = packets[:0]
-		for b := range segments(buf[:n], size) {
-			if c.take(b, from, at) {
-				packets = append(packets, b)
+		for i := range n {
+			b, size, from := rx.message(i)
+			from = netip.AddrPortFrom(from.Addr().WithZone(""), from.Port())
+			for b := range segments(b, size) {
+				if c.take(b, from, at) {
+					packets = append(packets, b)
+				}
 			}
 		}
 		c.deliver(packets)

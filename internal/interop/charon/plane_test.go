@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/ike/xfrm"
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/interop/netns"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -85,4 +86,21 @@ func TestESPAlgorithms(t *testing.T) {
 			s.nothingLeft()
 		})
 	}
+}
+
+// Where the kernel has no ESP the error says so, with the way out, before
+// anything is sent; auto says what it takes instead.
+func TestKernelWithoutESP(t *testing.T) {
+	if xfrm.Probe() == nil {
+		t.Skip("SKIP needs a kernel without ESP: this one has it")
+	}
+	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
+	_, stderr, code := s.run("up", "--dataplane", "xfrm")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "the kernel has no ESP: load the modules esp4, esp6 and xfrm_user, or use data plane tun")
+	require.NotContains(t, stderr, "initiating IKE_SA")
+	r := s.up("--dataplane", "auto")
+	require.Contains(t, r.out.String(), "using data plane tun: ")
+	require.NoError(t, r.stop())
+	s.nothingLeft()
 }

@@ -1,0 +1,125 @@
+package udp
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// receiveBatch is how many messages one system call brings, of up to 64
+// datagrams each where the kernel joins them.
+const receiveBatch = 16
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+}
+
+// receiver reads a socket many datagrams at a time, without allocating.
+type receiver struct {
+	rc    syscall.RawConn
+	try   func(fd uintptr) bool
+	msgs  [receiveBatch]mmsghdr
+	iovs  [receiveBatch]unix.Iovec
+	names [receiveBatch]unix.RawSockaddrInet6 // large enough for IPv4 too
+	oobs  [receiveBatch][64]byte
+	bufs  [receiveBatch][]byte
+	n     int
+	err   error
+}
+
+func newReceiver(fd *net.UDPConn) (*receiver, error) {
+	rc, err := fd.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	r := &receiver{rc: rc}
+	for i := range r.msgs {
+		r.bufs[i] = make([]byte, maxDatagram)
+		r.iovs[i].Base = &r.bufs[i][0]
+		r.iovs[i].SetLen(maxDatagram)
+	}
+	r.try = func(fd uintptr) bool {
+		for {
+			n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), receiveBatch, unix.MSG_DONTWAIT, 0, 0)
+			switch errno {
+			case 0:
+				r.n, r.err = int(n), nil
+				return true
+			case unix.EINTR:
+			case unix.EAGAIN:
+				return false
+			default:
+				r.n, r.err = 0, errno
+				return true
+			}
+		}
+	}
+	return r, nil
+}
+
+// receive waits for messages, and returns how many came.
+func (r *receiver) receive() (int, error) {
+	for i := range r.msgs {
+		h := &r.msgs[i].hdr
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&r.names[i])), unix.SizeofSockaddrInet6
+		h.Iov, h.Control = &r.iovs[i], &r.oobs[i][0]
+		h.SetIovlen(1)
+		h.SetControllen(len(r.oobs[i]))
+	}
+	if err := r.rc.Read(r.try); err != nil {
+		return 0, err
+	}
+	return r.n, r.err
+}
+
+// message is the i-th message of the last call: one datagram, or several of
+// size octets, the last of which may be shorter, where size is not 0.
+func (r *receiver) message(i int) (b []byte, size int, from netip.AddrPort) {
+	m := &r.msgs[i]
+	b = r.bufs[i][:m.len]
+	if size = segmentSize(r.oobs[i][:m.hdr.Controllen]); size < 0 || size >= len(b) {
+		size = 0
+	}
+	name := &r.names[i]
+	switch name.Family {
+	case unix.AF_INET:
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+		from = netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), swapped(v4.Port))
+	case unix.AF_INET6:
+		from = netip.AddrPortFrom(netip.AddrFrom16(name.Addr).Unmap(), swapped(name.Port))
+	}
+	return b, size, from
+}
+
+// swapped is a port in network order as a number.
+func swapped(port uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], port)
+	return binary.BigEndian.Uint16(b[:])
+}
+
+// segmentSize is what UDP_GRO says in the control messages; 0 where it does not.
+func segmentSize(oob []byte) (size int) {
+	for b := oob; len(b) >= unix.SizeofCmsghdr; {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+		l := int(h.Len)
+		if l < unix.SizeofCmsghdr || l > len(b) {
+			break
+		}
+		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && l >= unix.CmsgLen(4) {
+			size = int(int32(binary.NativeEndian.Uint32(b[unix.CmsgLen(0):])))
+		}
+		b = b[min(len(b), unix.CmsgSpace(l-unix.CmsgLen(0))):]
+	}
+	return size
+}
+
+// isClosed reports whether a read failed because the socket was closed.
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, unix.EBADF) }
