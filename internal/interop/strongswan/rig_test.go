@@ -236,9 +236,21 @@ func TestLibraryInEapolTest(t *testing.T) {
 	r.must("moon")
 	want := func() []string { _, w := r.reference(); return w }()
 	r.must("db")
+	conf := filepath.Join(t.TempDir(), "strongswan.conf")
+	require.NoError(t, os.WriteFile(conf, []byte("libimcv {\n debug_level = 2\n}\n"), 0o600))
+	t.Setenv("STRONGSWAN_CONF", conf)
 	out := r.must("eapol", r.lib)
 	require.Contains(t, out, "Recommendation = allow")
 	require.Contains(t, out, "SUCCESS")
+	// wpa_supplicant's log has the lines, too.
+	log := readFile(t, filepath.Join(r.dir, "eapol", "eapol.log"))
+	for _, line := range []string{
+		`[IMC] IMC 0 "Attestation" created a state for`,
+		"[PTS] selected PTS measurement algorithm is HASH_SHA2_256",
+		"[IMC] measurement request 4 for directory '/usr/sbin'",
+	} {
+		require.Contains(t, log, "TNC_9048_LogMessage(imcID=0 severity==4 message='"+line)
+	}
 	rec, got := r.results()
 	require.Equal(t, "0", rec)
 	require.Subset(t, want, got)
