@@ -170,9 +170,9 @@ typedef enum tnccs_imc_mode {
 	/* In this process. An IMC that crashes ends the program, no time limit holds,
 	 * and one library can belong to one client at a time, or to the program itself.
 	 * Where the IMC is written in Go, its runtime's SIGURG handler and this
-	 * library's are both called. While one of strongSwan's IMCs starts, the
-	 * environment variable STRONGSWAN_CONF is another: nothing else of the process
-	 * should read or set the environment then. */
+	 * library's are both called. While one of strongSwan's IMCs starts, or any one
+	 * where strongswan_conf is set, the environment variable STRONGSWAN_CONF is
+	 * another: nothing else should read or set the environment then. */
 	TNCCS_IMC_IN_PROCESS = 1
 } tnccs_imc_mode;
 
@@ -199,8 +199,7 @@ typedef struct tnccs_options {
 	const char *helper;
 
 	/* The strongswan.conf that the IMCs read; NULL (default): the one that the
-	 * environment variable STRONGSWAN_CONF names, then the IMCs' own default. Not
-	 * used in process. */
+	 * environment variable STRONGSWAN_CONF names, then the IMCs' own default. */
 	const char *strongswan_conf;
 
 	/* The user's languages, as in HTTP's Accept-Language; NULL (default): "en".
@@ -268,9 +267,9 @@ TNCCS_API TNCCS_CHECK char *tnccs_client_imc_name(tnccs_client *client, size_t i
  * Makes a session of the client: one connection to a TNC server, which gets a
  * connection ID of its own.
  *
- * max_batch is the largest batch that the connection carries, in octets, 0 for the
- * most that the transport allows: 65,522 over EAP-TNC and PT-EAP, 2,097,136 over
- * PT-TLS. On success *session is a handle that tnccs_session_destroy() frees, or
+ * max_batch is the largest batch that the connection carries, in octets, at least
+ * 128; 0, or more, is the most that the transport allows: 65,522 over EAP-TNC and
+ * PT-EAP, 2,097,136 over PT-TLS. On success *session is a handle that tnccs_session_destroy() frees, or
  * tnccs_client_destroy() with the client. Errors: TNCCS_E_ARGUMENT, TNCCS_E_HANDLE.
  *
  * Any thread. Runs code of IMCs: they learn of the connection.

@@ -201,6 +201,7 @@ func TestTNCCSOptions(t *testing.T) {
 		"helper not found: IMC: load IMC \"One\": the program tnc",
 		"log: plain as it is now\n",
 		"log: conf /option.conf\n",
+		"\nplain as it is now\nconf /option.conf\n", // in process
 	} {
 		require.Contains(t, out, want)
 	}

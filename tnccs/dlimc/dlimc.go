@@ -84,7 +84,8 @@ type Options struct {
 	// InitTimeout, CallTimeout and TerminateTimeout bound the calls into a child;
 	// 0 means the default above.
 	InitTimeout, CallTimeout, TerminateTimeout time.Duration
-	// Env is the environment of the child; nil means that of this process.
+	// Env is the environment of the child; nil means that of this process, to which
+	// its variables are added while an IMC starts in it.
 	Env []string
 	// Beside are the entries that are loaded for the same client. A child, which
 	// cannot see the others' libraries, is told their paths in the environment
@@ -189,7 +190,7 @@ func (p *inProcess) Initialize(id uint32, host tnccs.TNCC) error {
 	}
 	opening.Lock()
 	defer opening.Unlock()
-	done, err := strongswanEnv(p.entry, p.o)
+	done, err := setEnvironment(p.entry, p.o)
 	if err != nil {
 		return loadError(p.entry, ErrNotLoadable, err.Error())
 	}

@@ -234,3 +234,11 @@ func ChainSignals() {
 		C.gotnc_chain_signals()
 	}
 }
+
+// getenv asks C: in libtnccs Go's own copy is as old as the library.
+func getenv(name string) (string, bool) {
+	n := C.CString(name)
+	defer C.free(unsafe.Pointer(n))
+	v := C.getenv(n)
+	return C.GoString(v), v != nil
+}

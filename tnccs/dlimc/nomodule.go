@@ -4,6 +4,7 @@ package dlimc
 
 import (
 	"log/slog"
+	"os"
 
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -17,3 +18,5 @@ func prepareChild() {}
 
 // ChainSignals has nothing to do in a program that was built without cgo.
 func ChainSignals() {}
+
+func getenv(name string) (string, bool) { return os.LookupEnv(name) }

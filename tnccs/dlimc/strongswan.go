@@ -103,37 +103,3 @@ func memoryFile(name, text string) (*os.File, error) {
 	}
 	return f, nil
 }
-
-// strongswanEnv sets the environment of this process for one of strongSwan's
-// IMCs until done is called: they read their configuration in Initialize.
-func strongswanEnv(e Entry, o Options) (done func(), err error) {
-	if !usesLibimcv(e.Path) {
-		return func() {}, nil
-	}
-	env := o.Env
-	if env == nil {
-		env = os.Environ()
-	}
-	conf, err := memoryFile("strongswan.conf", strongswanConf(e.Path, env, o.Logger))
-	if err != nil {
-		return nil, err
-	}
-	before, set := "", false
-	for _, v := range env { // Go's own copy is as old as the process, or libtnccs
-		if s, ok := strings.CutPrefix(v, confEnv+"="); ok {
-			before, set = s, true
-		}
-	}
-	if err := os.Setenv(confEnv, fmt.Sprintf("/proc/self/fd/%d", conf.Fd())); err != nil {
-		conf.Close()
-		return nil, err
-	}
-	return func() {
-		if set {
-			_ = os.Setenv(confEnv, before)
-		} else {
-			_ = os.Unsetenv(confEnv)
-		}
-		conf.Close()
-	}, nil
-}

@@ -308,6 +308,11 @@ void all_options(void)
 	o.log             = log_line;
 	o.log_data        = (void *) "log";
 	EXPECT(0, setenv("GOTNC_TEST_VALUE", "as it is now", 1));
+	EXPECT(0, setenv("STRONGSWAN_CONF", "/program.conf", 1));
 	EXPECT(TNCCS_OK, tnccs_client_create(&o, &c, NULL));
 	tnccs_client_destroy(c);
+	o.imc_mode = TNCCS_IMC_IN_PROCESS;
+	EXPECT(TNCCS_OK, tnccs_client_create(&o, &c, NULL));
+	tnccs_client_destroy(c);
+	EXPECT(0, strcmp("/program.conf", getenv("STRONGSWAN_CONF")));
 }

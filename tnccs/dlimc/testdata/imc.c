@@ -16,6 +16,9 @@ static U (*reserve)(U, U *);
 static U (*retry)(U, U, U);
 static U (*send_soh)(U, U, unsigned char *, U);
 static U extra;
+#ifdef ENVIRONMENT
+static char *value; /* of GOTNC_TEST_VALUE when it started */
+#endif
 
 #ifdef THREAD
 #include <pthread.h>
@@ -93,6 +96,9 @@ U TNC_IMC_ProvideBindFunction(U id, U (*bind)(U, char *, void **))
 		return 10;
 	fprintf(stderr, "[PTS] bound under %lu\n", id);
 	printf("plain %s\n", getenv("GOTNC_TEST_VALUE") ? getenv("GOTNC_TEST_VALUE") : "-");
+#ifdef ENVIRONMENT
+	value = getenv("GOTNC_TEST_VALUE") ? strdup(getenv("GOTNC_TEST_VALUE")) : NULL;
+#endif
 	printf("conf %s\n", getenv("STRONGSWAN_CONF") ? getenv("STRONGSWAN_CONF") : "-");
 	return 0;
 }
@@ -122,6 +128,9 @@ U TNC_IMC_NotifyConnectionChange(U id, U conn, U state)
 
 U TNC_IMC_BeginHandshake(U id, U conn)
 {
+#ifdef ENVIRONMENT
+	return send_(id, conn, (unsigned char *)value, strlen(value), 0x00902a01);
+#endif
 #ifdef CRASH_IF
 	if (access(getenv("GOTNC_TEST_CRASH"), F_OK) == 0)
 		abort();
