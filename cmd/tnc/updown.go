@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/esp"
 )
 
 // plutoEnv is what strongSwan's updown plugin tells a script; the verb and what
@@ -29,6 +30,21 @@ func plutoEnv(c *connection, sa *ike.ChildSA, device string) []string {
 	}
 	if device != "" {
 		env = append(env, "PLUTO_INTERFACE="+device)
+	}
+	k := (&kernelPlane{conn: c.conn}).settings(sa.Name)
+	for _, m := range []struct {
+		name string
+		mark esp.Mark
+	}{{"MARK_IN", k.MarkIn}, {"MARK_OUT", k.MarkOut}} {
+		if m.mark.Mask != 0 {
+			env = append(env, fmt.Sprintf("PLUTO_%s=%d/0x%08x", m.name, m.mark.Value, m.mark.Mask))
+		}
+	}
+	if k.IfIDIn != 0 {
+		env = append(env, fmt.Sprintf("PLUTO_IF_ID_IN=%d", k.IfIDIn))
+	}
+	if k.IfIDOut != 0 {
+		env = append(env, fmt.Sprintf("PLUTO_IF_ID_OUT=%d", k.IfIDOut))
 	}
 	if sa.Encap {
 		env = append(env, fmt.Sprintf("PLUTO_UDP_ENC=%d", sa.Remote.Port()))
