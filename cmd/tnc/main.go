@@ -78,7 +78,7 @@ IMCs of tnc_config, and says what they decided.
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
-	root.AddCommand(newAttest(), newUp(), newDown(), newStatus(), newConfig(), newDoctor(), newMeasure(), newPTTLS(), newDemo(), newIMC(), newVersion())
+	root.AddCommand(newAttest(), newUp(), newDown(), newStatus(), newConfig(), newDoctor(), newMeasure(), newAIK(), newPTTLS(), newDemo(), newIMC(), newVersion())
 	return root
 }
 
