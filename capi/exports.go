@@ -52,7 +52,7 @@ func guard(function string, r *C.TNC_Result) {
 //export gotncInitialize
 func gotncInitialize(id C.TNC_IMCID, lowest, highest C.TNC_Version, actual *C.TNC_Version) (r C.TNC_Result) {
 	defer guard("TNC_IMC_Initialize", &r)
-	if actual == nil || id > C.TNC_UInt32(imc.AnyIMC) || !inRange(lowest, highest) {
+	if actual == nil || id >= C.TNC_UInt32(imc.AnyIMC) || !inRange(lowest, highest) {
 		return C.TNC_RESULT_INVALID_PARAMETER
 	}
 	v, res := library.initialize(uint32(id), uint32(lowest), uint32(highest))
