@@ -92,6 +92,9 @@ func ParseError(value []byte) (Error, error) {
 	r := wire.NewReader("PT-TLS Error", value)
 	r.U8()
 	e := Error{Vendor: r.U24(), Code: Code(r.U32())}
+	if e.Vendor == vendorReserved {
+		r.Fail(1, fmt.Errorf("vendor 0xffffff is reserved: %w", wire.ErrValue))
+	}
 	c := r.Rest()
 	e.Copy = append([]byte{}, c[:min(len(c), maxCopy)]...)
 	if err := r.Finish(); err != nil {
