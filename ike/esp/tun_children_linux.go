@@ -40,6 +40,7 @@ func (p *tunPlane) Install(c Child) error {
 		}
 	}
 	p.release()
+	p.receiveEarly(sa.spiIn)
 	return nil
 }
 

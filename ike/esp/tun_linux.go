@@ -57,6 +57,7 @@ type tunPlane struct {
 	failure  atomic.Pointer[error]
 	held     held
 	in       inbound
+	early    early
 }
 
 // OpenTUN makes a TUN device with the virtual IPs and, in a table of their

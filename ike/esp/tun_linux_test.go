@@ -180,7 +180,15 @@ func TestTUNPlane(t *testing.T) {
 		mu.Lock()
 		gw = gw2
 		mu.Unlock()
+		// a packet of the new SA that comes before it is installed waits for it
+		soon, err := gw2.Seal(nil, ping(t, "10.1.0.1", "10.3.0.1", 1))
+		require.NoError(t, err)
+		received := p.Stats().InPackets
+		p.Receive(soon)
+		require.EqualValues(t, 1, p.Stats().Unknown)
 		require.NoError(t, p.Install(cc2))
+		require.Equal(t, received+1, p.Stats().InPackets)
+		require.Zero(t, p.Stats().Unknown)
 		require.ErrorContains(t, p.Install(mustChild(t, 0xc1000001)), "is in use")
 		n := p.Stats().InPackets
 		p.Receive(old)

@@ -59,7 +59,7 @@ func (p *tunPlane) openPacket(pkt []byte) (inner []byte, at int) {
 		}
 		return inner, headerSize + sa.ivIn
 	}
-	p.counters.unknown.Add(1)
+	p.keepEarly(spi, pkt)
 	return nil, 0
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -67,11 +68,15 @@ func (c *Conn) sendRun(packets [][]byte, to netip.AddrPort) error {
 			for _, b := range packets {
 				c.out.buf = append(c.out.buf, b...)
 			}
-			if sendSegments(fd, c.out.buf, len(packets[0]), to) == nil {
+			err := sendSegments(fd, c.out.buf, len(packets[0]), to)
+			if err == nil {
 				return nil
 			}
-			// Not here, or the path is narrower than the segments.
-			c.out.single = true
+			// Not in this kernel, not on this device, or the path is narrower
+			// than the segments.
+			for _, e := range []error{errors.ErrUnsupported, syscall.EINVAL, syscall.EIO, syscall.EMSGSIZE, syscall.ENOPROTOOPT} {
+				c.out.single = c.out.single || errors.Is(err, e)
+			}
 		}
 	}
 	var first error

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/internal/interop/netns"
+	"github.com/gotnc/gotnc/internal/interop/output"
 )
 
 // tool runs a command of tnc that takes no configuration.
@@ -107,7 +108,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 // killAt kills as soon as a text is written.
 type killAt struct {
 	text string
-	out  *safeBuffer
+	out  *output.Buffer
 	kill func()
 }
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,33 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/internal/interop/netns"
+	"github.com/gotnc/gotnc/internal/interop/output"
 )
 
 // The life of a connection: rekeying, roaming, a peer that dies.
-
-// safeBuffer is a log that is read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
 
 // running is tnc up in the background.
 type running struct {
 	s    *site
 	cmd  *exec.Cmd
-	out  safeBuffer
+	out  output.Buffer
 	exit chan error
 }
 
@@ -65,7 +47,16 @@ func (s *site) swanctl(args ...string) (string, error) {
 	return string(b), err
 }
 
+// up starts tnc up, and returns when the connection stands.
 func (s *site) up(more ...string) *running {
+	s.t.Helper()
+	r := s.begin(more...)
+	r.waitFor("connected; Ctrl-C", 20*time.Second)
+	return r
+}
+
+// begin starts tnc up.
+func (s *site) begin(more ...string) *running {
 	s.t.Helper()
 	r := &running{s: s, exit: make(chan error, 1)}
 	args := s.args("up", append([]string{"--dataplane", dataplane()}, more...)...)
@@ -80,7 +71,6 @@ func (s *site) up(more ...string) *running {
 			s.t.Logf("tnc said:\n%s", tail([]byte(r.out.String()), 90))
 		}
 	})
-	r.waitFor("connected; Ctrl-C", 20*time.Second)
 	return r
 }
 

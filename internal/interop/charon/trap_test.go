@@ -3,9 +3,7 @@ package charon
 import (
 	"bytes"
 	"context"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,18 +15,7 @@ import (
 // upTrapped starts tnc up where it waits for packets.
 func (s *site) upTrapped() *running {
 	s.t.Helper()
-	r := &running{s: s, exit: make(chan error, 1)}
-	r.cmd = netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", dataplane())...)
-	r.cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
-	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
-	require.NoError(s.t, r.cmd.Start())
-	go func() { r.exit <- r.cmd.Wait() }()
-	s.t.Cleanup(func() {
-		_ = r.cmd.Process.Kill()
-		if s.t.Failed() {
-			s.t.Logf("tnc said:\n%s", tail([]byte(r.out.String()), 90))
-		}
-	})
+	r := s.begin()
 	r.waitFor("'home' routed, waiting for packets", 20*time.Second)
 	return r
 }

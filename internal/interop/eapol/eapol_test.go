@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/interop/output"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
@@ -68,30 +69,13 @@ type site struct {
 	port         int
 	library, imv string
 	measured     string // the file that the verifier asks about
-	log          *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log          *output.Buffer
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
 	need.Root(t)
-	s := &site{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
+	s := &site{t: t, dir: t.TempDir(), log: new(output.Buffer)}
 	s.hostapd = need.Program(t, "hostapd", "hostapd")
 	s.eapolTest = need.Program(t, "eapol_test", "eapoltest")
 	need.Program(t, "cc", "gcc")

@@ -20,6 +20,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/interop/output"
 	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
@@ -59,7 +60,7 @@ func TestMethods(t *testing.T) {
 				c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 			})
 			require.NoError(t, err)
-			var text lockedBuffer
+			var text output.Buffer
 			lg := log.NewWriter(&text, slog.LevelInfo)
 			t.Cleanup(func() {
 				if t.Failed() {

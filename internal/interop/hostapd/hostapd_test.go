@@ -1,7 +1,6 @@
 package hostapd
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha512"
 	"crypto/x509"
@@ -14,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +25,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/interop/output"
 	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs"
@@ -46,23 +45,6 @@ const (
 	password = "Ar3etTnp"
 )
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // server is a hostapd; of start, with the C IMV of ../eapol that asks for one file.
 type server struct {
 	port  int
@@ -70,7 +52,7 @@ type server struct {
 	roots *x509.CertPool
 	imv   string // its log
 	imc   string
-	log   *lockedBuffer
+	log   *output.Buffer
 }
 
 func start(t *testing.T, hash string) *server {
@@ -133,7 +115,7 @@ func launch(t *testing.T, o launchOptions) *server {
 	write("clients", "127.0.0.1/32 "+secret+"\n")
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &server{port: c.LocalAddr().(*net.UDPAddr).Port, ca: ca, roots: x509.NewCertPool(), log: &lockedBuffer{}}
+	s := &server{port: c.LocalAddr().(*net.UDPAddr).Port, ca: ca, roots: x509.NewCertPool(), log: new(output.Buffer)}
 	c.Close()
 	s.roots.AddCert(ca.Cert)
 	write("hostapd.conf", fmt.Sprintf("driver=none\ninterface=lo\neap_server=1\neap_user_file=%s\nca_cert=%s\nserver_cert=%s\nprivate_key=%s\nradius_server_clients=%s\nradius_server_auth_port=%d\n%s",
@@ -171,7 +153,7 @@ func (s session) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
 // verdict.
 func (s *server) attest(t *testing.T, fragmentSize int) (tnccs.Outcome, byte) {
 	t.Helper()
-	text := &lockedBuffer{}
+	text := new(output.Buffer)
 	lg := log.NewWriter(text, slog.LevelInfo)
 	t.Cleanup(func() {
 		if t.Failed() {

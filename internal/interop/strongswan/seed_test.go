@@ -10,11 +10,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/interop/output"
 )
 
 var updateSeed = flag.Bool("update", false, "write docs/seed-run.md from the run")
@@ -157,7 +158,7 @@ func TestSeedRun(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", "carol", r.tnc, "up", "home", "--ipsec-conf", filepath.Join(dir, "ipsec.conf"),
 		"--strongswan-conf", filepath.Join(r.dir, "client", "strongswan.conf"), "--tnc-config", filepath.Join(dir, "tnc_config"))
-	var log lockedBuffer
+	var log output.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	require.NoError(t, cmd.Start())
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "connected; Ctrl-C") }, 40*time.Second, 50*time.Millisecond, "%s", &log)
@@ -202,22 +203,4 @@ func TestSeedPage(t *testing.T) {
 			require.Regexp(t, s.ours, strings.Trim(rows[i][2], "`"))
 		}
 	}
-}
-
-// lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
