@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gotnc/gotnc/internal/explain"
 )
 
 func newAttest() *cobra.Command {
@@ -79,7 +81,7 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 	}
 	print := func(out *outcome) {
 		if c.transcript != nil {
-			out.Explained = c.transcript.rows()
+			out.Explained = c.transcript.Rows()
 		}
 		if o.json {
 			_ = out.writeJSON(cmd.OutOrStdout())
@@ -87,7 +89,7 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 			out.writeTable(cmd.OutOrStdout())
 			if c.transcript != nil {
 				fmt.Fprintln(cmd.OutOrStdout())
-				writeRows(cmd.OutOrStdout(), out.Explained)
+				explain.WriteTable(cmd.OutOrStdout(), out.Explained)
 			}
 		}
 	}

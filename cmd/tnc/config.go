@@ -14,6 +14,7 @@ import (
 	"github.com/gotnc/gotnc/internal/config"
 	"github.com/gotnc/gotnc/internal/config/ipsecconf"
 	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -61,7 +62,7 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			bad, err := o.checkConfig(func(kind string, what error) {
-				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %v\n", kind, printable(what.Error()))
+				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %v\n", kind, log.Printable(what.Error()))
 			})
 			if err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/udp"
 	"github.com/gotnc/gotnc/internal/credential"
+	"github.com/gotnc/gotnc/internal/explain"
 	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/trust"
 	"github.com/gotnc/gotnc/tnccs"
@@ -32,7 +33,7 @@ type connection struct {
 	session *tnccs.Session // nil until the gateway asks for attestation
 	begun   bool           // it did, for the newest IKE_SA
 
-	transcript *transcript // of --explain, else nil
+	transcript *explain.Transcript // of --explain, else nil
 	sock       *udp.Conn
 	out        outcome
 	started    time.Time
@@ -67,8 +68,8 @@ func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, err
 	}
 	s.tell(logger)
 	if s.traced {
-		c.transcript = &transcript{}
-		cfg.Trace = c.transcript.add
+		c.transcript = &explain.Transcript{}
+		cfg.Trace = c.transcript.Add
 	}
 	if c.client, err = tnccs.NewClient(cfg); err != nil {
 		return nil, err

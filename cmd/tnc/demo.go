@@ -320,7 +320,7 @@ func (d *demo) writeAssessment(w io.Writer, r verifier.Report) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) {
 		for i, c := range cells {
-			cells[i] = printable(c)
+			cells[i] = log.Printable(c)
 		}
 		fmt.Fprintf(t, "  %s\n", strings.Join(cells, "\t"))
 	}
@@ -341,7 +341,7 @@ func (d *demo) writeAssessment(w io.Writer, r verifier.Report) {
 	}
 	_ = t.Flush()
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "  finding: %s\n", printable(d.short(f)))
+		fmt.Fprintf(w, "  finding: %s\n", log.Printable(d.short(f)))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/gotnc/gotnc/ike/xfrm"
 	"github.com/gotnc/gotnc/internal/config"
 	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/internal/log"
 )
 
 // finding is one line of tnc doctor.
@@ -38,7 +39,7 @@ keep every connection from working.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			bad := 0
 			for _, f := range o.diagnose(time.Now()) {
-				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s\n", f.kind, printable(f.what))
+				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s\n", f.kind, log.Printable(f.what))
 				if f.remedy != "" {
 					fmt.Fprintf(cmd.OutOrStdout(), "%-8s   %s\n", "", f.remedy)
 				}

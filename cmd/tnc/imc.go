@@ -233,8 +233,8 @@ func writeIMCs(w io.Writer, path string, entries []imcEntry) {
 		if e.Path == "" {
 			name = "bad line"
 		}
-		fmt.Fprintf(w, "%s:%d  %s\n", e.File, e.Line, printable(name))
-		say := func(what, text string) { fmt.Fprintf(w, "  %-8s  %s\n", what, printable(text)) }
+		fmt.Fprintf(w, "%s:%d  %s\n", e.File, e.Line, log.Printable(name))
+		say := func(what, text string) { fmt.Fprintf(w, "  %-8s  %s\n", what, log.Printable(text)) }
 		if e.Path != "" {
 			say("library", e.Path)
 		}

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/gotnc/gotnc/internal/explain"
+	"github.com/gotnc/gotnc/internal/log"
 )
 
 // outcome is what one connection came to. `--json` prints it; its field names
@@ -28,7 +31,7 @@ type outcome struct {
 	Error         string   `json:"error,omitempty"`
 
 	// Explained is what was asked and answered, with --explain.
-	Explained []answerRow `json:"explained,omitempty"`
+	Explained []explain.Row `json:"explained,omitempty"`
 
 	ExitCode int `json:"exit_code"`
 }
@@ -88,23 +91,23 @@ func (o *outcome) writeTable(w io.Writer, more ...[2]string) {
 		fmt.Fprintf(t, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(t, "%s\n", o.Connection)
-	row("decision", "%s", printable(o.decision()))
+	row("decision", "%s", log.Printable(o.decision()))
 	if o.Assessment != "" {
 		row("assessment", "%s", o.Assessment)
 	}
 	for _, r := range o.Reasons {
-		row("reason", "%s", printable(r.Text))
+		row("reason", "%s", log.Printable(r.Text))
 	}
 	for _, r := range o.Remediation {
-		row("what to do", "%s", printable(r.Text))
+		row("what to do", "%s", log.Printable(r.Text))
 	}
 	if o.Peer != "" {
 		row("our verdict", "gateway %s", o.Peer)
 	}
 	if o.PDP != "" {
-		row("policy server", "%s, which `tnc pt-tls` attests to", printable(o.PDP))
+		row("policy server", "%s, which `tnc pt-tls` attests to", log.Printable(o.PDP))
 	}
-	row("gateway", "%s, %s", printable(o.GatewayID), o.Gateway)
+	row("gateway", "%s, %s", log.Printable(o.GatewayID), o.Gateway)
 	row("identity", "%s", o.Identity)
 	if len(o.IMCs) > 0 {
 		row("measured by", "%s", strings.Join(o.IMCs, ", "))
@@ -122,17 +125,6 @@ func (o *outcome) writeTable(w io.Writer, more ...[2]string) {
 		row(m[0], "%s", m[1])
 	}
 	_ = t.Flush()
-}
-
-// printable takes control characters out of what a gateway sent, so that it
-// cannot write to the terminal as it likes.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // settle brings the figures of the outcome up to date.

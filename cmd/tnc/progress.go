@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/gotnc/gotnc/internal/log"
 )
 
 // progress shows on a terminal what is going on, from the first second of
@@ -41,7 +43,7 @@ func (p *progress) note(format string, args ...any) {
 		return
 	}
 	p.mu.Lock()
-	p.text = printable(fmt.Sprintf(format, args...))
+	p.text = log.Printable(fmt.Sprintf(format, args...))
 	p.mu.Unlock()
 }
 

@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/explain"
+	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -26,7 +28,7 @@ type ptTLSOutcome struct {
 	Error         string   `json:"error,omitempty"`
 
 	// Explained is what was asked and answered, with --explain.
-	Explained []answerRow `json:"explained,omitempty"`
+	Explained []explain.Row `json:"explained,omitempty"`
 
 	ExitCode int `json:"exit_code"`
 }
@@ -58,9 +60,9 @@ func (out *ptTLSOutcome) settle(err error) {
 func (out *ptTLSOutcome) writeTable(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "  %s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(t, "  %s\t%s\n", name, log.Printable(fmt.Sprintf(format, args...)))
 	}
-	fmt.Fprintf(t, "%s\n", printable(out.Server))
+	fmt.Fprintf(t, "%s\n", log.Printable(out.Server))
 	switch out.Recommendation {
 	case recAllowed:
 		row("decision", "access allowed")

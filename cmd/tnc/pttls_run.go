@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/explain"
 	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -21,7 +22,7 @@ type ptTLSRun struct {
 	cfg        pttls.Config
 	progress   *progress
 	out        *ptTLSOutcome
-	transcript *transcript // of --explain, else nil
+	transcript *explain.Transcript // of --explain, else nil
 	begun      time.Time
 	stdout     io.Writer
 	printed    bool // the last decision is
@@ -83,8 +84,8 @@ func (r *ptTLSRun) client() (*tnccs.Client, error) {
 		return nil, err
 	}
 	if r.explain {
-		r.transcript = &transcript{}
-		tc.Trace = r.transcript.add
+		r.transcript = &explain.Transcript{}
+		tc.Trace = r.transcript.Add
 	}
 	return tnccs.NewClient(tc)
 }
@@ -120,7 +121,7 @@ func (r *ptTLSRun) decided(s *tnccs.Session) {
 func (r *ptTLSRun) print(err error) {
 	r.out.Seconds = time.Since(r.begun).Seconds()
 	if r.transcript != nil {
-		r.out.Explained = r.transcript.take()
+		r.out.Explained = r.transcript.Take()
 	}
 	if r.json {
 		enc := json.NewEncoder(r.stdout)
@@ -135,6 +136,6 @@ func (r *ptTLSRun) print(err error) {
 	r.out.writeTable(r.stdout)
 	if r.transcript != nil {
 		fmt.Fprintln(r.stdout)
-		writeRows(r.stdout, r.out.Explained)
+		explain.WriteTable(r.stdout, r.out.Explained)
 	}
 }

@@ -89,7 +89,7 @@ func (l *lines) print(s string) {
 			group, s = g, s[6:]
 		}
 	}
-	log.Group(l.logger, group).Info(clean(s))
+	log.Group(l.logger, group).Info(log.Printable(s))
 }
 
 // await waits until mark n has arrived, for a short time at most.

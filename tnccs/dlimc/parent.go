@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/wire"
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -251,7 +252,7 @@ func (c *remote) loadError(a answer) error {
 	if i := int(a.data[0]); i < len(causes) {
 		cause = causes[i]
 	}
-	return loadError(c.entry, cause, clean(string(a.data[1:])))
+	return loadError(c.entry, cause, log.Printable(string(a.data[1:])))
 }
 
 // Initialize implements tnccs.IMC.
@@ -389,16 +390,6 @@ func rest(r *wire.Reader) []uint32 {
 		out[i] = r.U32()
 	}
 	return out
-}
-
-// clean makes text of a child fit for a log line.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
 }
 
 // Source returns the path of the library.

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 
 // asked adds the rows for an attribute of a verifier.
 func (x *explainer) asked(who string, e tnccs.Exchange, a patnc.Attribute) {
-	row := func(asked string, answer ...patnc.Type) *answerRow {
-		r := &answerRow{Verifier: who, Asked: asked, answer: answer}
+	row := func(asked string, answer ...patnc.Type) *Row {
+		r := &Row{Verifier: who, Asked: asked, answer: answer}
 		if len(e.IMCs) == 0 {
 			r.Answers = []string{"nothing: no IMC is there for it"}
 			r.answer = nil

@@ -1,4 +1,7 @@
-package main
+// Package explain tells in plain words what verifiers asked this machine for
+// and what they were told: it puts the attributes of PA-TNC messages that were
+// sent beside those that asked for them (`tnc attest --explain`).
+package explain
 
 import (
 	"fmt"
@@ -17,15 +20,19 @@ const (
 	maxNames      = 4         // file names shown of a list
 )
 
-// transcript collects the PA-TNC messages of a connection for --explain.
-type transcript struct {
+// Transcript collects the PA-TNC messages of a connection, up to caps on their
+// number and octets. Its zero value is empty; it may be used from several
+// goroutines.
+type Transcript struct {
 	mu        sync.Mutex
 	exchanges []tnccs.Exchange
 	octets    int
 	missed    int
 }
 
-func (t *transcript) add(e tnccs.Exchange) {
+// Add takes a message, for tnccs.Config.Trace; e.Body is the transcript's from
+// then on.
+func (t *Transcript) Add(e tnccs.Exchange) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.exchanges) >= maxExchanges || t.octets+len(e.Body) > maxTranscript {
@@ -36,9 +43,9 @@ func (t *transcript) add(e tnccs.Exchange) {
 	t.octets += len(e.Body)
 }
 
-// answerRow is one attribute that a verifier asked for, or that was sent
-// unasked. `--json --explain` prints it.
-type answerRow struct {
+// Row is one attribute that a verifier asked for, or that was sent unasked, as
+// `--json --explain` prints it. Its texts are the peers': see log.Printable.
+type Row struct {
 	Verifier string   `json:"verifier,omitempty"` // empty: nobody asked
 	Asked    string   `json:"asked"`
 	IMC      string   `json:"imc,omitempty"` // who answered
@@ -49,9 +56,9 @@ type answerRow struct {
 	hasID  bool
 }
 
-// rows makes the table: in the order of what happened, each answer beside what
+// Rows makes the table: in the order of what happened, each answer beside what
 // asked for it.
-func (t *transcript) rows() []answerRow {
+func (t *Transcript) Rows() []Row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	x := &explainer{segments: map[string][]byte{}}
@@ -59,18 +66,18 @@ func (t *transcript) rows() []answerRow {
 		x.exchange(e)
 	}
 	if t.missed > 0 {
-		x.rows = append(x.rows, &answerRow{Asked: fmt.Sprintf("%d more messages, too many to be kept", t.missed)})
+		x.rows = append(x.rows, &Row{Asked: fmt.Sprintf("%d more messages, too many to be kept", t.missed)})
 	}
-	out := make([]answerRow, len(x.rows))
+	out := make([]Row, len(x.rows))
 	for i, r := range x.rows {
 		out[i] = *r
 	}
 	return out
 }
 
-// take is rows, and begins anew.
-func (t *transcript) take() []answerRow {
-	out := t.rows()
+// Take is Rows, and begins anew.
+func (t *Transcript) Take() []Row {
+	out := t.Rows()
 	t.mu.Lock()
 	t.exchanges, t.octets, t.missed = nil, 0, 0
 	t.mu.Unlock()
@@ -78,7 +85,7 @@ func (t *transcript) take() []answerRow {
 }
 
 type explainer struct {
-	rows     []*answerRow
+	rows     []*Row
 	segments map[string][]byte
 }
 
@@ -91,7 +98,7 @@ func (x *explainer) exchange(e tnccs.Exchange) {
 	who += " of " + subtype
 	m, err := patnc.Parse(e.Body, pts.Attributes)
 	if err != nil {
-		row := &answerRow{Asked: fmt.Sprintf("%d octets about %s that are no PA-TNC message", len(e.Body), subtype)}
+		row := &Row{Asked: fmt.Sprintf("%d octets about %s that are no PA-TNC message", len(e.Body), subtype)}
 		if e.Sent {
 			row.IMC = strings.Join(e.IMCs, ", ")
 		} else {

@@ -1,14 +1,16 @@
-package main
+package explain
 
 import (
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/gotnc/gotnc/internal/log"
 )
 
-// writeRows prints the table for people.
-func writeRows(w io.Writer, rows []answerRow) {
+// WriteTable prints the table for people.
+func WriteTable(w io.Writer, rows []Row) {
 	if len(rows) == 0 {
 		fmt.Fprintln(w, "The gateway asked for nothing, and nothing about this machine was sent.")
 		return
@@ -27,7 +29,7 @@ func writeRows(w io.Writer, rows []answerRow) {
 		if with == "" {
 			with = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", printable(who), printable(r.Asked), printable(imc), printable(with))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", log.Printable(who), log.Printable(r.Asked), log.Printable(imc), log.Printable(with))
 	}
 	_ = t.Flush()
 }

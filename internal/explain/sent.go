@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"slices"
@@ -10,7 +10,7 @@ import (
 // sent puts an attribute beside what asked for it.
 func (x *explainer) sent(imc string, a patnc.Attribute) {
 	t := a.Value.Type()
-	var to *answerRow
+	var to *Row
 	if fm, ok := a.Value.(pts.FileMeasurement); ok {
 		for _, r := range x.rows {
 			if r.hasID && r.id == fm.RequestID {
@@ -38,7 +38,7 @@ func (x *explainer) sent(imc string, a patnc.Attribute) {
 		}
 	}
 	if to == nil {
-		to = &answerRow{Asked: meaning(t)}
+		to = &Row{Asked: meaning(t)}
 		x.rows = append(x.rows, to)
 	}
 	to.IMC = imc

@@ -1,0 +1,18 @@
+package log
+
+import (
+	"strings"
+	"unicode"
+)
+
+// Printable returns s on one line, without what could disturb a terminal or a
+// log: each character that is not graphic (control characters, line
+// separators, bidirectional overrides) becomes a space, invalid UTF-8 U+FFFD.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
