@@ -21,7 +21,7 @@ import (
 // connectionStatus is what tnc status shows; its JSON names are an interface.
 type connectionStatus struct {
 	Connection     string    `json:"connection"`
-	State          string    `json:"state"` // connecting, up, reconnecting
+	State          string    `json:"state"` // connecting, up, reconnecting, trapped
 	PID            int       `json:"pid"`
 	Since          time.Time `json:"since,omitzero"`
 	Attested       time.Time `json:"attested,omitzero"`

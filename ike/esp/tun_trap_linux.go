@@ -3,16 +3,21 @@ package esp
 import (
 	"bytes"
 	"sync"
+	"time"
 )
 
-// maxHeld caps the packets that wait for their SA: what a connection begins
-// with, not what it carries.
-const maxHeld = 32
+// Caps on the packets that wait for their SA: what a connection begins with, not
+// what it carries, and for as long as somebody waits for an answer.
+const (
+	maxHeld = 32
+	heldFor = 30 * time.Second
+)
 
 // held is the packets that wait for an SA, the first ones first.
 type held struct {
 	mu      sync.Mutex
 	packets [][]byte
+	since   time.Time // of the first one
 }
 
 // hold keeps a packet that no SA can send, where Acquire makes one. It reports
@@ -23,8 +28,15 @@ func (p *tunPlane) hold(packet []byte) bool {
 	}
 	p.held.mu.Lock()
 	defer p.held.mu.Unlock()
+	if len(p.held.packets) > 0 && time.Since(p.held.since) > heldFor {
+		p.counters.failed.Add(uint64(len(p.held.packets)))
+		p.held.packets = nil
+	}
 	if len(p.held.packets) >= maxHeld {
 		return false
+	}
+	if len(p.held.packets) == 0 {
+		p.held.since = time.Now()
 	}
 	p.held.packets = append(p.held.packets, bytes.Clone(packet))
 	return true
@@ -46,7 +58,12 @@ func (p *tunPlane) release() {
 	p.held.mu.Lock()
 	packets := p.held.packets
 	p.held.packets = nil
+	late := time.Since(p.held.since) > heldFor
 	p.held.mu.Unlock()
+	if late {
+		p.counters.failed.Add(uint64(len(packets)))
+		return
+	}
 	for i, b := range packets {
 		sa := p.sender(b)
 		if sa == nil { // it stands by: they wait on
