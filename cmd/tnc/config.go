@@ -68,7 +68,7 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 				return err
 			}
 			if bad > 0 {
-				return fmt.Errorf("the configuration has %d errors", bad)
+				return fmt.Errorf("errors in the configuration: %d", bad)
 			}
 			return nil
 		},
@@ -89,9 +89,6 @@ func (o *options) tryConnection(s *setup, m *swanctl.Config, conn *swanctl.Conne
 	_, peers, err := c.ikeConfig()
 	for _, p := range peers {
 		p.Close()
-	}
-	if err == nil {
-		err = checkProposals(conn)
 	}
 	return err
 }
@@ -141,6 +138,9 @@ func (o *options) checkConfig(say func(kind string, what error)) (bad int, err e
 		fail(err)
 	} else {
 		defer m.Close()
+		if len(m.Connections) == 0 {
+			say("warning", fmt.Errorf("%s: no connection is configured; add a section connections.<name>", m.File))
+		}
 		for _, c := range m.Connections {
 			before := bad
 			for _, p := range c.Problems {
@@ -159,8 +159,14 @@ func (o *options) checkConfig(say func(kind string, what error)) (bad int, err e
 			}
 			if bad == before {
 				if err := o.tryConnection(s, m, c, roots); err != nil {
+					if at := new(config.Error); !errors.As(err, &at) {
+						err = c.Pos.Errorf("connection %q: %w", c.Name, err)
+					}
 					fail(err)
 				}
+			}
+			if err := checkProposals(c); err != nil {
+				fail(err)
 			}
 			for _, l := range c.Local {
 				if l.Auth.Class != "eap" {

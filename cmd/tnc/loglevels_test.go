@@ -64,21 +64,3 @@ func TestKeyLog(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "name one that does not exist")
 }
-
-func TestConfigCheckAndDoctor(t *testing.T) {
-	s := newSite(t, nil)
-	stdout, stderr, code := runTNC(t, append([]string{"config", "check"}, s.args...)...)
-	require.Zero(t, code, stdout+stderr)
-	require.Contains(t, stdout, `connection "home"`)
-	require.Contains(t, stdout, `IMC "Attestation"`)
-	s.replace("swanctl.conf", "remote_addrs", "remote_adrs")
-	s.write("tnc_config", "IMC \"Attestation\" /does/not/exist.so\n")
-	stdout, _, code = runTNC(t, append([]string{"config", "check"}, s.args...)...)
-	require.Equal(t, 1, code)
-	require.Contains(t, stdout, `swanctl.conf:3`, "unknown keys with file and line")
-	require.Contains(t, stdout, "has no remote_addrs")
-	require.Contains(t, stdout, "/does/not/exist.so")
-	stdout, _, _ = runTNC(t, append([]string{"doctor"}, s.args...)...)
-	require.Contains(t, stdout, "data plane xfrm")
-	require.Contains(t, stdout, "/does/not/exist.so")
-}
