@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +16,7 @@ import (
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/xfrm"
 	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/resolvconf"
 )
 
 // Where connections that are up can be spoken to, and what they would leave
@@ -38,7 +38,7 @@ func runDir() string {
 }
 
 func runFile(name, ext string) string {
-	return filepath.Join(runDir(), strings.Map(safeName, name)+ext)
+	return filepath.Join(runDir(), resolvconf.SafeName(name)+ext)
 }
 
 // leftovers is what outlives a process that is killed. It is written before it
@@ -121,8 +121,8 @@ func (g *guard) sweep(c *connection) error {
 			return err
 		}
 		if l.Resolv != "" {
-			r := &resolver{file: l.Resolv, command: l.Resolvcmd, name: g.name}
-			if err := r.remove(); err != nil {
+			r := &resolvconf.Resolver{File: l.Resolv, Command: l.Resolvcmd, Name: g.name}
+			if err := r.Remove(); err != nil {
 				return err
 			}
 		}

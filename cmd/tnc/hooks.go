@@ -7,12 +7,13 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/resolvconf"
 )
 
 // hooks is what a connection does beside its packets: name servers and the
 // updown script.
 type hooks struct {
-	resolv *resolver // nil where none was changed
+	resolv *resolvconf.Resolver // nil where none was changed
 	script func(verb string) error
 	logger *slog.Logger
 }
@@ -23,15 +24,15 @@ func (h *hooks) up(c *connection, sa *ike.ChildSA) error {
 	h.logger = c.logger
 	var errs []error
 	if _, off := c.plane.(noPlane); !off && len(sa.Internal.DNS) > 0 && c.charon.InstallDNS {
-		h.resolv = newResolver(c.charon.ResolvConf, c.charon.ResolvconfPath, c.conn.Name)
-		c.left.Resolv, c.left.Resolvcmd = h.resolv.file, h.resolv.command
+		h.resolv = resolvconf.New(c.charon.ResolvConf, c.charon.ResolvconfPath, c.conn.Name)
+		c.left.Resolv, c.left.Resolvcmd = h.resolv.File, h.resolv.Command
 		if err := c.guard.note(c.left); err != nil {
 			errs = append(errs, err)
 		}
 		for _, d := range sa.Internal.DNS {
-			log.Group(c.logger, log.IKE).Info(fmt.Sprintf("installing DNS server %s to %s", d, h.resolv.what()))
+			log.Group(c.logger, log.IKE).Info(fmt.Sprintf("installing DNS server %s to %s", d, h.resolv.What()))
 		}
-		if err := h.resolv.install(sa.Internal.DNS, sa.Internal.Domains); err != nil {
+		if err := h.resolv.Install(sa.Internal.DNS, sa.Internal.Domains); err != nil {
 			errs = append(errs, fmt.Errorf("install DNS servers: %w", err))
 			h.resolv = nil
 		}
@@ -61,7 +62,7 @@ func (h *hooks) down() {
 		h.script = nil
 	}
 	if h.resolv != nil {
-		if err := h.resolv.remove(); err != nil {
+		if err := h.resolv.Remove(); err != nil {
 			log.Group(h.logger, log.IKE).Warn("remove DNS servers: " + err.Error())
 		}
 		h.resolv = nil

@@ -70,6 +70,7 @@ var allowed = []struct {
 	{"internal/config", []string{"internal/config"}},
 	{"internal/trust", nil},
 	{"internal/credential", []string{"internal/config"}},
+	{"internal/resolvconf", nil},
 	{"internal/explain", []string{"tnccs", "tnccs/pb", "imc/patnc", "imc/pts"}},
 	{"tpm", []string{"tpm", "internal/wire"}},
 	{"tpm/tpmtest", []string{"tpm", "internal/interop/need"}},
