@@ -5,6 +5,9 @@ set -eu
 packages="strongswan-charon libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-swanctl
 hostapd eapoltest swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl"
 
+# peers.sh vm: what make vmtest needs
+[ "${1:-}" != vm ] || packages="linux-image-cloud-amd64 qemu-system-x86 swtpm"
+
 missing=
 for p in $packages; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
