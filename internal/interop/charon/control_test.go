@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestStatusAndDown(t *testing.T) {
 	select {
 	case err := <-r.exit:
 		require.NoError(t, err, "tnc down is no failure")
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		require.Fail(t, "tnc up did not end")
 	}
 	s.nothingLeft()
@@ -72,22 +73,15 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	s.edit("gw/swanctl/swanctl.conf", "secrets {", "pools {\n  pool {\n    addrs = 10.3.0.0/24\n    dns = 10.1.0.53\n  }\n}\nsecrets {")
 	out, err := s.swanctl("--load-all")
 	require.NoError(t, err, out)
-	for _, point := range []string{
+	points := []string{
 		"added configuration", "initiating IKE_SA", "selected proposal: IKE", "parsed IKE_AUTH response 1", "EAP_TTLS", "IKE_SA home[1] established",
 		"created TUN device", "installed route", "installing DNS server", "connected; Ctrl-C",
-	} {
-		r := &running{s: s, exit: make(chan error, 1)}
-		r.cmd = netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", dataplane())...)
-		r.cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
-		killer := &killAt{text: point, out: &r.out, kill: func() { _ = r.cmd.Process.Kill() }}
-		r.cmd.Stdout, r.cmd.Stderr = killer, killer
-		require.NoError(t, r.cmd.Start())
-		done := time.AfterFunc(3*time.Second, killer.kill) // a point that is not logged here
-		_ = r.cmd.Wait()
-		done.Stop()
-		if !kernelESP() || !strings.Contains(point, "TUN") {
-			require.Contains(t, r.out.String(), point, "it was killed at this point")
-		}
+	}
+	if kernelESP() {
+		points = slices.DeleteFunc(points, func(p string) bool { return strings.Contains(p, "TUN") })
+	}
+	for _, point := range points {
+		s.upUntil(point)
 	}
 	rules, err := netns.Run(s.Client, "ip", "rule")
 	require.NoError(t, err)
@@ -105,10 +99,24 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	require.Equal(t, "nameserver 192.0.2.53\n", string(b))
 }
 
+// upUntil runs tnc up and kills it as soon as it has said a text.
+func (s *site) upUntil(text string) {
+	s.t.Helper()
+	cmd := netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", dataplane())...)
+	cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
+	killer := &killAt{text: text, kill: func() { _ = cmd.Process.Kill() }}
+	cmd.Stdout, cmd.Stderr = killer, killer
+	require.NoError(s.t, cmd.Start())
+	missed := time.AfterFunc(patience, killer.kill)
+	_ = cmd.Wait()
+	missed.Stop()
+	require.Contains(s.t, killer.out.String(), text, "it was killed at this point")
+}
+
 // killAt kills as soon as a text is written.
 type killAt struct {
 	text string
-	out  *output.Buffer
+	out  output.Buffer
 	kill func()
 }
 

@@ -51,7 +51,7 @@ func (s *site) swanctl(args ...string) (string, error) {
 func (s *site) up(more ...string) *running {
 	s.t.Helper()
 	r := s.begin(more...)
-	r.waitFor("connected; Ctrl-C", 20*time.Second)
+	r.waitFor("connected; Ctrl-C")
 	return r
 }
 
@@ -83,9 +83,9 @@ func (s *site) say(word string) {
 	c.Close()
 }
 
-func (r *running) waitFor(text string, limit time.Duration) {
+func (r *running) waitFor(text string) {
 	r.s.t.Helper()
-	require.Eventually(r.s.t, func() bool { return strings.Contains(r.out.String(), text) }, limit, 30*time.Millisecond, "%q was never said", text)
+	require.Eventually(r.s.t, func() bool { return strings.Contains(r.out.String(), text) }, patience, 30*time.Millisecond, "%q was never said", text)
 }
 
 func (r *running) count(text string) int { return strings.Count(r.out.String(), text) }
@@ -96,7 +96,7 @@ func (r *running) stop() error {
 	select {
 	case err := <-r.exit:
 		return err
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		_ = r.cmd.Process.Kill()
 		return fmt.Errorf("tnc did not end: %w", <-r.exit)
 	}
@@ -123,8 +123,8 @@ func TestRekeyingLosesNoPacket(t *testing.T) {
 	s.edit("cl/swanctl/swanctl.conf", "    children {\n      home {\n", "    rekey_time = 3s\n    rand_time = 0\n    over_time = 60s\n    children {\n      home {\n        rekey_time = 2s\n        life_time = 60s\n        rand_time = 0\n")
 	r := s.up()
 	counts := s.flood(7)
-	r.waitFor("IKE_SA home[2] rekeyed between", 5*time.Second)
-	r.waitFor("CHILD_SA home{2} established", 5*time.Second)
+	r.waitFor("IKE_SA home[2] rekeyed between")
+	r.waitFor("CHILD_SA home{2} established")
 	sent, received := counts()
 	require.Equal(t, sent, received, "packets were lost while the client rekeyed")
 	require.GreaterOrEqual(t, r.count("] rekeyed between"), 2)
@@ -142,7 +142,7 @@ func TestGatewayRekeys(t *testing.T) {
 		out, err := s.swanctl("--rekey", what, "rw")
 		require.NoError(t, err, "%d %s", i, out)
 	}
-	r.waitFor("IKE_SA home[3] rekeyed between", 5*time.Second)
+	r.waitFor("IKE_SA home[3] rekeyed between")
 	sent, received := counts()
 	require.Equal(t, sent, received, "packets were lost while the gateway rekeyed")
 	require.GreaterOrEqual(t, r.count("received DELETE for ESP CHILD_SA"), 2)
@@ -200,11 +200,11 @@ func TestAddressChange(t *testing.T) {
 	}
 	// A secondary address goes with the primary one: it comes again.
 	_, _ = netns.Run(s.Client, "ip", "addr", "add", "192.168.0.150/24", "dev", dev)
-	r.waitFor("moved to 192.168.0.150", 15*time.Second)
+	r.waitFor("moved to 192.168.0.150")
 	require.Eventually(t, func() bool {
 		_, err := netns.Run(s.Client, "ping", "-c", "2", "-i", "0.1", "-W", "1", inside)
 		return err == nil
-	}, 5*time.Second, 100*time.Millisecond, "the tunnel moved")
+	}, patience, 100*time.Millisecond, "the tunnel moved")
 	log, err := os.ReadFile(filepath.Join(s.dir, "gw", "charon.log"))
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(string(log), "] established between"), "one IKE_SA all the time")
@@ -242,7 +242,7 @@ func TestDeadPeer(t *testing.T) {
 		select {
 		case err := <-r.exit:
 			require.Error(t, err)
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			require.Fail(t, "the dead peer was not noticed")
 		}
 		require.Contains(t, r.out.String(), "sending DPD request")
@@ -256,7 +256,7 @@ func TestDeadPeer(t *testing.T) {
 		s.edit("cl/swanctl/swanctl.conf", "      home {\n", "      home {\n        dpd_action = restart\n")
 		r := s.up()
 		s.killGateway()
-		r.waitFor("connecting again in", 20*time.Second)
+		r.waitFor("connecting again in")
 		require.NoError(t, os.Remove(filepath.Join(s.dir, "gw", "vici")))
 		s.gateway(options{proposals: usualIKE, esp: usualESP})
 		// The new gateway has another CA key: the files are read again only by
@@ -264,7 +264,7 @@ func TestDeadPeer(t *testing.T) {
 		select {
 		case <-r.exit:
 			require.Contains(t, r.out.String(), "certificate")
-		case <-time.After(30 * time.Second):
+		case <-time.After(patience):
 			require.Fail(t, "the client went on with a gateway that it does not know")
 		}
 		s.nothingLeft()

@@ -39,10 +39,10 @@ func TestMLKEM(t *testing.T) {
 				out, err := s.swanctl("--rekey", what, "rw")
 				require.NoError(t, err, "%d %s", i, out)
 			}
-			r.waitFor("IKE_SA home[2] rekeyed between", 5*time.Second)
+			r.waitFor("IKE_SA home[2] rekeyed between")
 			s.say("rekey")
-			r.waitFor("IKE_SA home[3] rekeyed between", 5*time.Second)
-			r.waitFor("CHILD_SA home{3} established", 5*time.Second)
+			r.waitFor("IKE_SA home[3] rekeyed between")
+			r.waitFor("CHILD_SA home{3} established")
 			sent, received := counts()
 			require.Equal(t, sent, received, "packets were lost")
 			if strings.Contains(c.ike, "-ke1_") {
@@ -114,7 +114,7 @@ func TestMLKEMCollisions(t *testing.T) {
 	require.Eventually(t, func() bool {
 		list, err := s.swanctl("--list-sas")
 		return err == nil && strings.Count(list, "ESTABLISHED") == 1 && strings.Count(list, "INSTALLED") == 1 && !strings.Contains(list, "REKEY")
-	}, 40*time.Second, 200*time.Millisecond, "one IKE_SA and one CHILD_SA remain")
+	}, patience, 200*time.Millisecond, "one IKE_SA and one CHILD_SA remain")
 	out, err := netns.Run(s.Client, "ping", "-c", "5", "-i", "0.1", "-W", "2", inside)
 	require.NoError(t, err, out)
 	require.Equal(t, 1, r.count("] established between"), "never set up anew")

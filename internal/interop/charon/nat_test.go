@@ -51,16 +51,16 @@ func TestNAT(t *testing.T) {
 	require.Contains(t, log(), nat.Addr+"[20")
 
 	// The first answer with hashes is what later ones are compared with.
-	r.waitFor("parsed INFORMATIONAL response 8 [ N(NATD_S_IP) N(NATD_D_IP) ]", 20*time.Second)
+	r.waitFor("parsed INFORMATIONAL response 8 [ N(NATD_S_IP) N(NATD_D_IP) ]")
 	translate(t, nat, "30000-30100")
 	nat.Forget(t)
-	require.Eventually(t, func() bool { return strings.Contains(log(), nat.Addr+"[30") }, 20*time.Second, 50*time.Millisecond,
+	require.Eventually(t, func() bool { return strings.Contains(log(), nat.Addr+"[30") }, patience, 50*time.Millisecond,
 		"the gateway hears from the new mapping")
-	r.waitFor("NAT mappings of ESP CHILD_SAs changed, updating", 20*time.Second)
+	r.waitFor("NAT mappings of ESP CHILD_SAs changed, updating")
 	require.Eventually(t, func() bool {
 		_, err := netns.Run(s.Client, "ping", "-c", "1", "-W", "1", inside)
 		return err == nil
-	}, 10*time.Second, 100*time.Millisecond, "the tunnel goes through the new mapping")
+	}, patience, 100*time.Millisecond, "the tunnel goes through the new mapping")
 	require.Equal(t, 1, strings.Count(log(), "] established between"), "one IKE_SA all the time")
 	require.NoError(t, r.stop())
 	s.nothingLeft()

@@ -16,7 +16,7 @@ import (
 func (s *site) upTrapped() *running {
 	s.t.Helper()
 	r := s.begin()
-	r.waitFor("'home' routed, waiting for packets", 20*time.Second)
+	r.waitFor("'home' routed, waiting for packets")
 	return r
 }
 
@@ -48,24 +48,24 @@ func TestTrap(t *testing.T) {
 	if !kernelESP() { // the kernel drops the packet that asks
 		require.NoError(t, err, "the packet that wanted the tunnel went through it: %s", &first)
 	}
-	r.waitFor("connected; Ctrl-C", 20*time.Second)
+	r.waitFor("connected; Ctrl-C")
 	require.NoError(t, s.ping("3"))
 
 	// The gateway closes the CHILD_SA: the next packet brings it back on the same IKE_SA.
 	said, err := s.swanctl("--terminate", "--child", "rw")
 	require.NoError(t, err, said)
-	r.waitFor("waiting for packets to set the CHILD_SA up again", 10*time.Second)
+	r.waitFor("waiting for packets to set the CHILD_SA up again")
 	_ = exec.Command("ip", "netns", "exec", s.Client, "ping", "-c", "1", "-W", "5", inside).Run()
-	r.waitFor("CHILD_SA home{2} established", 10*time.Second)
+	r.waitFor("CHILD_SA home{2} established")
 	require.NoError(t, s.ping("3"))
 	require.Equal(t, 1, r.count("initiating IKE_SA"))
 
 	// It ends the IKE_SA: the trap is back, and the next packet makes another.
 	said, err = s.swanctl("--terminate", "--ike", "rw")
 	require.NoError(t, err, said)
-	require.Eventually(t, func() bool { return r.count("'home' routed") == 2 }, 10*time.Second, 30*time.Millisecond)
+	require.Eventually(t, func() bool { return r.count("'home' routed") == 2 }, patience, 30*time.Millisecond)
 	_ = exec.Command("ip", "netns", "exec", s.Client, "ping", "-c", "1", "-W", "5", inside).Run()
-	require.Eventually(t, func() bool { return r.count("] established between") == 2 }, 10*time.Second, 30*time.Millisecond)
+	require.Eventually(t, func() bool { return r.count("] established between") == 2 }, patience, 30*time.Millisecond)
 	require.NoError(t, s.ping("3"))
 	require.NoError(t, r.stop())
 	s.nothingLeft()
@@ -86,7 +86,7 @@ func TestTrapWithVirtualIP(t *testing.T) {
 	require.NoError(t, err, out)
 	r = s.upTrapped()
 	_ = exec.Command("ip", "netns", "exec", s.Client, "ping", "-c", "1", "-W", "1", inside).Run()
-	r.waitFor("connected; Ctrl-C", 20*time.Second)
+	r.waitFor("connected; Ctrl-C")
 	require.NoError(t, s.ping("2"))
 	addrs, err := netns.Run(s.Client, "ip", "-o", "addr")
 	require.NoError(t, err)

@@ -93,6 +93,15 @@ func xfrmRoot(t *testing.T, vmlinuz string) string {
 	return out
 }
 
+// said is what the guest printed while a test ran.
+func said(out, name string) string {
+	start, end := strings.Index(out, "=== RUN   "+name), strings.Index(out, "--- FAIL: "+name)
+	if start < 0 || end < start {
+		return "it printed nothing"
+	}
+	return out[start:end]
+}
+
 var result = regexp.MustCompile(`(?m)^\s*--- (PASS|FAIL|SKIP): (\S+)`)
 
 // ESP in a real kernel on both ends: traffic, rekeying, addresses that change,
@@ -112,7 +121,7 @@ func TestXFRMOnARealKernel(t *testing.T) {
 	t.Logf("%s in %v:\n%s", accel, time.Since(start).Round(time.Second), out)
 	passed := 0
 	for _, m := range result.FindAllStringSubmatch(out, -1) {
-		require.Equal(t, "PASS", m[1], m[2])
+		require.Equal(t, "PASS", m[1], "%s:\n%s", m[2], said(out, m[2]))
 		if !strings.Contains(m[2], "/") {
 			passed++
 		}
