@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -569,9 +570,7 @@ func BenchmarkEvidence(b *testing.B) {
 	m.append(m.imaLog(), log)
 	quoted := m.values(crypto.SHA256)
 	b.ReportAllocs()
-	n, octets := 0, 0
-	var message []byte
-	for b.Loop() {
+	evidence := func(message []byte) (*Collector, []patnc.Attribute, []byte) {
 		c := New(m.config())
 		if err := c.Collect(context.Background(), imaName(qualifierOS), pts.Bank{Algorithm: pts.SHA256}); err != nil {
 			b.Fatal(err)
@@ -579,16 +578,35 @@ func BenchmarkEvidence(b *testing.B) {
 		if ok, err := c.Settle(context.Background(), quoted); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
-		message = message[:0]
-		for _, a := range c.Take() {
+		as := c.Take()
+		for _, a := range as {
 			var err error
 			if message, err = a.AppendBinary(message); err != nil {
 				b.Fatal(err)
 			}
-			n++
 		}
-		octets = len(message)
+		return c, as, message
 	}
+	n := 0
+	var message []byte
+	for b.Loop() {
+		var as []patnc.Attribute
+		_, as, message = evidence(message[:0])
+		n += len(as)
+	}
+	octets := len(message)
+	heap := func() int64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return int64(s.HeapAlloc)
+	}
+	before := heap()
+	c, as, message := evidence(nil)
+	b.ReportMetric(float64(heap()-before)/1024, "held-KiB") // collector, attributes and message at once: the peak
+	runtime.KeepAlive(c)
+	runtime.KeepAlive(as)
+	runtime.KeepAlive(message)
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "entries/s")
 	b.ReportMetric(float64(octets)/20000, "octets/entry")
 }

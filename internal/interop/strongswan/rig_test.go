@@ -263,3 +263,18 @@ func readFile(t *testing.T, path string) string {
 	require.NoError(t, err)
 	return string(b)
 }
+
+// runJSON runs our client with --json in carol's network and decodes what it
+// prints; the error is that of its exit code.
+func (r *rig) runJSON(to any, args ...string) error {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, r.script, append(append([]string{"run", r.tnc}, args...), "--json")...)
+	cmd.Env = append(os.Environ(), "STRONGSWAN_PREFIX="+r.prefix, "RIG_DIR="+r.dir)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	require.NoError(r.t, json.Unmarshal(stdout.Bytes(), to), "%s%s", &stdout, &stderr)
+	return err
+}

@@ -2,15 +2,12 @@ package strongswan
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,33 +28,21 @@ func newTPMRig(t *testing.T) *rig {
 
 func (r *rig) moonLog() string { return readFile(r.t, filepath.Join(r.dir, "moon", "charon.log")) }
 
-// attest runs our client; code is its exit code.
+// attestMeasured runs our client; code is its exit code.
 func (r *rig) attestMeasured() (recommendation string, exchanges, code int) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, r.script, "run", r.tnc, "attest", "home", "--json")
-	cmd.Env = append(os.Environ(), "STRONGSWAN_PREFIX="+r.prefix, "RIG_DIR="+r.dir)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	_ = cmd.Run()
 	var out struct {
 		Recommendation string `json:"recommendation"`
 		Exchanges      int    `json:"exchanges"`
 		ExitCode       int    `json:"exit_code"`
 	}
-	require.NoError(r.t, json.Unmarshal(stdout.Bytes(), &out), "%s%s", &stdout, &stderr)
+	_ = r.runJSON(&out, "attest", "home")
 	return out.Recommendation, out.Exchanges, out.ExitCode
 }
 
 // measureIn runs tnc measure in carol's network and returns what it reports.
 func (r *rig) measureIn() (matches *bool, entry int, name string) {
 	r.t.Helper()
-	cmd := exec.Command(r.script, "run", r.tnc, "measure", "--json")
-	cmd.Env = append(os.Environ(), "STRONGSWAN_PREFIX="+r.prefix, "RIG_DIR="+r.dir)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	_ = cmd.Run()
 	var out struct {
 		Matches    *bool `json:"matches"`
 		Difference *struct {
@@ -65,7 +50,7 @@ func (r *rig) measureIn() (matches *bool, entry int, name string) {
 			Name  string `json:"name"`
 		} `json:"first_difference"`
 	}
-	require.NoError(r.t, json.Unmarshal(stdout.Bytes(), &out), "%s%s", &stdout, &stderr)
+	_ = r.runJSON(&out, "measure")
 	if out.Difference != nil {
 		entry, name = out.Difference.Entry, out.Difference.Name
 	}
