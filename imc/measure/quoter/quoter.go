@@ -165,10 +165,10 @@ func (q *Quoter) with(ctx context.Context, f func(ctx context.Context, t tpm.TPM
 	if q.tpm == nil {
 		t, err := q.cfg.Open(ctx)
 		if errors.Is(err, tpm.ErrNoTPM) {
-			return fmt.Errorf("%w: %w", pts.ErrNoTPM, err)
+			return noTPM{err}
 		}
 		if err != nil {
-			return fmt.Errorf("open TPM: %w", err)
+			return err
 		}
 		q.tpm = t
 		q.log.Log(ctx, log.LevelDetail, fmt.Sprintf("TPM %v opened", t.Generation()))
@@ -321,3 +321,8 @@ func (q *Quoter) Quote(ctx context.Context, alg pts.HashAlgorithms, pcrs pts.PCR
 	})
 	return out, err
 }
+
+// noTPM is what package tpm says of a machine without TPM, as a pts.ErrNoTPM.
+type noTPM struct{ error }
+
+func (e noTPM) Unwrap() []error { return []error{pts.ErrNoTPM, e.error} }
