@@ -33,16 +33,8 @@ the machine being carried there:
   here      tnc aik activate aik.answer         only this TPM can open it: aik.crt
 
 The CA's part needs no TPM.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("%q is not a command of tnc aik", args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return &exitError{code: exitUsage}
-		},
+		Args: subcommand,
+		RunE: helpOnly,
 	}
 	cmd.AddCommand(newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue())
 	return cmd

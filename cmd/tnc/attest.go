@@ -23,8 +23,9 @@ unless --dataplane says so; no rights are needed beyond those to measure.
   tnc attest home --json | jq -r .recommendation
   tnc attest home --explain
   tnc attest home -v --swanctl ./swanctl.conf --tnc-config ./tnc_config`,
-		Args: oneConnection,
-		RunE: func(cmd *cobra.Command, args []string) error { return attest(cmd, &o, args[0]) },
+		Args:              oneConnection,
+		ValidArgsFunction: o.completeConnection,
+		RunE:              func(cmd *cobra.Command, args []string) error { return attest(cmd, &o, args[0]) },
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.explain, "explain", false, "print what each verifier asked for and what it was answered, in plain words")

@@ -24,7 +24,7 @@ func (o *options) connections() (*swanctl.Config, error) {
 	if o.ipsecConf != "" {
 		m, err := ipsecconf.Load(o.ipsecConf)
 		if err != nil {
-			return nil, fmt.Errorf("read ipsec.conf: %w", err)
+			return nil, unread("ipsec.conf", err, "name another one with --ipsec-conf")
 		}
 		return m, nil
 	}
@@ -36,21 +36,14 @@ func (o *options) connections() (*swanctl.Config, error) {
 			}
 		}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read swanctl.conf: %w: name it with --swanctl, or an ipsec.conf with --ipsec-conf", err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("read swanctl.conf: %w", err)
+		return nil, unread("swanctl.conf", err, "name it with --swanctl, or an ipsec.conf with --ipsec-conf")
 	}
 	return m, nil
 }
 
 func newConfig() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return &exitError{code: exitUsage}
-		}}
+	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: subcommand, RunE: helpOnly}
 	var o options
 	check := &cobra.Command{
 		Use:   "check",
@@ -73,11 +66,7 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 			return nil
 		},
 	}
-	f := check.Flags()
-	f.StringVar(&o.swanctl, "swanctl", "", "swanctl.conf to read")
-	f.StringVar(&o.ipsecConf, "ipsec-conf", "", "ipsec.conf to read in place of swanctl.conf")
-	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read")
-	f.StringVar(&o.tncConfig, "tnc-config", "", "tnc_config to read")
+	o.files(check)
 	cmd.AddCommand(check)
 	return cmd
 }
@@ -112,14 +101,9 @@ func (o *options) checkConfig(say func(kind string, what error)) (bad int, err e
 		bad++
 		say("error", err)
 	}
-	var sc *config.Config
-	if o.strongswan != "" {
-		sc, err = config.Load(o.strongswan)
-	} else {
-		sc, err = config.LoadDefault()
-	}
+	sc, err := readStrongswan(o.strongswan)
 	if err != nil {
-		fail(fmt.Errorf("strongswan.conf: %w", err))
+		fail(err)
 		sc = config.New()
 	}
 	s := &setup{strongswan: sc, charon: sc.Charon()}

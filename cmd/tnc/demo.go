@@ -43,7 +43,7 @@ asked and measured follows. Nothing is left behind.
 	}
 	f := cmd.Flags()
 	f.BoolVar(&d.fail, "fail", false, "alter one of the measured files before the client connects")
-	f.StringVar(&d.library, "library", "", "IMC library (default imc-attestation.so beside this program)")
+	f.StringVar(&d.library, "library", "", "IMC library (default imc-attestation.so beside this program, or in ../lib/gotnc from there)")
 	f.BoolVar(&d.json, "json", false, "print the outcome as JSON, without log and tables")
 	f.CountVarP(&d.verbose, "verbose", "v", "log details")
 	return cmd
@@ -167,24 +167,31 @@ func (d *demo) logger(w io.Writer) *slog.Logger {
 	}))
 }
 
-// findLibrary returns the IMC library: beside the program, or where
-// strongSwan's IMCs are installed.
+const libraryName = "imc-attestation.so"
+
+// demoLibraries are where the library of the program exe may be.
+func demoLibraries(exe string) []string {
+	dir := filepath.Dir(exe)
+	return []string{filepath.Join(dir, libraryName), filepath.Join(dir, "..", "lib", "gotnc", libraryName)}
+}
+
+// findLibrary returns the IMC library: beside the program as in build/, or where
+// make install puts it.
 func (d *demo) findLibrary() (string, error) {
-	const name = "imc-attestation.so"
 	if d.library != "" {
 		return filepath.Abs(d.library)
 	}
-	var tried []string
-	if exe, err := os.Executable(); err == nil {
-		tried = append(tried, filepath.Join(filepath.Dir(exe), name))
+	exe, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w: name it with --library", libraryName, err)
 	}
-	tried = append(tried, "/usr/lib/ipsec/imcvs/"+name, "/usr/local/lib/ipsec/imcvs/"+name)
+	tried := demoLibraries(exe)
 	for _, p := range tried {
 		if _, err := os.Stat(p); err == nil {
 			return p, nil
 		}
 	}
-	return "", fmt.Errorf("no %s found (looked in %s): build it with make lib, or name it with --library", name, strings.Join(tried, ", "))
+	return "", fmt.Errorf("no %s found (looked in %s): build it with `make lib`, or name it with --library", libraryName, strings.Join(tried, ", "))
 }
 
 // enrol makes what is measured and the policy that knows its digests. With

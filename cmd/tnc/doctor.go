@@ -47,17 +47,16 @@ keep every connection from working.`,
 					bad++
 				}
 			}
-			if bad > 0 {
-				return fmt.Errorf("%d things keep connections from working", bad)
+			switch {
+			case bad == 1:
+				return errors.New("one error keeps connections from working")
+			case bad > 1:
+				return fmt.Errorf("%d errors keep connections from working", bad)
 			}
 			return nil
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&o.swanctl, "swanctl", "", "swanctl.conf to read")
-	f.StringVar(&o.ipsecConf, "ipsec-conf", "", "ipsec.conf to read in place of swanctl.conf")
-	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read")
-	f.StringVar(&o.tncConfig, "tnc-config", "", "tnc_config to read")
+	o.files(cmd)
 	return cmd
 }
 
@@ -87,7 +86,7 @@ func (o *options) diagnose(now time.Time) (out []finding) {
 		say("warning", "run as root; tnc attest needs no rights beyond those to measure", "not root: tunnels cannot be made, and what is measured may not be readable")
 	}
 	charon := config.New().Charon()
-	if c, err := o.strongswanConf(); err == nil {
+	if c, err := readStrongswan(o.strongswan); err == nil {
 		charon = c.Charon()
 	}
 	for _, port := range []uint16{charon.Port, charon.PortNATT} {
@@ -135,13 +134,6 @@ func (o *options) diagnose(now time.Time) (out []finding) {
 	}
 	o.certificates(now, say)
 	return out
-}
-
-func (o *options) strongswanConf() (*config.Config, error) {
-	if o.strongswan != "" {
-		return config.Load(o.strongswan)
-	}
-	return config.LoadDefault()
 }
 
 // certificates looks at the times of all certificates that connections name.

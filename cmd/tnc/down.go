@@ -11,11 +11,12 @@ import (
 
 func newDown() *cobra.Command {
 	return &cobra.Command{
-		Use:     "down NAME",
-		Short:   "End a connection in order",
-		Long:    "Ends a connection that tnc up keeps: the gateway is told, and what was made is\nremoved. Returns when all of it is done.",
-		Example: "  sudo tnc down home",
-		Args:    oneConnection,
+		Use:               "down NAME",
+		Short:             "End a connection in order",
+		Long:              "Ends a connection that tnc up keeps: the gateway is told, and what was made is\nremoved. Returns when all of it is done.",
+		Example:           "  sudo tnc down home",
+		Args:              oneConnection,
+		ValidArgsFunction: completeUp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, err := ask(cmd.Context(), runFile(args[0], ".sock"), "down")
 			switch {

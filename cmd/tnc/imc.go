@@ -69,7 +69,10 @@ func loadIMCs(client *tnccs.Client, entries []dlimc.Entry, o dlimc.Options, note
 	for _, e := range entries {
 		note(e)
 		err := client.AddLoader(e.Name, func() (tnccs.IMC, error) { return dlimc.Load(e, o) })
-		if err != nil {
+		switch le := new(dlimc.LoadError); {
+		case errors.As(err, &le):
+			return err // it names the entry and its line
+		case err != nil:
 			return fmt.Errorf("%s:%d: load IMC %q from %s: %w", e.File, e.Line, e.Name, e.Path, err)
 		}
 	}
@@ -80,16 +83,8 @@ func newIMC() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "imc",
 		Short: "Look at the IMCs of tnc_config",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("%q is not a command of tnc imc", args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return &exitError{code: exitUsage}
-		},
+		Args:  subcommand,
+		RunE:  helpOnly,
 	}
 	cmd.AddCommand(newIMCList())
 	return cmd
@@ -131,13 +126,8 @@ type imcEntry struct {
 func imcList(cmd *cobra.Command, o *options) error {
 	s := &setup{strongswanPath: o.strongswan}
 	var err error
-	if o.strongswan != "" {
-		s.strongswan, err = config.Load(o.strongswan)
-	} else {
-		s.strongswan, err = config.LoadDefault()
-	}
-	if err != nil {
-		return fmt.Errorf("read strongswan.conf: %w", err)
+	if s.strongswan, err = readStrongswan(o.strongswan); err != nil {
+		return err
 	}
 	s.charon = s.strongswan.Charon()
 	path := o.tncConfig
@@ -152,7 +142,7 @@ func imcList(cmd *cobra.Command, o *options) error {
 		return fmt.Errorf("%s does not exist: no IMC is loaded; write a line IMC \"NAME\" /path/to/library.so for each", path)
 	}
 	if err != nil {
-		return err
+		return unread("tnc_config", err, "")
 	}
 	out := []imcEntry{}
 	for _, p := range problems {

@@ -63,23 +63,37 @@ IMCs of tnc_config, and says what they decided.
   sudo tnc up home                  the same, then stay connected
   tnc attest home --json | jq .     for scripts
   tnc demo                          a whole run on this machine, without root`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError("%q is not a command of tnc", args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_ = cmd.Help()
-			return &exitError{code: exitUsage}
-		},
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       programVersion(),
+		Args:          subcommand,
+		RunE:          helpOnly,
 	}
+	root.Flags().Bool("version", false, "print the version")
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
 	root.AddCommand(newAttest(), newUp(), newDown(), newStatus(), newConfig(), newDoctor(), newMeasure(), newAIK(), newPTTLS(), newDemo(), newIMC(), newVersion())
+	root.SetHelpCommand(newHelp(root))
 	return root
+}
+
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Say what a command does, with its flags",
+		Example: "  tnc help attest\n  tnc help config check",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil {
+				return usageError("%v", err)
+			}
+			if err := subcommand(cmd, rest); err != nil {
+				return err
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
 }
 
 func newVersion() *cobra.Command {
@@ -88,21 +102,40 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := version
-			if bi, ok := debug.ReadBuildInfo(); ok && v == "unknown" && bi.Main.Version != "" {
-				v = bi.Main.Version
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "tnc %s, %s %s/%s\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintln(cmd.OutOrStdout(), programVersion())
 			return nil
 		},
 	}
 }
 
+// programVersion is the line of tnc version.
+func programVersion() string {
+	v := version
+	if bi, ok := debug.ReadBuildInfo(); ok && v == "unknown" && bi.Main.Version != "" {
+		v = bi.Main.Version
+	}
+	return fmt.Sprintf("tnc %s, %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError("tnc %s takes no argument, got %q", cmd.Name(), args[0])
+		return usageError("%s takes no argument, got %q", cmd.CommandPath(), args[0])
 	}
 	return nil
+}
+
+// subcommand refuses what is no command of a group.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError("%q is not a command of %s", args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// helpOnly is what a group does without a command.
+func helpOnly(cmd *cobra.Command, _ []string) error {
+	_ = cmd.Help()
+	return &exitError{code: exitUsage}
 }
 
 // oneConnection checks that exactly one connection is named.

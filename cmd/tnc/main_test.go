@@ -184,9 +184,19 @@ func (s *site) attest(more ...string) (stdout, stderr string, code int) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{}, {"attack"}, {"attest"}, {"attest", "a", "b"}, {"attest", "home", "--dataplane", "magic"}, {"up", "home", "--no-such-flag"}, {"demo", "now"}} {
-		_, _, code := runTNC(t, args...)
+	for _, args := range [][]string{{}, {"attack"}, {"attest"}, {"attest", "a", "b"}, {"attest", "home", "--dataplane", "magic"}, {"up", "home", "--no-such-flag"}, {"demo", "now"},
+		{"status", "a", "b"}, {"config"}, {"config", "chek"}, {"config", "check", "x"}, {"imc"}, {"aik", "x"}, {"help", "attack"}, {"help", "config", "chek"}} {
+		_, stderr, code := runTNC(t, args...)
 		require.Equal(t, exitUsage, code, "%q", args)
+		require.NotContains(t, stderr, "arg(s)")
+	}
+	_, stderr, _ := runTNC(t, "config", "check", "x")
+	require.Contains(t, stderr, "tnc config check takes no argument")
+	for _, args := range [][]string{{"config", "check", "--help"}, {"help", "config", "check"}} {
+		out, _, code := runTNC(t, args...)
+		require.Zero(t, code)
+		require.Contains(t, out, "/etc/swanctl/swanctl.conf)")
+		require.Contains(t, out, "--help")
 	}
 	for _, cmd := range []string{"attest", "up", "demo"} {
 		out, _, code := runTNC(t, cmd, "--help")
@@ -196,6 +206,9 @@ func TestUsage(t *testing.T) {
 	}
 	out, _, code := runTNC(t, "version")
 	require.Zero(t, code)
+	flag, _, code := runTNC(t, "--version")
+	require.Zero(t, code)
+	require.Equal(t, out, flag)
 	require.True(t, strings.HasPrefix(out, "tnc "), out)
 }
 
@@ -240,6 +253,15 @@ func TestDemo(t *testing.T) {
 	}
 	require.Less(t, time.Since(start), 30*time.Second)
 	noChildren(t)
+}
+
+// After make install as in build/ the demo finds its library.
+func TestDemoFindsTheInstalledLibrary(t *testing.T) {
+	require.Equal(t, []string{"/opt/x/bin/imc-attestation.so", "/opt/x/lib/gotnc/imc-attestation.so"}, demoLibraries("/opt/x/bin/tnc"))
+	makefile, err := os.ReadFile("../../Makefile")
+	require.NoError(t, err)
+	require.Contains(t, string(makefile), "imc-attestation.so $(DESTDIR)$(PREFIX)/lib/gotnc/\n")
+	require.Contains(t, string(makefile), "$(BUILD)/tnc $(DESTDIR)$(PREFIX)/bin/\n")
 }
 
 func TestDemoThatFails(t *testing.T) {
@@ -351,15 +373,17 @@ func TestRefusals(t *testing.T) {
 			require.NoError(s.t, l.Close())
 			s.replace("swanctl.conf", fmt.Sprint(s.addr.Port()), fmt.Sprint(free))
 		}, []string{"no answer", "127.0.0.1"}},
-		"bad AUTH":       {func(c *gateway.Config, _ *testpki.CA) { c.Faults.BadAuth = true }, nil, []string{"gateway"}},
-		"early success":  {func(c *gateway.Config, _ *testpki.CA) { c.Faults.EarlySuccess = true }, nil, []string{"EAP"}},
-		"no proposal":    {func(c *gateway.Config, _ *testpki.CA) { c.Faults.NoProposal = true }, nil, []string{"proposals"}},
-		"no child":       {func(c *gateway.Config, _ *testpki.CA) { c.Faults.NoChildProposal = true }, nil, []string{"esp_proposals"}},
-		"unknown name":   {nil, func(s *site) { s.replace("swanctl.conf", "home {", "work {") }, []string{"home", "work"}},
-		"missing IMC":    {nil, func(s *site) { s.write("tnc_config", "IMC \"A\" /nowhere/imc.so\n") }, []string{"tnc_config:1", "/nowhere/imc.so"}},
-		"broken IMC":     {nil, func(s *site) { s.write("tnc_config", "\nIMC \"A\" "+broken+"\n") }, []string{"tnc_config:2", broken}},
-		"no IMC at all":  {nil, func(s *site) { s.write("tnc_config", "IMC \"A\" "+libc(t)+"\n") }, []string{"tnc_config:1", "TNC_IMC_Initialize"}},
-		"no tnc_config":  {nil, func(s *site) { require.NoError(s.t, os.Remove(s.path("tnc_config"))) }, []string{"tnc_config"}},
+		"bad AUTH":      {func(c *gateway.Config, _ *testpki.CA) { c.Faults.BadAuth = true }, nil, []string{"gateway"}},
+		"early success": {func(c *gateway.Config, _ *testpki.CA) { c.Faults.EarlySuccess = true }, nil, []string{"EAP"}},
+		"no proposal":   {func(c *gateway.Config, _ *testpki.CA) { c.Faults.NoProposal = true }, nil, []string{"proposals"}},
+		"no child":      {func(c *gateway.Config, _ *testpki.CA) { c.Faults.NoChildProposal = true }, nil, []string{"esp_proposals"}},
+		"unknown name":  {nil, func(s *site) { s.replace("swanctl.conf", "home {", "work {") }, []string{"home", "work"}},
+		"missing IMC":   {nil, func(s *site) { s.write("tnc_config", "IMC \"A\" /nowhere/imc.so\n") }, []string{"tnc_config:1", "/nowhere/imc.so"}},
+		"broken IMC":    {nil, func(s *site) { s.write("tnc_config", "\nIMC \"A\" "+broken+"\n") }, []string{"tnc_config:2", broken}},
+		"no IMC at all": {nil, func(s *site) { s.write("tnc_config", "IMC \"A\" "+libc(t)+"\n") }, []string{"tnc_config:1", "TNC_IMC_Initialize"}},
+		"no tnc_config": {nil, func(s *site) { require.NoError(s.t, os.Remove(s.path("tnc_config"))) }, []string{"tnc: read tnc_config: open ", "--tnc-config"}},
+		"no strongswan.conf": {nil, func(s *site) { require.NoError(s.t, os.Remove(s.path("strongswan.conf"))) },
+			[]string{"tnc: read strongswan.conf: open ", "--strongswan-conf"}},
 		"bad tnc_config": {nil, func(s *site) { s.write("tnc_config", "# fine\nIMC Attestation /x.so\n") }, []string{"tnc_config:2"}},
 		"bad swanctl.conf": {nil,
 			func(s *site) { s.replace("swanctl.conf", "  home {\n    remote_addrs", "  home \n    remote_addrs") }, []string{"swanctl.conf:"}},
@@ -376,6 +400,9 @@ func TestRefusals(t *testing.T) {
 			out, stderr, code := s.attest()
 			require.Equal(t, exitFailure, code, "%s%s", out, stderr)
 			oneSentence(t, stderr, c.says...)
+			last := stderr[strings.LastIndex(stderr, "tnc: "):]
+			require.LessOrEqual(t, strings.Count(last, "load IMC"), 1, "said once: %q", last)
+			require.NotContains(t, last, "load configuration", "the reader is told which file, not by whom")
 			noChildren(t)
 		})
 	}

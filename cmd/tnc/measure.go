@@ -74,15 +74,9 @@ Exit codes:
 
 // strongswanView is what the IMC sees of strongswan.conf when tnc loads it.
 func strongswanView(file string) (config.View, error) {
-	var cfg *config.Config
-	var err error
-	if file != "" {
-		cfg, err = config.Load(file)
-	} else {
-		cfg, err = config.LoadDefault()
-	}
+	cfg, err := readStrongswan(file)
 	if err != nil {
-		return config.View{}, fmt.Errorf("read strongswan.conf: %w", err)
+		return config.View{}, err
 	}
 	return cfg.View("tnc", "charon", "libimcv"), nil
 }

@@ -32,13 +32,20 @@ type options struct {
 	levels     string        // log levels by group, as charondebug
 }
 
-func (o *options) flags(cmd *cobra.Command) {
+// files are the flags that name configuration files.
+func (o *options) files(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.swanctl, "swanctl", "", "swanctl.conf to read (default $SWANCTL_DIR/swanctl.conf, then /etc/swanctl/swanctl.conf)")
 	f.StringVar(&o.ipsecConf, "ipsec-conf", "", "ipsec.conf to read in place of swanctl.conf, with ipsec.secrets and ipsec.d beside it")
 	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
 	f.StringVar(&o.tncConfig, "tnc-config", "", "tnc_config to read (default libtnccs.tnc_config of strongswan.conf, then /etc/tnc_config)")
+}
+
+func (o *options) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	o.files(cmd)
 	f.StringVar(&o.dataplane, "dataplane", "auto", "who carries the packets: auto, xfrm, tun or none")
+	_ = cmd.RegisterFlagCompletionFunc("dataplane", cobra.FixedCompletions([]string{"auto", "xfrm", "tun", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	f.StringVar(&o.keylog, "keylog", "", "write the keys of the IKE_SAs to this new file for Wireshark (its ikev2_decryption_table): who has it reads everything")
 	f.StringVar(&o.levels, "log", "", "log levels by group, from -1 (silent) to 4, as in charondebug: \"tnc 3, imc 2, default 0\"")
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
@@ -91,14 +98,9 @@ type setup struct {
 func (o *options) load(name string) (*setup, error) {
 	s := &setup{traced: o.explain}
 	var err error
-	if o.strongswan != "" {
-		s.strongswanPath = o.strongswan
-		s.strongswan, err = config.Load(o.strongswan)
-	} else {
-		s.strongswan, err = config.LoadDefault()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read strongswan.conf: %w", err)
+	s.strongswanPath = o.strongswan
+	if s.strongswan, err = readStrongswan(o.strongswan); err != nil {
+		return nil, err
 	}
 	s.charon = s.strongswan.Charon()
 	if s.swanctl, err = o.connections(); err != nil {
@@ -140,7 +142,7 @@ func (s *setup) loadTNCConfig(o *options) error {
 		s.warnings = append(s.warnings, fmt.Errorf("%s does not exist: no IMC is loaded, a gateway that asks for measurements gets none", path))
 		return nil
 	case err != nil:
-		return fmt.Errorf("read tnc_config: %w", err)
+		return unread("tnc_config", err, "write it, or name another one with --tnc-config")
 	case len(problems) > 0:
 		return fmt.Errorf("read tnc_config: %w", problems[0])
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/internal/config"
 	"github.com/gotnc/gotnc/tnccs/pttls"
 )
 
@@ -93,16 +92,10 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 
 // run attests and prints the outcome.
 func (o *ptTLS) run(cmd *cobra.Command) error {
-	s := &setup{}
+	s := &setup{strongswanPath: o.strongswan}
 	var err error
-	if o.strongswan != "" {
-		s.strongswanPath = o.strongswan
-		s.strongswan, err = config.Load(o.strongswan)
-	} else {
-		s.strongswan, err = config.LoadDefault()
-	}
-	if err != nil {
-		return fmt.Errorf("read strongswan.conf: %w", err)
+	if s.strongswan, err = readStrongswan(o.strongswan); err != nil {
+		return err
 	}
 	s.charon = s.strongswan.Charon()
 	if err := s.loadTNCConfig(&o.options); err != nil {

@@ -122,7 +122,13 @@ func newStatus() *cobra.Command {
 		Short: "Show the connections that are up",
 		Example: `  tnc status
   tnc status home --json | jq -r .[0].state`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError("tnc status takes the name of one connection, or none for all")
+			}
+			return nil
+		},
+		ValidArgsFunction: completeUp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := filepath.Glob(filepath.Join(runDir(), "*.sock"))
 			if err != nil {

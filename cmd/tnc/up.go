@@ -17,8 +17,9 @@ needs root, or CAP_NET_ADMIN, unless --dataplane none.
 ` + exitHelp,
 		Example: `  sudo tnc up home
   sudo tnc up home --dataplane tun -v`,
-		Args: oneConnection,
-		RunE: func(cmd *cobra.Command, args []string) error { return o.connect(cmd, args[0], 1, true) },
+		Args:              oneConnection,
+		ValidArgsFunction: o.completeConnection,
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.connect(cmd, args[0], 1, true) },
 	}
 	o.flags(cmd)
 	cmd.Flags().DurationVar(&o.reattest, "reattest", 0, "attest again at this interval, over a new IKE_SA that takes the place of the old one (0 = when an IMC asks)")

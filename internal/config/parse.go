@@ -172,13 +172,13 @@ func (s *scanner) word(is func(byte) bool) string {
 // found describes the next octet for an error.
 func (s *scanner) found() string {
 	if s.eof() {
-		return "the end of the file"
+		return "end of the file"
 	}
 	switch c := s.peek(); c {
 	case '\n':
-		return "the end of the line"
+		return "end of the line"
 	case 0:
-		return "a NUL octet"
+		return "NUL octet"
 	default:
 		r, _ := utf8.DecodeRuneInString(s.text[s.off:])
 		return fmt.Sprintf("%q", string(r))

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// completeConnection offers a shell the names of the connections that the files
+// of the flags configure.
+func (o *options) completeConnection(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if m, err := o.connections(); err == nil {
+		defer m.Close()
+		for _, c := range m.Connections {
+			names = append(names, c.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeUp offers a shell the names of the connections that are up.
+func completeUp(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	paths, _ := filepath.Glob(filepath.Join(runDir(), "*.sock")) // the pattern is well-formed
+	for _, p := range paths {
+		names = append(names, strings.TrimSuffix(filepath.Base(p), ".sock"))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
