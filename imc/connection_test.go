@@ -71,6 +71,7 @@ func TestBusyConnection(t *testing.T) {
 		}
 		close(m.release)
 		wg.Wait()
+		require.Empty(t, h.take(), "nothing is sent on a connection that is gone")
 	}
 }
 

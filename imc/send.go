@@ -50,6 +50,9 @@ func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute
 		a.infof("IMC %d %q has no TNC client to send to: it was not provided with a bind function", l.id, a.name)
 		return ResultFatal
 	}
+	if c.closed.Load() {
+		return a.gone(l, c)
+	}
 	c.mu.Lock()
 	contract := c.contracts[contractKey{messageType: to.messageType, imv: to.destination}]
 	if contract == nil || contract.Contract().MaxSegment == patnc.NoLimit {
@@ -96,12 +99,22 @@ func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute
 			a.dumpValue(at.Value)
 		}
 		dump(a.log, "created PA-TNC message:", b)
+		if c.closed.Load() {
+			return a.gone(l, c)
+		}
 		if r := a.sendMessage(l, c, host, to, b, long, exclusive); r != ResultSuccess {
 			a.infof("IMC %d %q could not send a PA-TNC message of %d bytes: %v", l.id, a.name, len(b), r)
 			return r
 		}
 	}
 	return ResultSuccess
+}
+
+// gone answers a call whose connection ended while it worked: the host may have
+// given the ID to another one.
+func (a *Agent) gone(l *loaded, c *connection) Result {
+	a.infof("IMC %d %q sends nothing more: Connection ID %d is closed", l.id, a.name, c.id)
+	return ResultFatal
 }
 
 func (a *Agent) sendMessage(l *loaded, c *connection, host Host, to outgoing, b []byte, long, exclusive bool) Result {
