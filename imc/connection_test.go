@@ -252,3 +252,33 @@ func TestOneMessageIsNotTooLarge(t *testing.T) {
 	require.Equal(t, 2, measured)
 	t.Logf("2 measurements of 4,001 files in %d batches", turns+1)
 }
+
+// What verifiers leave behind in segments is bounded for all their contracts
+// together: a gateway speaks for as many IMVs as it likes.
+func TestPendingSegmentsAreBounded(t *testing.T) {
+	h := &fakeHost{}
+	a := start(t, Config{Measurer: fakeMeasurer{big: 40000}}, h)
+	contract := patnc.NoSkip(patnc.ContractRequest{Contract: patnc.Contract{MaxMessage: patnc.NoLimit, MaxSegment: 100}})
+	measure := patnc.NoSkip(pts.RequestFileMeasurement{RequestID: 1, Path: "/a"})
+	var last []sent
+	for imv := range uint32(10) {
+		in := request(t, contract, measure, measure, measure, measure, measure, measure)
+		require.Equal(t, ResultSuccess, a.ReceiveMessageLong(2, 1, 0, in, 0x005597, 1, imv, AnyIMC))
+		last = h.take()
+	}
+	a.mu.Lock()
+	c := a.loaded.conns[1]
+	a.mu.Unlock()
+	pending := 0
+	for _, s := range c.contracts {
+		pending += s.Pending()
+	}
+	require.Len(t, c.contracts, 10)
+	require.LessOrEqual(t, pending, maxPending)
+	require.Greater(t, pending, maxPending/2, "no more is dropped than must be")
+	// The newest goes on.
+	as := last[len(last)-1].message.Attributes
+	id := as[len(as)-1].Value.(patnc.SegmentEnvelope).BaseMessageID
+	require.Equal(t, ResultSuccess, a.ReceiveMessageLong(2, 1, 0, request(t, patnc.NoSkip(patnc.NextSegment{BaseMessageID: id})), 0x005597, 1, 9, AnyIMC))
+	require.Len(t, h.take(), 1)
+}

@@ -8,14 +8,35 @@ import (
 	"github.com/gotnc/gotnc/imc/pts"
 )
 
-// maxContracts bounds the segmentation contracts of a connection.
-const maxContracts = 64
+// Bounds of the segmentation of a connection.
+const (
+	maxContracts = 64
+	maxPending   = maxReply // octets whose rest IMVs have not requested yet, the newest base message excepted
+)
 
 // contractKey names a segmentation contract: it holds for one message type and
 // one IMV (TCG IF-M Segmentation 1.0).
 type contractKey struct {
 	messageType MessageType
 	imv         uint32
+}
+
+// shed drops base messages that IMVs began to take and left, those of other
+// contracts than the one in use first, where all together are too large.
+func (c *connection) shed(inUse *patnc.Segmenter) {
+	pending := 0
+	for _, s := range c.contracts {
+		pending += s.Pending()
+	}
+	for _, s := range c.contracts {
+		if had := s.Pending(); s != inUse && pending > maxPending {
+			s.Shed(max(had-(pending-maxPending), 0), 0)
+			pending -= had - s.Pending()
+		}
+	}
+	if inUse != nil && pending > maxPending {
+		inUse.Shed(maxPending, 1)
+	}
 }
 
 // requestContract asks all IMVs of TCG/PTS for segments that fit a message.

@@ -68,6 +68,7 @@ func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute
 	} else {
 		messages, dropped, err = patnc.Pack(as, c.largest(), contract)
 	}
+	c.shed(contract)
 	long := c.hasLong && host.Has(FuncSendMessageLong)
 	exclusive := to.exclusive && c.hasExclusive && to.destination != AnyIMV
 	c.mu.Unlock()

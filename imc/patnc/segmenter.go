@@ -22,11 +22,13 @@ type Segmenter struct {
 	last     uint32 // base message ID
 	order    []uint32
 	rest     map[uint32][]byte
+	held     map[uint32]int // octets of each base message, sent ones included
+	octets   int            // their sum
 }
 
 // NewSegmenter returns the Segmenter of a contract.
 func NewSegmenter(c Contract) *Segmenter {
-	return &Segmenter{contract: c, rest: map[uint32][]byte{}}
+	return &Segmenter{contract: c, rest: map[uint32][]byte{}, held: map[uint32]int{}}
 }
 
 // Contract returns the sizes in force.
@@ -73,12 +75,27 @@ func (s *Segmenter) first(base []byte, space int) Attribute {
 		s.forget(s.order[0])
 	}
 	s.order = append(s.order, s.last)
-	s.rest[s.last] = base[n:]
+	s.rest[s.last], s.held[s.last] = base[n:], len(base)
+	s.octets += len(base)
 	return Skip(SegmentEnvelope{More: true, Start: true, BaseMessageID: s.last, Data: base[:n]})
 }
 
+// Pending returns the octets of memory that base messages under way take. A
+// base message takes all of its until its last segment has left.
+func (s *Segmenter) Pending() int { return s.octets }
+
+// Shed drops the oldest base messages, the last keep of them excepted, until at
+// most limit octets are pending.
+func (s *Segmenter) Shed(limit, keep int) {
+	for s.octets > limit && len(s.order) > keep {
+		s.forget(s.order[0])
+	}
+}
+
 func (s *Segmenter) forget(id uint32) {
+	s.octets -= s.held[id]
 	delete(s.rest, id)
+	delete(s.held, id)
 	for i, o := range s.order {
 		if o == id {
 			s.order = append(s.order[:i], s.order[i+1:]...)
