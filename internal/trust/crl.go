@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func LoadCRL(file string) (*x509.RevocationList, error) {
 func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent [][]byte, now time.Time) (status, error) {
 	var best, fetched *x509.RevocationList
 	take := func(l *x509.RevocationList) {
-		if l != nil && usable(l, issuer) && !now.Before(l.ThisUpdate) && (best == nil || newer(l, best)) {
+		if l != nil && usable(l, c, issuer) && !now.Before(l.ThisUpdate) && (best == nil || newer(l, best)) {
 			best = l
 		}
 	}
@@ -65,7 +66,7 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 				continue
 			}
 			l, err := ParseCRL(b)
-			if err != nil || !usable(l, issuer) {
+			if err != nil || !usable(l, c, issuer) {
 				s.log.Info(fmt.Sprintf("crl from '%s' is none of issuer %q", uri, issuer.Subject))
 				continue
 			}
@@ -109,14 +110,14 @@ var (
 	oidIssuingPoint = asn1.ObjectIdentifier{2, 5, 29, 28}
 )
 
-// usable reports whether the CRL is a whole one that the issuer signed. Delta
-// CRLs and those of a part of the certificates are not.
-func usable(l *x509.RevocationList, issuer *x509.Certificate) bool {
+// usable reports whether the CRL is a whole one that the issuer signed, and
+// speaks of c. Delta CRLs and those of a part of the certificates are not.
+func usable(l *x509.RevocationList, c, issuer *x509.Certificate) bool {
 	if !bytes.Equal(l.RawIssuer, issuer.RawSubject) {
 		return false
 	}
 	for _, e := range l.Extensions {
-		if e.Id.Equal(oidDeltaCRL) || e.Id.Equal(oidIssuingPoint) && partial(e.Value) {
+		if e.Id.Equal(oidDeltaCRL) || e.Id.Equal(oidIssuingPoint) && partial(e.Value, c.CRLDistributionPoints) {
 			return false
 		}
 	}
@@ -124,10 +125,16 @@ func usable(l *x509.RevocationList, issuer *x509.Certificate) bool {
 }
 
 // partial reports whether an IssuingDistributionPoint limits the CRL to some
-// certificates or reasons, or speaks for other issuers (RFC 5280 §5.2.5).
-func partial(der []byte) bool {
+// certificates or reasons, or speaks for other issuers (RFC 5280 §5.2.5). A CA
+// that cuts its list into parts gives each a name, which stands in the
+// certificates of that part: own are those of the certificate in question
+// (RFC 5280 §6.3.3 (b) (2) (i)).
+func partial(der []byte, own []string) bool {
 	var p struct {
-		Point      asn1.RawValue  `asn1:"optional,tag:0"`
+		Point struct {
+			Full []asn1.RawValue `asn1:"optional,tag:0"`
+			Rel  asn1.RawValue   `asn1:"optional,tag:1"`
+		} `asn1:"optional,tag:0"`
 		OnlyUser   bool           `asn1:"optional,tag:1"`
 		OnlyCA     bool           `asn1:"optional,tag:2"`
 		Reasons    asn1.BitString `asn1:"optional,tag:3"`
@@ -135,7 +142,14 @@ func partial(der []byte) bool {
 		OnlyOfAttr bool           `asn1:"optional,tag:5"`
 	}
 	rest, err := asn1.Unmarshal(der, &p)
-	return err != nil || len(rest) > 0 || p.OnlyUser || p.OnlyCA || p.Reasons.BitLength > 0 || p.Indirect || p.OnlyOfAttr
+	const uri = 6 // of GeneralName
+	named, ours := false, false
+	for _, n := range p.Point.Full {
+		if n.Class == asn1.ClassContextSpecific && n.Tag == uri {
+			named, ours = true, ours || slices.Contains(own, string(n.Bytes))
+		}
+	}
+	return err != nil || len(rest) > 0 || named && !ours && len(own) > 0 || p.OnlyUser || p.OnlyCA || p.Reasons.BitLength > 0 || p.Indirect || p.OnlyOfAttr
 }
 
 func fresh(l *x509.RevocationList, now time.Time) bool {

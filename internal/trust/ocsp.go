@@ -39,6 +39,9 @@ func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sen
 			return failed, nil
 		}
 		s.mu.Lock()
+		if known, ok := s.ocsps[key]; ok && known.updated.After(e.updated) {
+			e = known // the peer may send an old response that is still fresh
+		}
 		s.ocsps[key] = e
 		s.mu.Unlock()
 		return s.ocspSays(e, c, now)

@@ -230,6 +230,49 @@ func TestCRLsThatDoNotCount(t *testing.T) {
 	require.NoError(t, err, "a distribution point that limits nothing")
 }
 
+// A CA that cuts its CRL into parts names each: the list of another part says
+// nothing about a certificate (RFC 5280 §6.3.3).
+func TestCRLOfAnotherPart(t *testing.T) {
+	w := newWorld(t)
+	leaf := w.issue(w.root, withURIs).Leaf
+	part := func(uri string, revoked ...*x509.Certificate) []byte {
+		name := append([]byte{0x86, byte(len(uri))}, uri...)
+		for _, tag := range []byte{0xa0, 0xa0, 0x30} {
+			name = append([]byte{tag, byte(len(name))}, name...)
+		}
+		b, err := w.root.EditedCRL(2, w.now, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: oidIssuingPoint, Critical: true, Value: name}}
+		}, revoked...)
+		require.NoError(t, err)
+		return b
+	}
+	other, own := part("http://ca.example.org/crl/7"), part(crlURI, leaf)
+	verify := func(policy Revocation, sent ...[]byte) error {
+		_, err := w.store(nil).Verify(context.Background(), Shown{Certs: []*x509.Certificate{leaf}, CRLs: sent}, Policy{Holds: anybody, Revocation: policy}, w.now)
+		return err
+	}
+	require.ErrorContains(t, verify(Strict, other), "revocation = strict")
+	require.ErrorContains(t, verify(Relaxed, other, own), "was revoked")
+	w.web.pages[crlURI] = own
+	require.ErrorContains(t, verify(Relaxed, other), "was revoked", "the right part is fetched")
+	require.NoError(t, verify(Strict, part(crlURI)))
+}
+
+// A peer may send the response of before its certificate was revoked.
+func TestOlderOCSPResponseDoesNotComeBack(t *testing.T) {
+	w := newWorld(t)
+	leaf := w.issue(w.root, withURIs).Leaf
+	before, err := w.root.OCSP(leaf, false, w.now.Add(-time.Minute), nil)
+	require.NoError(t, err)
+	w.web.pages[ocspURI], err = w.root.OCSP(leaf, true, w.now, nil)
+	require.NoError(t, err)
+	s := w.store(nil)
+	for _, sent := range [][][]byte{nil, {before}} {
+		_, err = s.Verify(context.Background(), Shown{Certs: []*x509.Certificate{leaf}, OCSP: sent}, Policy{Holds: anybody}, w.now)
+		require.ErrorContains(t, err, "was revoked")
+	}
+}
+
 func TestOCSPResponders(t *testing.T) {
 	w := newWorld(t)
 	leaf, other := w.issue(w.root, withURIs).Leaf, w.issue(w.root, nil).Leaf

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -141,6 +142,13 @@ func (s *Store) Verify(ctx context.Context, shown Shown, p Policy, now time.Time
 		}
 		if p.Chain != nil {
 			if err := p.Chain([]*x509.Certificate{leaf}); err != nil {
+				return nil, err
+			}
+		}
+		// It needs no path; where there is one, it may have been revoked.
+		var revoked *RevokedError
+		if paths, err := s.paths(leaf, shown.Certs, p, now); err == nil && !leaf.Equal(paths[0][len(paths[0])-1]) {
+			if err := s.revoked(ctx, paths[0], shown, p.Revocation, now); errors.As(err, &revoked) {
 				return nil, err
 			}
 		}

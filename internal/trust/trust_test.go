@@ -175,3 +175,23 @@ func TestTrustedCertificates(t *testing.T) {
 	_, err = w.verify(trusted, Policy{}, pinned)
 	require.ErrorContains(t, err, "is valid from")
 }
+
+// As with strongSwan, to be trusted without a path does not outweigh the word of
+// the CA that it was revoked.
+func TestTrustedCertificateThatWasRevoked(t *testing.T) {
+	w := newWorld(t)
+	leaf := w.issue(w.root, withURIs).Leaf
+	crl, err := w.root.CRL(1, w.now, leaf)
+	require.NoError(t, err)
+	for name, p := range map[string]Policy{"x509": {}, "remote.certs": {Certs: []*x509.Certificate{leaf}}} {
+		t.Run(name, func(t *testing.T) {
+			s := w.store(func(c *Config) { c.Trusted = []*x509.Certificate{leaf} })
+			w.web.pages = nil
+			_, err = w.verify(s, p, leaf)
+			require.NoError(t, err)
+			w.web.pages = map[string][]byte{crlURI: crl}
+			_, err = w.verify(s, p, leaf)
+			require.ErrorContains(t, err, "was revoked")
+		})
+	}
+}
