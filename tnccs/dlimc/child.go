@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/wire"
@@ -48,6 +49,7 @@ func childMain() int {
 	}
 	// What the IMC starts is no child of ours.
 	os.Unsetenv(childEnv)
+	closeInherited()
 	f := os.NewFile(childFD, "parent")
 	conn, err := net.FileConn(f)
 	if err != nil {
@@ -61,7 +63,12 @@ func childMain() int {
 	c.link = newLink(conn, true, c.serve)
 	err = c.link.run()
 	c.link.fail(err)
-	// The parent is gone or done with us. Whatever the IMC does now, it ends.
+	// The parent is gone or done with us. Whatever the IMC does now, it ends, and
+	// what it has started and left behind with it: a parent that was killed does
+	// not see to that.
+	if pid := os.Getpid(); syscall.Getpgrp() == pid {
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	}
 	return exitParentGone
 }
 

@@ -48,9 +48,9 @@ var misbehaviours = []struct {
 	{"signals", nil, "", false},
 }
 
-// Everything that an IMC can do to its own process, in every call: the session
-// goes on without it, the next connection has it again, nothing is left behind.
-func TestMisbehaviours(t *testing.T) {
+// buildBad compiles testdata/bad.c.
+func buildBad(t *testing.T) string {
+	t.Helper()
 	cc, err := exec.LookPath("cc")
 	if err != nil {
 		t.Skip("SKIP needs a C compiler: apt-get install gcc")
@@ -58,6 +58,13 @@ func TestMisbehaviours(t *testing.T) {
 	so := filepath.Join(t.TempDir(), "bad.so")
 	out, err := exec.Command(cc, "-shared", "-fPIC", "-O0", "-pthread", "-o", so, filepath.Join("testdata", "bad.c")).CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	return so
+}
+
+// Everything that an IMC can do to its own process, in every call: the session
+// goes on without it, the next connection has it again, nothing is left behind.
+func TestMisbehaviours(t *testing.T) {
+	so := buildBad(t)
 	t.Run("all", func(t *testing.T) {
 		for _, m := range misbehaviours {
 			calls := []string{"dlopen", "Initialize", "ProvideBindFunction", "CREATE", "BeginHandshake", "ReceiveMessage", "BatchEnding", "DELETE", "Terminate"}

@@ -50,13 +50,14 @@ static void out_of_turn(const char *frame, size_t n)
 		abort();
 }
 
-/* A process that leaves the group and keeps everything open. */
-static void daemon_process(void)
+/* A process that keeps everything open, and may leave the group. */
+static void start_process(int leave)
 {
 	pid_t p = fork();
 
 	if (p == 0) {
-		setsid();
+		if (leave)
+			setsid();
 		for (;;)
 			pause();
 	}
@@ -115,9 +116,11 @@ static void misbehave(const char *at, U id, U conn)
 	if (!strcmp(what, "mute"))
 		close(1), close(2);
 	if (!strcmp(what, "daemon"))
-		daemon_process();
+		start_process(1);
+	if (!strcmp(what, "helper"))
+		start_process(0);
 	if (!strcmp(what, "daemon and crash")) {
-		daemon_process();
+		start_process(1);
 		abort();
 	}
 	if (!strcmp(what, "senders") && send_) {
