@@ -40,6 +40,11 @@ func install(t *testing.T, files map[string]string, name, fallback string) (pref
 	unit, err := os.ReadFile(filepath.Join(prefix, "lib", "systemd", "system", "tnc@.service"))
 	require.NoError(t, err)
 	require.Contains(t, string(unit), "ExecStart="+prefix+"/bin/tnc up")
+	if path, err := exec.LookPath("systemd-analyze"); err == nil {
+		out, err := exec.Command(path, "verify", filepath.Join(prefix, "lib", "systemd", "system", "tnc@.service")).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.NotContains(t, string(out), "tnc@", "systemd takes every line of the unit")
+	}
 	path, err := exec.LookPath("pkg-config")
 	if err != nil {
 		return prefix, strings.Fields(strings.ReplaceAll(fallback, "@PREFIX@", prefix)), nil
@@ -77,7 +82,7 @@ func TestExample(t *testing.T) {
 	if ask != nil {
 		require.Equal(t, imc, ask("--variable=imc"))
 	}
-	for _, c := range [][]string{{"cc", "-x", "c", "-std=c99"}, {"c++", "-x", "c++", "-std=c++11"}} {
+	for _, c := range [][]string{{"cc", "-pedantic", "-x", "c", "-std=c99"}, {"c++", "-pedantic", "-x", "c++", "-std=c++98"}} {
 		t.Run(c[0], func(t *testing.T) {
 			out, err := exec.Command(compile(t, c, "../example/host.c", flags), imc).CombinedOutput()
 			require.NoError(t, err, "%s", out)

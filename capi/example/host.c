@@ -40,15 +40,29 @@ static TNC_Result request_retry(TNC_IMCID imc, TNC_ConnectionID connection, TNC_
 	return TNC_RESULT_CANT_RETRY;
 }
 
+/* dlsym() and the bind function hand out functions as void pointers, for which
+ * ISO C has no cast: their octets are copied. */
+static void find(void *library, const char *name, void *function)
+{
+	void *found = dlsym(library, name);
+
+	memcpy(function, &found, sizeof found);
+}
+
+static void give(void **out, void (*function)(void))
+{
+	memcpy(out, &function, sizeof function);
+}
+
 static TNC_Result bind_function(TNC_IMCID imc, char *name, void **out)
 {
 	(void) imc;
 	if (!strcmp(name, "TNC_TNCC_ReportMessageTypes"))
-		*out = (void *) report_types;
+		give(out, (void (*)(void)) report_types);
 	else if (!strcmp(name, "TNC_TNCC_SendMessage"))
-		*out = (void *) send_message;
+		give(out, (void (*)(void)) send_message);
 	else if (!strcmp(name, "TNC_TNCC_RequestHandshakeRetry"))
-		*out = (void *) request_retry;
+		give(out, (void (*)(void)) request_retry);
 	else
 		return TNC_RESULT_INVALID_PARAMETER;
 	return TNC_RESULT_SUCCESS;
@@ -74,11 +88,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "host: %s\n", dlerror());
 		return 1;
 	}
-	initialize = (TNC_IMC_InitializePointer) dlsym(library, "TNC_IMC_Initialize");
-	provide    = (TNC_IMC_ProvideBindFunctionPointer) dlsym(library, "TNC_IMC_ProvideBindFunction");
-	notify     = (TNC_IMC_NotifyConnectionChangePointer) dlsym(library, "TNC_IMC_NotifyConnectionChange");
-	begin      = (TNC_IMC_BeginHandshakePointer) dlsym(library, "TNC_IMC_BeginHandshake");
-	terminate  = (TNC_IMC_TerminatePointer) dlsym(library, "TNC_IMC_Terminate");
+	find(library, "TNC_IMC_Initialize", &initialize);
+	find(library, "TNC_IMC_ProvideBindFunction", &provide);
+	find(library, "TNC_IMC_NotifyConnectionChange", &notify);
+	find(library, "TNC_IMC_BeginHandshake", &begin);
+	find(library, "TNC_IMC_Terminate", &terminate);
 	if (!initialize || !provide || !begin) {
 		fprintf(stderr, "host: %s is not an IMC\n", argv[1]);
 		return 1;
