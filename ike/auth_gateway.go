@@ -33,6 +33,12 @@ func (m *Machine) gatewayRound(msg *message.Message) {
 		return
 	}
 	r := &m.cfg.RemoteRounds[m.remoteRound]
+	if m.identified > m.remoteRound && !m.remoteID.Equal(idr.Identity) {
+		// What EAP has verified, or is about to, is the identity of before.
+		m.failNotify(fmt.Errorf("%w: it said that it is '%s', and now '%s', without having proved either", ErrGatewayAuth, m.remoteID, idr.Identity))
+		return
+	}
+	m.identified = m.remoteRound + 1
 	m.remoteID, m.idrBody = idr.Identity, idr.Body()
 	if !r.Loose && identity.Matches(r.ID, idr.Identity) == identity.None {
 		m.failNotify(fmt.Errorf("%w: it says it is '%s', expected '%s': compare remote.id", ErrGatewayAuth, idr.Identity, r.ID))

@@ -82,6 +82,7 @@ type Machine struct {
 	remoteID         Identity
 	localRound       int              // rounds of ours that are done
 	remoteRound      int              // rounds that the gateway has proved
+	identified       int              // rounds that the gateway has said its identity in
 	remoteOpen       bool             // the gateway has another round
 	signed           bool             // a round was proved by signature or preshared key
 	verifying        *verifying       // in stateVerify

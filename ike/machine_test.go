@@ -391,6 +391,29 @@ func TestGatewayIdentity(t *testing.T) {
 	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
 }
 
+// The certificate inside EAP is held against the identity of the first response:
+// what it proves is that identity and no other that remote.id allows too.
+func TestGatewayKeepsItsIdentityDuringEAP(t *testing.T) {
+	answers := 0
+	n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
+		c.RemoteRounds[0].ID, _ = ParseIdentity("*.strongswan.org")
+		r.editAuth = func(ps []message.Payload) []message.Payload {
+			switch answers++; answers {
+			case 1:
+				return append(ps, notify(message.AnotherAuthFollows, nil))
+			case 2:
+				r.idr, _ = ParseIdentity("sun.strongswan.org")
+				return append(ps, &message.IDr{Identity: r.idr})
+			}
+			return ps
+		}
+	})
+	n.start()
+	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
+	require.ErrorContains(t, n.failure(), "'sun.strongswan.org'")
+	require.Equal(t, 2, answers)
+}
+
 func TestEAPFailure(t *testing.T) {
 	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.eapFailure = true })
 	n.start()

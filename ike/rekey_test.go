@@ -246,6 +246,22 @@ func TestRekeyIKE(t *testing.T) {
 	require.True(t, p.a.m.Done() && p.b.m.Done())
 }
 
+// The end may come through an IKE_SA that was rekeyed: the keys of the current
+// one are forgotten too.
+func TestKeysAreForgottenWhereARekeyedIKESAEndsIt(t *testing.T) {
+	p := newPair(t, nil)
+	m := p.b.m
+	p.run(p.a, p.a.m.Rekey(p.now))
+	p.deliver(p.b, 0)
+	require.Len(t, m.old, 1, "b answered, and waits for DELETE")
+	d := m.keys.D
+	require.NotEqual(t, make([]byte, len(d)), d)
+	m.on(m.old[0], func() { m.fail(ErrAuthFailed) })
+	require.True(t, m.Done())
+	require.Equal(t, make([]byte, len(d)), d)
+	require.Nil(t, m.prot)
+}
+
 func TestRekeyChild(t *testing.T) {
 	p := newPair(t, nil)
 	for _, s := range []*side{p.a, p.b} {

@@ -62,6 +62,14 @@ func (r *responder) clientRound() clientRound {
 	return clientRound{}
 }
 
+func (r *responder) editedAuth(msg *message.Message) []message.Payload {
+	ps := r.auth(msg)
+	if r.editAuth != nil {
+		ps = r.editAuth(ps)
+	}
+	return ps
+}
+
 func (r *responder) auth(msg *message.Message) (ps []message.Payload) {
 	if idi, ok := message.First[*message.IDi](msg.Payloads); ok {
 		r.idiBody, r.round = idi.Body(), 0

@@ -144,6 +144,7 @@ type responder struct {
 	left         []message.KEMethod
 	firstAuth    uint32
 	editInt      func(ps []message.Payload) []message.Payload
+	editAuth     func(ps []message.Payload) []message.Payload
 }
 
 func newResponder(t testing.TB) *responder {
@@ -212,7 +213,7 @@ func (r *responder) handle(p Packet) [][]byte {
 		if r.firstAuth == 0 {
 			r.firstAuth = h.MessageID
 		}
-		ps = r.auth(msg)
+		ps = r.editedAuth(msg)
 	case message.Informational:
 		if n := msg.ErrorNotify(); n != nil {
 			r.lastNotified = n.NotifyType

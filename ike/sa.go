@@ -88,6 +88,9 @@ func (m *Machine) on(s *ikeSA, f func()) {
 	m.ikeSA, m.aside = s, true
 	f()
 	m.ikeSA, m.aside = current, false
+	if m.state == stateDone {
+		current.zero() // f ended it all, and saw s only
+	}
 }
 
 // adopt makes s the current IKE_SA; the one before waits for its DELETE.
