@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/gateway/verifier"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -59,6 +62,48 @@ func TestReattestOnATimer(t *testing.T) {
 	require.Contains(t, log, "deleting IKE_SA home[1]")
 	for _, c := range s.gw.Report().Clients {
 		require.NotEqual(t, gateway.Failed, c.State, c.Failure)
+	}
+}
+
+// A REDIRECT of IKE_SA_INIT, which nothing protects, to where nobody answers must
+// not keep the client from its gateway for good.
+func TestRedirectToNobodyIsForgotten(t *testing.T) {
+	s := newSite(t, nil)
+	s.t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
+	fake, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer fake.Close()
+	port := fake.LocalAddr().(*net.UDPAddr).Port
+	s.replace("swanctl.conf", fmt.Sprintf("remote_port = %d", s.addr.Port()), fmt.Sprintf("remote_port = %d\n    keyingtries = 0", port))
+	s.replace("strongswan.conf", "retransmit_tries = 1", "retransmit_tries = 0")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"up", "home", "--dataplane", "none"}, s.args...), io.Discard, io.Discard)
+	}()
+	defer func() { cancel(); <-ended }()
+	require.NoError(t, fake.SetDeadline(time.Now().Add(30*time.Second)))
+	var seen message.SPI
+	for b := make([]byte, 4096); ; {
+		n, from, err := fake.ReadFrom(b)
+		require.NoError(t, err, "the client does not come back")
+		m, err := message.Parse(b[4:n]) // after the non-ESP marker
+		require.NoError(t, err)
+		if seen != 0 && m.SPIi != seen {
+			require.Nil(t, m.Notify(message.RedirectedFrom), "nobody sent it here")
+			return
+		}
+		seen = m.SPIi
+		ni, _ := message.First[*message.Nonce](m.Payloads)
+		answer := &message.Message{
+			Header: message.Header{SPIi: m.SPIi, SPIr: 1, Exchange: message.IKESAInit, Flags: message.FlagResponse},
+			Payloads: []message.Payload{&message.Notify{NotifyType: message.Redirect,
+				Data: append([]byte{1, 4, 127, 0, 0, 2}, ni.Data...)}},
+		}
+		out, err := answer.AppendBinary(make([]byte, 4))
+		require.NoError(t, err)
+		_, err = fake.WriteTo(out, from)
+		require.NoError(t, err)
 	}
 }
 

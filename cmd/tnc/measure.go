@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -63,8 +64,8 @@ Exit codes:
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
-	f.StringVar(&o.bios, "bios-log", evidence.DefaultBIOSLog, "firmware event log")
-	f.StringVar(&o.ima, "ima-log", evidence.DefaultIMALog, "IMA runtime measurement list, binary")
+	f.StringVar(&o.bios, "bios-log", evidence.DefaultBIOSLog, "firmware event log; none leaves it out")
+	f.StringVar(&o.ima, "ima-log", evidence.DefaultIMALog, "IMA runtime measurement list, binary; none leaves it out")
 	f.StringVar(&o.hash, "hash", "", "PCR bank: sha1, sha256, sha384 or sha512 (default: as the IMC would choose)")
 	f.StringVar(&o.tcti, "tcti", "", "TPM, as in device:/dev/tpmrm0 or swtpm:host=127.0.0.1,port=2321; none compares with no TPM (default plugins.tpm.tcti of strongswan.conf)")
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
@@ -85,6 +86,15 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 	view, err := strongswanView(o.strongswan)
 	if err != nil {
 		return err
+	}
+	for flag, file := range map[string]*string{"bios-log": &o.bios, "ima-log": &o.ima} {
+		if *file == "none" {
+			*file = os.DevNull
+		} else if cmd.Flags().Changed(flag) {
+			if err := regular(*file); err != nil {
+				return notThere(*file, "--"+flag, err)
+			}
+		}
 	}
 	logger := o.logger(cmd.ErrOrStderr(), 0)
 	collect := evidence.FromSettings(view, logger)
@@ -167,6 +177,16 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 	return nil
 }
 
+// regular says why a log that was named cannot be read as often as it takes. That
+// the kernel has none of its own is part of the report.
+func regular(file string) error {
+	i, err := os.Stat(file)
+	if err == nil && !i.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	return err
+}
+
 func (m *measured) writeTable(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, v ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, v...)) }
@@ -203,7 +223,7 @@ func (m *measured) writeTable(out io.Writer) {
 			what += "; " + c.Error
 		}
 		row("", "%s", what)
-		if c.Log != "" {
+		if c.Log != "" && c.Log != os.DevNull {
 			row("", "%s", c.Log)
 		}
 	}
