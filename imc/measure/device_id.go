@@ -76,7 +76,7 @@ func publicKeyInfo(der []byte) ([]byte, error) {
 
 // keyID is the key ID of what key finds in a file, PEM or DER.
 func keyID(file string, key func(der []byte) ([]byte, error)) (string, error) {
-	b, err := readFile(file, 0, maxFact)
+	b, err := readFile(file, maxFact)
 	if err != nil {
 		return "", err
 	}

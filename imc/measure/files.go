@@ -428,8 +428,8 @@ func fileType(mode uint32) pts.FileType {
 
 // openFile opens a regular file of the system itself for reading, without
 // waiting for anything.
-func openFile(name string, flags int) (int, error) {
-	fd, err := openRetry(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|flags)
+func openFile(name string) (int, error) {
+	fd, err := openRetry(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
 		return -1, err
 	}

@@ -85,7 +85,7 @@ func textSource(parse func(context.Context, io.Reader) ([]patnc.Package, error),
 		err := fs.ErrNotExist
 		for _, name := range files {
 			var fd int
-			if fd, err = openFile(filepath.Join(root, name), 0); err != nil {
+			if fd, err = openFile(filepath.Join(root, name)); err != nil {
 				continue
 			}
 			f := os.NewFile(uintptr(fd), name)

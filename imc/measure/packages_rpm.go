@@ -78,7 +78,7 @@ func exists(name string) bool {
 // readStable reads a database that a transaction may be changing: again, until
 // the file did not change meanwhile.
 func readStable(ctx context.Context, name string, read func(context.Context, io.ReaderAt, int64) (packageList, error)) ([]patnc.Package, error) {
-	fd, err := openFile(name, 0)
+	fd, err := openFile(name)
 	if err != nil {
 		return nil, err
 	}

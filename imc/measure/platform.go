@@ -132,15 +132,20 @@ func (p *Platform) Attribute(ctx context.Context, t patnc.Type) (patnc.Value, er
 
 // read returns at most limit octets of a regular file below the root.
 func (p *Platform) read(name string, limit int) ([]byte, error) {
-	return readFile(filepath.Join(p.cfg.Root, name), 0, limit)
+	return readFile(filepath.Join(p.cfg.Root, name), limit)
 }
 
-func readFile(name string, flags, limit int) ([]byte, error) {
-	fd, err := openFile(name, flags)
+func readFile(name string, limit int) ([]byte, error) {
+	fd, err := openFile(name)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
+	return readAll(fd, limit)
+}
+
+// readAll reads at most limit octets.
+func readAll(fd, limit int) ([]byte, error) {
 	b := make([]byte, 0, min(limit, 4096))
 	for len(b) < limit {
 		if len(b) == cap(b) {
@@ -315,17 +320,18 @@ func (p *Platform) forwarding() patnc.Forwarding {
 // settingRoots are where a system setting may be read; strongSwan's four.
 var settingRoots = [...]string{"/etc/", "/proc/", "/sys/", "/var/"}
 
-// Settings returns at most 2048 octets of each file named; names that are not allowed or cannot be read are left out. A name
-// must lie below /etc, /proc, /sys or /var, also after its links are followed
-// (they may end in /usr/lib as well), and everybody on the system must be
-// allowed to read the file: a verifier is not handed /etc/shadow.
+// Settings returns at most 2048 octets of each file named; names that are not
+// allowed or cannot be read are left out. A name must lie below /etc, /proc, /sys
+// or /var, also after its links are followed (they may end in /usr/lib as well),
+// and everybody on the system must be allowed to read the file: a verifier is not
+// handed /etc/shadow. What /proc tells of a single process is no setting.
 func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting {
 	out, err := run(ctx, Files{Limits: Limits{Timeout: settingsTimeout}}, func(r *request) (out []patnc.Setting, _ error) {
 		for _, n := range names {
 			if r.ctx.Err() != nil {
 				break
 			}
-			if v, err := p.setting(n); err == nil {
+			if v, err := p.setting(r.ctx, n); err == nil {
 				out = append(out, patnc.Setting{Name: n, Value: v})
 			}
 		}
@@ -337,7 +343,7 @@ func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting
 	return out
 }
 
-func (p *Platform) setting(name string) ([]byte, error) {
+func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 	if checkPath(name) != nil || filepath.Clean(name) != name || !below(name) {
 		return nil, ErrUnknown
 	}
@@ -345,22 +351,41 @@ func (p *Platform) setting(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolved, err := filepath.EvalSymlinks(filepath.Join(root, name))
+	root = strings.TrimSuffix(root, "/")
+	n, err := lookup(root + name)
 	if err != nil {
 		return nil, err
 	}
-	rel, ok := strings.CutPrefix(resolved, strings.TrimSuffix(root, "/"))
-	if !ok || !below(rel) && !strings.HasPrefix(rel, "/usr/lib/") {
+	defer n.close()
+	rel, ok := strings.CutPrefix(n.path, root)
+	if !ok || !below(rel) && !strings.HasPrefix(rel, "/usr/lib/") || ofProcess(rel) {
 		return nil, ErrUnknown
 	}
-	var st unix.Stat_t
-	if err := unix.Lstat(resolved, &st); err != nil {
+	if !n.is(unix.S_IFREG) || n.stat.Mode&unix.S_IROTH == 0 {
+		return nil, ErrUnknown
+	}
+	for dir := filepath.Dir(rel); dir != "/"; dir = filepath.Dir(dir) {
+		var st unix.Stat_t
+		if err := unix.Lstat(root+dir, &st); err != nil || st.Mode&unix.S_IXOTH == 0 {
+			return nil, ErrUnknown
+		}
+	}
+	fd, err := n.open(ctx, false)
+	if err != nil {
 		return nil, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&unix.S_IROTH == 0 {
-		return nil, ErrUnknown
-	}
-	return readFile(resolved, unix.O_NOFOLLOW, maxSetting)
+	defer unix.Close(fd)
+	return readAll(fd, maxSetting)
+}
+
+// ofProcess reports whether a path without links is a file of a process below
+// /proc, such as the host's own memory map, which the kernel shows to nobody
+// else whatever its mode says. /proc/net is one of them.
+func ofProcess(path string) bool {
+	rest, ok := strings.CutPrefix(path, "/proc/")
+	pid, file, _ := strings.Cut(rest, "/")
+	_, err := strconv.ParseUint(pid, 10, 32)
+	return ok && err == nil && !strings.HasPrefix(file, "net/")
 }
 
 func below(name string) bool {

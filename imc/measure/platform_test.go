@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/log"
@@ -101,12 +102,19 @@ func TestSettings(t *testing.T) {
 	require.NoError(t, os.Symlink("../home/secret", filepath.Join(root, "etc/escape")))
 	require.NoError(t, os.Symlink("../home", filepath.Join(root, "etc/dir")))
 	require.NoError(t, os.Symlink("../usr/lib/os-release", filepath.Join(root, "etc/os-release")))
+	write(t, filepath.Join(root, "var/lib/private/x"), "s")
+	require.NoError(t, os.Chmod(filepath.Join(root, "var/lib/private"), 0o700))
+	write(t, filepath.Join(root, "proc/17/maps"), "s")
+	write(t, filepath.Join(root, "proc/17/net/tcp"), "ports")
+	require.NoError(t, os.Symlink("17", filepath.Join(root, "proc/self")))
+	require.NoError(t, os.Symlink("self/net", filepath.Join(root, "proc/net")))
 	got := NewPlatform(PlatformConfig{Root: root}).Settings(ctx, []string{
-		"/etc/a", "/etc/long", "/etc/os-release", // these three
+		"/etc/a", "/etc/long", "/etc/os-release", "/proc/net/tcp", // these four
+		"/var/lib/private/x", "/proc/17/maps", "/proc/self/maps",
 		"/etc/shadow", "/etc/escape", "/etc/dir/secret", "/etc/../home/secret", "/home/secret", "/etc/none", "/etc", "", "etc/a", "/etc/a\x00",
 	})
 	require.Equal(t, []patnc.Setting{{Name: "/etc/a", Value: []byte("value\n")}, {Name: "/etc/long", Value: []byte(strings.Repeat("x", maxSetting))},
-		{Name: "/etc/os-release", Value: []byte("ID=debian\n")}}, got)
+		{Name: "/etc/os-release", Value: []byte("ID=debian\n")}, {Name: "/proc/net/tcp", Value: []byte("ports")}}, got)
 }
 
 // TestDistributions: name and version as a verifier's database has them.
@@ -196,4 +204,47 @@ func TestDeviceIDOrder(t *testing.T) {
 	const s = "plugins.imc-os.device_"
 	p := PlatformFromSettings(mapSettings{s + "id": "me"}, nil)
 	require.Equal(t, patnc.DeviceID{ID: "me"}, attribute(t, p, patnc.TypeITADeviceID))
+}
+
+// What was checked is what is read: a user who exchanges a directory for a link
+// meanwhile gets nothing of the files that only root may read.
+func TestSettingsAreReadAsChecked(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "var/tmp/x/file"), "public")
+	require.NoError(t, os.Chmod(write(t, filepath.Join(root, "home/file"), "secret"), 0o600))
+	require.NoError(t, os.Symlink(filepath.Join(root, "home"), filepath.Join(root, "var/tmp/y")))
+	p := NewPlatform(PlatformConfig{Root: root})
+	x, y := filepath.Join(root, "var/tmp/x"), filepath.Join(root, "var/tmp/y")
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Renameat2(unix.AT_FDCWD, x, unix.AT_FDCWD, y, unix.RENAME_EXCHANGE)
+			}
+		}
+	}()
+	names := make([]string, 64)
+	for i := range names {
+		names[i] = "/var/tmp/x/file"
+	}
+	read := 0
+	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
+		for _, s := range p.Settings(t.Context(), names) {
+			require.Equal(t, "public", string(s.Value))
+			read++
+		}
+	}
+	close(stop)
+	<-done
+	require.Positive(t, read)
+}
+
+func TestSettingsOfThisMachine(t *testing.T) {
+	got := NewPlatform(PlatformConfig{}).Settings(ctx, []string{"/proc/sys/kernel/ostype", "/etc/shadow", "/proc/self/maps", "/proc/1/environ"})
+	require.Equal(t, []patnc.Setting{{Name: "/proc/sys/kernel/ostype", Value: []byte("Linux\n")}}, got)
 }
