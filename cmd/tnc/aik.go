@@ -157,6 +157,15 @@ func parseEK(s string, found func() (tpm.KeyType, error)) (tpm.KeyType, error) {
 	return 0, usageError("--ek %s: not one of auto, rsa, ecc, ecc384", s)
 }
 
+// writable says why no file can be made in a folder.
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".tnc-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // writeNew writes a file that must not exist yet, unless replace is set.
 func writeNew(path string, b []byte, mode fs.FileMode, replace bool) error {
 	if replace {

@@ -76,6 +76,7 @@ type createdAIK struct {
 	Endorsement string   `json:"endorsement_key"`
 	EKSHA256    string   `json:"endorsement_key_sha256"` // of its SubjectPublicKeyInfo
 	Files       []string `json:"files"`
+	handle      uint32   // of a TPM 2.0
 	request     *privacyca.Request
 	blob        []byte
 	public      crypto.PublicKey
@@ -132,6 +133,9 @@ func (o *aikCreate) run(cmd *cobra.Command) error {
 	if t.Generation() == tpm.TPM12 {
 		files = append(files, "aik.blob")
 	}
+	if err := writable(o.out); err != nil { // before a key is made, as below
+		return fmt.Errorf("--out %s: %w", o.out, err)
+	}
 	if !o.replace { // before a key is made that nobody would know of
 		for _, f := range files {
 			if _, err := os.Lstat(filepath.Join(o.out, f)); err == nil {
@@ -151,6 +155,9 @@ func (o *aikCreate) run(cmd *cobra.Command) error {
 	}
 	c.Generation = t.Generation().String()
 	if err := o.write(c, files); err != nil {
+		if p, ok := t.TPM.(*tpm.V20); ok { // nobody would know of it
+			err = errors.Join(err, p.RemoveKey(ctx, c.handle, t.auth))
+		}
 		return err
 	}
 	if o.json {
@@ -188,7 +195,7 @@ func (o *aikCreate) create20(ctx context.Context, t *aikTPM, p *tpm.V20, templat
 		return nil, errors.Join(err, p.RemoveKey(ctx, key.Handle, t.auth))
 	}
 	return &createdAIK{
-		Handle: fmt.Sprintf("0x%08x", key.Handle), request: r, public: key.PublicKey,
+		Handle: fmt.Sprintf("0x%08x", key.Handle), handle: key.Handle, request: r, public: key.PublicKey,
 		Key: keyName(key.PublicKey) + ", " + schemeName(key), Endorsement: endorsementName(r),
 	}, nil
 }
@@ -242,6 +249,9 @@ func (o *aikCreate) write(c *createdAIK, files []string) error {
 		}
 		path := filepath.Join(o.out, f)
 		if err := writeNew(path, content[f], mode, o.replace); err != nil {
+			for _, written := range c.Files { // of a key that will not be
+				err = errors.Join(err, os.Remove(written))
+			}
 			return err
 		}
 		c.Files = append(c.Files, path)

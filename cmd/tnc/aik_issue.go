@@ -26,6 +26,9 @@ type aikIssue struct {
 	replace                           bool
 }
 
+// maxDays bounds --days: a century.
+const maxDays = 36500
+
 func newAIKIssue() *cobra.Command {
 	var o aikIssue
 	cmd := &cobra.Command{
@@ -65,8 +68,8 @@ func (o *aikIssue) issuer() (*privacyca.Issuer, error) {
 	if len(o.ekCAs)+len(o.ekKeys) == 0 {
 		return nil, usageError("no TPM is trusted: name the CAs of TPM manufacturers with --ek-ca, or known TPMs with --ek-sha256")
 	}
-	if o.days < 1 {
-		return nil, usageError("--days %d: at least one", o.days)
+	if o.days < 1 || o.days > maxDays {
+		return nil, usageError("--days %d: not from 1 to %d", o.days, maxDays)
 	}
 	certs, err := swanctl.LoadCertificates(o.caCert)
 	if err != nil {

@@ -223,6 +223,25 @@ func TestAIKWithoutEndorsementCertificate(t *testing.T) {
 	s.good(s.tpm("activate", s.path("aik.answer"), "--handle", made.Handle, "--out", s.path("aik.crt")))
 }
 
+// Where the files cannot be written, no key stays in the TPM that nobody knows of:
+// it has room for few.
+func TestAIKIsNotLeftBehind(t *testing.T) {
+	e := tpmtest.Swtpm(t, tpm.TPM20)
+	s := newAIKSite(t, e, "")
+	_, stderr, code := s.tpm("create", "--out", "/proc")
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "--out /proc")
+	// Something comes in the way after the key was made.
+	require.NoError(t, os.Mkdir(s.path("aik.request"), 0o755))
+	_, stderr, code = s.tpm("create", "--out", s.dir, "--replace")
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "aik.request")
+	require.NoFileExists(t, s.path("aik.pub"))
+	handles, err := e.Open(t).(*tpm.V20).PersistentHandles(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, handles)
+}
+
 func TestAIKCommandLine(t *testing.T) {
 	cert, key := privacyCA(t)
 	_, otherKey := privacyCA(t)
@@ -253,6 +272,7 @@ func TestAIKCommandLine(t *testing.T) {
 		{append([]string{"aik", "issue", file}, ca...), exitUsage, "--ek-ca"},
 		{append([]string{"aik", "issue", file, "--ek-sha256", "00"}, ca...), exitUsage, "32 octets"},
 		{append([]string{"aik", "issue", file, "--ek-ca", cert, "--days", "0"}, ca...), exitUsage, "--days"},
+		{append([]string{"aik", "issue", file, "--ek-ca", cert, "--days", "200000"}, ca...), exitUsage, "--days"},
 		{append([]string{"aik", "issue", file, "--ek-ca", "/nonexistent"}, ca...), exitFailure, "no such file"},
 		{append([]string{"aik", "issue", file, "--ek-ca", cert}, ca...), exitFailure, "a block is missing"},
 		{append([]string{"aik", "issue", "/nonexistent", "--ek-ca", cert}, ca...), exitFailure, "no such file"},
