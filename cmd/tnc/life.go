@@ -80,6 +80,9 @@ func (c *connection) connect(ctx context.Context) error {
 			}
 			continue
 		}
+		// Anybody on the way can redirect (RFC 5685 §3): where it led nowhere, and
+		// for the next connection anyway, the configured gateway counts.
+		c.life.gateway, c.life.from = "", netip.Addr{}
 		if !c.stay {
 			return err
 		}
