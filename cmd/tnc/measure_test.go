@@ -42,7 +42,7 @@ func runMeasure(t *testing.T, args ...string) (code int, stdout, stderr string) 
 	conf := filepath.Join(t.TempDir(), "strongswan.conf")
 	require.NoError(t, os.WriteFile(conf, nil, 0o600))
 	var out, errs bytes.Buffer
-	code = run(context.Background(), append([]string{"measure", "--strongswan-conf", conf, "--bios-log", "/nonexistent"}, args...), &out, &errs)
+	code = run(context.Background(), append([]string{"measure", "--strongswan-conf", conf, "--bios-log", "none"}, args...), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -52,10 +52,17 @@ func TestMeasureWithoutTPM(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "none: not asked")
 	require.Contains(t, out, "3 entries (ima-ng 3)")
-	require.Contains(t, out, "the kernel offers no such log")
+	require.NotContains(t, out, os.DevNull)
 	code, _, errs = runMeasure(t, "--hash", "md5")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "--hash md5: not one of")
+	code, _, errs = runMeasure(t, "--tcti", "none", "--ima-log", "/nonexistent")
+	require.Equal(t, exitFailure, code, "a log that was named is not passed over")
+	require.Contains(t, errs, "--ima-log /nonexistent")
+	require.Contains(t, errs, "there is no such file")
+	code, _, errs = runMeasure(t, "--tcti", "none", "--ima-log", t.TempDir())
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, errs, "not a regular file")
 	code, _, errs = runMeasure(t, "--tcti", "none", "now")
 	require.Equal(t, exitUsage, code, errs)
 }
