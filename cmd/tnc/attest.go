@@ -57,7 +57,7 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 		p = newProgress(cmd.ErrOrStderr())
 		defer p.end()
 	}
-	c, err := newConnection(s, logger, p)
+	c, err := newConnection(cmd.Context(), s, logger, p)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ type connection struct {
 
 // newConnection loads the IMCs: an IMC that does not load is an error that
 // names it.
-func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, error) {
+func newConnection(ctx context.Context, s *setup, logger *slog.Logger, p *progress) (*connection, error) {
 	c := &connection{setup: s, logger: logger, progress: p, plane: noPlane{}, trap: trap{traffic: make(chan struct{}, 1)}}
 	c.out = outcome{Connection: s.conn.Name, assessed: assessed{Recommendation: recNone}, IMCs: []string{}}
 	cfg, err := s.tncConfig(logger, false)
@@ -74,7 +74,7 @@ func newConnection(s *setup, logger *slog.Logger, p *progress) (*connection, err
 	if c.client, err = tnccs.NewClient(cfg); err != nil {
 		return nil, err
 	}
-	err = loadIMCs(c.client, s.imcs, imcOptions(s.strongswan, s.environ(), logger), func(e dlimc.Entry) {
+	err = loadIMCs(c.client, s.imcs, imcOptions(ctx, s.strongswan, s.environ(), logger), func(e dlimc.Entry) {
 		p.note("loading IMC %q", e.Name)
 		c.out.IMCs = append(c.out.IMCs, e.Name)
 	})

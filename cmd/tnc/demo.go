@@ -114,7 +114,7 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 	}
 	defer s.close()
 	s.warn(cmd.ErrOrStderr())
-	c, err := newConnection(s, d.logger(cmd.OutOrStdout()), nil)
+	c, err := newConnection(cmd.Context(), s, d.logger(cmd.OutOrStdout()), nil)
 	if err != nil {
 		return err
 	}

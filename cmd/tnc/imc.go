@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,14 +49,15 @@ func (s *setup) tncConfig(logger *slog.Logger, mutual bool) (tnccs.Config, error
 
 // imcOptions says how IMCs are loaded. Beside strongSwan's settings there are
 // charon.plugins.tnc-imc.in_process, which loads all of them into this process
-// instead of a child each, and call_timeout.
-func imcOptions(s *config.Config, env []string, logger *slog.Logger) dlimc.Options {
+// instead of a child each, and call_timeout. Once ctx is done calls end soon.
+func imcOptions(ctx context.Context, s *config.Config, env []string, logger *slog.Logger) dlimc.Options {
 	v := s.View("charon")
 	return dlimc.Options{
 		InProcess:   v.Bool("plugins.tnc-imc.in_process", false),
 		CallTimeout: v.Duration("plugins.tnc-imc.call_timeout", dlimc.DefaultCallTimeout),
 		Logger:      logger,
 		Env:         env,
+		Context:     ctx,
 	}
 }
 
@@ -153,7 +155,7 @@ func imcList(cmd *cobra.Command, o *options) error {
 		}
 		out = append(out, e)
 	}
-	opts := imcOptions(s.strongswan, s.environ(), o.logger(cmd.ErrOrStderr(), 0))
+	opts := imcOptions(cmd.Context(), s.strongswan, s.environ(), o.logger(cmd.ErrOrStderr(), 0))
 	opts.InProcess = false // one that crashes must not take this list along
 	for _, e := range entries {
 		out = append(out, tryIMC(e, opts))

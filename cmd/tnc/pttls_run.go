@@ -40,7 +40,7 @@ func (r *ptTLSRun) attest(ctx context.Context) error {
 		}
 	}()
 	s := r.setup
-	err = loadIMCs(client, s.imcs, imcOptions(s.strongswan, s.environ(), r.cfg.Logger), func(e dlimc.Entry) {
+	err = loadIMCs(client, s.imcs, imcOptions(ctx, s.strongswan, s.environ(), r.cfg.Logger), func(e dlimc.Entry) {
 		r.progress.note("loading IMC %q", e.Name)
 		r.out.IMCs = append(r.out.IMCs, e.Name)
 	})

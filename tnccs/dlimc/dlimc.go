@@ -8,6 +8,7 @@ package dlimc
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -84,6 +85,10 @@ type Options struct {
 	// InitTimeout, CallTimeout and TerminateTimeout bound the calls into a child;
 	// 0 means the default above.
 	InitTimeout, CallTimeout, TerminateTimeout time.Duration
+	// Context, once it is done, leaves calls into a child TerminateTimeout at most,
+	// those under way too: whoever interrupts the program does not wait for an IMC
+	// that measures or hangs. nil is never done.
+	Context context.Context
 	// Env is the environment of the child; nil means that of this process, to which
 	// its variables are added while an IMC starts in it.
 	Env []string

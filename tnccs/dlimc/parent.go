@@ -1,6 +1,7 @@
 package dlimc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -219,6 +220,7 @@ func (c *remote) kill(cause error) {
 
 // ask asks the child; where it does not answer in time it is killed.
 func (c *remote) ask(o op, payload []byte, timeout time.Duration) (answer, error) {
+	defer c.hurry(o)()
 	a, err := c.link.ask(o, payload, timeout)
 	switch {
 	case errors.Is(err, errTimeout):
@@ -232,6 +234,28 @@ func (c *remote) ask(o op, payload []byte, timeout time.Duration) (answer, error
 	c.lines.await(r.U32())
 	a.data = r.Rest()
 	return a, nil
+}
+
+// hurry kills the child where a call goes on for long after the program was
+// interrupted. The call has returned when the function that it returns is called.
+func (c *remote) hurry(o op) (returned func()) {
+	if c.o.Context == nil {
+		return func() {}
+	}
+	back := make(chan struct{})
+	stop := context.AfterFunc(c.o.Context, func() {
+		t := time.NewTimer(c.o.TerminateTimeout)
+		defer t.Stop()
+		select {
+		case <-back:
+		case <-t.C:
+			c.kill(fmt.Errorf("%w: no return from %s within %v of the interruption; its process was killed", ErrHung, o, c.o.TerminateTimeout))
+		}
+	})
+	return func() {
+		stop()
+		close(back)
+	}
 }
 
 // call is ask for what answers with a result only.
