@@ -123,7 +123,7 @@ func (m *Machine) initAnswer(msg *message.Message, raw []byte) {
 		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
 		switch n.NotifyType {
 		case message.NoProposalChosen:
-			m.fail(fmt.Errorf("%w: the gateway accepts none of %s: compare proposals with its configuration",
+			m.fail(fmt.Errorf("%w: the gateway accepts none of %s",
 				ErrProposal, crypto.ProposalString(m.ikeProposals...)))
 		default:
 			m.fail(fmt.Errorf("%w: %s", ErrRefused, n.NotifyType))

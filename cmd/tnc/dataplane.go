@@ -26,7 +26,7 @@ func (c *connection) choosePlane(name string) error {
 	choice, err := selectPlane(kind, esp.ProbeTUN, xfrm.Probe)
 	if err != nil {
 		if os.Geteuid() != 0 {
-			err = fmt.Errorf("%w (run tnc as root, or with --dataplane none to carry no packets)", err)
+			err = fmt.Errorf("%w; --dataplane none carries no packets and needs no rights", err)
 		}
 		return err
 	}

@@ -402,6 +402,8 @@ func TestRefusals(t *testing.T) {
 			oneSentence(t, stderr, c.says...)
 			last := stderr[strings.LastIndex(stderr, "tnc: "):]
 			require.LessOrEqual(t, strings.Count(last, "load IMC"), 1, "said once: %q", last)
+			require.LessOrEqual(t, strings.Count(last, "compare proposals"), 1, "said once: %q", last)
+			require.LessOrEqual(t, strings.Count(last, "authentication failed"), 1, "said once: %q", last)
 			require.NotContains(t, last, "load configuration", "the reader is told which file, not by whom")
 			noChildren(t)
 		})

@@ -33,7 +33,7 @@ func (s Status) String() string {
 // Errors that stem from what the server says of the whole conversation.
 var (
 	// ErrFailure is wrapped by errors about its EAP-Failure.
-	ErrFailure = errors.New("received EAP_FAILURE, EAP authentication failed")
+	ErrFailure = errors.New("received EAP_FAILURE")
 	// ErrEarly is wrapped by errors about its EAP-Success where the method rules
 	// a success out.
 	ErrEarly = errors.New("received EAP_SUCCESS before the method completed; the gateway has not proven that it holds the keys")

@@ -48,7 +48,7 @@ func probe(send func(request) error) error {
 	case errors.Is(err, unix.EEXIST):
 		return nil
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("use the kernel's ESP: the right CAP_NET_ADMIN is missing: run as root: %w", err)
+		return fmt.Errorf("the right CAP_NET_ADMIN is missing (%w): run as root, or setcap cap_net_admin+ep", err)
 	}
 	return fmt.Errorf("%w (adding a state: %w)", ErrNoESP, err)
 }
