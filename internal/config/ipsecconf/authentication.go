@@ -39,7 +39,7 @@ func (c *conn) authentication(strict config.Value) error {
 			if round == "2" {
 				c.put(pos, "round", "2", sec)
 			}
-			c.copy(end.left+"id"+round, "id", sec)
+			c.identity(end.left, round, sec)
 			c.keys(end.left, round, sec)
 			if end.section == "remote" {
 				rounds = append(rounds, sec)
@@ -80,6 +80,17 @@ func (c *conn) authentication(strict config.Value) error {
 	return nil
 }
 
+// identity takes who an end is. The gateway is by default what right says, or
+// whose certificate is named: with another identity it is somebody else.
+func (c *conn) identity(end, round, sec string) {
+	said, pinned := c.v[end+"id"+round].Text != "", c.v[end+"cert"+round].Text != ""
+	if end == "right" && round == "" && !said && !pinned && c.right.Text != "" {
+		c.put(c.right, "id", c.right.Text, sec)
+		return
+	}
+	c.copy(end+"id"+round, "id", sec)
+}
+
 // keys takes what a round says of certificates and keys.
 func (c *conn) keys(end, round, sec string) {
 	if v, ok := c.take(end + "cert" + round); ok {
@@ -95,8 +106,13 @@ func (c *conn) keys(end, round, sec string) {
 	if end != "right" {
 		return
 	}
-	if v, ok := c.take("rightca" + round); ok && v.Text != "%same" && v.Text != "%any" {
-		c.put(v, "ca_id", v.Text, sec)
+	if v, ok := c.take("rightca" + round); ok && v.Text != "%any" {
+		if v.Text == "%same" {
+			v.Text = c.v["leftca"+round].Text
+		}
+		if v.Text != "" && !strings.HasPrefix(v.Text, "%") {
+			c.put(v, "ca_id", v.Text, sec)
+		}
 	}
 	c.copy("rightcertpolicy"+round, "cert_policy", sec)
 	if v, ok := c.take("rightgroups" + round); ok {

@@ -109,3 +109,52 @@ carol : EAP "Ar3etTnp"
 	require.Len(t, warnings, 1, warnings)
 	require.Contains(t, warnings[0], "tokens cannot be used")
 }
+
+// Without rightid the gateway is who right says, as with strongSwan: not just
+// anybody with a certificate of the CA.
+func TestGatewayIdentityByDefault(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "ipsec.conf", `conn name
+	right=gw.example.org
+conn address
+	authby=secret
+	right=192.0.2.1
+conn said
+	right=192.0.2.1
+	rightid=%gw.example.org
+conn pinned
+	right=gw.example.org
+	rightcert=gw.pem
+conn several
+	right=gw.example.org, 192.0.2.9
+conn anywhere
+	right=%any
+conn second
+	right=gw.example.org
+	rightauth2=pubkey
+conn ca
+	right=gw.example.org
+	leftca="C=CH, O=gotnc, CN=Sub CA"
+	rightca=%same
+conn noca
+	right=gw.example.org
+	rightca=%same
+`)
+	m, err := Load(filepath.Join(dir, "ipsec.conf"))
+	require.NoError(t, err)
+	for name, want := range map[string]string{
+		"name": "gw.example.org", "address": "192.0.2.1", "said": "%gw.example.org", "pinned": "", "several": "gw.example.org", "anywhere": "", "second": "gw.example.org",
+	} {
+		c, err := m.Connection(name)
+		require.NoError(t, err)
+		require.Equal(t, want, c.Remote[0].ID, name)
+	}
+	c, err := m.Connection("second")
+	require.NoError(t, err)
+	require.Empty(t, c.Remote[1].ID)
+	for name, want := range map[string]string{"ca": "C=CH, O=gotnc, CN=Sub CA", "noca": ""} {
+		c, err := m.Connection(name)
+		require.NoError(t, err)
+		require.Equal(t, want, c.Remote[0].CAID, name)
+	}
+}

@@ -9,9 +9,10 @@ import (
 
 // conn is one connection with its merged values; what was read is taken out.
 type conn struct {
-	t *translator
-	s *section
-	v map[string]config.Value
+	t     *translator
+	s     *section
+	v     map[string]config.Value
+	right config.Value // where the gateway is; Text "" = anywhere
 }
 
 func (c *conn) take(key string) (config.Value, bool) {
@@ -53,6 +54,9 @@ func (c *conn) translate(strict config.Value) error {
 	for from, to := range map[string]string{"left": "local_addrs", "right": "remote_addrs"} {
 		if v, ok := c.take(from); ok && v.Text != "%any" && v.Text != "%defaultroute" {
 			c.put(v, to, v.Text)
+			if first, _, _ := strings.Cut(v.Text, ","); from == "right" && !strings.HasPrefix(first, "%") {
+				c.right, c.right.Text = v, strings.TrimSpace(first)
+			}
 		}
 	}
 	c.copy("ike", "proposals")
