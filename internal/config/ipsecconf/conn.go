@@ -39,7 +39,7 @@ func (c *conn) at() config.Value { return config.Value{Pos: c.s.pos} }
 // choice here.
 var ignored = []string{
 	"installpolicy", "reqid", "leftfirewall", "lefthostaccess", "leftallowany", "rightallowany",
-	"modeconfig", "inactivity", "tfc", "eap_identity2", "lifebytes", "lifepackets", "marginbytes", "marginpackets", "leftprotoport", "rightprotoport",
+	"modeconfig", "inactivity", "tfc", "eap_identity2", "lifebytes", "lifepackets", "marginbytes", "marginpackets",
 	"compress", "mobike2", "me_peerid", "mediation", "leftgroups", "rekeyfuzz", "dpdtimeout", "sha256_96", "replay_window2",
 }
 
@@ -69,8 +69,8 @@ func (c *conn) translate(strict config.Value) error {
 	c.copy("dpddelay", "dpd_delay")
 	c.copy("leftsourceip", "vips")
 	c.sourceIP()
-	c.copy("leftsubnet", "local_ts", child...)
-	c.copy("rightsubnet", "remote_ts", child...)
+	c.selectors("left", "local_ts", child)
+	c.selectors("right", "remote_ts", child)
 	c.copy("leftupdown", "updown", child...)
 	c.copy("replay_window", "replay_window", child...)
 	c.copy("mark_in", "mark_in", child...)
@@ -137,6 +137,30 @@ func (c *conn) strictProposals(child []string) {
 			c.put(v, p[len(p)-1], strings.TrimSuffix(v.Text, "!"), p[:len(p)-1]...)
 		}
 	}
+}
+
+// selectors takes the subnets of an end. What leftprotoport or rightprotoport
+// says counts for each that says nothing itself.
+func (c *conn) selectors(end, to string, child []string) {
+	v, ok := c.take(end + "subnet")
+	limit, limited := c.take(end + "protoport")
+	switch {
+	case !ok && !limited:
+		return
+	case !ok:
+		v, v.Text = limit, "dynamic"
+	}
+	if limited {
+		only := "[" + strings.ReplaceAll(limit.Text, "%", "") + "]"
+		items := strings.Split(v.Text, ",")
+		for i, s := range items {
+			if items[i] = strings.TrimSpace(s); !strings.Contains(s, "[") {
+				items[i] += only
+			}
+		}
+		v.Text = strings.Join(items, ",")
+	}
+	c.put(v, to, v.Text, child...)
 }
 
 // sourceIP writes %config as the addresses that ask for any.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/config/swanctl"
 )
 
 // A configuration as the seed's machine had it.
@@ -157,4 +159,35 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A tunnel that is to carry one protocol carries no other.
+func TestProtoPort(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "ipsec.conf", `conn home
+	right=gw.example.org
+	leftprotoport=tcp
+	rightsubnet=10.1.0.0/16, 10.2.0.0/16[udp/53]
+	rightprotoport=tcp/8080-8081
+conn opaque
+	right=gw.example.org
+	rightprotoport=17/%any
+conn bad
+	right=gw.example.org
+	rightprotoport=nothing/1
+`)
+	m, err := Load(filepath.Join(dir, "ipsec.conf"))
+	require.NoError(t, err)
+	c, err := m.Connection("home")
+	require.NoError(t, err)
+	local, remote := c.Children[0].LocalTS, c.Children[0].RemoteTS
+	require.Equal(t, []swanctl.TrafficSelector{{Dynamic: true, Protocol: 6, ToPort: 65535}}, local)
+	require.Len(t, remote, 2)
+	require.Equal(t, [3]uint16{6, 8080, 8081}, [3]uint16{uint16(remote[0].Protocol), remote[0].FromPort, remote[0].ToPort})
+	require.Equal(t, [3]uint16{17, 53, 53}, [3]uint16{uint16(remote[1].Protocol), remote[1].FromPort, remote[1].ToPort})
+	c, err = m.Connection("opaque")
+	require.NoError(t, err)
+	require.Equal(t, []swanctl.TrafficSelector{{Dynamic: true, Protocol: 17, ToPort: 65535}}, c.Children[0].RemoteTS)
+	_, err = m.Connection("bad")
+	require.ErrorContains(t, err, "ipsec.conf:11")
 }
