@@ -67,6 +67,25 @@ func TestMeasureWithoutTPM(t *testing.T) {
 	require.Equal(t, exitUsage, code, errs)
 }
 
+// A log that was sent in for a look at does not write to the terminal.
+func TestMeasureOfAStrangersLog(t *testing.T) {
+	le := binary.LittleEndian
+	field := func(b string) []byte { return append(le.AppendUint32(nil, uint32(len(b))), b...) }
+	data := append(field("sha\x1b[2J:\x00digest"), field("boot_aggregate\x00")...)
+	sum := sha1.Sum(data)
+	log := append(append(le.AppendUint32(nil, 10), sum[:]...), field("ima-ng")...)
+	log = append(log, field(string(data))...)
+	log = append(append(le.AppendUint32(log, 10), sum[:]...), field("x\x1b[2J\n")...)
+	log = append(log, field(string(data))...)
+	list := filepath.Join(t.TempDir(), "ima")
+	require.NoError(t, os.WriteFile(list, log, 0o600))
+	code, out, errs := runMeasure(t, "--tcti", "none", "--ima-log", list)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "2 entries")
+	require.Contains(t, out, `"x\x1b[2J\n" 1`)
+	require.NotContains(t, out, "\x1b")
+}
+
 func TestMeasureAgainstSwtpm(t *testing.T) {
 	e := tpmtest.Swtpm(t, tpm.TPM20)
 	list, data := imaList(t, 6)

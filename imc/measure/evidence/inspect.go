@@ -10,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/gotnc/gotnc/imc/measure/bios"
 	"github.com/gotnc/gotnc/imc/measure/ima"
@@ -208,6 +210,14 @@ func (i *inspection) note(format string, v ...any) {
 	}
 }
 
+// visible is text of a log as it is, or quoted where it could control a terminal.
+func visible(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
 // maxTemplates bounds the names that a report counts; more are counted together.
 const maxTemplates = 32
 
@@ -287,7 +297,7 @@ func (i *inspection) padding(ctx context.Context) (ima.Padding, error) {
 
 // count looks at what an entry says of itself.
 func (i *inspection) count(c *Component, e *ima.Entry) {
-	name := e.Template
+	name := visible(e.Template)
 	if len(c.Templates) >= maxTemplates && c.Templates[name] == 0 {
 		name = "other"
 	}
@@ -310,7 +320,7 @@ func (i *inspection) aggregate(e *ima.Entry) {
 	case f.Name != bootAggregate:
 		i.report.BootAggregate = fmt.Sprintf("missing: the first entry is %q", f.Name)
 	case !known || b == nil:
-		i.report.BootAggregate = "cannot be checked: no BIOS events with " + f.Algorithm + " digests"
+		i.report.BootAggregate = "cannot be checked: no BIOS events with " + visible(f.Algorithm) + " digests"
 	default:
 		if last, ok := matchAggregate(b, f.FileDigest); ok {
 			i.report.BootAggregate = fmt.Sprintf("correct over PCR0..PCR%d", last)
