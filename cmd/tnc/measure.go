@@ -32,6 +32,7 @@ type measured struct {
 	AIK      string       `json:"aik,omitempty"` // "certificate", "public key"
 	AIKError string       `json:"aik_error,omitempty"`
 	*evidence.Report
+	failed error // a TPM that is there or was named, and could not be read
 }
 
 type measuredTPM struct {
@@ -54,7 +55,7 @@ network. Where they differ, the first difference is named.
 
 Exit codes:
   0  no difference, or no TPM to compare with
-  1  a difference, or any other failure
+  1  a difference, a TPM that cannot be read, or any other failure
   2  the command line is wrong`,
 		Example: `  sudo tnc measure
   sudo tnc measure --json | jq .first_difference
@@ -130,6 +131,9 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 		m.TPMError = "not asked"
 	} else if banks, err := q.Algorithms(ctx); err != nil {
 		m.TPMError = err.Error()
+		if named := tpmConfig.Device != (device.Settings{}); named || !errors.Is(err, pts.ErrNoTPM) {
+			m.failed = fmt.Errorf("the logs were not compared with the TPM: %w", err)
+		}
 	} else {
 		if o.hash == "" {
 			alg = (hashes & banks).Strongest()
@@ -171,10 +175,13 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 	} else {
 		m.writeTable(cmd.OutOrStdout())
 	}
-	if d := m.Difference; d != nil {
+	switch d := m.Difference; {
+	case d != nil && m.failed != nil:
+		return fmt.Errorf("a verifier would refuse this machine: %v; %w", d, m.failed)
+	case d != nil:
 		return fmt.Errorf("a verifier would refuse this machine: %v", d)
 	}
-	return nil
+	return m.failed
 }
 
 // regular says why a log that was named cannot be read as often as it takes. That
@@ -198,6 +205,8 @@ func (m *measured) writeTable(out io.Writer) {
 		} else {
 			row("AIK", "%s", m.AIK)
 		}
+	} else if m.failed != nil {
+		row("TPM", "cannot be read")
 	} else {
 		row("TPM", "none: %s", m.TPMError)
 	}

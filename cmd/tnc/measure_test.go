@@ -67,6 +67,30 @@ func TestMeasureWithoutTPM(t *testing.T) {
 	require.Equal(t, exitUsage, code, errs)
 }
 
+// A TPM that is there and cannot be read, or that was named and is not there, is
+// not the same as none.
+func TestMeasureWithABrokenTPM(t *testing.T) {
+	list, _ := imaList(t, 3)
+	for tcti, says := range map[string]string{
+		"device:/dev/null":                 "gave no reply",
+		"device:/nonexistent":              "/nonexistent",
+		"swtpm:host=127.0.0.1,port=1":      "is the emulator running?",
+		"device:" + list:                   "not a character device",
+		"swtpm:path=/nonexistent/tpm.sock": "no such file",
+	} {
+		code, out, errs := runMeasure(t, "--tcti", tcti, "--ima-log", list)
+		require.Equal(t, exitFailure, code, tcti)
+		require.Contains(t, out, "3 entries (ima-ng 3)", "the rest is told all the same")
+		require.NotContains(t, out, says, "said once")
+		oneSentence(t, errs, "not compared", says)
+		code, out, _ = runMeasure(t, "--tcti", tcti, "--ima-log", list, "--json")
+		require.Equal(t, exitFailure, code, tcti)
+		var m measured
+		require.NoError(t, json.Unmarshal([]byte(out), &m))
+		require.Contains(t, m.TPMError, says)
+	}
+}
+
 // A log that was sent in for a look at does not write to the terminal.
 func TestMeasureOfAStrangersLog(t *testing.T) {
 	le := binary.LittleEndian
