@@ -16,7 +16,7 @@ func (x *explainer) asked(who string, e tnccs.Exchange, a patnc.Attribute) {
 			r.Answers = []string{"nothing: no IMC is there for it"}
 			r.answer = nil
 		}
-		x.rows = append(x.rows, r)
+		x.add(r)
 		return r
 	}
 	switch v := a.Value.(type) {
@@ -29,8 +29,7 @@ func (x *explainer) asked(who string, e tnccs.Exchange, a patnc.Attribute) {
 		if v.Directory {
 			what = "the digests of all files in "
 		}
-		r := row(what+v.Path, typeOf(pts.FileMeasurement{}))
-		r.id, r.hasID = v.RequestID, true
+		x.files[v.RequestID] = row(what+v.Path, typeOf(pts.FileMeasurement{}))
 	case pts.RequestFileMetadata:
 		what := "type, size, owner and times of "
 		if v.Directory {

@@ -12,11 +12,7 @@ func (x *explainer) sent(imc string, a patnc.Attribute) {
 	t := a.Value.Type()
 	var to *Row
 	if fm, ok := a.Value.(pts.FileMeasurement); ok {
-		for _, r := range x.rows {
-			if r.hasID && r.id == fm.RequestID {
-				to = r
-			}
-		}
+		to = x.files[fm.RequestID]
 	} else if t == patnc.TypeError {
 		// It answers what stands open.
 		for _, r := range x.rows {
@@ -39,7 +35,7 @@ func (x *explainer) sent(imc string, a patnc.Attribute) {
 	}
 	if to == nil {
 		to = &Row{Asked: meaning(t)}
-		x.rows = append(x.rows, to)
+		x.add(to)
 	}
 	to.IMC = imc
 	to.Answers = append(to.Answers, answerText(a.Value))

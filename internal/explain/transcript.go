@@ -17,6 +17,7 @@ import (
 const (
 	maxExchanges  = 1 << 16
 	maxTranscript = 256 << 20 // octets of messages
+	maxRows       = 1 << 14   // of the table
 	maxNames      = 4         // file names shown of a list
 )
 
@@ -52,8 +53,6 @@ type Row struct {
 	Answers  []string `json:"answers,omitempty"`
 
 	answer []patnc.Type // kinds of attributes that answer it
-	id     uint16       // request ID of a file measurement
-	hasID  bool
 }
 
 // Rows makes the table: in the order of what happened, each answer beside what
@@ -61,9 +60,12 @@ type Row struct {
 func (t *Transcript) Rows() []Row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	x := &explainer{segments: map[string][]byte{}}
+	x := &explainer{segments: map[string][]byte{}, files: map[uint16]*Row{}}
 	for _, e := range t.exchanges {
 		x.exchange(e)
+	}
+	if x.left > 0 {
+		x.rows = append(x.rows, &Row{Asked: fmt.Sprintf("%d more questions and answers, too many to be told", x.left)})
 	}
 	if t.missed > 0 {
 		x.rows = append(x.rows, &Row{Asked: fmt.Sprintf("%d more messages, too many to be kept", t.missed)})
@@ -86,7 +88,18 @@ func (t *Transcript) Take() []Row {
 
 type explainer struct {
 	rows     []*Row
+	left     int             // rows that the table has no room for
+	files    map[uint16]*Row // the newest of each request ID of a file measurement
 	segments map[string][]byte
+}
+
+// add puts a row at the end, or counts it where there is no room.
+func (x *explainer) add(r *Row) {
+	if len(x.rows) == maxRows {
+		x.left++
+		return
+	}
+	x.rows = append(x.rows, r)
 }
 
 func (x *explainer) exchange(e tnccs.Exchange) {
@@ -104,7 +117,7 @@ func (x *explainer) exchange(e tnccs.Exchange) {
 		} else {
 			row.Verifier = who
 		}
-		x.rows = append(x.rows, row)
+		x.add(row)
 		return
 	}
 	for _, a := range m.Attributes {

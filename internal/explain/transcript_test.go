@@ -1,8 +1,10 @@
 package explain
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -65,4 +67,32 @@ func TestRowsOfForeignVerifiers(t *testing.T) {
 	require.Regexp(t, `how large messages may be +OS +messages of any size in segments of 1000 octets\n`, text)
 	WriteTable(&b, nil)
 	require.Contains(t, b.String(), "asked for nothing")
+}
+
+// A verifier that asks for more than anybody reads gets no table without end, and
+// making it does not take for ever.
+func TestRowsAreBounded(t *testing.T) {
+	tr := &Transcript{}
+	add := func(sent bool, as ...patnc.Attribute) {
+		b, err := patnc.Message{ID: 1, Attributes: as}.AppendBinary(nil)
+		require.NoError(t, err)
+		tr.Add(tnccs.Exchange{Sent: sent, IMCs: []string{"A"}, IMV: 3, Vendor: 0x5597, Subtype: 1, Body: b})
+	}
+	const messages, each = 200, 1000
+	for m := range messages {
+		var ask, say []patnc.Attribute
+		for i := range each {
+			id := uint16(m*each + i)
+			ask = append(ask, patnc.NoSkip(pts.RequestFileMeasurement{RequestID: id, Path: "/x"}))
+			say = append(say, patnc.Skip(pts.FileMeasurement{RequestID: id}))
+		}
+		add(false, ask...)
+		add(true, say...)
+	}
+	start := time.Now()
+	rows := tr.Rows()
+	require.Less(t, time.Since(start), 20*time.Second)
+	require.Len(t, rows, maxRows+1)
+	require.Len(t, rows[0].Answers, 1)
+	require.Equal(t, fmt.Sprintf("%d more questions and answers, too many to be told", messages*each-maxRows), rows[maxRows].Asked)
 }
