@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,25 +23,43 @@ func TestInterruptedInAnIMC(t *testing.T) {
 	if err != nil {
 		t.Skip("SKIP needs a C compiler: apt-get install gcc")
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	// The server's session begins where the client's does.
-	s := newPTSiteWith(t, pttlstest.AuthNone, verifier.Policy{}, func(c *pttlstest.Config) {
-		begin := c.Session
-		c.Session = func() pttlstest.Session {
-			cancel()
-			return begin()
-		}
-	})
+	s := newPTSite(t, pttlstest.AuthNone, verifier.Policy{})
 	so := s.path("bad.so")
 	out, err := exec.Command(cc, "-shared", "-fPIC", "-pthread", "-o", so, filepath.Join("..", "..", "tnccs", "dlimc", "testdata", "bad.c")).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	s.write(t, "tnc_config", "IMC \"Bad\" "+so+"\n")
 	t.Setenv("GOTNC_TEST_AT", "BeginHandshake")
 	t.Setenv("GOTNC_TEST_DO", "hang")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	start := time.Now()
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitFailure, run(ctx, s.args, &stdout, &stderr))
-	oneSentence(t, stderr.String(), "interrupted")
+	stderr := &watch{text: "hanging", then: cancel}
+	require.Equal(t, exitFailure, run(ctx, append(s.args, "-v"), io.Discard, stderr))
+	oneSentence(t, stderr.String(), "interrupted", "no return from TNC_IMC_BeginHandshake")
 	require.Less(t, time.Since(start), time.Minute)
+}
+
+// watch keeps what is written and does something when a text has come.
+type watch struct {
+	text string
+	then func()
+
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (w *watch) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.b.Write(p)
+	if bytes.Contains(p, []byte(w.text)) {
+		w.then()
+	}
+	return len(p), nil
+}
+
+func (w *watch) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
 }

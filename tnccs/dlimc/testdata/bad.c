@@ -80,7 +80,7 @@ static void misbehave(const char *at, U id, U conn)
 	if (!strcmp(what, "exit"))
 		exit(0);
 	if (!strcmp(what, "hang"))
-		for (;;)
+		for (fprintf(stderr, "hanging\n");;)
 			;
 	if (!strcmp(what, "stop"))
 		raise(SIGSTOP);
