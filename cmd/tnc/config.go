@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,6 +61,12 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 			if err != nil {
 				return err
 			}
+			o.certificates(time.Now(), func(kind, remedy, format string, args ...any) {
+				if kind == "error" {
+					bad++
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s: %s\n", kind, log.Printable(fmt.Sprintf(format, args...)), remedy)
+			})
 			if bad > 0 {
 				return fmt.Errorf("errors in the configuration: %d", bad)
 			}

@@ -1,9 +1,17 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -24,6 +32,28 @@ func TestConfigCheckAndDoctor(t *testing.T) {
 	stdout, _, _ = runTNC(t, append([]string{"doctor"}, s.args...)...)
 	require.Contains(t, stdout, "data plane xfrm")
 	require.Contains(t, stdout, "/does/not/exist.so")
+}
+
+// A certificate out of date is told; beside a CA that is valid an old one only
+// warns.
+func TestConfigCheckExpired(t *testing.T) {
+	s := newSite(t, nil)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	old := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "old CA"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1e9, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, old, old, key.Public(), key)
+	require.NoError(t, err)
+	s.write("x509ca/old.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	check := append([]string{"config", "check"}, s.args...)
+	stdout, _, code := runTNC(t, check...)
+	require.Zero(t, code, stdout)
+	require.Regexp(t, `(?m)^warning  certificate CN=old CA expired on 2001-09-09: replace it$`, stdout)
+	require.NoError(t, os.Remove(s.path("x509ca/ca.pem")))
+	stdout, stderr, code := runTNC(t, check...)
+	require.Equal(t, exitFailure, code)
+	require.Regexp(t, `(?m)^error    certificate CN=old CA expired on 2001-09-09: replace it$`, stdout)
+	oneSentence(t, stderr, "errors in the configuration: 1")
 }
 
 // One error does not hide another, each has its place, and nothing to check is

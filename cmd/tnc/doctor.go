@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,7 +137,8 @@ func (o *options) diagnose(now time.Time) (out []finding) {
 	return out
 }
 
-// certificates looks at the times of all certificates that connections name.
+// certificates looks at the times of all certificates that connections name. One
+// of several CAs that is out of date keeps no connection from working.
 func (o *options) certificates(now time.Time, say func(kind, remedy, format string, args ...any)) {
 	m, err := o.connections()
 	if err != nil {
@@ -144,7 +146,7 @@ func (o *options) certificates(now time.Time, say func(kind, remedy, format stri
 	}
 	defer m.Close()
 	seen := map[string]bool{}
-	look := func(c *x509.Certificate, file string) {
+	look := func(c *x509.Certificate, file, kind string) {
 		if seen[string(c.Raw)] {
 			return
 		}
@@ -152,27 +154,28 @@ func (o *options) certificates(now time.Time, say func(kind, remedy, format stri
 		name := strings.TrimSpace(c.Subject.String() + " " + file)
 		switch {
 		case now.After(c.NotAfter):
-			say("error", "replace it", "certificate %s expired on %s", name, c.NotAfter.Format(time.DateOnly))
+			say(kind, "replace it", "certificate %s expired on %s", name, c.NotAfter.Format(time.DateOnly))
 		case now.Before(c.NotBefore):
-			say("error", "check the clock", "certificate %s is valid from %s on", name, c.NotBefore.Format(time.DateOnly))
+			say(kind, "check the clock", "certificate %s is valid from %s on", name, c.NotBefore.Format(time.DateOnly))
 		case c.NotAfter.Sub(now) < 30*24*time.Hour:
 			say("warning", "have it renewed", "certificate %s expires on %s", name, c.NotAfter.Format(time.DateOnly))
 		}
 	}
 	for _, c := range m.Connections {
 		if r, err := m.Roots(c); err == nil {
+			kind := "error"
+			if slices.ContainsFunc(r.Certs, func(x *x509.Certificate) bool { return now.After(x.NotBefore) && now.Before(x.NotAfter) }) {
+				kind = "warning"
+			}
 			for _, x := range r.Certs {
-				look(x, "")
+				look(x, "", kind)
 			}
 		}
 		for _, l := range c.Local {
 			for _, f := range l.Certs {
-				certs, err := swanctl.LoadCertificates(f)
-				if err != nil {
-					say("error", "", "connection %q: %v", c.Name, err)
-				}
+				certs, _ := swanctl.LoadCertificates(f) // checkConfig tells what is wrong
 				for _, x := range certs {
-					look(x, f)
+					look(x, f, "error")
 				}
 			}
 		}
