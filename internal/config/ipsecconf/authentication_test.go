@@ -158,3 +158,25 @@ conn noca
 		require.Equal(t, want, c.Remote[0].CAID, name)
 	}
 }
+
+// Secrets on the same line of several included files are several.
+func TestIncludedSecrets(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "ipsec.conf", "conn home\n\tright=gw.example.org\n")
+	write(t, dir, "ipsec.secrets", "include secrets.d/*.secrets\n")
+	write(t, dir, "secrets.d/a.secrets", "carol@example.org moon.example.org : PSK one\ncarol : EAP three\n")
+	write(t, dir, "secrets.d/b.secrets", "gw.example.org : PSK two\ndave : EAP four\n")
+	m, err := Load(filepath.Join(dir, "ipsec.conf"))
+	require.NoError(t, err)
+	require.Len(t, m.Secrets, 4)
+	for them, want := range map[string]string{"moon.example.org": "one", "gw.example.org": "two"} {
+		s, ok := m.SharedKey("", them)
+		require.True(t, ok, them)
+		require.Equal(t, want, string([]byte(s.Secret)), them)
+	}
+	for id, want := range map[string]string{"carol": "three", "dave": "four"} {
+		s, ok := m.Secret("eap", id)
+		require.True(t, ok, id)
+		require.Equal(t, want, string([]byte(s.Secret)), id)
+	}
+}

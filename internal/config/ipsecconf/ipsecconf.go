@@ -56,6 +56,7 @@ type translator struct {
 	dir      string
 	sections []*section
 	debug    string // charondebug
+	held     int    // secrets so far, of all files
 }
 
 func (t *translator) find(kind, name string) *section {

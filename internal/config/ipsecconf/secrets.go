@@ -38,7 +38,8 @@ func (t *translator) secrets(path string, depth int) error {
 		if len(words) < 2 {
 			return pos.Errorf("after the colon the type of the secret and its value are expected")
 		}
-		name := fmt.Sprintf("%d-%d", depth, n)
+		t.held++
+		name := fmt.Sprintf("-%d", t.held)
 		put := func(section, key, value string) {
 			t.cfg.Put([]string{"secrets", section}, config.Value{Key: key, Text: value, Pos: pos})
 		}
