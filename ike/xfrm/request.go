@@ -41,8 +41,10 @@ type Policy struct {
 	Dir      Direction
 	Src, Dst netip.Prefix
 	Protocol uint8
-	// SrcPort and DstPort: a single port; 0 = any.
+	// SrcPort and DstPort: the ports that agree with them in the bits of the
+	// masks; mask 0 = any.
 	SrcPort, DstPort uint16
+	SrcMask, DstMask uint16
 	Priority         uint32
 	// TunnelSrc and TunnelDst are the outer addresses.
 	TunnelSrc, TunnelDst netip.Addr
@@ -188,12 +190,7 @@ func selector(p Policy) nl.XfrmSelector {
 	s := nl.XfrmSelector{
 		Saddr: address(p.Src.Addr()), Daddr: address(p.Dst.Addr()), PrefixlenS: uint8(p.Src.Bits()), PrefixlenD: uint8(p.Dst.Bits()),
 		Family: family(p.Src.Addr()), Proto: p.Protocol, Sport: swap16(p.SrcPort), Dport: swap16(p.DstPort),
-	}
-	if p.SrcPort != 0 {
-		s.SportMask = 0xffff
-	}
-	if p.DstPort != 0 {
-		s.DportMask = 0xffff
+		SportMask: swap16(p.SrcMask), DportMask: swap16(p.DstMask),
 	}
 	return s
 }

@@ -44,7 +44,7 @@ func TestRequestsAreThoseOfIproute2(t *testing.T) {
 	six := state
 	six.Src, six.Dst, six.ReplayWindow, six.Suite = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), 64, suite(t, "aes128gcm16-esn")
 	out := Policy{Dir: Out, Src: netip.MustParsePrefix("10.3.0.1/32"), Dst: netip.MustParsePrefix("10.1.0.0/16"), Priority: 1000, TunnelSrc: a, TunnelDst: b, ReqID: 7}
-	fwd := Policy{Dir: Forward, Src: out.Dst, Dst: out.Src, Protocol: 6, SrcPort: 443, Priority: 1000, TunnelSrc: b, TunnelDst: a, ReqID: 7,
+	fwd := Policy{Dir: Forward, Src: out.Dst, Dst: out.Src, Protocol: 6, SrcPort: 443, SrcMask: 0xffff, Priority: 1000, TunnelSrc: b, TunnelDst: a, ReqID: 7,
 		Mark: esp.Mark{Value: 0x2a, Mask: 0xff}, IfID: 0x11}
 	made := func(s State) request {
 		r, err := newState(s)
