@@ -18,6 +18,7 @@ const MaxConnections = 4096
 // no lock while it calls the Host. Create one with New.
 type Agent struct {
 	cfg  Config
+	opt  options
 	log  *slog.Logger // IMC
 	tnc  *slog.Logger // TNC
 	name string
@@ -49,7 +50,7 @@ func New(cfg Config) *Agent {
 	if cfg.Settings == nil {
 		cfg.Settings = defaults{}
 	}
-	return &Agent{cfg: cfg, name: cfg.Name, log: log.Group(cfg.Logger, log.IMC), tnc: log.Group(cfg.Logger, log.TNC)}
+	return &Agent{cfg: cfg, opt: readOptions(cfg.Settings), name: cfg.Name, log: log.Group(cfg.Logger, log.IMC), tnc: log.Group(cfg.Logger, log.TNC)}
 }
 
 // defaults is Settings where nothing is set.
@@ -73,7 +74,7 @@ func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32
 	}
 	l := &loaded{id: imcID, conns: map[uint32]*connection{}}
 	l.ctx, l.stop = context.WithCancel(context.Background())
-	l.os = a.cfg.Platform != nil && a.cfg.Settings.Bool("plugins.imc-attestation.os_info", true)
+	l.os = a.cfg.Platform != nil && a.opt.osInfo
 	a.infof("IMC %d %q initialized", imcID, a.name)
 	ok := false
 	if l.groups, ok = a.probe(); !ok {

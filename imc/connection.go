@@ -73,12 +73,11 @@ func (a *Agent) tellLanguage(l *loaded, host Host, id uint32) {
 
 // create makes a connection's state and asks the host what the connection can.
 func (a *Agent) create(l *loaded, id uint32) Result {
-	s := a.cfg.Settings
 	c := &connection{id: id, state: ConnectionCreate, machine: pts.NewMachine(pts.Config{
 		Logger:      a.cfg.Logger,
 		Measurer:    a.cfg.Measurer,
-		HashUpTo:    s.String("plugins.imc-attestation.hash_algorithm", ""),
-		NonceLength: s.Int("plugins.imc-attestation.nonce_len", pts.DefaultNonce),
+		HashUpTo:    a.opt.hashAlgorithm,
+		NonceLength: a.opt.nonceLength,
 		Groups:      l.groups,
 		TPM:         a.cfg.TPM,
 		Collector:   a.collector(),
@@ -110,7 +109,7 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 	c.mu.Lock()
 	c.hasLong, c.hasExclusive = long, excl
 	c.oneMessage = keepsOneMessage(host)
-	c.requests = !c.oneMessage && s.Bool("plugins.imc-attestation.segmentation", false)
+	c.requests = !c.oneMessage && a.opt.segmentation
 	c.maxMessage = int(min(size, maxMessageSize))
 	if size == 0xFFFFFFFF {
 		c.maxMessage = 0

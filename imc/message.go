@@ -47,7 +47,7 @@ func (a *Agent) BeginHandshake(imcID, connectionID uint32) Result {
 			return r
 		}
 	}
-	if !l.os || a.beside("imc-os") || !a.cfg.Settings.Bool("plugins.imc-os.push_info", true) {
+	if !l.os || a.beside("imc-os") || !a.opt.pushInfo {
 		return ResultSuccess
 	}
 	out := a.platformAttributes(l.ctx, pushed)

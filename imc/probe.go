@@ -24,7 +24,7 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 		detail(l, "  %s PTS measurement algorithm %v[%s] available", e.need, e.alg, provider)
 	}
 	groups = pts.SupportedGroups
-	if list := a.cfg.Settings.String("plugins.imc-attestation.dh_groups", ""); list != "" {
+	if list := a.opt.dhGroups; list != "" {
 		set, unknown := pts.ParseDHGroups(list)
 		if set != 0 {
 			groups = set
@@ -41,7 +41,7 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 		}
 		detail(l, "  %s PTS DH group %v[%s] available", need, g, provider)
 	}
-	if groups&pts.MandatoryGroups == 0 && a.cfg.Settings.Bool("plugins.imc-attestation.mandatory_dh_groups", true) {
+	if groups&pts.MandatoryGroups == 0 && a.opt.mandatory {
 		l.Info(fmt.Sprintf("  mandatory PTS DH group %v not available: add ecp256 to imc-attestation.dh_groups, or say mandatory_dh_groups = no", pts.MandatoryGroups))
 		return 0, false
 	}

@@ -4,7 +4,7 @@ package imc
 // of a connection that was not allowed, as imc-test.retry does: what isolated
 // the machine may have been put right meanwhile. One retry a connection.
 func (a *Agent) wantsRetry(c *connection, state ConnectionState) bool {
-	if state == ConnectionAccessAllowed || c.retried || !a.cfg.Settings.Bool("plugins.imc-attestation.retry", false) {
+	if state == ConnectionAccessAllowed || c.retried || !a.opt.retry {
 		return false
 	}
 	c.retried = true

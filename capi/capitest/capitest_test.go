@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -323,6 +324,23 @@ func TestBrokenSettingsAreReported(t *testing.T) {
 		require.Len(t, ms, 1)
 		assert.True(t, bytes.HasSuffix(ms[0], unhex(t, "00002000")), "the default sha384 is in force: %x", ms[0])
 	}
+}
+
+// A value that is wrong is told with its line when the library is loaded, whenever
+// it is needed; the default applies.
+func TestWrongValuesAreReported(t *testing.T) {
+	conf := "libimcv {\n plugins {\n imc-attestation {\n"
+	keys := []string{"mandatory_dh_groups", "nonce_len", "os_info", "retry", "segmentation", "use_quote2", "use_version_info", "pcr_info", "pcr_padding"}
+	for _, k := range keys {
+		conf += k + " = perhaps\n"
+	}
+	conf += "}\nimc-os {\npush_info = perhaps\n}\n}\n}\n"
+	_, errs := run{conf: conf}.host(t, "exchange")
+	for i, k := range keys {
+		assert.Regexp(t, `\[CFG\] .*strongswan\.conf:`+strconv.Itoa(4+i)+`: `+k+` = "perhaps": not `, errs)
+	}
+	assert.Regexp(t, `\[CFG\] .*strongswan\.conf:15: push_info = `, errs)
+	assert.Equal(t, len(keys)+1, strings.Count(errs, "[CFG] "), errs)
 }
 
 func TestLogsToStandardErrorAsConfigured(t *testing.T) {
