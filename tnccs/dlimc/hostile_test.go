@@ -94,6 +94,7 @@ func TestStrongSwanConf(t *testing.T) {
 	require.True(t, strings.HasSuffix(text, "\ninclude /etc/strongswan.conf\n"), "the user's settings come last and win")
 	require.Contains(t, strongswanConf("/opt/s/lib/ipsec/imcvs/imc-x.so", nil, nil), "include /opt/s/etc/strongswan.conf\n")
 	require.Contains(t, strongswanConf("/x.so", []string{"STRONGSWAN_CONF=/a", "STRONGSWAN_CONF=/b"}, nil), "include /b\n")
+	require.Contains(t, strongswanConf("/x.so", []string{`STRONGSWAN_CONF=/my "a" \ #{}[*?]/b`}, nil), `include /my\ \"a\"\ \\\ \#{\}\[\*\?]/b`+"\n")
 	require.False(t, usesLibimcv("/bin/sh"))
 	require.False(t, usesLibimcv("/nonexistent"))
 }

@@ -81,8 +81,12 @@ func strongswanConf(path string, env []string, l *slog.Logger) string {
 	} else if abs, err := filepath.Abs(user); err == nil {
 		user = abs
 	}
-	return fmt.Sprintf("libimcv {\n  load = %s\n  debug_level = %d\n}\ninclude %s\n", strings.Join(plugins, " "), level, user)
+	return fmt.Sprintf("libimcv {\n  load = %s\n  debug_level = %d\n}\ninclude %s\n", strings.Join(plugins, " "), level, includable.Replace(user))
 }
+
+// includable makes a path one that include takes as it is: blanks, braces and #
+// end a path there, and it is a pattern of glob(3).
+var includable = strings.NewReplacer(`\`, `\\`, " ", `\ `, "#", `\#`, "}", `\}`, `"`, `\"`, "*", `\*`, "?", `\?`, "[", `\[`)
 
 func isDir(path string) bool {
 	st, err := os.Stat(path)
