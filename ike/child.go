@@ -142,9 +142,12 @@ func (m *Machine) cpRequest() *message.CP {
 	return cp
 }
 
-// internal reads the CP reply. Addresses of a family that was not asked for
-// are ignored.
+// internal reads the CP reply. What was not asked for is ignored: addresses of
+// another family, and without a request of ours name servers too.
 func (m *Machine) internal(msg *message.Message) (in Internal, err error) {
+	if len(m.cfg.VirtualIPs) == 0 {
+		return Internal{}, nil
+	}
 	var want4, want6 bool
 	for _, v := range m.cfg.VirtualIPs {
 		want4 = want4 || v.Is4()
@@ -181,7 +184,7 @@ func (m *Machine) internal(msg *message.Message) (in Internal, err error) {
 		}
 		m.ike.Info("installing new virtual IP " + a.Addr().String())
 	}
-	if len(m.cfg.VirtualIPs) > 0 && len(in.Addresses) == 0 {
+	if len(in.Addresses) == 0 {
 		return Internal{}, errors.New("the gateway assigned no virtual IP: check its address pool")
 	}
 	return in, nil

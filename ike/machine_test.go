@@ -473,6 +473,23 @@ func TestVirtualIP(t *testing.T) {
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, c.Internal.Subnets)
 }
 
+// A gateway that was asked for no configuration does not replace our name
+// servers.
+func TestUnaskedConfiguration(t *testing.T) {
+	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) {
+		r.editChild = func(ps []message.Payload) []message.Payload {
+			return append([]message.Payload{&message.CP{CPType: message.CPReply, Attributes: []message.CPAttribute{
+				{Type: message.InternalIP4DNS, Value: []byte{192, 0, 2, 53}},
+				{Type: message.InternalDNSDomain, Value: []byte("bank.example")},
+				{Type: message.InternalIP4Address, Value: []byte{10, 3, 0, 1}},
+			}}}, ps...)
+		}
+	})
+	n.start()
+	_, child := n.established()
+	require.Equal(t, Internal{}, child.Internal)
+}
+
 func childFailure(t *testing.T, edit func(*Config, *responder, *fakeEAP)) (*network, error) {
 	t.Helper()
 	n := newNetwork(t, edit)
