@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/imc"
+	"github.com/gotnc/gotnc/imc/measure/quoter"
 )
 
 // drainTime is how long TNC_IMC_Terminate waits for calls of other threads
@@ -15,6 +16,7 @@ const drainTime = 5 * time.Second
 // instance is what one TNC_IMC_Initialize made.
 type instance struct {
 	agent *imc.Agent
+	tpm   *quoter.Quoter
 	id    uint32
 	gone  atomic.Bool // Terminate began: the host must not be called
 
@@ -74,7 +76,7 @@ func (l *imcLibrary) initialize(id, lowest, highest uint32) (version uint32, r i
 	}()
 	agent := newAgent()
 	if version, r = agent.Initialize(id, lowest, highest); r == imc.ResultSuccess {
-		in = &instance{agent: agent, id: id}
+		in = &instance{agent: agent, tpm: currentTPM.Load(), id: id}
 	}
 	return version, r
 }
@@ -128,6 +130,6 @@ func (l *imcLibrary) terminate(id uint32) imc.Result {
 			logger().Warn("the IMC is terminated while calls of it still run")
 		}
 	}
-	closeTPM()
+	closeTPM(in.tpm)
 	return r
 }

@@ -18,11 +18,10 @@ import (
 // currentTPM is that of the last TNC_IMC_Initialize.
 var currentTPM atomic.Pointer[quoter.Quoter]
 
-// closeTPM gives the TPM back at TNC_IMC_Terminate.
-func closeTPM() {
-	if q := currentTPM.Swap(nil); q != nil {
-		q.Close()
-	}
+// closeTPM gives an instance's TPM back at TNC_IMC_Terminate.
+func closeTPM(q *quoter.Quoter) {
+	currentTPM.CompareAndSwap(q, nil)
+	q.Close()
 }
 
 // withTPM adds the TPM, the evidence that it vouches for, and the Device ID of
