@@ -59,7 +59,7 @@ func Held(c *x509.Certificate, id message.Identity) Match {
 func hostOf(wildcard, host []byte) bool {
 	domain, ok := bytes.CutPrefix(wildcard, []byte("*."))
 	label, rest, dot := bytes.Cut(host, []byte("."))
-	return ok && dot && len(label) > 0 && !bytes.Contains(label, []byte("*")) && bytes.Contains(domain, []byte(".")) && bytes.EqualFold(rest, domain)
+	return ok && dot && len(label) > 0 && !bytes.Contains(label, []byte("*")) && bytes.Contains(domain, []byte(".")) && message.EqualFold(rest, domain)
 }
 
 // Names lists what a certificate is for, for an error.

@@ -51,6 +51,9 @@ func TestMatches(t *testing.T) {
 		{"C=CH, O=Linux strongSwan, CN=*", "C=DE, O=Linux strongSwan, CN=moon.strongswan.org", None},
 		{"C=CH, O=Linux strongSwan, CN=*", "C=CH, CN=moon.strongswan.org", None},
 		{"C=CH, CN=*", "CN=moon, C=CH", None},
+		{"C=CH, O=strongSwan, CN=*", "C=CH, O=\u017ftrongSwan, CN=moon", None}, // long s
+		{"*.strongswan.org", "moon.\u017ftrongswan.org", None},
+		{"*.kernel.org", "moon.\u212aernel.org", None}, // Kelvin
 	} {
 		require.Equal(t, c.match, Matches(parse(t, c.want), parse(t, c.id)), "%s %s", c.want, c.id)
 	}

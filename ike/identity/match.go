@@ -5,7 +5,6 @@ package identity
 import (
 	"bytes"
 	"net/netip"
-	"strings"
 
 	"github.com/gotnc/gotnc/ike/message"
 )
@@ -75,7 +74,7 @@ func Matches(want, id message.Identity) Match {
 			return None
 		case len(suffix) == 0:
 			return Any
-		case strings.EqualFold(string(id.Data[len(id.Data)-len(suffix):]), string(suffix)):
+		case message.EqualFold(id.Data[len(id.Data)-len(suffix):], suffix):
 			return OneWild
 		}
 	case message.IDDERDN:
@@ -90,7 +89,7 @@ func Matches(want, id message.Identity) Match {
 				return None
 			case a[i].Value == "*":
 				wild++
-			case !strings.EqualFold(a[i].Value, b[i].Value):
+			case !message.EqualFold([]byte(a[i].Value), []byte(b[i].Value)):
 				return None
 			}
 		}

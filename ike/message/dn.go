@@ -38,7 +38,7 @@ func ParseDN(der []byte) []DNAttribute {
 func equalDN(a, b []byte) bool {
 	x, y := ParseDN(a), ParseDN(b)
 	return x != nil && y != nil && slices.EqualFunc(x, y, func(x, y DNAttribute) bool {
-		return x.Type.Equal(y.Type) && asciiEqualFold([]byte(x.Value), []byte(y.Value))
+		return x.Type.Equal(y.Type) && EqualFold([]byte(x.Value), []byte(y.Value))
 	})
 }
 

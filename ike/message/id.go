@@ -54,12 +54,14 @@ func (id Identity) Equal(o Identity) bool {
 		return false
 	}
 	if id.IDType == IDFQDN || id.IDType == IDRFC822 {
-		return asciiEqualFold(id.Data, o.Data)
+		return EqualFold(id.Data, o.Data)
 	}
 	return bytes.Equal(id.Data, o.Data) || id.IDType == IDDERDN && equalDN(id.Data, o.Data)
 }
 
-func asciiEqualFold(a, b []byte) bool {
+// EqualFold compares without the case of ASCII letters. Letters beyond are
+// another's name, however they look: U+017F, the long s, is no s.
+func EqualFold(a, b []byte) bool {
 	if len(a) != len(b) {
 		return false
 	}
