@@ -43,14 +43,15 @@ func TestChildHoldsNoDescriptorOfTheProgram(t *testing.T) {
 	require.NoError(t, imc.Terminate())
 }
 
-// A strongswan.conf that the user gives as a descriptor is kept.
-func TestConfFD(t *testing.T) {
+// A strongswan.conf that the user gives as a descriptor is kept, or read by way of
+// the program that has it.
+func TestConfFromADescriptor(t *testing.T) {
 	for v, want := range map[string]int{
 		"": -1, "/etc/strongswan.conf": -1, "/proc/self/fd/4": 4, "/dev/fd/63": 63, "/dev/fd/": -1, "/dev/fd/x": -1, "/proc/1/fd/4": -1,
 	} {
-		t.Setenv(confEnv, v)
-		require.Equal(t, want, confFD(), v)
+		require.Equal(t, want, descriptor(v), v)
 	}
+	require.Contains(t, strongswanConf("/x.so", []string{"STRONGSWAN_CONF=/dev/fd/63"}, nil), fmt.Sprintf("include /proc/%d/fd/63\n", os.Getpid()))
 }
 
 const killedEnv = "GOTNC_TEST_KILLED"

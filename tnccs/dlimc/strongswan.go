@@ -78,6 +78,8 @@ func strongswanConf(path string, env []string, l *slog.Logger) string {
 		if prefix, _, ok := strings.Cut(path, "/lib/"); ok && prefix != "" && prefix != "/usr" {
 			user = prefix + "/etc/strongswan.conf"
 		}
+	} else if fd := descriptor(user); fd >= 0 {
+		user = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd) // the child does not have it
 	} else if abs, err := filepath.Abs(user); err == nil {
 		user = abs
 	}
