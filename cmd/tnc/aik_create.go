@@ -186,6 +186,11 @@ func (o *aikCreate) create20(ctx context.Context, t *aikTPM, p *tpm.V20, templat
 	if o.handle != "" {
 		handle, _ = quoter.ParseHandle(o.handle)
 	}
+	if o.replace && handle != 0 { // the old key goes only where the new one can be certified
+		if _, err := p.EndorsementKey(ctx, ek, t.auth); err != nil {
+			return nil, err
+		}
+	}
 	key, err := p.CreateAK(ctx, ek, template, handle, o.replace && handle != 0, t.auth)
 	if err != nil {
 		return nil, err

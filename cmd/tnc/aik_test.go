@@ -20,6 +20,7 @@ import (
 
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -240,6 +241,31 @@ func TestAIKIsNotLeftBehind(t *testing.T) {
 	handles, err := e.Open(t).(*tpm.V20).PersistentHandles(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, handles)
+}
+
+// A key that is in use is not given up for one that cannot be certified.
+func TestAIKIsNotReplacedInVain(t *testing.T) {
+	e, cas := tpmtest.Manufacture(t, tpm.TPM20)
+	s := newAIKSite(t, e, cas)
+	require.NoError(t, e.Open(t).Close(), "started")
+	// TPM2_ChangeEPS: the certificate is then of another endorsement key.
+	x, err := device.OpenTransport(t.Context(), e.Settings)
+	require.NoError(t, err)
+	reply, err := x.Exchange(t.Context(), []byte{0x80, 2, 0, 0, 0, 27, 0, 0, 1, 0x24, 0x40, 0, 0, 0x0C, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0})
+	require.NoError(t, err)
+	require.Equal(t, make([]byte, 4), reply[6:10])
+	require.NoError(t, x.Close())
+	p := e.Open(t).(*tpm.V20)
+	old, err := p.CreateAK(t.Context(), tpm.RSA, tpm.KeyTemplate{}, 0, false, tpm.Auth20{})
+	require.NoError(t, err)
+	require.NoError(t, p.Close())
+	_, stderr, code := s.tpm("create", "--out", s.dir, "--replace", "--handle", "0x81010003")
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "certificate is of another key")
+	p = e.Open(t).(*tpm.V20)
+	k, err := p.Key(t.Context(), old.Handle)
+	require.NoError(t, err)
+	require.Equal(t, old.PublicKey, k.PublicKey)
 }
 
 func TestAIKCommandLine(t *testing.T) {
