@@ -15,18 +15,29 @@
 //	plugins.imc-attestation.
 //	  hash_algorithm       the strongest that is offered: sha1, sha256, sha384 (default), sha512
 //	  mandatory_dh_groups  whether D-H group ecp256 must be there (yes)
-//	  nonce_len            octets of the D-H nonce (20)
-//	  aik_handle, aik_cert, aik_pubkey, aik_blob, use_quote2, use_version_info
-//	                       the TPM's key and quotes (imc/measure/quoter)
-//	  pcr_info, pcr_padding, pcr17_{before,meas,after}, pcr18_{before,meas,after}
-//	                       evidence (imc/measure/evidence)
+//	  nonce_len            octets of the D-H nonce (20; at least 17)
+//	  aik_handle           handle in hex of the attestation key of a TPM 2.0 (none)
+//	  aik_blob             file with the attestation key of a TPM 1.2 (none)
+//	  aik_cert             file with the key's certificate, PEM or DER (none)
+//	  aik_pubkey           file with its public key, for a TPM 1.2 without certificate (none)
+//	  use_quote2           whether a TPM 1.2 quotes with Quote2 (yes)
+//	  use_version_info     whether such a quote holds the TPM's version (no)
+//	  pcr_info             whether evidence has the PCR before and after each event (no)
+//	  pcr_padding          whether the kernel pads SHA-1 digests into larger PCR banks (no; the
+//	                       TPM's PCRs overrule it)
+//	  pcr17_before, pcr17_meas, pcr17_after, pcr18_before, pcr18_meas, pcr18_after
+//	                       what Trusted Boot measured, 20 octets in hex (none)
+//	plugins.tpm.tcti.
+//	  name, opts           the TPM: device, swtpm or mssim, and its address, as in
+//	                       host=127.0.0.1,port=2321 (/dev/tpmrm0, else /dev/tpm0)
 //	plugins.imc-os.
 //	  push_info            whether the platform is told unasked (yes)
 //	  device_id, device_handle, device_pubkey, device_cert
-//	                       what the Device ID is taken from, in this order
+//	                       what the Device ID is taken from, in this order (the machine ID)
 //	imcv.os_info.
-//	  name, version        the platform, where it is not to be found out
-//	  default_password_enabled  (no)
+//	  name, version        the platform, where it is not to be found out (/etc/os-release)
+//	  default_password_enabled
+//	                       whether a factory's password still works (no)
 //
 // libimcv.debug_level (1) and libimcv.stderr_quiet (no) count in hosts that do not
 // log through libstrongswan. Of this library alone are, in

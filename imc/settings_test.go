@@ -1,0 +1,46 @@
+package imc
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Every setting that the library reads stands in the settings reference, which
+// is the comment of this package, or that of imc/measure.
+func TestSettingsAreDocumented(t *testing.T) {
+	var doc string
+	for _, f := range []string{"doc.go", "measure/doc.go"} {
+		b, err := os.ReadFile(f)
+		require.NoError(t, err)
+		doc += string(b)
+	}
+	// as in s.Bool("plugins.imc-os.push_info", true), or of a prefix p: p+"pcr_info"
+	read := regexp.MustCompile(`\.(?:Bool|Int|String)\((?:p ?\+ ?)?"([a-z0-9_.-]+)"|(?:number|list|file)\("([a-z_]+)"`)
+	found := map[string]bool{}
+	for _, dir := range []string{".", "../capi"} {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			for _, m := range read.FindAllStringSubmatch(string(b), -1) {
+				key := m[1] + m[2]
+				found[key[strings.LastIndex(key, ".")+1:]] = true
+			}
+			return err
+		}))
+	}
+	require.Greater(t, len(found), 25)
+	for _, key := range []string{"hash_algorithm", "aik_handle", "opts", "measure_deny", "debug_level"} {
+		require.Contains(t, found, key, "the pattern finds what is read")
+	}
+	for key := range found {
+		require.Regexp(t, `\b`+key+`\b`, doc, "undocumented")
+	}
+}
