@@ -45,7 +45,8 @@ install: lib tnc ## install both products, libtnccs, headers, pkg-config files, 
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/gotnc-imc.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/gotnc-imc.pc
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/tnccs/libtnccs.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libtnccs.pc
 	sed -e 's|/usr/bin/tnc|$(PREFIX)/bin/tnc|' dist/tnc@.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/tnc@.service
-	install -m 644 tnc_config.example README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/gotnc/
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/gotnc/
+	sed -e 's|/usr/lib/ipsec/imcvs|$(PREFIX)/lib/gotnc|' tnc_config.example > $(DESTDIR)$(PREFIX)/share/doc/gotnc/tnc_config.example
 
 test: peers ## run all tests; the closing summary names every skipped one
 	@set -o pipefail; $(GO) test -json -timeout 20m ./... | $(GO) run ./internal/testsummary

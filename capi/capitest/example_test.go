@@ -40,6 +40,9 @@ func install(t *testing.T, files map[string]string, name, fallback string) (pref
 	unit, err := os.ReadFile(filepath.Join(prefix, "lib", "systemd", "system", "tnc@.service"))
 	require.NoError(t, err)
 	require.Contains(t, string(unit), "ExecStart="+prefix+"/bin/tnc up")
+	example, err := os.ReadFile(filepath.Join(prefix, "share", "doc", "gotnc", "tnc_config.example"))
+	require.NoError(t, err)
+	require.Contains(t, string(example), "\nIMC \"Attestation\" "+prefix+"/lib/gotnc/imc-attestation.so\n", "it works as it stands")
 	if path, err := exec.LookPath("systemd-analyze"); err == nil {
 		out, err := exec.Command(path, "verify", filepath.Join(prefix, "lib", "systemd", "system", "tnc@.service")).CombinedOutput()
 		require.NoError(t, err, "%s", out)
