@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -509,5 +508,3 @@ func (n *network) established() (Established, *ChildSA) {
 	require.True(n.t, n.r.authOK)
 	return e, c.Child
 }
-
-func (n *network) String() string { return fmt.Sprint(n.r.seen) }

@@ -119,11 +119,3 @@ func (r *Reassembler) Reset() {
 		r.slots[i].reset()
 	}
 }
-
-// FirstFragment reports whether datagram carries fragment number 1: a
-// retransmitted request counts when that arrives again (RFC 7383 §2.6.1). The
-// datagram is not authenticated.
-func FirstFragment(datagram []byte) bool {
-	s, err := locate(datagram)
-	return err == nil && s.t == message.TypeSKF && s.number == 1
-}
