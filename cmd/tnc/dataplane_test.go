@@ -1,12 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/config/swanctl"
 )
 
 func TestSelectPlane(t *testing.T) {
@@ -35,5 +41,24 @@ func TestSelectPlane(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.chosen, got.kind)
 		require.NotEmpty(t, got.reason)
+	}
+}
+
+// A gateway may rekey a CHILD_SA that we have just refused, before our DELETE.
+func TestRekeyingWithoutADataPlane(t *testing.T) {
+	for name, plane := range map[string]plane{"tun": &devicePlane{}, "xfrm": &kernelPlane{conn: &swanctl.Connection{}}} {
+		t.Run(name, func(t *testing.T) {
+			c := &connection{plane: plane, failure: errors.New("refused"), setup: &setup{}}
+			proposals, err := crypto.ParseProposals(message.ProtocolESP, []string{"aes128gcm16"})
+			require.NoError(t, err)
+			suite, err := crypto.SuiteOf(proposals[0])
+			require.NoError(t, err)
+			key := bytes.Repeat([]byte{1}, 20)
+			child := &ike.ChildSA{Name: "home", SPIIn: 0xc0000001, SPIOut: 0xc0000002, ESP: suite,
+				Keys:    &crypto.ChildKeys{Ei: key, Er: bytes.Clone(key)},
+				LocalTS: []ike.TrafficSelector{message.SelectorFromPrefix(netip.MustParsePrefix("10.3.0.1/32"))}, RemoteTS: []ike.TrafficSelector{message.SelectorFromPrefix(netip.MustParsePrefix("10.1.0.0/16"))}}
+			c.event(&ikeRun{spis: map[uint32]bool{}}, ike.ChildRekeyed{Child: child})
+			require.Equal(t, make([]byte, 20), key, "its keys are forgotten")
+		})
 	}
 }

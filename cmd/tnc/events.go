@@ -22,6 +22,10 @@ func (c *connection) event(r *ikeRun, e ike.Event) {
 	case ike.ChildEstablished:
 		c.childUp(r, e.Child)
 	case ike.ChildRekeyed:
+		if !c.planeUp || c.failure != nil { // it is about to end
+			e.Child.Zero()
+			return
+		}
 		c.life.rekeys++
 		if err := c.plane.install(e.Child, e.Standby); err != nil {
 			c.giveUp(err)
@@ -95,7 +99,12 @@ func (c *connection) noteChild(sa *ike.ChildSA) *child {
 // childUp takes a new CHILD_SA: the first one of the connection, a further one,
 // or the first one of an IKE_SA that takes over.
 func (c *connection) childUp(r *ikeRun, sa *ike.ChildSA) {
+	if c.failure != nil { // it is about to end
+		sa.Zero()
+		return
+	}
 	if err := c.peerVerdict(); err != nil {
+		sa.Zero()
 		c.giveUp(err)
 		return
 	}
