@@ -64,7 +64,7 @@ type Conn struct {
 type Info struct {
 	Remote        string // address and port
 	TLS           string // "TLS 1.3, TLS_AES_128_GCM_SHA256"
-	ServerSubject string // distinguished name of the server's certificate
+	ServerSubject string // distinguished name of the server's certificate, fit to be printed
 	// Authentication says how this end was authenticated: "certificate", "SASL
 	// PLAIN", "SASL EXTERNAL", joined by " and "; "none".
 	Authentication string
@@ -129,7 +129,7 @@ func (c *Conn) negotiate(ctx context.Context, cert *clientCertificate) error {
 	c.info = Info{
 		Remote:        c.tls.RemoteAddr().String(),
 		TLS:           tls.VersionName(st.Version) + ", " + tls.CipherSuiteName(st.CipherSuite),
-		ServerSubject: st.PeerCertificates[0].Subject.String(),
+		ServerSubject: log.Printable(st.PeerCertificates[0].Subject.String()),
 		Unique:        st.TLSUnique,
 	}
 	log.Group(c.cfg.Logger, log.TLS).Info(fmt.Sprintf("negotiated %s with '%s'", c.info.TLS, c.info.ServerSubject))

@@ -406,3 +406,13 @@ func TestLog(t *testing.T) {
 	}
 	assert.NotContains(t, buf.String(), "Ar3etTnp")
 }
+
+// A name that a terminal would obey is not printed as it is.
+func TestServerSubjectIsPrintable(t *testing.T) {
+	cert, err := keys().ca.Issue("aaa.example.org", testpki.ECDSA, func(c *x509.Certificate) { c.Subject.CommonName = "a\x1b[2J\nb" })
+	require.NoError(t, err)
+	s := serve(t, pttlstest.Config{Certificate: cert, Auth: pttlstest.AuthNone})
+	info, _, err := assess(t, s, config())
+	require.NoError(t, err)
+	require.Equal(t, "CN=a [2J b,O=gotnc,C=CH", info.ServerSubject)
+}
