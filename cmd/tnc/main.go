@@ -11,10 +11,12 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
 
@@ -43,7 +45,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := cmd.ExecuteContext(ctx)
 	code, say := exitCode(err)
 	if say {
-		fmt.Fprintf(stderr, "tnc: %v\n", err)
+		// It may hold what came over the network, from whom nobody knows yet.
+		fmt.Fprintf(stderr, "tnc: %s\n", log.Printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		if code == exitUsage {
 			fmt.Fprintf(stderr, "Run 'tnc help' for the commands and flags.\n")
 		}

@@ -108,7 +108,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 	}
-	h.sink(Record{Level: r.Level, Group: group, Text: b.String(), Octets: dump})
+	h.sink(Record{Level: r.Level, Group: group, Text: harmless(b.String()), Octets: dump})
 	return nil
 }
 

@@ -16,3 +16,14 @@ func Printable(s string) string {
 		return ' '
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
+
+// harmless is Printable for text of several lines: what peers have put into an
+// error may come into a log without anybody's care.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsGraphic(r) {
+			return r
+		}
+		return ' '
+	}, s)
+}
