@@ -21,7 +21,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 		doc += string(b)
 	}
 	// as in s.Bool("plugins.imc-os.push_info", true), or of a prefix p: p+"pcr_info"
-	read := regexp.MustCompile(`\.(?:Bool|Int|String)\((?:p ?\+ ?)?"([a-z0-9_.-]+)"|(?:number|list|file)\("([a-z_]+)"`)
+	read := regexp.MustCompile(`\.(?:Bool|Int|String)\((?:\w+ ?\+ ?)?"([a-z0-9_.-]+)"|(?:number|list|file)\("([a-z_]+)"`)
 	found := map[string]bool{}
 	for _, dir := range []string{".", "../capi"} {
 		require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -37,7 +37,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 		}))
 	}
 	require.Greater(t, len(found), 25)
-	for _, key := range []string{"hash_algorithm", "aik_handle", "opts", "measure_deny", "debug_level"} {
+	for _, key := range []string{"hash_algorithm", "segmentation", "aik_handle", "opts", "measure_deny", "debug_level"} {
 		require.Contains(t, found, key, "the pattern finds what is read")
 	}
 	for key := range found {

@@ -169,7 +169,7 @@ func (m eapMethods) withSecret(t eap.Type, make func(secret []byte) (eap.Method,
 	return eap.Offer{Type: t, New: func() (eap.Method, error) {
 		secret, ok := m.swanctl.Secret("eap", m.name)
 		if !ok {
-			return nil, fmt.Errorf("the gateway asks for a password, but %s has none for %q: add a section eap with id and secret to secrets", m.swanctl.File, m.name)
+			return nil, fmt.Errorf("the gateway asks for a password, but %s has none for %q: %s", m.swanctl.File, m.name, m.addSecret("eap", "EAP", m.name))
 		}
 		return make(secret.Secret)
 	}}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -154,6 +155,15 @@ const defaultTNCConfig = "/etc/tnc_config"
 
 // close zeroes the secrets.
 func (s *setup) close() { s.swanctl.Close() }
+
+// addSecret says how a shared secret that is missing is added: as a section of
+// swanctl.conf's secrets, or a line of its kind in ipsec.secrets.
+func (s *setup) addSecret(section, kind, owner string) string {
+	if s.swanctl.Folders != nil { // of ipsec.conf
+		return strings.TrimSpace(fmt.Sprintf("%s : %s \"…\"", owner, kind)) + " is the line to add to ipsec.secrets"
+	}
+	return "add a section " + section + " with id and secret to secrets"
+}
 
 // environ is the environment of the children that hold the IMCs: they read the
 // same strongswan.conf.

@@ -88,7 +88,7 @@ func (c *connection) ownPSK(l *swanctl.Round) ([]byte, error) {
 func (c *connection) psk(r *swanctl.Round, us, them string) ([]byte, error) {
 	s, ok := c.swanctl.SharedKey(us, them)
 	if !ok {
-		return nil, r.Pos.Errorf("connection %q: %s has no preshared key for '%s' and '%s': add a section ike with id and secret to secrets", c.conn.Name, c.swanctl.File, us, them)
+		return nil, r.Pos.Errorf("connection %q: %s has no preshared key for '%s' and '%s': %s", c.conn.Name, c.swanctl.File, us, them, c.addSecret("ike", "PSK", them))
 	}
 	return s.Secret, nil
 }
@@ -254,7 +254,7 @@ func (c *connection) ppk(cfg *ike.Config) error {
 			c.group(log.CFG).Warn(fmt.Sprintf("no PPK for '%s' found, ignored because PPK is not required", id))
 			return nil
 		}
-		return c.conn.Pos.Errorf("connection %q: %s has no PPK for ppk_id = %s: add a section ppk with id and secret to secrets", c.conn.Name, c.swanctl.File, id)
+		return c.conn.Pos.Errorf("connection %q: %s has no PPK for ppk_id = %s: %s", c.conn.Name, c.swanctl.File, id, c.addSecret("ppk", "PPK", id))
 	}
 	ident, err := ike.ParseIdentity(id)
 	if err != nil {

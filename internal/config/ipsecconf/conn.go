@@ -59,6 +59,8 @@ func (c *conn) translate(strict config.Value) error {
 			}
 		}
 	}
+	c.copy("leftikeport", "local_port")
+	c.copy("rightikeport", "remote_port")
 	c.copy("ike", "proposals")
 	c.copy("esp", "esp_proposals", child...)
 	c.strictProposals(child)
