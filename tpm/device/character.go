@@ -22,6 +22,7 @@ type character struct {
 	path    string
 	timeout time.Duration
 	dead    error
+	close   func(fd int) error // close(2); tests hold it up
 }
 
 // openCharacter opens the device. /dev/tpm0 serves one program at a time: one
@@ -35,7 +36,7 @@ func openCharacter(ctx context.Context, path string, timeout time.Duration) (tpm
 				unix.Close(fd)
 				return nil, fmt.Errorf("%w: %s is not a character device; plugins.tpm.tcti.name = swtpm with opts = path=… is for sockets", tpm.ErrNoTPM, path)
 			}
-			return &character{fd: fd, path: path, timeout: timeout}, nil
+			return &character{fd: fd, path: path, timeout: timeout, close: unix.Close}, nil
 		}
 		pe := &fs.PathError{Op: "open", Path: path, Err: err}
 		switch {
@@ -88,7 +89,9 @@ func (d *character) Exchange(ctx context.Context, command []byte) ([]byte, error
 		if r.err == nil {
 			return r.reply, nil
 		}
-		unix.Close(d.fd)
+		// Nobody waits for it: the driver's release ends when the TPM is done with
+		// the command, which takes one that hangs minutes.
+		go d.close(d.fd)
 		d.dead = fmt.Errorf("%s: %w", d.path, r.err)
 		return nil, d.dead
 	case <-ctx.Done():
@@ -98,10 +101,10 @@ func (d *character) Exchange(ctx context.Context, command []byte) ([]byte, error
 	}
 	d.dead = fmt.Errorf("%s: %w", d.path, err)
 	close(quit)
-	go func(fd int) { // the descriptor is closed when the system call is done with it
+	go func() { // the descriptor is closed when the system call is done with it
 		<-done
-		unix.Close(fd)
-	}(d.fd)
+		d.close(d.fd)
+	}()
 	return nil, d.dead
 }
 

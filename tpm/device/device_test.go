@@ -195,6 +195,37 @@ func TestCharacterDeviceHangs(t *testing.T) {
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
+// The kernel's driver holds close(2) until the TPM is done with the command, minutes
+// for one that hangs: nobody waits for that.
+func TestCloseOfHangingDevice(t *testing.T) {
+	silent, closed, hold := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	path, _ := pty(t, func(master *os.File) {
+		_, _ = readCommand(master)
+		<-silent
+	})
+	defer close(silent)
+	x, err := OpenTransport(t.Context(), Settings{Opts: path, Timeout: 50 * time.Millisecond})
+	require.NoError(t, err)
+	x.(*character).close = func(fd int) error {
+		<-hold
+		defer close(closed)
+		return unix.Close(fd)
+	}
+	returned := make(chan error, 1)
+	go func() {
+		_, err := x.Exchange(context.Background(), command(0))
+		returned <- err
+	}()
+	select {
+	case err = <-returned:
+		assert.ErrorIs(t, err, tpm.ErrTimeout)
+	case <-time.After(5 * time.Second):
+		t.Error("Exchange waits for close")
+	}
+	close(hold)
+	<-closed
+}
+
 func TestCharacterDeviceGoes(t *testing.T) {
 	path, _ := pty(t, func(master *os.File) {
 		_, _ = readCommand(master)
