@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -116,6 +117,11 @@ func (o *aikIssue) run(cmd *cobra.Command, file string) error {
 	r, err := privacyca.ParseRequest(b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
+	}
+	for _, f := range []string{o.out, o.certOut} { // before a certificate is made that nobody gets
+		if _, err := os.Lstat(f); err == nil && !o.replace {
+			return existing(f, os.ErrExist)
+		}
 	}
 	answer, cert, err := i.Issue(time.Now(), r)
 	if err != nil {

@@ -220,7 +220,12 @@ func TestAIKWithoutEndorsementCertificate(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	oneSentence(t, stderr, made.EKSHA256)
 	require.NoFileExists(t, s.path("aik.answer"))
-	s.good(s.ca("--ek-sha256", made.EKSHA256))
+	s.write("aik.answer", "of before")
+	_, stderr, code = s.ca("--ek-sha256", made.EKSHA256, "--cert-out", s.path("copy.crt"))
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "aik.answer exists already")
+	require.NoFileExists(t, s.path("copy.crt"), "no certificate of which the holder never hears")
+	s.good(s.ca("--ek-sha256", made.EKSHA256, "--replace"))
 	s.good(s.tpm("activate", s.path("aik.answer"), "--handle", made.Handle, "--out", s.path("aik.crt")))
 }
 
