@@ -188,7 +188,8 @@ func (c *connection) ended(r *ikeRun) (wasCurrent bool) {
 	}
 	if wasCurrent = c.life.current == r; wasCurrent {
 		c.life.current = nil
-	} else if r.session != nil && r.session != c.session {
+	}
+	if r.session != nil && r.session != c.session {
 		_ = r.session.Close()
 	}
 	return wasCurrent

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 )
@@ -26,8 +27,21 @@ var _ tnc.Accepter = tncSession{}
 
 func (s tncSession) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
 	s.c.progress.note("attestation begins")
-	s.c.session, s.c.begun = s.c.client.NewSession(), true
+	s.c.newSession()
 	return s.c.session.Begin(maxBatch, t.Protocol, t.Version)
+}
+
+// newSession begins a session. The one before ends, unless an IKE_SA that stands
+// rests on it: of an attempt that failed, or of a gateway that begins anew.
+func (c *connection) newSession() {
+	c.life.mu.Lock()
+	before := c.session
+	stands := before == nil || slices.ContainsFunc(c.life.runs, func(r *ikeRun) bool { return r.session == before })
+	c.session, c.begun = c.client.NewSession(), true
+	c.life.mu.Unlock()
+	if !stands {
+		_ = before.Close()
+	}
 }
 
 // Accepts reports whether this side, where it measures the gateway, accepts it.
