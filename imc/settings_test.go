@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,7 +41,17 @@ func TestSettingsAreDocumented(t *testing.T) {
 	for _, key := range []string{"hash_algorithm", "segmentation", "aik_handle", "opts", "measure_deny", "debug_level"} {
 		require.Contains(t, found, key, "the pattern finds what is read")
 	}
+	// Those of imc-os, tpm, imcv.os_info and libimcv, and what pcr17_ and pcr18_ go before.
+	others := map[string]bool{"before": true, "meas": true, "after": true}
+	for _, key := range strings.Fields("push_info device_id device_handle device_pubkey device_cert name version default_password_enabled opts debug_level stderr_quiet") {
+		others[key] = true
+	}
+	for _, key := range AttestationSettings {
+		require.Regexp(t, `\b`+key+`\b`, doc, "undocumented")
+		require.True(t, found[key] || strings.HasPrefix(key, "pcr1"), "nothing reads %s", key)
+	}
 	for key := range found {
+		require.True(t, others[key] || slices.Contains(AttestationSettings, key), "%s is not in AttestationSettings", key)
 		require.Regexp(t, `\b`+key+`\b`, doc, "undocumented")
 	}
 }

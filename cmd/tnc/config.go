@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/imc"
 	"github.com/gotnc/gotnc/internal/config"
 	"github.com/gotnc/gotnc/internal/config/ipsecconf"
 	"github.com/gotnc/gotnc/internal/config/swanctl"
@@ -102,6 +104,19 @@ func checkProposals(conn *swanctl.Connection) error {
 	return nil
 }
 
+// mistyped tells of settings below imc-attestation that mean nothing: with one in
+// measure_deny a verifier may ask for everything.
+func mistyped(sc *config.Config, say func(kind string, what error)) {
+	for _, ns := range []string{"tnc", "charon", "libimcv"} {
+		section := ns + ".plugins.imc-attestation"
+		for _, v := range sc.Node(section).Values() {
+			if !slices.Contains(imc.AttestationSettings, v.Key) {
+				say("warning", v.Errorf("setting %q is not known in %s", v.Key, section))
+			}
+		}
+	}
+}
+
 // checkConfig tells what is wrong ("error", "warning") and right ("ok").
 func (o *options) checkConfig(say func(kind string, what error)) (bad int, err error) {
 	fail := func(err error) {
@@ -117,6 +132,7 @@ func (o *options) checkConfig(say func(kind string, what error)) (bad int, err e
 	for _, w := range sc.Warnings() {
 		say("warning", w)
 	}
+	mistyped(sc, say)
 	if tc, err := s.tncConfig(nil, false); err != nil {
 		fail(err)
 	} else if client, err := tnccs.NewClient(tc); err != nil {
