@@ -17,6 +17,7 @@ import (
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/tnccs/pb"
+	"github.com/gotnc/gotnc/tnccs/xml"
 )
 
 // The folder that holds libtnccs.so, one with the hook for tests, the programs
@@ -146,6 +147,11 @@ func (s *site) server(t *testing.T) {
 		pb.RemediationParameters{Type: pb.RemediationString, Text: "ask", Language: "en"},
 		pb.RemediationParameters{Type: pb.RemediationString, Text: "fragen", Language: "de"},
 		pb.RemediationParameters{Vendor: 77, Type: 9, Data: []byte{1, 2}})
+	for id, typ := range []xml.RecommendationType{xml.None, xml.Allow} {
+		b, err := xml.Batch{ID: uint32(2 + id), Recipient: xml.TNCC, Messages: []xml.Message{xml.Recommendation{Type: typ}}}.AppendBinary(nil)
+		require.NoError(t, err)
+		s.set(strings.ToUpper(string(typ))+"_XML", hex.EncodeToString(b))
+	}
 	batch("FATAL", pb.CLOSE, pb.Error{Fatal: true, Code: pb.CodeLocalError})
 }
 

@@ -158,7 +158,7 @@ func gotncSessionReceive(n C.uintptr_t, received unsafe.Pointer, length C.size_t
 		return result(fail(C.TNCCS_E_ARGUMENT, errors.New("received_len is more than a batch can have")), why)
 	}
 	return result(work(n, batch, size, func(s *tnccs.Session) ([]byte, error) {
-		if o := s.Outcome(); o.State == pb.End {
+		if o := s.Outcome(); over(o) {
 			return nil, ended(o)
 		}
 		in := bytes.Clone(unsafe.Slice((*byte)(received), length))
@@ -175,7 +175,7 @@ func gotncSessionReceive(n C.uintptr_t, received unsafe.Pointer, length C.size_t
 func gotncSessionEnd(n C.uintptr_t, batch *unsafe.Pointer, size *C.size_t, why **C.char) (r C.tnccs_result) {
 	defer guard(&r, why)
 	return result(work(n, batch, size, func(s *tnccs.Session) ([]byte, error) {
-		if o := s.Outcome(); o.State == pb.End {
+		if o := s.Outcome(); over(o) {
 			return nil, ended(o)
 		}
 		return s.End(), nil

@@ -57,6 +57,7 @@ void errors(void)
 	tnccs_client  *c = new_client(imc_config, TNCCS_IMC_CHILD);
 	tnccs_session *s = new_session(c);
 	struct batch   garbage = {(unsigned char *) "this is no batch at all", 23}, nothing = {NULL, 0};
+	tnccs_options  o;
 	void          *out;
 	size_t         len, i, at_most;
 	char          *why;
@@ -122,6 +123,20 @@ void errors(void)
 	}
 	EXPECT(TNCCS_OK, tnccs_session_create(c, TNCCS_TRANSPORT_PT_EAP, (size_t) -1, &s, NULL));
 	begin(s);
+	tnccs_client_destroy(c);
+
+	/* TNCCS 1.1 is over with the decision: another one is none. */
+	o          = options("", TNCCS_IMC_CHILD);
+	o.protocol = "tnccs-1.1";
+	EXPECT(TNCCS_OK, tnccs_client_create(&o, &c, NULL));
+	EXPECT(TNCCS_OK, tnccs_session_create(c, TNCCS_TRANSPORT_EAP_TNC, 0, &s, NULL));
+	begin(s);
+	EXPECT(0, tnccs_session_done(s));
+	EXPECT(0, answer(s, server("NONE_XML")));
+	EXPECT(1, tnccs_session_done(s));
+	EXPECT(TNCCS_E_STATE, tnccs_session_receive(s, server("ALLOW_XML").octets, server("ALLOW_XML").len, &out, &len, NULL));
+	EXPECT(TNCCS_E_STATE, tnccs_session_end(s, &out, &len, NULL));
+	EXPECT(TNCCS_RECOMMEND_DENY, outcome(s).recommendation);
 	tnccs_client_destroy(c);
 }
 
