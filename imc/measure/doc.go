@@ -31,6 +31,9 @@
 //	measure_allow = / /proc/cmdline
 //	measure_deny = /home, /**/*.key
 //
+// Both hold for the content of system settings (ITA-HSR Get Settings) too, of which
+// those below /proc and /sys need not be named where measure_allow is not set.
+//
 // A refused path, as one beyond a limit, is logged under [PTS] and answered with
 // the PTS error Invalid Path; in a directory refused files are left out.
 //

@@ -74,9 +74,6 @@ var (
 // them is logged; the rest is in force.
 func FilesFromSettings(s Settings, logger *slog.Logger) Files {
 	const section = "plugins.imc-attestation."
-	list := func(key string) []string {
-		return strings.FieldsFunc(s.String(section+key, ""), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
-	}
 	cfg := log.Group(logger, log.CFG)
 	// Numbers are read as text: an octet count passes 32 bits, and a value that
 	// is wrong must be told.
@@ -98,7 +95,7 @@ func FilesFromSettings(s Settings, logger *slog.Logger) Files {
 		Timeout:  time.Duration(number("measure_max_seconds", 86_400)) * time.Second,
 	}}
 	var err error
-	if f.Policy, err = NewPolicy(list("measure_allow"), list("measure_deny")); err != nil {
+	if f.Policy, err = policyFromSettings(s); err != nil {
 		cfg.Warn(fmt.Sprintf("imc-attestation.%v", err))
 		if f.Policy.closed {
 			cfg.Warn("imc-attestation: no file is measured until measure_allow and measure_deny are right")

@@ -37,6 +37,8 @@ type PlatformConfig struct {
 	DeviceCertificate      string // file with an X.509 certificate, PEM or DER
 	DefaultPasswordEnabled bool
 
+	Policy Policy // of the files whose content is told as system settings
+
 	Logger  *slog.Logger     // nil discards
 	Root    string           // where the file system begins; "" = /
 	Now     func() time.Time // nil = time.Now
@@ -54,7 +56,9 @@ type Settings interface {
 // plugins.imc-os.{device_id,device_pubkey,device_cert}; device_handle is a matter
 // of the TPM.
 func PlatformFromSettings(s Settings, logger *slog.Logger) *Platform {
+	policy, _ := policyFromSettings(s) // FilesFromSettings tells what is wrong
 	return NewPlatform(PlatformConfig{
+		Policy:                 policy,
 		Logger:                 logger,
 		Name:                   s.String("imcv.os_info.name", ""),
 		Version:                s.String("imcv.os_info.version", ""),
@@ -324,15 +328,20 @@ var settingRoots = [...]string{"/etc/", "/proc/", "/sys/", "/var/"}
 // allowed or cannot be read are left out. A name must lie below /etc, /proc, /sys
 // or /var, also after its links are followed (they may end in /usr/lib as well),
 // and everybody on the system must be allowed to read the file: a verifier is not
-// handed /etc/shadow. What /proc tells of a single process is no setting.
+// handed /etc/shadow. The Policy holds for them too, but for its refusal of /proc
+// and /sys. What /proc tells of a single process is no setting.
 func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting {
 	out, err := run(ctx, Files{Limits: Limits{Timeout: settingsTimeout}}, func(r *request) (out []patnc.Setting, _ error) {
 		for _, n := range names {
 			if r.ctx.Err() != nil {
 				break
 			}
-			if v, err := p.setting(r.ctx, n); err == nil {
+			v, err := p.setting(r.ctx, n)
+			switch {
+			case err == nil:
 				out = append(out, patnc.Setting{Name: n, Value: v})
+			case errors.Is(err, ErrRefused):
+				log.Group(p.cfg.Logger, log.IMC).Info(fmt.Sprintf("setting %s is not told: %v", quote(n), err))
 			}
 		}
 		return out, nil
@@ -347,6 +356,9 @@ func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 	if checkPath(name) != nil || filepath.Clean(name) != name || !below(name) {
 		return nil, ErrUnknown
 	}
+	if err := p.cfg.Policy.checkDeny(name); err != nil {
+		return nil, err
+	}
 	root, err := filepath.EvalSymlinks(p.cfg.Root)
 	if err != nil {
 		return nil, err
@@ -360,6 +372,9 @@ func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 	rel, ok := strings.CutPrefix(n.path, root)
 	if !ok || !below(rel) && !strings.HasPrefix(rel, "/usr/lib/") || ofProcess(rel) {
 		return nil, ErrUnknown
+	}
+	if err := p.cfg.Policy.checkSetting(rel); err != nil {
+		return nil, err
 	}
 	if !n.is(unix.S_IFREG) || n.stat.Mode&unix.S_IROTH == 0 {
 		return nil, ErrUnknown

@@ -244,6 +244,34 @@ func TestSettingsAreReadAsChecked(t *testing.T) {
 	require.Positive(t, read)
 }
 
+// A verifier is not handed the content of what it may not even measure.
+func TestSettingsFollowThePolicy(t *testing.T) {
+	root := t.TempDir()
+	for _, f := range []string{"etc/a", "etc/b", "var/c", "proc/sys/d"} {
+		write(t, filepath.Join(root, f), "v")
+	}
+	require.NoError(t, os.Symlink("b", filepath.Join(root, "etc/link")))
+	asked := []string{"/etc/a", "/etc/b", "/etc/link", "/var/c", "/proc/sys/d"}
+	for _, c := range []struct {
+		settings mapSettings
+		want     []string
+	}{
+		{mapSettings{}, asked},
+		{mapSettings{"plugins.imc-attestation.measure_deny": "/etc/b /var"}, []string{"/etc/a", "/proc/sys/d"}},
+		{mapSettings{"plugins.imc-attestation.measure_allow": "/etc"}, []string{"/etc/a", "/etc/b", "/etc/link"}},
+		{mapSettings{"plugins.imc-attestation.measure_allow": "/"}, asked},
+		{mapSettings{"plugins.imc-attestation.measure_deny": "relative"}, nil},
+	} {
+		p := PlatformFromSettings(c.settings, nil)
+		p.cfg.Root = root
+		var got []string
+		for _, s := range p.Settings(ctx, asked) {
+			got = append(got, s.Name)
+		}
+		require.Equal(t, c.want, got, "%v", c.settings)
+	}
+}
+
 func TestSettingsOfThisMachine(t *testing.T) {
 	got := NewPlatform(PlatformConfig{}).Settings(ctx, []string{"/proc/sys/kernel/ostype", "/etc/shadow", "/proc/self/maps", "/proc/1/environ"})
 	require.Equal(t, []patnc.Setting{{Name: "/proc/sys/kernel/ostype", Value: []byte("Linux\n")}}, got)

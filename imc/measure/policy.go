@@ -67,6 +67,14 @@ func NewPolicy(allow, deny []string) (Policy, error) {
 	return p, errors.Join(errs...)
 }
 
+// policyFromSettings reads plugins.imc-attestation.measure_{allow,deny}.
+func policyFromSettings(s Settings) (Policy, error) {
+	list := func(key string) []string {
+		return strings.FieldsFunc(s.String("plugins.imc-attestation."+key, ""), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	}
+	return NewPolicy(list("measure_allow"), list("measure_deny"))
+}
+
 // Check returns an error that wraps ErrRefused unless a verifier may ask for
 // name, an absolute path without symbolic links.
 func (p Policy) Check(name string) error {
@@ -84,6 +92,19 @@ func (p Policy) Check(name string) error {
 		}
 		return fmt.Errorf("%w: measure_allow does not name %s", ErrRefused, dir)
 	}
+	return p.checkAllow(name)
+}
+
+// checkSetting is Check for the content of a system setting, which may lie below
+// /proc and /sys.
+func (p Policy) checkSetting(name string) error {
+	if err := p.checkDeny(name); err != nil {
+		return err
+	}
+	return p.checkAllow(name)
+}
+
+func (p Policy) checkAllow(name string) error {
 	if len(p.allow) == 0 {
 		return nil
 	}
