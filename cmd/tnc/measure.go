@@ -175,13 +175,17 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 	} else {
 		m.writeTable(cmd.OutOrStdout())
 	}
+	failed := m.failed
+	if err := m.Unread(); failed == nil && err != nil {
+		failed = fmt.Errorf("not all was measured: %w", err)
+	}
 	switch d := m.Difference; {
 	case d != nil && m.failed != nil:
 		return fmt.Errorf("a verifier would refuse this machine: %v; %w", d, m.failed)
 	case d != nil:
 		return fmt.Errorf("a verifier would refuse this machine: %v", d)
 	}
-	return m.failed
+	return failed
 }
 
 // regular says why a log that was named cannot be read as often as it takes. That

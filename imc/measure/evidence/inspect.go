@@ -117,10 +117,23 @@ func component(name uint32, qualifier uint8) string {
 	return pts.ComponentName{Vendor: patnc.VendorITA, Qualifier: qualifier, Name: name}.String()
 }
 
+// noLog is what is told of a log that is not there, which is no failure.
+const noLog = "the kernel offers no such log"
+
+// Unread says which component is there and could not be reported; nil: none.
+func (r *Report) Unread() error {
+	for _, c := range r.Components {
+		if c.Error != "" && c.Error != noLog {
+			return fmt.Errorf("%s: %s", c.Name, c.Error)
+		}
+	}
+	return nil
+}
+
 // told makes a missing log's error short.
 func told(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
-		return "the kernel offers no such log"
+		return noLog
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return "no permission: run as root"
