@@ -107,6 +107,11 @@ func (m *Machine) bury(c *childState) {
 		return
 	}
 	c.dead = true
+	for _, o := range m.children {
+		if o.peerRekey != nil && o.peerRekey.child == c {
+			o.peerRekey = nil // the peer took it back: the one before stays, and may be rekeyed
+		}
+	}
 	if p := c.peerRekey; p != nil && !p.child.dead {
 		c.replaced, c.peerRekey = true, nil
 		m.activate(p.child)
@@ -163,7 +168,7 @@ func (m *Machine) peerDeletes(d *message.Delete) (reply *message.Delete, gone []
 
 // peerClosed buries what the peer deleted, and sets up anew what has to stay.
 func (m *Machine) peerClosed(c *childState) {
-	again := c.cfg.Restart && !c.replaced && c.peerRekey == nil && !c.rekeying && !c.deleting
+	again := c.cfg.Restart && !c.replaced && !c.standby && c.peerRekey == nil && !c.rekeying && !c.deleting
 	m.bury(c)
 	m.ike.Info("CHILD_SA closed")
 	if again && m.state == stateEstablished {

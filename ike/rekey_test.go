@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -273,6 +274,26 @@ func TestRekeyChild(t *testing.T) {
 		require.NotEqual(t, before, s.m.children[0].spiIn)
 	}
 	require.Contains(t, p.a.log.String(), "CREATE_CHILD_SA request 0 [ N(REKEY_SA) SA No KE TSi TSr ]")
+}
+
+// A peer that rekeys a CHILD_SA and deletes what it made leaves the one before,
+// which either side can rekey again.
+func TestPeerTakesItsRekeyingBack(t *testing.T) {
+	p := newPair(t, func(a, _ *Config) { a.Child.Restart = true })
+	p.run(p.b, p.b.m.RekeyChildren(p.now))
+	p.deliver(p.a, 0) // a answers; b, who is hostile, does not go on
+	p.b.inbox = nil
+	m := p.a.m
+	require.Len(t, m.children, 2)
+	old, made := m.children[0], m.children[1]
+	require.True(t, made.standby)
+	_, gone := m.peerDeletes(&message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{binary.BigEndian.AppendUint32(nil, made.spiOut)}})
+	require.Equal(t, []*childState{made}, gone)
+	m.peerClosed(made)
+	require.Equal(t, []*childState{old}, m.children)
+	require.Empty(t, m.wanted)
+	m.RekeyChildren(p.now)
+	require.True(t, old.rekeying)
 }
 
 func TestRekeyWithoutSecrecy(t *testing.T) {
