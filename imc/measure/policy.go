@@ -69,8 +69,9 @@ func NewPolicy(allow, deny []string) (Policy, error) {
 
 // policyFromSettings reads plugins.imc-attestation.measure_{allow,deny}.
 func policyFromSettings(s Settings) (Policy, error) {
+	const section = "plugins.imc-attestation."
 	list := func(key string) []string {
-		return strings.FieldsFunc(s.String("plugins.imc-attestation."+key, ""), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+		return strings.FieldsFunc(s.String(section+key, ""), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
 	}
 	return NewPolicy(list("measure_allow"), list("measure_deny"))
 }
