@@ -54,7 +54,9 @@ func mutualPolicy(c *config.Config) (verifier.Policy, error) {
 		if path == "" {
 			return p, fmt.Errorf("tnc.mutual.files.%s has no path: set path to the absolute name of a file on the gateway", name)
 		}
-		p.Files[path] = f.String("digest", "")
+		if p.Files[path] = f.String("digest", ""); p.Files[path] == "" {
+			return p, fmt.Errorf("tnc.mutual.files.%s has no digest, so that any content would do: set digest to that of %s on the gateway, in hex", name, path)
+		}
 	}
 	if err := p.Validate(); err != nil {
 		return p, fmt.Errorf("tnc.mutual: %w", err)

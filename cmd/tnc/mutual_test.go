@@ -45,6 +45,12 @@ func TestMutualMeasurementIsRequired(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	oneSentence(t, stderr, "tnccs-20.mutual = yes")
 
+	// A file without a digest would be measured for nothing.
+	s.write("strongswan.conf", charon+"tnc {\n  mutual {\n    files {\n      sshd {\n        path = /usr/sbin/sshd\n      }\n    }\n  }\n}\n")
+	_, stderr, code = s.attest()
+	require.Equal(t, exitFailure, code)
+	oneSentence(t, stderr, "tnc.mutual.files.sshd", "set digest")
+
 	p := newPTSite(t, pttlstest.AuthNone, verifier.Policy{})
 	res, _, code := p.run(t, "--mutual")
 	require.Equal(t, exitAllowed, code)

@@ -56,7 +56,7 @@ type Conn struct {
 	tnc     *slog.Logger
 	info    Info
 	next    uint32
-	ignored int
+	ignored int // messages since the last batch that brought nothing
 	close   sync.Once
 }
 

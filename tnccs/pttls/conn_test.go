@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -237,6 +238,22 @@ func TestUnknownMessagesBetweenBatches(t *testing.T) {
 	require.Len(t, s.Errors(), 6, "one for each of the two, and none for the error, in three turns")
 	for _, e := range s.Errors() {
 		assert.Equal(t, pttls.CodeTypeNotSupported, e.Code)
+	}
+}
+
+// What brings the session no further keeps the client for a bounded time.
+func TestMessagesWithoutABatchAreBounded(t *testing.T) {
+	v, err := pttls.Error{Code: pttls.CodeTypeNotSupported}.AppendBinary(nil)
+	require.NoError(t, err)
+	for name, m := range map[string]pttls.Message{"unknown": {Type: 77}, "errors": {Type: pttls.TypeError, Value: v}} {
+		t.Run(name, func(t *testing.T) {
+			_, out, err := assess(t, serve(t, pttlstest.Config{Insert: slices.Repeat([]pttls.Message{m}, 200)}), config())
+			require.NoError(t, err, "200 before each of the batches")
+			assert.True(t, out.Allowed())
+			_, out, err = assess(t, serve(t, pttlstest.Config{Insert: slices.Repeat([]pttls.Message{m}, 257), OmitClose: true}), config())
+			require.ErrorContains(t, err, "without a batch")
+			assert.False(t, out.Allowed())
+		})
 	}
 }
 

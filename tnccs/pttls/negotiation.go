@@ -21,7 +21,7 @@ var (
 
 const (
 	maxRounds  = 8   // SASL exchanges of a connection
-	maxIgnored = 256 // messages of unknown types that are answered with an error
+	maxIgnored = 256 // messages that bring nothing: of unknown types, and errors that are not fatal
 )
 
 // phase is where a client stands between TLS and the first batch (§3.4).

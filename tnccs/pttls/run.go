@@ -188,17 +188,21 @@ func (c *Conn) refuse(pe *ProtocolError) error {
 func (c *Conn) take(m Message, s Session) (reply []byte, err error) {
 	switch {
 	case m.Is(TypeBatch):
+		c.ignored = 0
 		reply, err := s.Receive(m.Value)
 		if err != nil {
 			return nil, fmt.Errorf("TNC session: %w", err)
 		}
 		return reply, nil
 	case m.Is(TypeError):
-		return nil, received(c.tnc, m)
+		if err := received(c.tnc, m); err != nil {
+			return nil, err
+		}
+		return nil, c.ignore(m)
 	case m.Vendor != 0 || m.Type > TypeError:
 		c.tnc.Info("ignoring PT-TLS message of unknown type " + m.Name())
-		if c.ignored++; c.ignored > maxIgnored {
-			return nil, c.refuse(refuse(CodeInvalidMessage, m, fmt.Errorf("more than %d messages of unknown types", maxIgnored)))
+		if err := c.ignore(m); err != nil {
+			return nil, err
 		}
 		if err := c.write(report(refuse(CodeTypeNotSupported, m, nil).Report)); err != nil {
 			return nil, c.lost("send an error", err)
@@ -206,6 +210,19 @@ func (c *Conn) take(m Message, s Session) (reply []byte, err error) {
 		return nil, nil
 	}
 	return nil, c.refuse(refuse(CodeInvalidMessage, m, fmt.Errorf("%s message during %s", m.Type, transporting)))
+}
+
+// ignore counts what brings the session no further: each would begin the time
+// of waiting anew.
+func (c *Conn) ignore(m Message) error {
+	if c.ignored++; c.ignored <= maxIgnored {
+		return nil
+	}
+	pe := refuse(CodeInvalidMessage, m, fmt.Errorf("more than %d messages of unknown types and errors without a batch", maxIgnored))
+	if m.Is(TypeError) {
+		return pe // an error is never answered with one
+	}
+	return c.refuse(pe)
 }
 
 // finish lets the server close after CLOSE.
