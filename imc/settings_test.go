@@ -32,7 +32,9 @@ func TestSettingsAreDocumented(t *testing.T) {
 			b, err := os.ReadFile(path)
 			for _, m := range read.FindAllStringSubmatch(string(b), -1) {
 				key := m[1] + m[2]
-				found[key[strings.LastIndex(key, ".")+1:]] = true
+				if name := key[strings.LastIndex(key, ".")+1:]; name != "" { // else the name is in a variable
+					found[name] = true
+				}
 			}
 			return err
 		}))
