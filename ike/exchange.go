@@ -144,7 +144,11 @@ func (m *Machine) giveUp() {
 	case m.state == stateAuth && why == "":
 		why = fmt.Sprintf("; IKE_SA_INIT was answered, IKE_AUTH was not: check that UDP port %d and large packets pass", m.remote.Port())
 	}
-	m.fail(fmt.Errorf("%w %s after %d retransmissions%s", ErrNoAnswer, at(m.remote), m.pending.sent-1, why))
+	times := "retransmissions"
+	if m.pending.sent == 2 {
+		times = "retransmission"
+	}
+	m.fail(fmt.Errorf("%w %s after %d %s%s", ErrNoAnswer, at(m.remote), m.pending.sent-1, times, why))
 }
 
 // drop logs why a datagram was not used.

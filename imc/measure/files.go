@@ -8,16 +8,12 @@ import (
 	"log/slog"
 	"path"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/log"
 )
@@ -140,77 +136,6 @@ func (f Files) Measure(ctx context.Context, name string, directory bool, alg pts
 	})
 }
 
-// Metadata returns the metadata of the files that Measure would cover; of a
-// single path whatever it leads to.
-func (f Files) Metadata(ctx context.Context, name string, directory bool) ([]pts.FileMetadata, error) {
-	return do(ctx, f, "read metadata of", name, directory, func(r *request, n *node) ([]pts.FileMetadata, error) {
-		if !directory {
-			return []pts.FileMetadata{metadata(n, path.Base(name))}, nil
-		}
-		names, err := r.list(n, candidate)
-		if err != nil {
-			return nil, err
-		}
-		files := make([]pts.FileMetadata, 0, len(names))
-		for _, name := range names {
-			if err := r.ctx.Err(); err != nil {
-				return nil, err
-			}
-			e, err := n.lookupIn(name)
-			if err == nil {
-				if e.is(unix.S_IFREG) {
-					if err = r.permits(e); err == nil {
-						files = append(files, metadata(e, name))
-					}
-				}
-				e.close()
-			}
-			if err != nil {
-				r.skipped(n.path, name, err)
-			}
-		}
-		r.summary(n.path)
-		return files, nil
-	})
-}
-
-// Symlinks returns the symbolic links of a directory that lead to directories,
-// in the order of their names. A relative target is taken from the directory.
-func (f Files) Symlinks(ctx context.Context, directory string) ([]patnc.Symlink, error) {
-	return do(ctx, f, "list symlinks of", directory, true, func(r *request, n *node) ([]patnc.Symlink, error) {
-		names, err := r.list(n, link)
-		if err != nil {
-			return nil, err
-		}
-		var links []patnc.Symlink
-		buf := make([]byte, unix.PathMax)
-		for _, name := range names {
-			if err := r.ctx.Err(); err != nil {
-				return nil, err
-			}
-			size, err := unix.Readlinkat(n.fd, name, buf)
-			if err != nil {
-				continue
-			}
-			e, err := n.lookupIn(name)
-			if err != nil {
-				continue
-			}
-			ok := e.is(unix.S_IFDIR) && r.permits(e) == nil
-			e.close()
-			if !ok {
-				continue
-			}
-			target := string(buf[:size])
-			if !filepath.IsAbs(target) {
-				target = filepath.Join(directory, target)
-			}
-			links = append(links, patnc.Symlink{Path: filepath.Join(directory, name), Target: target})
-		}
-		return links, nil
-	})
-}
-
 // do finds what a verifier named, checks it against the Policy and hands it to
 // work.
 func do[T any](ctx context.Context, f Files, operation, name string, directory bool, work func(*request, *node) (T, error)) (T, error) {
@@ -287,140 +212,6 @@ func (r *request) list(n *node, want func([]byte, uint8) bool) ([]string, error)
 	}
 	defer unix.Close(fd)
 	return list(r.ctx, fd, r.limits.MaxFiles, want)
-}
-
-// directory measures on all cores.
-func (r *request) directory(n *node, alg pts.HashAlgorithms) ([]pts.MeasuredFile, error) {
-	names, err := r.list(n, candidate)
-	if err != nil || len(names) == 0 {
-		return []pts.MeasuredFile{}, err
-	}
-	size := alg.Size()
-	sums := make([]byte, len(names)*size)
-	measured := make([]bool, len(names))
-	cores := runtime.GOMAXPROCS(0)
-	workers := min(cores, len(names))
-	var (
-		next  atomic.Int64
-		fatal firstError
-		wg    sync.WaitGroup
-	)
-	work := func(s *slot) {
-		defer wg.Done()
-		defer s.release()
-		var err error
-		defer func() { fatal.set(err) }()
-		defer recovered(&err)
-		h := &hasher{alg: alg, ahead: len(names) < cores}
-		h.hash, _ = alg.New()
-		for fatal.get() == nil {
-			i := int(next.Add(1) - 1)
-			if i >= len(names) {
-				return
-			}
-			ferr := r.entry(n, names[i], h, sums[i*size:i*size:(i+1)*size])
-			switch {
-			case ferr == nil:
-				measured[i] = true
-			case r.ctx.Err() != nil:
-				err = r.ctx.Err()
-				return
-			case errors.Is(ferr, ErrTooMuch):
-				err = ferr
-				return
-			case !errors.Is(ferr, errNotRegular):
-				r.skipped(n.path, names[i], ferr)
-			}
-		}
-	}
-	for i := range workers {
-		s, err := r.acquire(i > 0)
-		if err != nil {
-			return nil, err
-		}
-		if s == nil {
-			break
-		}
-		wg.Add(1)
-		go work(s)
-	}
-	wg.Wait()
-	if err := fatal.get(); err != nil {
-		return nil, err
-	}
-	r.summary(n.path)
-	files := make([]pts.MeasuredFile, 0, len(names))
-	for i, name := range names {
-		if measured[i] {
-			files = append(files, pts.MeasuredFile{Name: name, Measurement: sums[i*size : (i+1)*size : (i+1)*size]})
-		}
-	}
-	return files, nil
-}
-
-// entry measures one file of a directory into out, which has room for a digest.
-func (r *request) entry(n *node, name string, h *hasher, out []byte) error {
-	if err := r.ctx.Err(); err != nil {
-		return err
-	}
-	e, err := n.lookupIn(name)
-	if err != nil {
-		return err
-	}
-	defer e.close()
-	_, err = r.digest(e, h, out)
-	return err
-}
-
-// firstError keeps the first error that is set.
-type firstError struct{ p atomic.Pointer[error] }
-
-func (f *firstError) set(err error) {
-	if err != nil {
-		f.p.CompareAndSwap(nil, &err)
-	}
-}
-
-func (f *firstError) get() error {
-	if p := f.p.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-// metadata follows symbolic links, as Measure does.
-func metadata(n *node, reported string) pts.FileMetadata {
-	st := &n.stat
-	return pts.FileMetadata{
-		Name:     reported,
-		Type:     fileType(st.Mode),
-		Size:     uint64(st.Size),
-		Created:  time.Unix(st.Ctim.Unix()).Truncate(time.Second).UTC(),
-		Modified: time.Unix(st.Mtim.Unix()).Truncate(time.Second).UTC(),
-		Accessed: time.Unix(st.Atim.Unix()).Truncate(time.Second).UTC(),
-		Owner:    uint64(st.Uid),
-		Group:    uint64(st.Gid),
-	}
-}
-
-func fileType(mode uint32) pts.FileType {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return pts.FileRegular
-	case unix.S_IFDIR:
-		return pts.FileDirectory
-	case unix.S_IFCHR:
-		return pts.FileCharDevice
-	case unix.S_IFBLK:
-		return pts.FileBlockDevice
-	case unix.S_IFIFO:
-		return pts.FileFIFO
-	case unix.S_IFLNK:
-		return pts.FileSymlink
-	case unix.S_IFSOCK:
-		return pts.FileSocket
-	}
-	return pts.FileOther
 }
 
 // openFile opens a regular file of the system itself for reading, without

@@ -1,0 +1,136 @@
+package tpm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// Banks returns the hash algorithms of the PCR banks, weakest first.
+func (t *V20) Banks(ctx context.Context) (banks []Hash, err error) {
+	err = t.do(ctx, "read PCR banks", func(s *session20) error {
+		rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapPCRs, Property: 0, PropertyCount: 1}.Execute(s)
+		if err != nil {
+			return err
+		}
+		sel, err := rsp.CapabilityData.Data.AssignedPCR()
+		if err != nil {
+			return replyError("TPM2_GetCapability", err)
+		}
+		for _, b := range sel.PCRSelections {
+			h := Hash(b.Hash)
+			if h.Size() == 0 || len(b.PCRSelect) < 3 || b.PCRSelect[0]&b.PCRSelect[1]&b.PCRSelect[2] != 0xff || slices.Contains(banks, h) {
+				continue
+			}
+			banks = append(banks, h)
+		}
+		slices.Sort(banks)
+		return nil
+	})
+	return banks, err
+}
+
+// ReadPCRs returns values of one bank by PCR index, read without an extension
+// between the first and the last where the TPM is left in peace for that long.
+func (t *V20) ReadPCRs(ctx context.Context, bank Hash, pcrs Selection) (values map[int][]byte, err error) {
+	if pcrs.Len() == 0 {
+		return map[int][]byte{}, nil
+	}
+	err = t.do(ctx, fmt.Sprintf("read PCRs %v of bank %v", pcrs, bank), func(s *session20) error {
+		values, err = s.readPCRs(bank, pcrs)
+		return err
+	})
+	return values, err
+}
+
+func (s *session20) readPCRs(bank Hash, pcrs Selection) (map[int][]byte, error) {
+	var last map[int][]byte
+	for range pcrReadTries {
+		values, whole, err := s.readPCRsOnce(bank, pcrs)
+		if err != nil {
+			return nil, err
+		}
+		if whole {
+			return values, nil
+		}
+		last = values
+	}
+	return last, nil
+}
+
+// readPCRsOnce reads the PCRs, at most eight a command; whole is whether the
+// TPM's counter of PCR updates stood still meanwhile.
+func (s *session20) readPCRsOnce(bank Hash, pcrs Selection) (values map[int][]byte, whole bool, err error) {
+	if bank.Size() == 0 {
+		return nil, false, fmt.Errorf("%w: %v", ErrNoBank, bank)
+	}
+	values = make(map[int][]byte, pcrs.Len())
+	var counter uint32
+	whole = true
+	for left, first := pcrs, true; left.Len() > 0; first = false {
+		rsp, err := tpm2.PCRRead{PCRSelectionIn: selection20(bank, left)}.Execute(s)
+		if err != nil {
+			return nil, false, err
+		}
+		if first {
+			counter = rsp.PCRUpdateCounter
+		} else if counter != rsp.PCRUpdateCounter {
+			whole = false
+		}
+		got := Selection(0)
+		for _, b := range rsp.PCRSelectionOut.PCRSelections {
+			if Hash(b.Hash) != bank {
+				continue
+			}
+			for i, o := range b.PCRSelect {
+				if i < 3 {
+					got |= Selection(o) << (8 * i)
+				}
+			}
+		}
+		digests := rsp.PCRValues.Digests
+		if got&^left != 0 || len(digests) != got.Len() {
+			return nil, false, replyError("TPM2_PCR_Read", errors.New("the values do not match the selection"))
+		}
+		if got == 0 {
+			return nil, false, fmt.Errorf("%w: %v", ErrNoBank, bank)
+		}
+		for n, i := range got.PCRs() {
+			if len(digests[n].Buffer) != bank.Size() {
+				return nil, false, replyError("TPM2_PCR_Read", fmt.Errorf("PCR %d has %d octets", i, len(digests[n].Buffer)))
+			}
+			values[i] = bytes.Clone(digests[n].Buffer)
+		}
+		left &^= got
+	}
+	return values, whole, nil
+}
+
+func selection20(bank Hash, pcrs Selection) tpm2.TPMLPCRSelection {
+	m := pcrs.Bitmap()
+	return tpm2.TPMLPCRSelection{PCRSelections: []tpm2.TPMSPCRSelection{{Hash: tpm2.TPMAlgID(bank), PCRSelect: m[:]}}}
+}
+
+// ExtendPCR extends one PCR in several banks: what a boot loader does, and
+// tests that measure a boot of their own.
+func (t *V20) ExtendPCR(ctx context.Context, pcr int, digests map[Hash][]byte) error {
+	return t.do(ctx, fmt.Sprintf("extend PCR %d", pcr), func(s *session20) error {
+		cmd := tpm2.PCRExtend{PCRHandle: withPassword(tpm2.TPMHandle(pcr), nil, nil)}
+		for _, h := range []Hash{SHA1, SHA256, SHA384, SHA512} {
+			d, ok := digests[h]
+			if !ok {
+				continue
+			}
+			if len(d) != h.Size() {
+				return fmt.Errorf("digest of %d octets for bank %v", len(d), h)
+			}
+			cmd.Digests.Digests = append(cmd.Digests.Digests, tpm2.TPMTHA{HashAlg: tpm2.TPMAlgID(h), Digest: d})
+		}
+		_, err := cmd.Execute(s)
+		return err
+	})
+}
