@@ -39,7 +39,11 @@ func TestTUNTrap(t *testing.T) {
 				}
 				return nil
 			},
-			Acquire: func() bool { asked <- struct{}{}; return wanted.Load() },
+			Acquire: func() bool {
+				want := wanted.Load() // before the sender goes on, which changes it
+				asked <- struct{}{}
+				return want
+			},
 		})
 		require.NoError(t, err)
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
