@@ -187,12 +187,11 @@ func deleteState(s State) request {
 }
 
 func selector(p Policy) nl.XfrmSelector {
-	s := nl.XfrmSelector{
+	return nl.XfrmSelector{
 		Saddr: address(p.Src.Addr()), Daddr: address(p.Dst.Addr()), PrefixlenS: uint8(p.Src.Bits()), PrefixlenD: uint8(p.Dst.Bits()),
 		Family: family(p.Src.Addr()), Proto: p.Protocol, Sport: swap16(p.SrcPort), Dport: swap16(p.DstPort),
 		SportMask: swap16(p.SrcMask), DportMask: swap16(p.DstMask),
 	}
-	return s
 }
 
 // updatePolicy is XFRM_MSG_UPDPOLICY, which makes a policy or takes the place

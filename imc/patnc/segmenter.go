@@ -21,14 +21,18 @@ type Segmenter struct {
 	contract Contract
 	last     uint32 // base message ID
 	order    []uint32
-	rest     map[uint32][]byte
-	held     map[uint32]int // octets of each base message, sent ones included
-	octets   int            // their sum
+	pending  map[uint32]pendingBase
+}
+
+// pendingBase is a base message of which not all has left.
+type pendingBase struct {
+	rest []byte
+	size int // octets of all of it, which stay in memory
 }
 
 // NewSegmenter returns the Segmenter of a contract.
 func NewSegmenter(c Contract) *Segmenter {
-	return &Segmenter{contract: c, rest: map[uint32][]byte{}, held: map[uint32]int{}}
+	return &Segmenter{contract: c, pending: map[uint32]pendingBase{}}
 }
 
 // Contract returns the sizes in force.
@@ -75,27 +79,29 @@ func (s *Segmenter) first(base []byte, space int) Attribute {
 		s.forget(s.order[0])
 	}
 	s.order = append(s.order, s.last)
-	s.rest[s.last], s.held[s.last] = base[n:], len(base)
-	s.octets += len(base)
+	s.pending[s.last] = pendingBase{base[n:], len(base)}
 	return Skip(SegmentEnvelope{More: true, Start: true, BaseMessageID: s.last, Data: base[:n]})
 }
 
 // Pending returns the octets of memory that base messages under way take. A
 // base message takes all of its until its last segment has left.
-func (s *Segmenter) Pending() int { return s.octets }
+func (s *Segmenter) Pending() (octets int) {
+	for _, b := range s.pending {
+		octets += b.size
+	}
+	return octets
+}
 
 // Shed drops the oldest base messages, the last keep of them excepted, until at
 // most limit octets are pending.
 func (s *Segmenter) Shed(limit, keep int) {
-	for s.octets > limit && len(s.order) > keep {
+	for len(s.order) > keep && s.Pending() > limit {
 		s.forget(s.order[0])
 	}
 }
 
 func (s *Segmenter) forget(id uint32) {
-	s.octets -= s.held[id]
-	delete(s.rest, id)
-	delete(s.held, id)
+	delete(s.pending, id)
 	for i, o := range s.order {
 		if o == id {
 			s.order = append(s.order[:i], s.order[i+1:]...)
@@ -108,7 +114,7 @@ func (s *Segmenter) forget(id uint32) {
 // contract has and room allows, 0 for no limit of its own; ok is false where
 // there is nothing to send: the base message is unknown, or the peer cancelled it.
 func (s *Segmenter) Next(n NextSegment, room int) (a Attribute, ok bool) {
-	rest, known := s.rest[n.BaseMessageID]
+	base, known := s.pending[n.BaseMessageID]
 	if !known {
 		return Attribute{}, false
 	}
@@ -116,13 +122,14 @@ func (s *Segmenter) Next(n NextSegment, room int) (a Attribute, ok bool) {
 		s.forget(n.BaseMessageID)
 		return Attribute{}, false
 	}
+	rest := base.rest
 	size := min(uint64(len(rest)), uint64(s.contract.MaxSegment))
 	if room > 0 {
 		size = min(size, uint64(room))
 	}
 	more := size < uint64(len(rest))
 	if more {
-		s.rest[n.BaseMessageID] = rest[size:]
+		s.pending[n.BaseMessageID] = pendingBase{rest[size:], base.size}
 	} else {
 		s.forget(n.BaseMessageID)
 	}
