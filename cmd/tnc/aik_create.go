@@ -138,8 +138,8 @@ func (o *aikCreate) run(cmd *cobra.Command) error {
 	}
 	if !o.replace { // before a key is made that nobody would know of
 		for _, f := range files {
-			if _, err := os.Lstat(filepath.Join(o.out, f)); err == nil {
-				return existing(filepath.Join(o.out, f), os.ErrExist)
+			if err := absent(filepath.Join(o.out, f)); err != nil {
+				return err
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha1" //nolint:gosec // strongSwan's key identifier
 	"crypto/sha256"
 	"crypto/x509"
@@ -8,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -118,9 +118,9 @@ func (o *aikIssue) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	for _, f := range []string{o.out, o.certOut} { // before a certificate is made that nobody gets
-		if _, err := os.Lstat(f); err == nil && !o.replace {
-			return existing(f, os.ErrExist)
+	if !o.replace { // before a certificate is made that nobody gets
+		if err := cmp.Or(absent(o.out), absent(o.certOut)); err != nil {
+			return err
 		}
 	}
 	answer, cert, err := i.Issue(time.Now(), r)

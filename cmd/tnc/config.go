@@ -57,13 +57,14 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 		Example: "  tnc config check\n  tnc config check --swanctl ./swanctl.conf",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			bad, err := o.checkConfig(func(kind string, what error) {
+			m, err := o.connections()
+			if err == nil {
+				defer m.Close()
+			}
+			bad := o.checkConfig(m, err, func(kind string, what error) {
 				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %v\n", kind, log.Printable(what.Error()))
 			})
-			if err != nil {
-				return err
-			}
-			o.certificates(time.Now(), func(kind, remedy, format string, args ...any) {
+			certificates(m, time.Now(), func(kind, remedy, format string, args ...any) {
 				if kind == "error" {
 					bad++
 				}
@@ -107,7 +108,7 @@ func checkProposals(conn *swanctl.Connection) error {
 // mistyped tells of settings below imc-attestation that mean nothing: with one in
 // measure_deny a verifier may ask for everything.
 func mistyped(sc *config.Config, say func(kind string, what error)) {
-	for _, ns := range []string{"tnc", "charon", "libimcv"} {
+	for _, ns := range imcSections {
 		section := ns + ".plugins.imc-attestation"
 		for _, v := range sc.Node(section).Values() {
 			if !slices.Contains(imc.AttestationSettings, v.Key) {
@@ -117,8 +118,9 @@ func mistyped(sc *config.Config, say func(kind string, what error)) {
 	}
 }
 
-// checkConfig tells what is wrong ("error", "warning") and right ("ok").
-func (o *options) checkConfig(say func(kind string, what error)) (bad int, err error) {
+// checkConfig tells what is wrong ("error", "warning") and right ("ok"). m is the
+// connections, or nil where unread says why they cannot be read.
+func (o *options) checkConfig(m *swanctl.Config, unread error, say func(kind string, what error)) (bad int) {
 	fail := func(err error) {
 		bad++
 		say("error", err)
@@ -140,11 +142,9 @@ func (o *options) checkConfig(say func(kind string, what error)) (bad int, err e
 	} else {
 		_ = client.Close() // it has no IMCs
 	}
-	m, err := o.connections()
-	if err != nil {
-		fail(err)
+	if unread != nil {
+		fail(unread)
 	} else {
-		defer m.Close()
 		if len(m.Connections) == 0 {
 			say("warning", fmt.Errorf("%s: no connection is configured; add a section connections.<name>", m.File))
 		}
@@ -208,5 +208,5 @@ func (o *options) checkConfig(say func(kind string, what error)) (bad int, err e
 			say("ok", fmt.Errorf("%s:%d: IMC %q", e.File, e.Line, e.Name))
 		}
 	}
-	return bad, nil
+	return bad
 }

@@ -125,26 +125,29 @@ func (o *options) diagnose(now time.Time) (out []finding) {
 	} else {
 		say("note", "boot with ima_policy=tcb, and mount securityfs, where the gateway asks for it", "no IMA measurements are readable")
 	}
-	bad, err := o.checkConfig(func(kind string, what error) {
+	m, err := o.connections()
+	if err == nil {
+		defer m.Close()
+	}
+	bad := o.checkConfig(m, err, func(kind string, what error) {
 		if kind != "ok" {
 			say(kind, "", "%v", what)
 		}
 	})
-	if err == nil && bad == 0 {
+	if bad == 0 {
 		say("ok", "", "the configuration has no errors")
 	}
-	o.certificates(now, say)
+	certificates(m, now, say)
 	return out
 }
 
-// certificates looks at the times of all certificates that connections name. One
-// of several CAs that is out of date keeps no connection from working.
-func (o *options) certificates(now time.Time, say func(kind, remedy, format string, args ...any)) {
-	m, err := o.connections()
-	if err != nil {
+// certificates looks at the times of all certificates that connections name; nil
+// names none. One of several CAs that is out of date keeps no connection from
+// working.
+func certificates(m *swanctl.Config, now time.Time, say func(kind, remedy, format string, args ...any)) {
+	if m == nil {
 		return
 	}
-	defer m.Close()
 	seen := map[string]bool{}
 	look := func(c *x509.Certificate, file, kind string) {
 		if seen[string(c.Raw)] {

@@ -79,12 +79,14 @@ connections {
   }
 }
 `)}
-		_, err := o.checkConfig(func(kind string, what error) {
+		m, err := o.connections()
+		require.NoError(t, err)
+		defer m.Close()
+		o.checkConfig(m, nil, func(kind string, what error) {
 			if kind == "error" {
 				errs = append(errs, what.Error())
 			}
 		})
-		require.NoError(t, err)
 		return errs
 	}
 	const good, hybrid = "aes128-sha256-x25519", "aes256gcm16-prfsha384-ecp384-ke1_mlkem1024"

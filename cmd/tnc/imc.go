@@ -126,12 +126,10 @@ type imcEntry struct {
 }
 
 func imcList(cmd *cobra.Command, o *options) error {
-	s := &setup{strongswanPath: o.strongswan}
-	var err error
-	if s.strongswan, err = readStrongswan(o.strongswan); err != nil {
+	s, err := o.newSetup()
+	if err != nil {
 		return err
 	}
-	s.charon = s.strongswan.Charon()
 	path := o.tncConfig
 	if path == "" {
 		path = s.charon.TNCConfig

@@ -74,13 +74,17 @@ Exit codes:
 	return cmd
 }
 
+// imcSections are where settings of IMCs stand in strongswan.conf: the first that
+// has one counts.
+var imcSections = []string{"tnc", "charon", "libimcv"}
+
 // strongswanView is what the IMC sees of strongswan.conf when tnc loads it.
 func strongswanView(file string) (config.View, error) {
 	cfg, err := readStrongswan(file)
 	if err != nil {
 		return config.View{}, err
 	}
-	return cfg.View("tnc", "charon", "libimcv"), nil
+	return cfg.View(imcSections...), nil
 }
 
 func (o *measureOptions) measure(cmd *cobra.Command) error {

@@ -95,15 +95,22 @@ type setup struct {
 	traced         bool // what was asked and answered is to be told
 }
 
-// load reads the files for the connection of that name.
-func (o *options) load(name string) (*setup, error) {
-	s := &setup{traced: o.explain}
-	var err error
-	s.strongswanPath = o.strongswan
-	if s.strongswan, err = readStrongswan(o.strongswan); err != nil {
+// newSetup is what strongswan.conf says.
+func (o *options) newSetup() (*setup, error) {
+	sc, err := readStrongswan(o.strongswan)
+	if err != nil {
 		return nil, err
 	}
-	s.charon = s.strongswan.Charon()
+	return &setup{strongswanPath: o.strongswan, strongswan: sc, charon: sc.Charon()}, nil
+}
+
+// load reads the files for the connection of that name.
+func (o *options) load(name string) (*setup, error) {
+	s, err := o.newSetup()
+	if err != nil {
+		return nil, err
+	}
+	s.traced = o.explain
 	if s.swanctl, err = o.connections(); err != nil {
 		return nil, err
 	}

@@ -92,12 +92,10 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 
 // run attests and prints the outcome.
 func (o *ptTLS) run(cmd *cobra.Command) error {
-	s := &setup{strongswanPath: o.strongswan}
-	var err error
-	if s.strongswan, err = readStrongswan(o.strongswan); err != nil {
+	s, err := o.newSetup()
+	if err != nil {
 		return err
 	}
-	s.charon = s.strongswan.Charon()
 	if err := s.loadTNCConfig(&o.options); err != nil {
 		return err
 	}
