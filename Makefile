@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 
 # imc-attestation.so exports the nine TNC_IMC_* names and nothing else, libtnccs.so
 # those of include/tnccs.h.
-LIB_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/exports.map
+LIB_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/attestation/exports.map
 TNCCS_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/tnccs/exports.map,-soname,libtnccs.so.1
 TNC_LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -23,7 +23,7 @@ demo: lib tnc ## build both products and run `tnc demo`: no root, no TPM, no por
 
 lib: ## build build/imc-attestation.so and build/libtnccs.so
 	@mkdir -p $(BUILD)
-	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LIB_LDFLAGS)' -o $(BUILD)/imc-attestation.so ./capi
+	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LIB_LDFLAGS)' -o $(BUILD)/imc-attestation.so ./capi/attestation
 	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(TNCCS_LDFLAGS)' -o $(BUILD)/libtnccs.so ./capi/tnccs
 	@ln -sf libtnccs.so $(BUILD)/libtnccs.so.1
 	@rm -f $(BUILD)/imc-attestation.h $(BUILD)/libtnccs.h
@@ -42,7 +42,7 @@ install: lib tnc ## install both products, libtnccs, headers, pkg-config files, 
 	install -m 755 $(BUILD)/imc-attestation.so $(DESTDIR)$(PREFIX)/lib/gotnc/
 	install -m 755 $(BUILD)/libtnccs.so $(DESTDIR)$(PREFIX)/lib/libtnccs.so.1
 	ln -sf libtnccs.so.1 $(DESTDIR)$(PREFIX)/lib/libtnccs.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/gotnc-imc.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/gotnc-imc.pc
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/attestation/gotnc-imc.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/gotnc-imc.pc
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/tnccs/libtnccs.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libtnccs.pc
 	sed -e 's|/usr/bin/tnc|$(PREFIX)/bin/tnc|' dist/tnc@.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/tnc@.service
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/gotnc/
@@ -62,8 +62,8 @@ check: ## gofmt, vet, staticcheck, race, short fuzz
 	$(GO) test -race -short -timeout 20m ./...
 	internal/fuzzall.sh $(FUZZTIME)
 
-abi: lib ## compare the libraries' exported symbols with capi/abi.golden, capi/tnccs/abi.golden
-	@nm -D --defined-only $(BUILD)/imc-attestation.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/abi.golden - && echo "abi: as capi/abi.golden"
+abi: lib ## compare the libraries' exported symbols with capi/attestation/abi.golden, capi/tnccs/abi.golden
+	@nm -D --defined-only $(BUILD)/imc-attestation.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/attestation/abi.golden - && echo "abi: as capi/attestation/abi.golden"
 	@nm -D --defined-only $(BUILD)/libtnccs.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/tnccs/abi.golden - && echo "abi: as capi/tnccs/abi.golden"
 
 interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX for strongSwan with TNC)

@@ -9,12 +9,13 @@ import (
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // sendAuth sends the first IKE_AUTH request: the first round of ours, and what
 // the CHILD_SA is to be (RFC 7296 §1.2, §2.16).
 func (m *Machine) sendAuth() error {
-	m.ike.Info(fmt.Sprintf("establishing CHILD_SA %s{1}", m.cfg.childName()))
+	log.Infof(m.ike, "establishing CHILD_SA %s{1}", m.cfg.childName())
 	if len(m.cfg.LocalRounds) > 1 && !m.multiAuth {
 		return fmt.Errorf("%w: it does not support several authentications (RFC 4739), which this connection has", ErrRefused)
 	}
@@ -66,7 +67,7 @@ func (m *Machine) beginRound() (id, auth []message.Payload, err error) {
 	case l.EAP != nil:
 		return id, nil, nil
 	case len(l.PSK) > 0:
-		m.ike.Info(fmt.Sprintf("authentication of '%s' (myself) with pre-shared key", l.ID))
+		log.Infof(m.ike, "authentication of '%s' (myself) with pre-shared key", l.ID)
 		auth, err = m.prove(func(octets, _ []byte) (*message.Auth, error) {
 			return &message.Auth{Method: message.AuthSharedKey, Data: crypto.AuthShared(m.prf, l.PSK, octets)}, nil
 		})
@@ -81,7 +82,7 @@ func (m *Machine) beginRound() (id, auth []message.Payload, err error) {
 			return a, err
 		})
 		if err == nil {
-			m.ike.Info(fmt.Sprintf("authentication of '%s' (myself) with %s successful", l.ID, scheme))
+			log.Infof(m.ike, "authentication of '%s' (myself) with %s successful", l.ID, scheme)
 		}
 	}
 	if err == nil && m.localRound+1 < len(m.cfg.LocalRounds) {
@@ -112,7 +113,7 @@ func (m *Machine) authAnswer(msg *message.Message) {
 		return
 	}
 	if n := msg.ErrorNotify(); n != nil && !proves(msg) {
-		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
+		log.Infof(m.ike, "received %s notify error", n.NotifyType)
 		m.fail(m.refusedBy(n))
 		return
 	}
@@ -191,7 +192,7 @@ func (m *Machine) authenticated(msg *message.Message) {
 		return
 	}
 	m.state = stateEstablished
-	m.ike.Info(fmt.Sprintf("IKE_SA %s established between %s", m.name(), m.ends()))
+	log.Infof(m.ike, "IKE_SA %s established between %s", m.name(), m.ends())
 	m.emit(Established{
 		SPIi: uint64(m.spii), SPIr: uint64(m.spir), Suite: suiteName("IKE", m.suite), Local: m.local, Remote: m.remote,
 		RemoteID: m.remoteID, NATLocal: m.natLocal, NATRemote: m.natRemote,

@@ -7,6 +7,7 @@ import (
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // eapCodeFailure and eapCodeRequest are EAP codes (RFC 3748 §4).
@@ -115,7 +116,7 @@ func (m *Machine) sendEAPProof() {
 	if m.localRound+1 < len(m.cfg.LocalRounds) {
 		ps = append(ps, &message.Notify{NotifyType: message.AnotherAuthFollows})
 	}
-	m.ike.Info(fmt.Sprintf("authentication of '%s' (myself) with EAP", m.localID))
+	log.Infof(m.ike, "authentication of '%s' (myself) with EAP", m.localID)
 	m.state = stateAuthFinal
 	m.request(request{exchange: message.IKEAuth, payloads: ps})
 }
@@ -138,7 +139,7 @@ func (m *Machine) eapProof(msg *message.Message) bool {
 		m.failNotify(fmt.Errorf("%w: its AUTH payload does not fit the EAP key", ErrGatewayAuth))
 		return false
 	}
-	m.ike.Info(fmt.Sprintf("authentication of '%s' with EAP successful", m.remoteID))
+	log.Infof(m.ike, "authentication of '%s' with EAP successful", m.remoteID)
 	if len(msk) > 0 && m.remoteRound < len(m.cfg.RemoteRounds) && m.cfg.RemoteRounds[m.remoteRound].Method == RemoteEAP {
 		m.remoteRound++
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // verifying is an AUTH payload of the gateway whose certificate is being
@@ -58,7 +59,7 @@ func (m *Machine) gatewayRound(msg *message.Message) {
 	case r.Method == RemoteEAP:
 		// The key of a mutual EAP method proves the gateway all the same
 		// (RFC 5998 §4), and eapProof insists on it.
-		m.ike.Info(fmt.Sprintf("ignoring %s of '%s', EAP authenticates it", auth.Method, m.remoteID))
+		log.Infof(m.ike, "ignoring %s of '%s', EAP authenticates it", auth.Method, m.remoteID)
 		m.gatewayDone(msg)
 		return
 	case r.Method == RemotePSK:
@@ -111,7 +112,7 @@ func (m *Machine) gatewaySignature(r *RemoteRound, auth *message.Auth, keys []go
 			err = r.Constraints.CheckIKE(s)
 		}
 		if err == nil {
-			m.ike.Info(fmt.Sprintf("authentication of '%s' with %s successful", m.remoteID, s))
+			log.Infof(m.ike, "authentication of '%s' with %s successful", m.remoteID, s)
 			return nil
 		}
 	}
@@ -130,7 +131,7 @@ func (m *Machine) gatewayPSK(r *RemoteRound, auth *message.Auth) error {
 		m.ike.Info("tried to authenticate with pre-shared key, but MAC mismatched")
 		return fmt.Errorf("its preshared key is another one than ours for '%s'", m.remoteID)
 	}
-	m.ike.Info(fmt.Sprintf("authentication of '%s' with pre-shared key successful", m.remoteID))
+	log.Infof(m.ike, "authentication of '%s' with pre-shared key successful", m.remoteID)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // ChildSA is what a data plane needs to carry packets in tunnel mode. Its
@@ -213,7 +214,7 @@ func (m *Machine) childAnswer(msg *message.Message) {
 		return
 	}
 	if n := msg.ErrorNotify(); n != nil {
-		m.ike.Info(fmt.Sprintf("received %s notify, no CHILD_SA built", n.NotifyType))
+		log.Infof(m.ike, "received %s notify, no CHILD_SA built", n.NotifyType)
 		refused(childError(n.NotifyType, m.localTS, m.remoteTS, m.espProposals))
 		return
 	}
@@ -248,7 +249,7 @@ func (m *Machine) settled(msg *message.Message) {
 	var limit time.Duration
 	if n := msg.Notify(message.AuthLifetime); n != nil && len(n.Data) == 4 {
 		limit = time.Duration(binary.BigEndian.Uint32(n.Data)) * time.Second
-		m.ike.Info(fmt.Sprintf("received AUTH_LIFETIME of %ds", int(limit.Seconds())))
+		log.Infof(m.ike, "received AUTH_LIFETIME of %ds", int(limit.Seconds()))
 	}
 	m.scheduleReauth(limit)
 }

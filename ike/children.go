@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 const (
@@ -130,8 +131,8 @@ func (m *Machine) activate(c *childState) {
 		return
 	}
 	c.standby = false
-	m.ike.Info(fmt.Sprintf("outbound CHILD_SA %s established with SPIs %08x_i %08x_o and TS %s === %s",
-		c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS)))
+	log.Infof(m.ike, "outbound CHILD_SA %s established with SPIs %08x_i %08x_o and TS %s === %s",
+		c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS))
 	m.emit(ChildActive{SPIIn: c.spiIn})
 }
 
@@ -141,9 +142,9 @@ func (m *Machine) deleteChildSA(c *childState) {
 		return
 	}
 	c.deleting, c.closing = true, false
-	m.ike.Info(fmt.Sprintf("closing CHILD_SA %s with SPIs %08x_i %08x_o and TS %s === %s",
-		c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS)))
-	m.ike.Info(fmt.Sprintf("sending DELETE for ESP CHILD_SA with SPI %08x", c.spiIn))
+	log.Infof(m.ike, "closing CHILD_SA %s with SPIs %08x_i %08x_o and TS %s === %s",
+		c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS))
+	log.Infof(m.ike, "sending DELETE for ESP CHILD_SA with SPI %08x", c.spiIn)
 	m.request(request{exchange: message.Informational, what: doDeleteChild, child: c, payloads: []message.Payload{
 		&message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{binary.BigEndian.AppendUint32(nil, c.spiIn)}}}})
 }
@@ -157,7 +158,7 @@ func (m *Machine) peerDeletes(d *message.Delete) (reply *message.Delete, gone []
 		if c == nil || slices.Contains(gone, c) {
 			continue
 		}
-		m.ike.Info(fmt.Sprintf("received DELETE for ESP CHILD_SA with SPI %08x", c.spiOut))
+		log.Infof(m.ike, "received DELETE for ESP CHILD_SA with SPI %08x", c.spiOut)
 		gone = append(gone, c)
 		if !c.deleting {
 			reply.SPIs = append(reply.SPIs, binary.BigEndian.AppendUint32(nil, c.spiIn))
@@ -226,6 +227,6 @@ func (m *Machine) selectorsOf(c *childConfig) (local, remote []TrafficSelector) 
 func (m *Machine) encap() bool { return m.natt && m.marker && (m.natLocal || m.natRemote) }
 
 func (m *Machine) childUp(c *childState, direction string) {
-	m.ike.Info(fmt.Sprintf("%sCHILD_SA %s established with SPIs %08x_i %08x_o and TS %s === %s",
-		direction, c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS)))
+	log.Infof(m.ike, "%sCHILD_SA %s established with SPIs %08x_i %08x_o and TS %s === %s",
+		direction, c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS))
 }

@@ -7,12 +7,13 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // startChild sends CREATE_CHILD_SA for a further CHILD_SA (RFC 7296 §1.3.1).
 func (m *Machine) startChild(cfg *childConfig) {
 	local, remote := m.selectorsOf(cfg)
-	m.ike.Info(fmt.Sprintf("establishing CHILD_SA %s{%d}", cfg.Name, m.childNum+1))
+	log.Infof(m.ike, "establishing CHILD_SA %s{%d}", cfg.Name, m.childNum+1)
 	m.startJob(&rekeyJob{cfg: cfg, local: local, remote: remote})
 }
 
@@ -20,7 +21,7 @@ func (m *Machine) startChild(cfg *childConfig) {
 // §1.3.3).
 func (m *Machine) startRekeyChild(c *childState) {
 	c.rekeying = true
-	m.ike.Info(fmt.Sprintf("establishing CHILD_SA %s{%d}, rekeying %s", c.cfg.Name, m.childNum+1, c))
+	log.Infof(m.ike, "establishing CHILD_SA %s{%d}, rekeying %s", c.cfg.Name, m.childNum+1, c)
 	m.startJob(&rekeyJob{cfg: c.cfg, child: c, local: c.localTS, remote: c.remoteTS})
 }
 
@@ -99,7 +100,7 @@ func (m *Machine) childJobAnswer(j *rekeyJob, msg *message.Message) {
 	if n := msg.Notify(message.InvalidKEPayload); n != nil && j.ke != nil {
 		want, err := n.WantedKE()
 		if err == nil && crypto.OffersKE(j.proposals, want) && !j.tried[want] {
-			m.ike.Info(fmt.Sprintf("peer didn't accept key exchange method %s, it requested %s", j.ke.Method(), want))
+			log.Infof(m.ike, "peer didn't accept key exchange method %s, it requested %s", j.ke.Method(), want)
 			if err := m.setKE(j, want); err != nil {
 				m.fail(err)
 				return
@@ -113,13 +114,13 @@ func (m *Machine) childJobAnswer(j *rekeyJob, msg *message.Message) {
 		old.rekeying = false
 	}
 	if n := msg.ErrorNotify(); n != nil {
-		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
+		log.Infof(m.ike, "received %s notify error", n.NotifyType)
 		m.childRefused(j, n)
 		return
 	}
 	sa, nr, err := m.newChildSA(j, msg)
 	if err != nil {
-		m.ike.Info(fmt.Sprintf("failed to establish CHILD_SA %s: %v", j.cfg.Name, err))
+		log.Infof(m.ike, "failed to establish CHILD_SA %s: %v", j.cfg.Name, err)
 		// The peer has it: it is deleted there.
 		m.request(request{exchange: message.Informational, payloads: []message.Payload{
 			&message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{binary.BigEndian.AppendUint32(nil, j.spiIn)}}}})
@@ -146,13 +147,13 @@ func (m *Machine) childJobAnswer(j *rekeyJob, msg *message.Message) {
 		return
 	}
 	if peer != nil && bytes.Compare(lowest(j.nonce, nr), lowest(peer.ni, peer.nr)) < 0 {
-		m.ike.Info(fmt.Sprintf("CHILD_SA rekey collision lost, deleting redundant CHILD_SA %s", j.cfg.Name))
+		log.Infof(m.ike, "CHILD_SA rekey collision lost, deleting redundant CHILD_SA %s", j.cfg.Name)
 		sa.Zero()
 		m.deleteRedundant(j.cfg, sa)
 		return
 	}
 	if peer != nil {
-		m.ike.Info(fmt.Sprintf("CHILD_SA rekey collision won, waiting for delete for redundant CHILD_SA %s", peer.child))
+		log.Infof(m.ike, "CHILD_SA rekey collision won, waiting for delete for redundant CHILD_SA %s", peer.child)
 		peer.child.replaced, old.peerRekey = true, nil
 	}
 	c := m.addChild(j.cfg, sa)
@@ -191,7 +192,7 @@ func (m *Machine) childRefused(j *rekeyJob, n *message.Notify) {
 	case n.NotifyType == message.NoAdditionalSAs:
 		m.reauth("the gateway makes no further CHILD_SA on it")
 	case old != nil:
-		m.ike.Info(fmt.Sprintf("CHILD_SA rekeying of %s failed, trying again: %v", old, childError(n.NotifyType, j.local, j.remote, j.proposals)))
+		log.Infof(m.ike, "CHILD_SA rekeying of %s failed, trying again: %v", old, childError(n.NotifyType, j.local, j.remote, j.proposals))
 		old.rekeyAt = m.retryAt()
 	default:
 		m.emit(ChildFailed{Name: j.cfg.Name, Err: fmt.Errorf("%w: %w", ErrChild, childError(n.NotifyType, j.local, j.remote, j.proposals))})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // createChild answers the peer's CREATE_CHILD_SA.
@@ -39,7 +40,7 @@ func (m *Machine) createChild(msg *message.Message) {
 }
 
 func (m *Machine) refuseChild(msg *message.Message, n *message.Notify) {
-	m.ike.Info(fmt.Sprintf("answering CREATE_CHILD_SA request with %s", n.NotifyType))
+	log.Infof(m.ike, "answering CREATE_CHILD_SA request with %s", n.NotifyType)
 	m.respond(msg.Header, n)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // purpose says what an exchange of the established IKE_SA is for.
@@ -89,14 +90,14 @@ func (m *Machine) seal(h message.Header, ps []message.Payload) ([][]byte, error)
 	}
 	bs, err := m.prot.SealFragments(h, ps, m.cfg.FragmentSize, m.remote.Addr().Is6())
 	if err == nil && len(bs) > 1 {
-		m.enc.Info(fmt.Sprintf("splitting IKE message into %d fragments", len(bs)))
+		log.Infof(m.enc, "splitting IKE message into %d fragments", len(bs))
 	}
 	return bs, err
 }
 
 func (m *Machine) transmit(packets [][]byte) {
 	for _, b := range packets {
-		m.net.Info(fmt.Sprintf("sending packet: from %s to %s (%d bytes)", at(m.local), at(m.remote), len(b)))
+		log.Infof(m.net, "sending packet: from %s to %s (%d bytes)", at(m.local), at(m.remote), len(b))
 		m.out.Packets = append(m.out.Packets, Packet{From: m.local, To: m.remote, Marker: m.marker, Data: b})
 	}
 }
@@ -116,11 +117,11 @@ func (m *Machine) retransmit() {
 		return
 	}
 	if x.sent > m.cfg.Retransmission.Tries {
-		m.ike.Info(fmt.Sprintf("giving up after %d retransmits", x.sent-1))
+		log.Infof(m.ike, "giving up after %d retransmits", x.sent-1)
 		m.giveUp()
 		return
 	}
-	m.ike.Info(fmt.Sprintf("retransmit %d of request with message ID %d", x.sent, x.id))
+	log.Infof(m.ike, "retransmit %d of request with message ID %d", x.sent, x.id)
 	x.due = m.now.Add(m.cfg.Retransmission.wait(x.sent))
 	x.sent++
 	m.transmit(x.packets)
@@ -160,7 +161,7 @@ func (m *Machine) drop(why string) {
 // receive matches a datagram to its exchange. Nothing that is not
 // authenticated changes the state, but in IKE_SA_INIT.
 func (m *Machine) receive(d Datagram) {
-	m.net.Info(fmt.Sprintf("received packet: from %s to %s (%d bytes)", at(d.From), at(m.local), len(d.Data)))
+	log.Infof(m.net, "received packet: from %s to %s (%d bytes)", at(d.From), at(m.local), len(d.Data))
 	if len(d.Data) > m.cfg.MaxPacket {
 		m.drop(fmt.Sprintf("%d bytes, at most %d are accepted (charon.max_packet)", len(d.Data), m.cfg.MaxPacket))
 		return
@@ -183,7 +184,7 @@ func (m *Machine) receive(d Datagram) {
 func (m *Machine) receiveResponse(h message.Header, d Datagram) {
 	x := m.pending
 	if x == nil || h.MessageID != x.id || h.Exchange != x.exchange {
-		m.net.Info(fmt.Sprintf("received %s that no request waits for, ignored", h))
+		log.Infof(m.net, "received %s that no request waits for, ignored", h)
 		return
 	}
 	if m.state == stateInit {
@@ -246,19 +247,19 @@ func (m *Machine) receiveRequest(h message.Header, d Datagram) {
 	if m.state < stateEstablished || h.SPIr != m.spir {
 		// Before both sides are authenticated there is nothing to ask us; what
 		// overtook the last IKE_AUTH response comes again.
-		m.net.Info(fmt.Sprintf("received %s in state %s, ignored", h, m.state))
+		log.Infof(m.net, "received %s in state %s, ignored", h, m.state)
 		return
 	}
 	switch {
 	case h.MessageID == m.peerNext:
 	case h.MessageID+1 == m.peerNext && m.peerResp != nil:
 		if m.isRepeat(d.Data) {
-			m.ike.Info(fmt.Sprintf("received retransmit of request with ID %d, retransmitting response", h.MessageID))
+			log.Infof(m.ike, "received retransmit of request with ID %d, retransmitting response", h.MessageID)
 			m.transmit(m.peerResp)
 		}
 		return
 	default:
-		m.net.Info(fmt.Sprintf("received message ID %d, expected %d, ignored", h.MessageID, m.peerNext))
+		log.Infof(m.net, "received message ID %d, expected %d, ignored", h.MessageID, m.peerNext)
 		return
 	}
 	msg, err := m.reqAsm.Handle(m.prot, d.Data)

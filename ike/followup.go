@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // IKE_FOLLOWUP_KE (RFC 9370 §2.2.4): the additional key exchanges of a
@@ -87,7 +88,7 @@ func (m *Machine) collect(x *exchange, msg *message.Message) *message.Message {
 		f.ke.Zero()
 		f.ke = nil
 		if err != nil {
-			m.ike.Info(fmt.Sprintf("key exchange: %v", err))
+			log.Infof(m.ike, "key exchange: %v", err)
 			return msg
 		}
 		f.secrets, f.left = append(f.secrets, secret), f.left[1:]
@@ -153,7 +154,7 @@ func (m *Machine) dropFollowUp() {
 // peerFollows answers the peer's IKE_FOLLOWUP_KE.
 func (m *Machine) peerFollows(msg *message.Message) {
 	refuse := func(t message.NotifyType) {
-		m.ike.Info(fmt.Sprintf("answering IKE_FOLLOWUP_KE request with %s", t))
+		log.Infof(m.ike, "answering IKE_FOLLOWUP_KE request with %s", t)
 		m.respond(msg.Header, &message.Notify{NotifyType: t})
 	}
 	f := m.follow
@@ -175,7 +176,7 @@ func (m *Machine) peerFollows(msg *message.Message) {
 	}
 	public, secret, err := crypto.RespondKE(ke.Method, m.rand, ke.Data)
 	if err != nil {
-		m.ike.Info(fmt.Sprintf("key exchange: %v", err))
+		log.Infof(m.ike, "key exchange: %v", err)
 		m.dropFollowUp()
 		refuse(message.InvalidSyntax)
 		return

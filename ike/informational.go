@@ -1,9 +1,8 @@
 package ike
 
 import (
-	"fmt"
-
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // peerRequest answers a request of the gateway. Every one is answered once;
@@ -50,7 +49,7 @@ func (m *Machine) informational(msg *message.Message) {
 			m.fail(m.refusedBy(n))
 			return
 		case n.NotifyType.IsError():
-			m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
+			log.Infof(m.ike, "received %s notify error", n.NotifyType)
 		}
 	}
 	if m.mobility.enabled {
@@ -65,7 +64,7 @@ func (m *Machine) informational(msg *message.Message) {
 // peerDeletesIKE ends the IKE_SA, or one that was rekeyed.
 func (m *Machine) peerDeletesIKE(msg *message.Message) {
 	m.ike.Info("received DELETE for IKE_SA " + m.name())
-	m.ike.Info(fmt.Sprintf("deleting IKE_SA %s between %s", m.name(), m.ends()))
+	log.Infof(m.ike, "deleting IKE_SA %s between %s", m.name(), m.ends())
 	m.respond(msg.Header)
 	m.ike.Info("IKE_SA deleted")
 	switch {

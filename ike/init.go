@@ -11,6 +11,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // nonceSize is the size of our nonces in octets, as strongSwan's.
@@ -120,7 +121,7 @@ func (m *Machine) initAnswer(msg *message.Message, raw []byte) {
 		return
 	}
 	if n := msg.ErrorNotify(); n != nil {
-		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
+		log.Infof(m.ike, "received %s notify error", n.NotifyType)
 		switch n.NotifyType {
 		case message.NoProposalChosen:
 			m.fail(fmt.Errorf("%w: the gateway accepts none of %s",
@@ -227,7 +228,7 @@ func (m *Machine) invalidKE(n *message.Notify) {
 		m.drop("INVALID_KE_PAYLOAD asks for the method that was sent")
 		return
 	}
-	m.ike.Info(fmt.Sprintf("peer didn't accept key exchange method %s, it requested %s", m.ke.Method(), want))
+	log.Infof(m.ike, "peer didn't accept key exchange method %s, it requested %s", m.ke.Method(), want)
 	switch {
 	case !crypto.OffersKE(m.ikeProposals, want):
 		m.fail(fmt.Errorf("%w: the gateway wants key exchange method %s, which the proposals do not offer", ErrProposal, want))

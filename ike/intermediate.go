@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // intermediate are the IKE_INTERMEDIATE exchanges (RFC 9242) that carry
@@ -52,7 +53,7 @@ func (m *Machine) nextIntermediate() error {
 // with the keys that it leads to.
 func (m *Machine) intermediateAnswer(x *exchange, msg *message.Message) {
 	if n := msg.ErrorNotify(); n != nil {
-		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
+		log.Infof(m.ike, "received %s notify error", n.NotifyType)
 		m.fail(m.refusedBy(n))
 		return
 	}

@@ -3,12 +3,12 @@ package ike
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // lifetimes are the timers of the IKE_SA; zero = none.
@@ -45,8 +45,8 @@ func (m *Machine) scheduleIKE() {
 		d := m.cfg.RekeyTime - m.jitter(m.cfg.RandTime)
 		m.life.rekeyAt = m.now.Add(d)
 		m.life.expireAt = m.now.Add(m.cfg.RekeyTime + m.cfg.OverTime)
-		m.ike.Info(fmt.Sprintf("scheduling rekeying in %ds", int(d.Seconds())))
-		m.ike.Info(fmt.Sprintf("maximum IKE_SA lifetime %ds", int((m.cfg.RekeyTime + m.cfg.OverTime).Seconds())))
+		log.Infof(m.ike, "scheduling rekeying in %ds", int(d.Seconds()))
+		log.Infof(m.ike, "maximum IKE_SA lifetime %ds", int((m.cfg.RekeyTime + m.cfg.OverTime).Seconds()))
 	}
 }
 
@@ -62,7 +62,7 @@ func (m *Machine) scheduleReauth(limit time.Duration) {
 	}
 	d -= m.jitter(min(m.cfg.RandTime, d/2))
 	m.life.reauthAt = m.now.Add(d)
-	m.ike.Info(fmt.Sprintf("scheduling reauthentication in %ds", int(d.Seconds())))
+	log.Infof(m.ike, "scheduling reauthentication in %ds", int(d.Seconds()))
 }
 
 // reauth asks the caller once for a new IKE_SA in place of this one.
@@ -71,7 +71,7 @@ func (m *Machine) reauth(why string) {
 		return
 	}
 	m.life.reauthTold = true
-	m.ike.Info(fmt.Sprintf("reauthenticating IKE_SA %s: %s", m.name(), why))
+	log.Infof(m.ike, "reauthenticating IKE_SA %s: %s", m.name(), why)
 	m.emit(ReauthDue{Reason: why})
 }
 
@@ -98,7 +98,7 @@ func (m *Machine) tickLife() {
 			m.children = slices.DeleteFunc(m.children, func(o *childState) bool { return o == c })
 			m.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut, Rekeyed: true})
 		case due(c.expireAt, m.now) && !c.dead && m.state == stateEstablished:
-			m.chd.Info(fmt.Sprintf("CHILD_SA %s with SPI %08x reached its hard lifetime", c, c.spiIn))
+			log.Infof(m.chd, "CHILD_SA %s with SPI %08x reached its hard lifetime", c, c.spiIn)
 			c.expireAt, c.closing = time.Time{}, true
 			m.wanted = append(m.wanted, c.cfg)
 		}
@@ -112,7 +112,7 @@ func (m *Machine) tickLife() {
 	}
 	if due(m.life.expireAt, m.now) {
 		m.life.expireAt = time.Time{}
-		m.ike.Info(fmt.Sprintf("IKE_SA %s reached its hard lifetime", m.name()))
+		log.Infof(m.ike, "IKE_SA %s reached its hard lifetime", m.name())
 		m.pending, m.queue = nil, nil
 		m.request(request{exchange: message.Informational, what: doDelete,
 			payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}})

@@ -12,7 +12,7 @@ import (
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // state is where an IKE_SA stands.
@@ -190,7 +190,7 @@ func (m *Machine) Start(now time.Time) Outputs {
 		return m.end()
 	}
 	m.establishBy = now.Add(m.cfg.EstablishTimeout)
-	m.ike.Info(fmt.Sprintf("initiating IKE_SA %s to %s", m.name(), m.remote.Addr()))
+	log.Infof(m.ike, "initiating IKE_SA %s to %s", m.name(), m.remote.Addr())
 	if err := m.startInit(); err != nil {
 		m.fail(err)
 	}
@@ -274,13 +274,13 @@ func (m *Machine) Delete(now time.Time) Outputs {
 	switch {
 	case m.state == stateEstablished:
 		m.state = stateDeleting
-		m.ike.Info(fmt.Sprintf("deleting IKE_SA %s between %s", m.name(), m.ends()))
+		log.Infof(m.ike, "deleting IKE_SA %s between %s", m.name(), m.ends())
 		m.ike.Info("sending DELETE for IKE_SA " + m.name())
 		m.request(request{exchange: message.Informational, what: doDelete,
 			payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}})
 	case m.state != stateDone && m.state != stateDeleting:
 		if m.state != stateCreated {
-			m.ike.Info(fmt.Sprintf("destroying IKE_SA in state %s without notification", m.state))
+			log.Infof(m.ike, "destroying IKE_SA in state %s without notification", m.state)
 		}
 		m.finish(Closed{})
 	}

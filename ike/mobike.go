@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // mobility is the state of MOBIKE (RFC 4555).
@@ -68,7 +69,7 @@ func (m *Machine) Roam(now time.Time, local, localNATT netip.AddrPort) Outputs {
 			}
 		}
 	}
-	m.ike.Info(fmt.Sprintf("old path is not available anymore, using %s...%s", m.local.Addr(), m.remote.Addr()))
+	log.Infof(m.ike, "old path is not available anymore, using %s...%s", m.local.Addr(), m.remote.Addr())
 	if !m.mobility.enabled {
 		m.reauth("our address changed, and the gateway does not support MOBIKE")
 		return m.end()
@@ -123,7 +124,7 @@ func (m *Machine) updateAnswer(msg *message.Message) {
 		return // the address changed once more
 	}
 	if n := msg.ErrorNotify(); n != nil {
-		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
+		log.Infof(m.ike, "received %s notify error", n.NotifyType)
 		if m.mobility.tries++; m.mobility.tries > maxUpdates || n.NotifyType == message.UnacceptableAddresses {
 			m.reauth(fmt.Sprintf("the gateway refused our new address (%s)", n.NotifyType))
 			return
@@ -137,7 +138,7 @@ func (m *Machine) updateAnswer(msg *message.Message) {
 		return
 	}
 	m.readNAT(msg)
-	m.ike.Info(fmt.Sprintf("IKE_SA %s moved to %s", m.name(), m.ends()))
+	log.Infof(m.ike, "IKE_SA %s moved to %s", m.name(), m.ends())
 	m.emit(Moved{Path: m.Path(), Encap: m.encap()})
 }
 
@@ -218,7 +219,7 @@ func (m *Machine) tryOther() bool {
 		if a == m.remote.Addr() || a.Is4() != m.local.Addr().Is4() {
 			continue
 		}
-		m.ike.Info(fmt.Sprintf("%s does not answer, trying %s", m.remote.Addr(), a))
+		log.Infof(m.ike, "%s does not answer, trying %s", m.remote.Addr(), a)
 		m.remote = netip.AddrPortFrom(a, m.remote.Port())
 		m.mobility.update = true
 		m.pending.sent = 1

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // PPK is a post-quantum preshared key (RFC 8784), mixed into the keys of the
@@ -67,7 +68,7 @@ func (m *Machine) confirmPPK(msg *message.Message) error {
 		if m.cfg.PPK.Required {
 			return fmt.Errorf("%w: it does not use the PPK '%s', which ppk_required asks for", ErrGatewayAuth, m.cfg.PPK.ID)
 		}
-		m.conf.Info(fmt.Sprintf("the gateway does not use the PPK '%s'", m.cfg.PPK.ID))
+		log.Infof(m.conf, "the gateway does not use the PPK '%s'", m.cfg.PPK.ID)
 		return nil
 	}
 	mixed, err := m.keys.PPK(m.prf, m.cfg.PPK.Key)
@@ -78,7 +79,7 @@ func (m *Machine) confirmPPK(msg *message.Message) error {
 	m.keys.Pi, mixed.Pi = mixed.Pi, m.keys.Pi
 	m.keys.Pr, mixed.Pr = mixed.Pr, m.keys.Pr
 	mixed.Zero()
-	m.conf.Info(fmt.Sprintf("using PPK for PPK_ID '%s'", m.cfg.PPK.ID))
+	log.Infof(m.conf, "using PPK for PPK_ID '%s'", m.cfg.PPK.ID)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // RedirectError: the gateway sends us to another one (RFC 5685). Whoever
@@ -94,7 +95,7 @@ func (m *Machine) initRedirect(msg *message.Message) bool {
 
 // redirected ends the IKE_SA in favour of another gateway.
 func (m *Machine) redirected(to string) {
-	m.ike.Info(fmt.Sprintf("peer redirected us to %s", to))
+	log.Infof(m.ike, "peer redirected us to %s", to)
 	m.fail(&RedirectError{From: m.remote.Addr(), To: to})
 }
 

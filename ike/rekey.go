@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Limits of nonces, RFC 7296 §3.9.
@@ -98,7 +99,7 @@ func (m *Machine) startRekeyIKE() {
 		return
 	}
 	m.numbers++
-	m.ike.Info(fmt.Sprintf("initiating IKE_SA %s[%d] to %s", m.cfg.Name, m.numbers, m.remote.Addr()))
+	log.Infof(m.ike, "initiating IKE_SA %s[%d] to %s", m.cfg.Name, m.numbers, m.remote.Addr())
 	m.sendRekeyIKE(j)
 }
 
@@ -119,7 +120,7 @@ func (m *Machine) rekeyIKEAnswer(j *rekeyJob, msg *message.Message) {
 	if n := msg.Notify(message.InvalidKEPayload); n != nil && m.peerRekey == nil {
 		want, err := n.WantedKE()
 		if err == nil && crypto.OffersKE(j.proposals, want) && !j.tried[want] {
-			m.ike.Info(fmt.Sprintf("peer didn't accept key exchange method %s, it requested %s", j.ke.Method(), want))
+			log.Infof(m.ike, "peer didn't accept key exchange method %s, it requested %s", j.ke.Method(), want)
 			if err := m.setKE(j, want); err != nil {
 				m.fail(err)
 				return
@@ -140,10 +141,10 @@ func (m *Machine) rekeyIKEAnswer(j *rekeyJob, msg *message.Message) {
 	switch {
 	case err != nil && peer != nil:
 		// The peer noticed the collision first; what it made stands.
-		m.ike.Info(fmt.Sprintf("our rekeying of IKE_SA failed (%v), the peer's stands", err))
+		log.Infof(m.ike, "our rekeying of IKE_SA failed (%v), the peer's stands", err)
 		m.rekeyedIKE(peer.sa)
 	case err != nil:
-		m.ike.Info(fmt.Sprintf("rekeying IKE_SA %s failed: %v", m.name(), err))
+		log.Infof(m.ike, "rekeying IKE_SA %s failed: %v", m.name(), err)
 		if n := msg.ErrorNotify(); n != nil && n.NotifyType == message.TemporaryFailure {
 			m.life.rekeyAt = m.retryAt()
 			m.ike.Info("peer seems to be busy, trying again")
@@ -166,7 +167,7 @@ func (m *Machine) rekeyIKEAnswer(j *rekeyJob, msg *message.Message) {
 		}
 		before := m.ikeSA
 		m.rekeyedIKE(ours)
-		m.ike.Info(fmt.Sprintf("deleting IKE_SA %s[%d]", m.cfg.Name, before.num))
+		log.Infof(m.ike, "deleting IKE_SA %s[%d]", m.cfg.Name, before.num)
 		m.sendDelete(before)
 	}
 }
@@ -181,14 +182,14 @@ func (m *Machine) sendDelete(s *ikeSA) {
 
 func (m *Machine) rekeyedIKE(s *ikeSA) {
 	m.adopt(s)
-	m.ike.Info(fmt.Sprintf("IKE_SA %s rekeyed between %s", m.name(), m.ends()))
+	log.Infof(m.ike, "IKE_SA %s rekeyed between %s", m.name(), m.ends())
 	m.emit(Rekeyed{SPIi: uint64(m.spii), SPIr: uint64(m.spir), Suite: suiteName("IKE", m.suite)})
 }
 
 // notifyOf returns the error notify of a response as an error.
 func (m *Machine) notifyOf(msg *message.Message) error {
 	if n := msg.ErrorNotify(); n != nil {
-		m.ike.Info(fmt.Sprintf("received %s notify error", n.NotifyType))
+		log.Infof(m.ike, "received %s notify error", n.NotifyType)
 		return fmt.Errorf("%w: %s", ErrRefused, n.NotifyType)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // peerIKE is the IKE_SA that the peer's rekeying made while ours is out.
@@ -17,7 +18,7 @@ type peerIKE struct {
 // peerRekeysIKE answers the peer's CREATE_CHILD_SA for a new IKE_SA.
 func (m *Machine) peerRekeysIKE(msg *message.Message, sa *message.SA) {
 	refuse := func(n *message.Notify) {
-		m.ike.Info(fmt.Sprintf("refusing to rekey IKE_SA %s: %s", m.name(), n.NotifyType))
+		log.Infof(m.ike, "refusing to rekey IKE_SA %s: %s", m.name(), n.NotifyType)
 		m.respond(msg.Header, n)
 	}
 	busy := m.pending != nil && (m.pending.what == doChild || m.pending.what == doDeleteChild ||
@@ -90,7 +91,7 @@ func (m *Machine) acceptIKE(msg *message.Message, s *ikeSA, suite crypto.Suite, 
 	}
 	m.numbers++
 	s.num = m.numbers
-	m.ike.Info(fmt.Sprintf("%s is initiating an IKE_SA", m.remote.Addr()))
+	log.Infof(m.ike, "%s is initiating an IKE_SA", m.remote.Addr())
 	m.respond(msg.Header, reply...)
 	if len(left) == 0 && m.state != stateDone {
 		finish(nil)

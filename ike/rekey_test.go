@@ -14,7 +14,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // After IKE_AUTH both ends have the same rights. A side is one of two Machines

@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // MaxConnections bounds the connections that an Agent keeps a state for.

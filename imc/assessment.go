@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // assessment logs results, remediation and errors, and reports whether an error
@@ -69,12 +70,12 @@ func (a *Agent) receivedError(v patnc.Error) {
 		a.tnc.Info("received " + v.String())
 		return
 	}
-	a.tnc.Info(fmt.Sprintf("received PA-TNC error '%s' concerning message 0x%08x/0x%08x", v.Name(), binary.BigEndian.Uint32(of[:]), binary.BigEndian.Uint32(of[4:])))
+	log.Infof(a.tnc, "received PA-TNC error '%s' concerning message 0x%08x/0x%08x", v.Name(), binary.BigEndian.Uint32(of[:]), binary.BigEndian.Uint32(of[4:]))
 	if at, ok := v.Offset(); ok {
-		a.tnc.Info(fmt.Sprintf("  occurred at offset of %d bytes", at))
+		log.Infof(a.tnc, "  occurred at offset of %d bytes", at)
 	}
 	if t, flags, ok := v.Unsupported(); ok {
-		a.tnc.Info(fmt.Sprintf("  unsupported attribute type %v, flags 0x%02x", t, flags))
+		log.Infof(a.tnc, "  unsupported attribute type %v, flags 0x%02x", t, flags)
 	}
 }
 

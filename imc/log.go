@@ -2,14 +2,13 @@ package imc
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-func (a *Agent) infof(format string, v ...any) { a.log.Info(fmt.Sprintf(format, v...)) }
+func (a *Agent) infof(format string, v ...any) { log.Infof(a.log, format, v...) }
 
 func (a *Agent) detailf(format string, v ...any) { detail(a.log, format, v...) }
 
@@ -30,6 +29,6 @@ func (a *Agent) dumpValue(v patnc.Value) {
 
 func detail(l *slog.Logger, format string, v ...any) {
 	if ctx := context.Background(); l.Enabled(ctx, log.LevelDetail) {
-		l.Log(ctx, log.LevelDetail, fmt.Sprintf(format, v...))
+		log.Detailf(l, format, v...)
 	}
 }

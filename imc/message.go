@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Bounds of one received message, whatever a verifier puts into it.
@@ -147,10 +148,10 @@ func (a *Agent) turn(l *loaded, c *connection, message []byte, t MessageType, im
 func (a *Agent) answer(l *loaded, c *connection, message []byte, t MessageType, imv, source uint32) ([]patnc.Attribute, Result) {
 	m, err := patnc.Parse(message, pts.Attributes)
 	if errors.Is(err, patnc.ErrHeader) {
-		a.tnc.Info(fmt.Sprintf("%d bytes insufficient to parse PA-TNC message header", len(message)))
+		log.Infof(a.tnc, "%d bytes insufficient to parse PA-TNC message header", len(message))
 		return nil, ResultFatal
 	}
-	a.tnc.Info(fmt.Sprintf("processing PA-TNC message with ID 0x%08x", m.ID))
+	log.Infof(a.tnc, "processing PA-TNC message with ID 0x%08x", m.ID)
 	var reply []patnc.Attribute
 	received := m.Attributes
 	share := c.share(m.Attributes)

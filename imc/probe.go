@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // provider stands where strongSwan's lines name the plugin of an algorithm.
@@ -42,7 +42,7 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 		detail(l, "  %s PTS DH group %v[%s] available", need, g, provider)
 	}
 	if groups&pts.MandatoryGroups == 0 && a.opt.mandatory {
-		l.Info(fmt.Sprintf("  mandatory PTS DH group %v not available: add ecp256 to imc-attestation.dh_groups, or say mandatory_dh_groups = no", pts.MandatoryGroups))
+		log.Infof(l, "  mandatory PTS DH group %v not available: add ecp256 to imc-attestation.dh_groups, or say mandatory_dh_groups = no", pts.MandatoryGroups)
 		return 0, false
 	}
 	return groups, true

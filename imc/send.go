@@ -2,9 +2,9 @@ package imc
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // maxMessageSize is the largest PA-TNC message that the Agent builds whatever
@@ -82,7 +82,7 @@ func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute
 	for _, m := range messages {
 		var id [4]byte
 		if err := a.cfg.Random(id[:]); err != nil {
-			a.tnc.Info(fmt.Sprintf("failed to generate random PA-TNC message identifier: %v", err))
+			log.Infof(a.tnc, "failed to generate random PA-TNC message identifier: %v", err)
 			return ResultFatal
 		}
 		m.ID = binary.BigEndian.Uint32(id[:])
@@ -91,7 +91,7 @@ func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute
 			a.infof("IMC %d %q: %v", l.id, a.name, err)
 			return ResultFatal
 		}
-		a.tnc.Info(fmt.Sprintf("creating PA-TNC message with ID 0x%08x", m.ID))
+		log.Infof(a.tnc, "creating PA-TNC message with ID 0x%08x", m.ID)
 		for _, at := range m.Attributes {
 			if v, ok := at.Value.(patnc.SegmentEnvelope); ok {
 				detail(a.tnc, "creating %s segment for base message ID %d (%d bytes)", place(v), v.BaseMessageID, len(v.Data))

@@ -24,7 +24,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	// as in s.Bool("plugins.imc-os.push_info", true), or of a prefix p: p+"pcr_info"
 	read := regexp.MustCompile(`\.(?:Bool|Int|String)\((?:\w+ ?\+ ?)?"([a-z0-9_.-]+)"|(?:number|list|file)\("([a-z_]+)"`)
 	found := map[string]bool{}
-	for _, dir := range []string{".", "../capi"} {
+	for _, dir := range []string{".", "../capi/attestation"} {
 		require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -102,7 +102,7 @@ func (c *Client) Close() error {
 			continue
 		}
 		if err := col.imc.Terminate(); err != nil {
-			c.imc.Warn(fmt.Sprintf("IMC %q not terminated successfully: %v", col.name, err))
+			log.Warnf(c.imc, "IMC %q not terminated successfully: %v", col.name, err)
 			errs = append(errs, fmt.Errorf("terminate IMC %q: %w", col.name, err))
 		}
 	}
@@ -127,7 +127,7 @@ func (c *Client) NewSession() *Session {
 		return s
 	}
 	c.sessions[s.id] = s
-	c.tnc.Info(fmt.Sprintf("assigned TNCCS Connection ID %d", s.id))
+	log.Infof(c.tnc, "assigned TNCCS Connection ID %d", s.id)
 	return s
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // collector is one IMC with what it has told the client. One that is lost stays
@@ -81,7 +83,7 @@ func (c *Client) add(col *collector) error {
 	}
 	c.mu.Unlock()
 	if err != nil {
-		c.imc.Warn(fmt.Sprintf("IMC %q failed to initialize: %v", name, err))
+		log.Warnf(c.imc, "IMC %q failed to initialize: %v", name, err)
 		_ = imc.Terminate() // the reason stands in err
 		return fmt.Errorf("initialize IMC %q: %w", name, err)
 	}
@@ -89,7 +91,7 @@ func (c *Client) add(col *collector) error {
 	if s, ok := imc.(Library); ok {
 		from = fmt.Sprintf(" from '%s'", s.Source())
 	}
-	c.tnc.Info(fmt.Sprintf("IMC %d %q loaded%s", col.id, name, from))
+	log.Infof(c.tnc, "IMC %d %q loaded%s", col.id, name, from)
 	return nil
 }
 
@@ -138,7 +140,7 @@ func (c *Client) revive() (use []*collector, errs []error) {
 		c.mu.Lock()
 		fresh.imc = imc
 		c.mu.Unlock()
-		c.imc.Info(fmt.Sprintf("IMC %d %q started again", fresh.id, fresh.name))
+		log.Infof(c.imc, "IMC %d %q started again", fresh.id, fresh.name)
 		use = append(use, fresh)
 	}
 	return use, errs

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -20,7 +20,7 @@ func (c *Client) owner(id uint32) *collector {
 
 func (c *Client) registered(id uint32, call string) bool {
 	if c.owner(id) == nil {
-		c.tnc.Warn(fmt.Sprintf("ignoring %s() from unregistered IMC %d", call, id))
+		log.Warnf(c.tnc, "ignoring %s() from unregistered IMC %d", call, id)
 		return false
 	}
 	return true
@@ -50,7 +50,7 @@ func (c *Client) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) 
 func (c *Client) report(call string, imc uint32, subs []subscription, digits int) Result {
 	col := c.owner(imc)
 	if col == nil || col.id != imc { // only the primary ID may report
-		c.tnc.Warn(fmt.Sprintf("ignoring %s() from unregistered IMC %d", call, imc))
+		log.Warnf(c.tnc, "ignoring %s() from unregistered IMC %d", call, imc)
 		return ResultInvalidParameter
 	}
 	if len(subs) > MaxSubscriptions {
@@ -85,7 +85,7 @@ func (c *Client) RequestHandshakeRetry(imc, connection, reason uint32) Result {
 		return ResultInvalidParameter
 	}
 	if connection != ConnectionAny {
-		c.tnc.Info(fmt.Sprintf("IMC %d requests handshake retry for Connection ID %d (reason: %d)", imc, connection, reason))
+		log.Infof(c.tnc, "IMC %d requests handshake retry for Connection ID %d (reason: %d)", imc, connection, reason)
 		s := c.session(connection)
 		if s == nil {
 			return ResultInvalidParameter
@@ -93,7 +93,7 @@ func (c *Client) RequestHandshakeRetry(imc, connection, reason uint32) Result {
 		s.requestRetry()
 		return ResultSuccess
 	}
-	c.tnc.Info(fmt.Sprintf("IMC %d requests handshake retry for all connections (reason: %d)", imc, reason))
+	log.Infof(c.tnc, "IMC %d requests handshake retry for all connections (reason: %d)", imc, reason)
 	c.mu.Lock()
 	all := make([]*Session, 0, len(c.sessions))
 	for _, s := range c.sessions {
@@ -121,7 +121,7 @@ func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, sub
 		return ResultInvalidParameter
 	}
 	if vendor >= VendorAny || subtype == SubtypeAny || subtype == pb.TypeReserved {
-		c.tnc.Warn(fmt.Sprintf("not sending message of invalid type 0x%02x/0x%08x", vendor, subtype))
+		log.Warnf(c.tnc, "not sending message of invalid type 0x%02x/0x%08x", vendor, subtype)
 		return ResultInvalidParameter
 	}
 	if imc > IMCAny || imv > IMVAny {
@@ -183,7 +183,7 @@ func (c *Client) ReserveAdditionalIMCID(imc uint32) (uint32, Result) {
 	id := c.nextIMC
 	c.nextIMC++
 	c.ids[id] = col
-	c.tnc.Info(fmt.Sprintf("additional ID %d reserved for IMC with primary ID %d", id, col.id))
+	log.Infof(c.tnc, "additional ID %d reserved for IMC with primary ID %d", id, col.id)
 	return id, ResultSuccess
 }
 

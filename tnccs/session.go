@@ -7,7 +7,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -182,7 +182,7 @@ func (s *Session) move(to pb.State) {
 	s.out.State = to
 	s.mu.Unlock()
 	if from != to {
-		s.c.tnc.Info(fmt.Sprintf("PB-TNC state transition from '%s' to '%s'", from, to))
+		log.Infof(s.c.tnc, "PB-TNC state transition from '%s' to '%s'", from, to)
 	}
 }
 
@@ -223,7 +223,7 @@ func (s *Session) Close() error {
 	delete(s.c.sessions, s.id)
 	s.c.mu.Unlock()
 	if s.failed == nil {
-		s.c.tnc.Info(fmt.Sprintf("removed TNCCS Connection ID %d", s.id))
+		log.Infof(s.c.tnc, "removed TNCCS Connection ID %d", s.id)
 	}
 	return nil
 }

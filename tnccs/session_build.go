@@ -3,6 +3,7 @@ package tnccs
 import (
 	"fmt"
 
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -52,11 +53,11 @@ func (s *Session) build() ([]byte, error) {
 			}
 			return s.send(pb.NewBuilder(pb.CLOSE, pb.Client, s.maxBatch), pb.CLOSE, pb.End), nil
 		}
-		s.c.tnc.Info(fmt.Sprintf("canceling PB-TNC %s batch", t))
+		log.Infof(s.c.tnc, "canceling PB-TNC %s batch", t)
 		return nil, nil
 	}
 	b := pb.NewBuilder(t, pb.Client, s.maxBatch)
-	s.c.tnc.Info(fmt.Sprintf("creating PB-TNC %s batch", t))
+	log.Infof(s.c.tnc, "creating PB-TNC %s batch", t)
 	left, err := s.fill(b)
 	if err != nil {
 		return nil, fmt.Errorf("build PB-TNC %s batch: %w", t, err)
@@ -66,7 +67,7 @@ func (s *Session) build() ([]byte, error) {
 		if left == 1 {
 			plural = ""
 		}
-		s.c.tnc.Info(fmt.Sprintf("queued %d PB-TNC message%s for next %s batch", left, plural, pb.CDATA))
+		log.Infof(s.c.tnc, "queued %d PB-TNC message%s for next %s batch", left, plural, pb.CDATA)
 	}
 	return s.send(b, t, next), nil
 }
@@ -83,6 +84,6 @@ func (s *Session) send(b *pb.Builder, t pb.BatchType, next pb.State) []byte {
 	s.out.BatchesSent++
 	s.out.BytesSent += int64(len(out))
 	s.mu.Unlock()
-	s.c.tnc.Info(fmt.Sprintf("sending PB-TNC %s batch (%d bytes) for Connection ID %d", t, len(out), s.id))
+	log.Infof(s.c.tnc, "sending PB-TNC %s batch (%d bytes) for Connection ID %d", t, len(out), s.id)
 	return out
 }

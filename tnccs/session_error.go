@@ -2,8 +2,8 @@ package tnccs
 
 import (
 	"errors"
-	"fmt"
 
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -12,13 +12,13 @@ import (
 func (s *Session) reject(pe *pb.ProtocolError) ([]byte, error) {
 	s.c.tnc.Error(pe.Error())
 	s.fail(pe)
-	s.c.tnc.Info(fmt.Sprintf("creating PB-TNC %s batch", pb.CLOSE))
+	log.Infof(s.c.tnc, "creating PB-TNC %s batch", pb.CLOSE)
 	m := pe.Message()
 	b := pb.NewBuilder(pb.CLOSE, pb.Client, s.maxBatch)
 	if _, err := b.Add(m); err != nil {
 		return nil, err
 	}
-	s.c.tnc.Info(fmt.Sprintf("adding %s message", m.MessageType()))
+	log.Infof(s.c.tnc, "adding %s message", m.MessageType())
 	return s.send(b, pb.CLOSE, pb.End), nil
 }
 

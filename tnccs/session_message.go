@@ -5,7 +5,7 @@ import (
 	"net"
 	"strconv"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -16,16 +16,16 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 	switch m := m.(type) {
 	case pb.AssessmentResult:
 		if t != pb.RESULT {
-			l.Info(fmt.Sprintf("ignore %s message not received within RESULT batch", m.MessageType()))
+			log.Infof(l, "ignore %s message not received within RESULT batch", m.MessageType())
 			return
 		}
-		l.Info(fmt.Sprintf("PB-TNC assessment result is '%s'", m.Result))
+		log.Infof(l, "PB-TNC assessment result is '%s'", m.Result)
 		s.mu.Lock()
 		s.out.Assessment = Assessment(m.Result) + AssessmentCompliant
 		s.mu.Unlock()
 	case pb.AccessRecommendation:
 		if t != pb.RESULT {
-			l.Info(fmt.Sprintf("ignore %s message not received within RESULT batch", m.MessageType()))
+			log.Infof(l, "ignore %s message not received within RESULT batch", m.MessageType())
 			return
 		}
 		s.recommend(m.Code)
@@ -33,24 +33,24 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 		s.remediate(m)
 	case pb.ReasonString:
 		text, lang := keep(m.Text), keep(m.Language)
-		l.Info(fmt.Sprintf("reason string is '%s' [%s]", oneLine(text), oneLine(lang)))
+		log.Infof(l, "reason string is '%s' [%s]", oneLine(text), oneLine(lang))
 		s.reason(text, lang)
 	case pb.Error: // fatal ones ended the batch before
 		l.Warn(s.reported(m).Error())
 	case pb.LanguagePreference:
-		l.Info(fmt.Sprintf("setting language preference to '%s'", m.Languages))
+		log.Infof(l, "setting language preference to '%s'", m.Languages)
 	case pb.PDPReferral:
 		s.refer(m)
 	case pb.MutualCapability:
 		s.agree(m)
 	case pb.Raw:
-		l.Info(fmt.Sprintf("ignore PB-TNC message (0x%06x/0x%08x)", m.Kind.Vendor, m.Kind.Type))
+		log.Infof(l, "ignore PB-TNC message (0x%06x/0x%08x)", m.Kind.Vendor, m.Kind.Type)
 	}
 }
 
 // recommend takes the server's recommendation.
 func (s *Session) recommend(code pb.Access) {
-	s.c.tnc.Info(fmt.Sprintf("PB-TNC access recommendation is '%s'", code))
+	log.Infof(s.c.tnc, "PB-TNC access recommendation is '%s'", code)
 	switch code {
 	case pb.AccessAllowed:
 		s.recommended(RecommendAllow)
@@ -91,10 +91,10 @@ func (s *Session) remediate(m pb.RemediationParameters) {
 	case r.URI != "":
 		s.c.tnc.Info("remediation uri: " + oneLine(r.URI))
 	case r.Text != "":
-		s.c.tnc.Info(fmt.Sprintf("remediation string: %s [%s]", oneLine(r.Text), oneLine(r.Language)))
+		log.Infof(s.c.tnc, "remediation string: %s [%s]", oneLine(r.Text), oneLine(r.Language))
 	default:
 		r.Data = m.Data
-		s.c.tnc.Info(fmt.Sprintf("remediation parameters: %d bytes of type 0x%06x/0x%08x", len(m.Data), m.Vendor, m.Type))
+		log.Infof(s.c.tnc, "remediation parameters: %d bytes of type 0x%06x/0x%08x", len(m.Data), m.Vendor, m.Type)
 	}
 	s.mu.Lock()
 	if len(s.out.Remediation) < MaxRemediation {
@@ -112,7 +112,7 @@ func (s *Session) refer(m pb.PDPReferral) {
 		return
 	}
 	host := oneLine(keep(m.Host))
-	s.c.tnc.Info(fmt.Sprintf("PDP server '%s' is listening on port %d", host, m.Port))
+	log.Infof(s.c.tnc, "PDP server '%s' is listening on port %d", host, m.Port)
 	s.mu.Lock()
 	s.out.PDP = net.JoinHostPort(host, strconv.Itoa(int(m.Port)))
 	s.mu.Unlock()

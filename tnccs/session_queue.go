@@ -2,8 +2,8 @@ package tnccs
 
 import (
 	"bytes"
-	"fmt"
 
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -15,7 +15,7 @@ func (s *Session) enqueue(col *collector, m pb.PA) Result {
 	s.mu.Lock()
 	if s.xml != nil && m.Subtype > SubtypeAny {
 		s.mu.Unlock()
-		s.c.tnc.Warn(fmt.Sprintf("IMC %d: message type 0x%06x/0x%08x does not fit IF-TNCCS 1.1", m.Collector, m.Vendor, m.Subtype))
+		log.Warnf(s.c.tnc, "IMC %d: message type 0x%06x/0x%08x does not fit IF-TNCCS 1.1", m.Collector, m.Vendor, m.Subtype)
 		return ResultNoLongMessageTypes
 	}
 	window, maxMsg := s.window, s.maxMsg
@@ -38,13 +38,13 @@ func (s *Session) enqueue(col *collector, m pb.PA) Result {
 		}
 		return ResultSuccess
 	case !window:
-		s.c.tnc.Warn(fmt.Sprintf("IMC %d not allowed to call SendMessage()", m.Collector))
+		log.Warnf(s.c.tnc, "IMC %d not allowed to call SendMessage()", m.Collector)
 		return ResultIllegalOperation
 	case len(m.Body) > maxMsg:
-		s.c.tnc.Warn(fmt.Sprintf("IMC %d: message of %d bytes exceeds the maximum of %d", m.Collector, len(m.Body), maxMsg))
+		log.Warnf(s.c.tnc, "IMC %d: message of %d bytes exceeds the maximum of %d", m.Collector, len(m.Body), maxMsg)
 		return ResultExceededMaxMessageSize
 	}
-	s.c.tnc.Warn(fmt.Sprintf("IMC %d: too many messages wait for Connection ID %d", m.Collector, s.id))
+	log.Warnf(s.c.tnc, "IMC %d: too many messages wait for Connection ID %d", m.Collector, s.id)
 	return ResultOther
 }
 
@@ -85,9 +85,9 @@ func (s *Session) fill(b *pb.Builder) (left int, err error) {
 		case stays:
 			return left, nil
 		case !ok: // not even alone: it would stay for ever
-			s.c.tnc.Warn(fmt.Sprintf("dropping %s message that fits no batch", m.MessageType()))
+			log.Warnf(s.c.tnc, "dropping %s message that fits no batch", m.MessageType())
 		default:
-			s.c.tnc.Info(fmt.Sprintf("adding %s message", m.MessageType()))
+			log.Infof(s.c.tnc, "adding %s message", m.MessageType())
 		}
 	}
 }

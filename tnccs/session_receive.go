@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -32,7 +33,7 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 	n, st, cause := s.out.BatchesReceived, s.out.State, s.out.Err
 	s.mu.Unlock()
 	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
-		s.c.tnc.Info(fmt.Sprintf("received TNCCS batch (%d bytes)", len(batch)))
+		log.Infof(s.c.tnc, "received TNCCS batch (%d bytes)", len(batch))
 	}
 	if s.c.cfg.Protocol == ProtocolDynamic && st == pb.Init && s.xml == nil && carriesXML(s.protocol, s.version) {
 		if p, err := Detect(batch); err == nil && p == ProtocolXML {
@@ -68,14 +69,14 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 		return s.rejectErr(err)
 	}
 	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
-		s.c.tnc.Info(fmt.Sprintf("processing PB-TNC %s batch for Connection ID %d", h.Type, s.id))
+		log.Infof(s.c.tnc, "processing PB-TNC %s batch for Connection ID %d", h.Type, s.id)
 	}
 	next, verdict := st.Next(pb.Server, h.Type)
 	switch verdict {
 	case pb.Illegal:
 		return s.reject(&pb.ProtocolError{Code: pb.CodeUnexpectedBatchType, Err: fmt.Errorf("unexpected PB-TNC batch type: %s in state '%s'", h.Type, st)})
 	case pb.Ignore:
-		s.c.tnc.Info(fmt.Sprintf("ignoring PB-TNC %s batch in state '%s'", h.Type, st))
+		log.Infof(s.c.tnc, "ignoring PB-TNC %s batch in state '%s'", h.Type, st)
 		return nil, nil
 	}
 	items, warnings, err := pb.AppendItems(s.items[:0], h, batch)

@@ -3,9 +3,9 @@ package tnccs
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -51,7 +51,7 @@ func (s *Session) deliver(m *pb.PA) {
 		}
 	}
 	if !delivered {
-		s.c.tnc.Info(fmt.Sprintf("message type 0x%06x/0x%08x not supported by any IMC", m.Vendor, m.Subtype))
+		log.Infof(s.c.tnc, "message type 0x%06x/0x%08x not supported by any IMC", m.Vendor, m.Subtype)
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/xml"
 )
@@ -46,7 +46,7 @@ func (s *Session) buildXML() ([]byte, error) {
 	s.retry = false // TNCCS-XML knows no retry
 	s.mu.Unlock()
 	s.xml.last++
-	s.c.tnc.Info(fmt.Sprintf("creating TNCCS Batch #%d", s.xml.last))
+	log.Infof(s.c.tnc, "creating TNCCS Batch #%d", s.xml.last)
 	b := xml.NewBuilder(s.xml.last, xml.TNCS, s.maxBatch)
 	for {
 		s.mu.Lock()
@@ -78,9 +78,9 @@ func (s *Session) buildXML() ([]byte, error) {
 		s.mu.Unlock()
 		switch {
 		case ok && fits:
-			s.c.tnc.Info(fmt.Sprintf("adding %s", nameXML(x)))
+			log.Infof(s.c.tnc, "adding %s", nameXML(x))
 		case ok:
-			s.c.tnc.Warn(fmt.Sprintf("dropping %s that fits no batch", nameXML(x)))
+			log.Warnf(s.c.tnc, "dropping %s that fits no batch", nameXML(x))
 		}
 	}
 	s.move(pb.ServerWorking)
@@ -93,7 +93,7 @@ func (s *Session) sendXML(b *xml.Builder) []byte {
 	s.out.BatchesSent++
 	s.out.BytesSent += int64(len(out))
 	s.mu.Unlock()
-	s.c.tnc.Info(fmt.Sprintf("sending TNCCS Batch (%d bytes) for Connection ID %d", len(out), s.id))
+	log.Infof(s.c.tnc, "sending TNCCS Batch (%d bytes) for Connection ID %d", len(out), s.id)
 	return out
 }
 
@@ -129,7 +129,7 @@ func (s *Session) receiveXML(batch []byte, n int) ([]byte, error) {
 	if n > MaxBatches {
 		return s.rejectXML(&xml.ProtocolError{Type: xml.InternalError, Err: fmt.Errorf("more than %d batches in a session", MaxBatches)})
 	}
-	s.c.tnc.Info(fmt.Sprintf("processing TNCCS Batch #%d", s.xml.last))
+	log.Infof(s.c.tnc, "processing TNCCS Batch #%d", s.xml.last)
 	x, err := xml.Parse(batch, s.xml.last, xml.TNCC)
 	if err != nil {
 		var pe *xml.ProtocolError
@@ -175,7 +175,7 @@ func (s *Session) handleXML(m xml.Message) {
 	case xml.IMCIMV:
 		s.deliver(&pb.PA{Vendor: m.Type >> 8, Subtype: m.Type & 0xff, Collector: pb.AnyID, Validator: 0, Body: m.Body})
 	case xml.Recommendation:
-		l.Info(fmt.Sprintf("TNC recommendation is '%s'", m.Type))
+		log.Infof(l, "TNC recommendation is '%s'", m.Type)
 		s.move(pb.Decided)
 		switch m.Type {
 		case xml.Allow:
@@ -188,16 +188,16 @@ func (s *Session) handleXML(m xml.Message) {
 	case xml.ReasonStrings:
 		for _, r := range m.Reasons {
 			text, lang := keep(r.Text), keep(r.Language)
-			l.Info(fmt.Sprintf("reason string is '%s'", oneLine(text)))
-			l.Info(fmt.Sprintf("language code is '%s'", oneLine(lang)))
+			log.Infof(l, "reason string is '%s'", oneLine(text))
+			log.Infof(l, "language code is '%s'", oneLine(lang))
 			s.reason(text, lang)
 		}
 	case xml.ContactInfo:
-		l.Info(fmt.Sprintf("TNC server contact information: %q port %q", keep(m.Address), keep(m.Port)))
+		log.Infof(l, "TNC server contact information: %q port %q", keep(m.Address), keep(m.Port))
 	case xml.PreferredLanguage:
-		l.Info(fmt.Sprintf("setting language preference to '%s'", oneLine(keep(m.Languages))))
+		log.Infof(l, "setting language preference to '%s'", oneLine(keep(m.Languages)))
 	case xml.Raw:
-		l.Info(fmt.Sprintf("ignore TNCC-TNCS message of type 0x%08x", m.Type))
+		log.Infof(l, "ignore TNCC-TNCS message of type 0x%08x", m.Type)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // MaxReply is the longest reply that a transport hands over: what the kernel's

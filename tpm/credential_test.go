@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/internal/interop/need"
-	"github.com/gotnc/gotnc/internal/wire"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )

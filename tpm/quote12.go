@@ -1,6 +1,6 @@
 package tpm
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // locality0 is TPM_LOC_ZERO of the TPM_LOCALITY_SELECTION in a Quote2's
 // TPM_PCR_INFO_SHORT.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // CapVersionInfo is TPM_CAP_VERSION_INFO (TPM Main Part 2 §21.6):

@@ -54,13 +54,13 @@ func build() error {
 	if _, err := exec.LookPath("cc"); err != nil {
 		return err
 	}
-	versionScript, err := filepath.Abs("../exports.map")
+	versionScript, err := filepath.Abs("../attestation/exports.map")
 	if err != nil {
 		return err
 	}
 	for file, tags := range map[string]string{libFile: "", panicFile: "gotnc_testhook"} {
 		lib := exec.Command("go", "build", "-buildmode=c-shared", "-tags", tags, "-ldflags",
-			"-s -w -X main.version=v0.0-capitest -extldflags=-Wl,--version-script="+versionScript, "-o", file, "..")
+			"-s -w -X main.version=v0.0-capitest -extldflags=-Wl,--version-script="+versionScript, "-o", file, "../attestation")
 		lib.Env = append(os.Environ(), "CGO_ENABLED=1")
 		if out, err := lib.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build -buildmode=c-shared: %v\n%s", err, out)
@@ -179,7 +179,7 @@ func TestLogAndUserMessages(t *testing.T) {
 func TestExportsNothingElse(t *testing.T) {
 	built(t)
 	require.NoError(t, buildTNCCS())
-	for file, golden := range map[string]string{libFile: "../abi.golden", filepath.Join(tnccsDir, "lib/libtnccs.so"): "../tnccs/abi.golden"} {
+	for file, golden := range map[string]string{libFile: "../attestation/abi.golden", filepath.Join(tnccsDir, "lib/libtnccs.so"): "../tnccs/abi.golden"} {
 		f, err := elf.Open(file)
 		require.NoError(t, err)
 		defer f.Close()

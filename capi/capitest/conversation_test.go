@@ -15,10 +15,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/gateway/pbserver"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/tnccs/pb"
+	"github.com/gotnc/gotnc/tnccs/server"
 	"github.com/gotnc/gotnc/tnccs/xml"
 )
 
@@ -27,9 +27,9 @@ type tncServer interface {
 	Receive(batch []byte) ([]byte, error)
 }
 
-// xmlServer is a TNC server of TNCCS 1.1 before a verifier.
+// xmlServer is a TNC server of TNCCS 1.1 before a imv.
 type xmlServer struct {
-	imv  pbserver.IMV
+	imv  server.IMV
 	last uint32
 	over bool
 }
@@ -138,13 +138,13 @@ func TestConversations(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		digest string
-		change func(*verifier.Policy)
+		change func(*imv.Policy)
 		says   string
 		code   int
 	}{
 		{"allow", right, nil, "recommendation: allow, assessment: ", 0},
 		{"isolate", wrong, nil, "recommendation: isolate, assessment: ", 3},
-		{"deny", wrong, func(p *verifier.Policy) { p.OnMismatch = verifier.Deny }, "recommendation: deny, assessment: ", 4},
+		{"deny", wrong, func(p *imv.Policy) { p.OnMismatch = imv.Deny }, "recommendation: deny, assessment: ", 4},
 	} {
 		for _, way := range [][]string{
 			{}, {"-i"}, {"-t"}, {"-s"}, {"-p", "tnccs-1.1"}, {"-p", "tnccs-1.1", "-i"}, {"-p", "tnccs-dynamic"}, {"-p", "tnccs-dynamic", "-s"},
@@ -152,13 +152,13 @@ func TestConversations(t *testing.T) {
 			t.Run(c.name+strings.Join(way, ""), func(t *testing.T) {
 				t.Parallel()
 				s := newSite(t)
-				p := verifier.Policy{Files: map[string]string{file: c.digest}, Directories: map[string]map[string]string{filepath.Dir(file): nil}, Remediation: "https://help.example/"}
+				p := imv.Policy{Files: map[string]string{file: c.digest}, Directories: map[string]map[string]string{filepath.Dir(file): nil}, Remediation: "https://help.example/"}
 				if c.change != nil {
 					c.change(&p)
 				}
-				v, err := verifier.New(verifier.Config{Policy: p})
+				v, err := imv.New(imv.Config{Policy: p})
 				require.NoError(t, err)
-				pbs := pbserver.New(pbserver.Config{}, v)
+				pbs := server.New(server.Config{}, v)
 				server, opening := tncServer(pbs), []byte(nil)
 				xs := &xmlServer{imv: v}
 				args := append([]string{"-h", s.helper}, way...)
@@ -177,13 +177,13 @@ func TestConversations(t *testing.T) {
 				stderr, code := converse(t, s, server, opening, append(args, filepath.Join(s.dir, "one"))...)
 				require.Equal(t, c.code, code, stderr)
 				require.Contains(t, stderr, c.says)
-				want := verifier.Match
+				want := imv.Match
 				if c.code != 0 {
-					want = verifier.Mismatch
+					want = imv.Mismatch
 				}
 				r := v.Report()
 				require.Len(t, r.Files, 2, "the file, and its directory\n%s", stderr)
-				require.Contains(t, r.Files, verifier.Measurement{Path: file, Digest: sum[:], Result: want})
+				require.Contains(t, r.Files, imv.Measurement{Path: file, Digest: sum[:], Result: want})
 				require.NotEmpty(t, r.Product)
 				if server == tncServer(pbs) {
 					require.Equal(t, c.code != 4, pbs.Allowed())
@@ -226,13 +226,13 @@ func TestConversationWithStrongSwansIMCs(t *testing.T) {
 			}
 			config := filepath.Join(s.dir, "theirs")
 			require.NoError(t, os.WriteFile(config, []byte(lines.String()), 0o600))
-			v, err := verifier.New(verifier.Config{Policy: verifier.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}}})
+			v, err := imv.New(imv.Config{Policy: imv.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}}})
 			require.NoError(t, err)
-			pbs := pbserver.New(pbserver.Config{}, v)
+			pbs := server.New(server.Config{}, v)
 			stderr, code := converse(t, s, pbs, nil, append(append([]string{"-h", s.helper}, way...), config)...)
 			require.Zero(t, code, stderr)
 			require.Contains(t, stderr, "recommendation: allow")
-			require.Equal(t, []verifier.Measurement{{Path: file, Digest: sum[:], Result: verifier.Match}}, v.Report().Files)
+			require.Equal(t, []imv.Measurement{{Path: file, Digest: sum[:], Result: imv.Match}}, v.Report().Files)
 		})
 	}
 }

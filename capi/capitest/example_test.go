@@ -87,7 +87,7 @@ func TestExample(t *testing.T) {
 	}
 	for _, c := range [][]string{{"cc", "-pedantic", "-x", "c", "-std=c99"}, {"c++", "-pedantic", "-x", "c++", "-std=c++98"}} {
 		t.Run(c[0], func(t *testing.T) {
-			out, err := exec.Command(compile(t, c, "../example/host.c", flags), imc).CombinedOutput()
+			out, err := exec.Command(compile(t, c, "../attestation/example/host.c", flags), imc).CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), "IMC 1 receives messages of type 0x00559701\n")
 			require.Regexp(t, `IMC 1 sends [0-9]+ octets of type 0x00000001 on connection 1\n`, string(out))

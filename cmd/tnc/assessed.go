@@ -5,16 +5,16 @@ import "github.com/gotnc/gotnc/tnccs"
 // assessed is what verifiers decided, theirs and ours: the part that the outcomes
 // of attest and pt-tls share.
 type assessed struct {
-	Recommendation string `json:"recommendation"` // allowed, isolated, denied, none
-	Assessment     string `json:"assessment,omitempty"`
-	Reasons        []text `json:"reasons,omitempty"`
-	Remediation    []text `json:"remediation,omitempty"`
-	PDP            string `json:"pdp,omitempty"`  // PT-TLS server that the gateway refers to, host:port
-	Peer           string `json:"peer,omitempty"` // mutual measurement: accepted, refused, unmeasured
+	Recommendation string      `json:"recommendation"` // allowed, isolated, denied, none
+	Assessment     string      `json:"assessment,omitempty"`
+	Reasons        []localized `json:"reasons,omitempty"`
+	Remediation    []localized `json:"remediation,omitempty"`
+	PDP            string      `json:"pdp,omitempty"`  // PT-TLS server that the gateway refers to, host:port
+	Peer           string      `json:"peer,omitempty"` // mutual measurement: accepted, refused, unmeasured
 }
 
-// text is a sentence of the gateway's, with its language tag (RFC 4646).
-type text struct {
+// localized is a sentence of the gateway's, with its language tag (RFC 4646).
+type localized struct {
 	Text     string `json:"text"`
 	Language string `json:"language,omitempty"`
 }
@@ -43,14 +43,14 @@ func (a *assessed) take(s *tnccs.Session) {
 		a.Assessment = o.Assessment.String()
 	}
 	for _, r := range o.Reasons {
-		a.Reasons = append(a.Reasons, text{r.Text, r.Language})
+		a.Reasons = append(a.Reasons, localized{r.Text, r.Language})
 	}
 	for _, r := range o.Remediation {
 		switch {
 		case r.URI != "":
-			a.Remediation = append(a.Remediation, text{Text: r.URI})
+			a.Remediation = append(a.Remediation, localized{Text: r.URI})
 		case r.Text != "":
-			a.Remediation = append(a.Remediation, text{r.Text, r.Language})
+			a.Remediation = append(a.Remediation, localized{r.Text, r.Language})
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/internal/explain"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 )
 
 func newAttest() *cobra.Command {

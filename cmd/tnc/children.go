@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
 // firstChild is the CHILD_SA that is set up with the IKE_SA; nil where none is

@@ -9,15 +9,16 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/base/text"
+
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/imc"
-	"github.com/gotnc/gotnc/internal/config"
-	"github.com/gotnc/gotnc/internal/config/ipsecconf"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/ipsecconf"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -62,13 +63,13 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 				defer m.Close()
 			}
 			bad := o.checkConfig(m, err, func(kind string, what error) {
-				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %v\n", kind, log.Printable(what.Error()))
+				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %v\n", kind, text.Printable(what.Error()))
 			})
 			certificates(m, time.Now(), func(kind, remedy, format string, args ...any) {
 				if kind == "error" {
 					bad++
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s: %s\n", kind, log.Printable(fmt.Sprintf(format, args...)), remedy)
+				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s: %s\n", kind, text.Printable(fmt.Sprintf(format, args...)), remedy)
 			})
 			if bad > 0 {
 				return fmt.Errorf("errors in the configuration: %d", bad)

@@ -6,13 +6,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/internal/credential"
-	"github.com/gotnc/gotnc/internal/explain"
-	"github.com/gotnc/gotnc/internal/log"
-	"github.com/gotnc/gotnc/internal/trust"
+	"github.com/gotnc/gotnc/internal/base/credential"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/trust"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )

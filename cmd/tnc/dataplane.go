@@ -9,11 +9,11 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/ike/xfrm"
-	"github.com/gotnc/gotnc/internal/config"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // choosePlane settles who carries the packets, before anything is sent: what

@@ -7,12 +7,12 @@ import (
 	"net/netip"
 
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/ike/xfrm"
-	"github.com/gotnc/gotnc/internal/config"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // kernelPlane has the kernel carry the packets.

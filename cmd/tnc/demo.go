@@ -16,11 +16,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/base/text"
+
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/imc/imv"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/gateway"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
-	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
@@ -196,8 +198,8 @@ func (d *demo) findLibrary() (string, error) {
 
 // enrol makes what is measured and the policy that knows its digests. With
 // --fail one file changes after that.
-func (d *demo) enrol(lib string) (verifier.Policy, error) {
-	p := verifier.Policy{Files: map[string]string{}, Directories: map[string]map[string]string{}}
+func (d *demo) enrol(lib string) (imv.Policy, error) {
+	p := imv.Policy{Files: map[string]string{}, Directories: map[string]map[string]string{}}
 	write := func(name, content string) (string, error) {
 		path := filepath.Join(d.dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -323,11 +325,11 @@ secrets {
 }
 
 // writeAssessment prints what the verifier asked and what it was told.
-func (d *demo) writeAssessment(w io.Writer, r verifier.Report) {
+func (d *demo) writeAssessment(w io.Writer, r imv.Report) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) {
 		for i, c := range cells {
-			cells[i] = log.Printable(c)
+			cells[i] = text.Printable(c)
 		}
 		fmt.Fprintf(t, "  %s\n", strings.Join(cells, "\t"))
 	}
@@ -348,7 +350,7 @@ func (d *demo) writeAssessment(w io.Writer, r verifier.Report) {
 	}
 	_ = t.Flush()
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "  finding: %s\n", log.Printable(d.short(f)))
+		fmt.Fprintf(w, "  finding: %s\n", text.Printable(d.short(f)))
 	}
 }
 

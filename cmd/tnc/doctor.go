@@ -10,14 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/base/text"
+
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/esp"
-	"github.com/gotnc/gotnc/ike/xfrm"
-	"github.com/gotnc/gotnc/internal/config"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
 // finding is one line of tnc doctor.
@@ -40,7 +41,7 @@ keep every connection from working.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			bad := 0
 			for _, f := range o.diagnose(time.Now()) {
-				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s\n", f.kind, log.Printable(f.what))
+				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s\n", f.kind, text.Printable(f.what))
 				if f.remedy != "" {
 					fmt.Fprintf(cmd.OutOrStdout(), "%-8s   %s\n", "", f.remedy)
 				}

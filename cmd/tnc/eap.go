@@ -16,7 +16,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
 // eapPeer makes the EAP side of the local section l: the method that its auth

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/internal/config"
+	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gotnc/gotnc/internal/base/text"
+
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tlspeer"
-	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -47,7 +48,7 @@ func (c *connection) explain(err error) error {
 	if c.session != nil {
 		// Why attestation ended, where the gateway only said that it failed.
 		if cause := c.session.Outcome().Err; cause != nil && !errors.Is(err, cause) && errors.Is(err, eap.ErrFailure) {
-			err = fmt.Errorf("%w (TNC session: %s)", err, log.Printable(cause.Error()))
+			err = fmt.Errorf("%w (TNC session: %s)", err, text.Printable(cause.Error()))
 		}
 	}
 	if len(imcs) > 0 {

@@ -13,10 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
+	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/esp"
-	"github.com/gotnc/gotnc/ike/xfrm"
-	"github.com/gotnc/gotnc/internal/log"
-	"github.com/gotnc/gotnc/internal/resolvconf"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Where connections that are up can be spoken to, and what they would leave

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/internal/log"
-	"github.com/gotnc/gotnc/internal/resolvconf"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // hooks is what a connection does beside its packets: name servers and the

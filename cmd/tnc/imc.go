@@ -11,10 +11,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotnc/gotnc/internal/base/text"
+
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/internal/config"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
@@ -223,8 +225,8 @@ func writeIMCs(w io.Writer, path string, entries []imcEntry) {
 		if e.Path == "" {
 			name = "bad line"
 		}
-		fmt.Fprintf(w, "%s:%d  %s\n", e.File, e.Line, log.Printable(name))
-		say := func(what, text string) { fmt.Fprintf(w, "  %-8s  %s\n", what, log.Printable(text)) }
+		fmt.Fprintf(w, "%s:%d  %s\n", e.File, e.Line, text.Printable(name))
+		say := func(what, value string) { fmt.Fprintf(w, "  %-8s  %s\n", what, text.Printable(value)) }
 		if e.Path != "" {
 			say("library", e.Path)
 		}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
@@ -100,7 +100,7 @@ func TestExplain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "motd\x1b[2J")
 	require.NoError(t, os.WriteFile(file, []byte("hello"), 0o600))
 	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) {
-		c.Policy = verifier.Policy{Files: map[string]string{file: "", "/nonexistent/file": ""}, OnMismatch: verifier.Allow}
+		c.Policy = imv.Policy{Files: map[string]string{file: "", "/nonexistent/file": ""}, OnMismatch: imv.Allow}
 	})
 	stdout, stderr, code := s.attest("--explain")
 	require.Equal(t, exitAllowed, code, stderr)
@@ -166,7 +166,7 @@ func TestIMCsInProcess(t *testing.T) {
 	so := filepath.Join(t.TempDir(), "imc.so")
 	out, err := exec.Command("cc", "-shared", "-fPIC", "-pthread", "-DSHORT", "-o", so, "../../tnccs/dlimc/testdata/imc.c").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = verifier.Allow })
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = imv.Allow })
 	s.write("tnc_config", "IMC \"Tiny\" "+so+"\n")
 	s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  plugins {\n    tnc-imc {\n      in_process = yes\n    }\n  }\n}\n")
 	stdout, stderr, code := s.attest("--json")

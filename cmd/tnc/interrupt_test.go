@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
 )
 
@@ -23,7 +23,7 @@ func TestInterruptedInAnIMC(t *testing.T) {
 	if err != nil {
 		t.Skip("SKIP needs a C compiler: apt-get install gcc")
 	}
-	s := newPTSite(t, pttlstest.AuthNone, verifier.Policy{})
+	s := newPTSite(t, pttlstest.AuthNone, imv.Policy{})
 	so := s.path("bad.so")
 	out, err := exec.Command(cc, "-shared", "-fPIC", "-pthread", "-o", so, filepath.Join("..", "..", "tnccs", "dlimc", "testdata", "bad.c")).CombinedOutput()
 	require.NoError(t, err, "%s", out)

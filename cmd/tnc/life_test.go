@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
@@ -110,7 +110,7 @@ func TestRedirectToNobodyIsForgotten(t *testing.T) {
 // An IMC asks for a new handshake (RequestHandshakeRetry): the client attests
 // again over a new IKE_SA.
 func TestReattestWhenAnIMCAsks(t *testing.T) {
-	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = verifier.Isolate })
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = imv.Isolate })
 	b, err := os.ReadFile(s.path("strongswan.conf"))
 	require.NoError(t, err)
 	s.write("strongswan.conf", string(b)+"libimcv {\n plugins {\n  imc-attestation {\n   retry = yes\n  }\n }\n}\n")

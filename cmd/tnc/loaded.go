@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"runtime"
@@ -9,32 +8,32 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // tell logs what was read from files, as charon does at its start.
 func (s *setup) tell(logger *slog.Logger) {
 	dmn, cfg := log.Group(logger, log.DMN), log.Group(logger, log.CFG)
-	dmn.Info(fmt.Sprintf("Starting IKEv2 client tnc %s (%s, %s)", version, kernelName(), runtime.GOARCH))
+	log.Infof(dmn, "Starting IKEv2 client tnc %s (%s, %s)", version, kernelName(), runtime.GOARCH)
 	dir, ok := s.swanctl.Folders["x509ca"]
 	if !ok {
 		dir = filepath.Join(s.swanctl.Dir, "x509ca")
 	}
-	cfg.Info(fmt.Sprintf("loading ca certificates from '%s'", dir))
+	log.Infof(cfg, "loading ca certificates from '%s'", dir)
 	for _, c := range s.roots.Certs {
-		cfg.Info(fmt.Sprintf("loaded ca certificate %q", c.Subject.String()))
+		log.Infof(cfg, "loaded ca certificate %q", c.Subject.String())
 	}
 	file := ""
 	for _, x := range s.swanctl.Secrets {
 		if x.Pos.File != file {
 			file = x.Pos.File
-			cfg.Info(fmt.Sprintf("loading secrets from '%s'", file))
+			log.Infof(cfg, "loading secrets from '%s'", file)
 		}
 		for _, id := range x.IDs {
-			cfg.Info(fmt.Sprintf("loaded %s secret for %s", strings.ToUpper(x.Kind), id))
+			log.Infof(cfg, "loaded %s secret for %s", strings.ToUpper(x.Kind), id)
 		}
 	}
-	cfg.Info(fmt.Sprintf("added configuration '%s'", s.conn.Name))
+	log.Infof(cfg, "added configuration '%s'", s.conn.Name)
 }
 
 // kernelName is the running kernel, as in "Linux 6.1.0".

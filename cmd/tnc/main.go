@@ -14,9 +14,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gotnc/gotnc/internal/base/text"
+
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
 
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	code, say := exitCode(err)
 	if say {
 		// It may hold what came over the network, from whom nobody knows yet.
-		fmt.Fprintf(stderr, "tnc: %s\n", log.Printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		fmt.Fprintf(stderr, "tnc: %s\n", text.Printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		if code == exitUsage {
 			fmt.Fprintf(stderr, "Run 'tnc help' for the commands and flags.\n")
 		}

@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if err == nil {
 		library = filepath.Join(dir, "imc-attestation.so")
 		var out []byte
-		if out, err = exec.Command("go", "build", "-buildmode=c-shared", "-o", library, "../../capi").CombinedOutput(); err != nil {
+		if out, err = exec.Command("go", "build", "-buildmode=c-shared", "-o", library, "../../capi/attestation").CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
 		}
 	}
@@ -299,7 +299,7 @@ func TestAllowed(t *testing.T) {
 
 func TestDenied(t *testing.T) {
 	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) {
-		c.Policy.Force, c.Policy.Reason = verifier.Deny, "this device is on the list of lost ones"
+		c.Policy.Force, c.Policy.Reason = imv.Deny, "this device is on the list of lost ones"
 	})
 	out, stderr, code := s.attest("--json")
 	require.Equal(t, exitDenied, code, "%s%s", out, stderr)
@@ -318,7 +318,7 @@ func TestDenied(t *testing.T) {
 // What a gateway sends cannot drive the user's terminal.
 func TestHostileReason(t *testing.T) {
 	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) {
-		c.Policy.Force, c.Policy.Reason = verifier.Isolate, "a\x1b[2J\x1b]0;owned\x07b\r\nc"
+		c.Policy.Force, c.Policy.Reason = imv.Isolate, "a\x1b[2J\x1b]0;owned\x07b\r\nc"
 	})
 	out, stderr, code := s.attest()
 	require.Equal(t, exitIsolated, code, "%s%s", out, stderr)

@@ -12,10 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/imc/measure/evidence"
-	"github.com/gotnc/gotnc/imc/measure/quoter"
+	"github.com/gotnc/gotnc/imc/evidence"
+	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/config"
+	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/tpm/device"
 )
 

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/gotnc/gotnc/internal/config"
-	"github.com/gotnc/gotnc/internal/gateway/pbserver"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
+	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/server"
 )
 
 // mutualPolicy reads what the gateway is measured for in mutual measurement
@@ -23,26 +23,26 @@ import (
 //	    files { sshd { path = /usr/sbin/sshd  digest = 8f3a… } }
 //	  }
 //	}
-func mutualPolicy(c *config.Config) (verifier.Policy, error) {
+func mutualPolicy(c *config.Config) (imv.Policy, error) {
 	v := c.View("tnc.mutual")
-	p := verifier.Policy{
+	p := imv.Policy{
 		Hash:    v.String("hash", ""),
 		Product: v.String("product", ""),
 		Files:   map[string]string{},
 	}
 	for _, r := range []struct {
 		key string
-		to  *verifier.Recommendation
+		to  *imv.Recommendation
 	}{{"force", &p.Force}, {"on_silence", &p.OnSilence}, {"on_mismatch", &p.OnMismatch}} {
 		text := v.String(r.key, "")
 		switch text {
 		case "":
 		case "allow":
-			*r.to = verifier.Allow
+			*r.to = imv.Allow
 		case "isolate":
-			*r.to = verifier.Isolate
+			*r.to = imv.Isolate
 		case "deny":
-			*r.to = verifier.Deny
+			*r.to = imv.Deny
 		default:
 			val, _ := v.Lookup(r.key)
 			return p, val.Pos.Errorf("tnc.mutual.%s = %s: use allow, isolate or deny", r.key, text)
@@ -91,18 +91,18 @@ func (c *connection) peerVerdict() error {
 }
 
 // mutualHalf is the TNC server that measures the gateway.
-type mutualHalf struct{ *pbserver.Server }
+type mutualHalf struct{ *server.Server }
 
 // Allowed accepts a full recommendation only: this side has nowhere to isolate
 // a gateway.
 func (m mutualHalf) Allowed() bool { return m.Server.Allowed() && !m.Isolated() }
 
-func mutualServer(p verifier.Policy, logger *slog.Logger) func(uint32) (tnccs.Server, error) {
+func mutualServer(p imv.Policy, logger *slog.Logger) func(uint32) (tnccs.Server, error) {
 	return func(uint32) (tnccs.Server, error) {
-		v, err := verifier.New(verifier.Config{Policy: p, Logger: logger})
+		v, err := imv.New(imv.Config{Policy: p, Logger: logger})
 		if err != nil {
 			return nil, err
 		}
-		return mutualHalf{pbserver.New(pbserver.Config{Logger: logger}, v)}, nil
+		return mutualHalf{server.New(server.Config{Logger: logger}, v)}, nil
 	}
 }

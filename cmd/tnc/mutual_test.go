@@ -8,8 +8,8 @@ import (
 
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/pb"
@@ -51,7 +51,7 @@ func TestMutualMeasurementIsRequired(t *testing.T) {
 	require.Equal(t, exitFailure, code)
 	oneSentence(t, stderr, "tnc.mutual.files.sshd", "set digest")
 
-	p := newPTSite(t, pttlstest.AuthNone, verifier.Policy{})
+	p := newPTSite(t, pttlstest.AuthNone, imv.Policy{})
 	res, _, code := p.run(t, "--mutual")
 	require.Equal(t, exitAllowed, code)
 	require.Empty(t, res.Peer)
@@ -82,7 +82,7 @@ func TestConfigCheckOfTNCSettings(t *testing.T) {
 // EAP-Success does not count before the gateway has been measured.
 func TestSuccessBeforeTheMeasurementIsRefused(t *testing.T) {
 	for _, required := range []bool{true, false} {
-		client, err := tnccs.NewClient(tnccs.Config{Mutual: mutualServer(verifier.Policy{}, nil), MutualRequired: required})
+		client, err := tnccs.NewClient(tnccs.Config{Mutual: mutualServer(imv.Policy{}, nil), MutualRequired: required})
 		require.NoError(t, err)
 		defer client.Close()
 		c := &connection{client: client}

@@ -8,8 +8,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/explain"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/text"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 )
 
 // outcome is what one connection came to. `--json` prints it; its field names
@@ -91,23 +92,23 @@ func (o *outcome) writeTable(w io.Writer, more ...[2]string) {
 		fmt.Fprintf(t, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(t, "%s\n", o.Connection)
-	row("decision", "%s", log.Printable(o.decision()))
+	row("decision", "%s", text.Printable(o.decision()))
 	if o.Assessment != "" {
 		row("assessment", "%s", o.Assessment)
 	}
 	for _, r := range o.Reasons {
-		row("reason", "%s", log.Printable(r.Text))
+		row("reason", "%s", text.Printable(r.Text))
 	}
 	for _, r := range o.Remediation {
-		row("what to do", "%s", log.Printable(r.Text))
+		row("what to do", "%s", text.Printable(r.Text))
 	}
 	if o.Peer != "" {
 		row("our verdict", "gateway %s", o.Peer)
 	}
 	if o.PDP != "" {
-		row("policy server", "%s, which `tnc pt-tls` attests to", log.Printable(o.PDP))
+		row("policy server", "%s, which `tnc pt-tls` attests to", text.Printable(o.PDP))
 	}
-	row("gateway", "%s, %s", log.Printable(o.GatewayID), o.Gateway)
+	row("gateway", "%s, %s", text.Printable(o.GatewayID), o.Gateway)
 	row("identity", "%s", o.Identity)
 	if len(o.IMCs) > 0 {
 		row("measured by", "%s", strings.Join(o.IMCs, ", "))

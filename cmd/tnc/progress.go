@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/gotnc/gotnc/internal/base/text"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"golang.org/x/term"
 )
 
 // progress shows on a terminal what is going on, from the first second of
@@ -43,7 +43,7 @@ func (p *progress) note(format string, args ...any) {
 		return
 	}
 	p.mu.Lock()
-	p.text = log.Printable(fmt.Sprintf(format, args...))
+	p.text = text.Printable(fmt.Sprintf(format, args...))
 	p.mu.Unlock()
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
 )
@@ -14,7 +14,7 @@ import (
 // Whoever answers in the server's place has a certificate made for the user's
 // terminal: the error that holds its names does nothing there.
 func TestPTTLSHostileNames(t *testing.T) {
-	s := newPTSiteWith(t, pttlstest.AuthNone, verifier.Policy{}, func(c *pttlstest.Config) {
+	s := newPTSiteWith(t, pttlstest.AuthNone, imv.Policy{}, func(c *pttlstest.Config) {
 		ca, err := testpki.NewCA("Other CA", testpki.ECDSA)
 		require.NoError(t, err)
 		c.Certificate, err = ca.Issue("other", testpki.ECDSA, func(c *x509.Certificate) {

@@ -7,8 +7,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/explain"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/text"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -60,9 +61,9 @@ func (out *ptTLSOutcome) settle(err error) {
 func (out *ptTLSOutcome) writeTable(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "  %s\t%s\n", name, log.Printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(t, "  %s\t%s\n", name, text.Printable(fmt.Sprintf(format, args...)))
 	}
-	fmt.Fprintf(t, "%s\n", log.Printable(out.Server))
+	fmt.Fprintf(t, "%s\n", text.Printable(out.Server))
 	switch out.Recommendation {
 	case recAllowed:
 		row("decision", "access allowed")

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/trust"
+	"github.com/gotnc/gotnc/internal/base/trust"
 )
 
 // unrevoked makes the check of whether the server's certificates have been

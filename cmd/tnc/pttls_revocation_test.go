@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
 )
@@ -16,7 +16,7 @@ import (
 func TestPTTLSRevocation(t *testing.T) {
 	var s *ptSite
 	var staple *pttlstest.Config
-	s = newPTSiteWith(t, pttlstest.AuthTLSOrSASL, verifier.Policy{}, func(c *pttlstest.Config) { staple = c })
+	s = newPTSiteWith(t, pttlstest.AuthTLSOrSASL, imv.Policy{}, func(c *pttlstest.Config) { staple = c })
 	now := time.Now()
 	good, err := s.ca.CRL(1, now)
 	require.NoError(t, err)
@@ -58,7 +58,7 @@ func TestPTTLSRevocation(t *testing.T) {
 func TestPTTLSStapledOCSP(t *testing.T) {
 	for _, revoked := range []bool{true, false} {
 		var staple *pttlstest.Config
-		s := newPTSiteWith(t, pttlstest.AuthNone, verifier.Policy{}, func(c *pttlstest.Config) { staple = c })
+		s := newPTSiteWith(t, pttlstest.AuthNone, imv.Policy{}, func(c *pttlstest.Config) { staple = c })
 		response, err := s.ca.OCSP(staple.Certificate.Leaf, revoked, time.Now(), nil)
 		require.NoError(t, err)
 		cfg := *staple

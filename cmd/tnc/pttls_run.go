@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/explain"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 	"github.com/gotnc/gotnc/tnccs/pttls"

@@ -14,15 +14,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/gateway/pbserver"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
+	"github.com/gotnc/gotnc/tnccs/server"
 )
 
 // locked is a server's session that the test may ask for a new assessment.
 type locked struct {
 	mu sync.Mutex
-	*pbserver.Server
+	*server.Server
 }
 
 func (l *locked) Receive(b []byte) ([]byte, error) {
@@ -42,13 +42,13 @@ func TestPTTLSStays(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "measured")
 	require.NoError(t, os.WriteFile(file, []byte("content"), 0o600))
 	sum := sha256.Sum256([]byte("content"))
-	policy := verifier.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}, OnMismatch: verifier.Isolate}
+	policy := imv.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}, OnMismatch: imv.Isolate}
 	push, session := make(chan []byte), make(chan *locked, 1)
 	s := newPTSiteWith(t, pttlstest.AuthNone, policy, func(c *pttlstest.Config) {
 		inner := c.Session
 		c.Push = push
 		c.Session = func() pttlstest.Session {
-			l := &locked{Server: inner().(*pbserver.Server)}
+			l := &locked{Server: inner().(*server.Server)}
 			session <- l
 			return l
 		}

@@ -15,11 +15,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/gateway/pbserver"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
+	"github.com/gotnc/gotnc/tnccs/server"
 )
 
 // ptSite is a PT-TLS server with a verifier, and a client's files.
@@ -31,13 +31,13 @@ type ptSite struct {
 	args []string
 }
 
-func newPTSite(t *testing.T, auth pttlstest.Auth, policy verifier.Policy) *ptSite {
+func newPTSite(t *testing.T, auth pttlstest.Auth, policy imv.Policy) *ptSite {
 	t.Helper()
 	return newPTSiteWith(t, auth, policy, func(*pttlstest.Config) {})
 }
 
 // newPTSiteWith is newPTSite with a change of the server's configuration.
-func newPTSiteWith(t *testing.T, auth pttlstest.Auth, policy verifier.Policy, change func(*pttlstest.Config)) *ptSite {
+func newPTSiteWith(t *testing.T, auth pttlstest.Auth, policy imv.Policy, change func(*pttlstest.Config)) *ptSite {
 	t.Helper()
 	ca, err := testpki.NewCA("gotnc test CA", testpki.ECDSA)
 	require.NoError(t, err)
@@ -51,11 +51,11 @@ func newPTSiteWith(t *testing.T, auth pttlstest.Auth, policy verifier.Policy, ch
 	cfg := pttlstest.Config{
 		Certificate: cert, ClientCAs: pool, Auth: auth, Short: true, Passwords: map[string]string{"carol": testPassword},
 		Session: func() pttlstest.Session {
-			v, err := verifier.New(verifier.Config{Policy: policy})
+			v, err := imv.New(imv.Config{Policy: policy})
 			if err != nil {
 				panic(err)
 			}
-			return pbserver.New(pbserver.Config{MaxBatch: pb.DefaultMaxBatchTLS}, v)
+			return server.New(server.Config{MaxBatch: pb.DefaultMaxBatchTLS}, v)
 		},
 	}
 	change(&cfg)
@@ -96,7 +96,7 @@ func TestPTTLSAllowed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "measured")
 	require.NoError(t, os.WriteFile(file, []byte("content"), 0o600))
 	sum := sha256.Sum256([]byte("content"))
-	s := newPTSite(t, pttlstest.AuthTLSOrSASL, verifier.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}})
+	s := newPTSite(t, pttlstest.AuthTLSOrSASL, imv.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}})
 
 	out, _, code := s.run(t, "--cert", s.path("me.pem"), "--key", s.path("me.key"))
 	require.Equal(t, exitAllowed, code)
@@ -122,22 +122,22 @@ func TestPTTLSAllowed(t *testing.T) {
 }
 
 func TestPTTLSIsolatedAndDenied(t *testing.T) {
-	for rec, want := range map[verifier.Recommendation]struct {
+	for rec, want := range map[imv.Recommendation]struct {
 		text string
 		code int
-	}{verifier.Isolate: {recIsolated, exitIsolated}, verifier.Deny: {recDenied, exitDenied}} {
-		s := newPTSite(t, pttlstest.AuthNone, verifier.Policy{Force: rec, Reason: "the test wants it", Remediation: "https://example.org/fix"})
+	}{imv.Isolate: {recIsolated, exitIsolated}, imv.Deny: {recDenied, exitDenied}} {
+		s := newPTSite(t, pttlstest.AuthNone, imv.Policy{Force: rec, Reason: "the test wants it", Remediation: "https://example.org/fix"})
 		out, stderr, code := s.run(t)
 		require.Equal(t, want.code, code, stderr)
 		require.Equal(t, want.text, out.Recommendation)
 		require.Equal(t, "none", out.Authentication)
-		require.Equal(t, []text{{"the test wants it", "en"}}, out.Reasons)
-		require.Equal(t, []text{{Text: "https://example.org/fix"}}, out.Remediation)
+		require.Equal(t, []localized{{"the test wants it", "en"}}, out.Reasons)
+		require.Equal(t, []localized{{Text: "https://example.org/fix"}}, out.Remediation)
 	}
 }
 
 func TestPTTLSFailuresSayWhatToDo(t *testing.T) {
-	s := newPTSite(t, pttlstest.AuthTLSOrSASL, verifier.Policy{})
+	s := newPTSite(t, pttlstest.AuthTLSOrSASL, imv.Policy{})
 	other, err := testpki.NewCA("Other CA", testpki.ECDSA)
 	require.NoError(t, err)
 	s.write(t, "other.pem", string(other.PEM()))
@@ -199,7 +199,7 @@ func TestPTTLSInterrupted(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
-	s := newPTSite(t, pttlstest.AuthNone, verifier.Policy{})
+	s := newPTSite(t, pttlstest.AuthNone, imv.Policy{})
 	_, port, err := net.SplitHostPort(ln.Addr().String())
 	require.NoError(t, err)
 	bin := s.path("tnc")

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/gotnc/gotnc/internal/config"
+	"github.com/gotnc/gotnc/internal/base/config"
 )
 
 // readStrongswan reads strongswan.conf: the file of --strongswan-conf, or with

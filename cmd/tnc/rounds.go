@@ -9,10 +9,10 @@ import (
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
-	"github.com/gotnc/gotnc/internal/credential"
-	"github.com/gotnc/gotnc/internal/log"
-	"github.com/gotnc/gotnc/internal/trust"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/credential"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/trust"
 )
 
 // rounds fills in how both ends authenticate. The EAP peers are the caller's to

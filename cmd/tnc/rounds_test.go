@@ -10,9 +10,9 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/signature"
-	"github.com/gotnc/gotnc/internal/config"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 

@@ -12,10 +12,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/base/text"
+
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/ike/esp"
-	"github.com/gotnc/gotnc/internal/log"
 )
 
 // connectionStatus is what tnc status shows; its JSON names are an interface.
@@ -83,7 +84,7 @@ func (c *connection) status() connectionStatus {
 func (s *connectionStatus) write(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "  %s\t%s\n", name, log.Printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(t, "  %s\t%s\n", name, text.Printable(fmt.Sprintf(format, args...)))
 	}
 	fmt.Fprintf(t, "%s\t%s\n", s.Connection, s.State)
 	if !s.Since.IsZero() {

@@ -14,10 +14,10 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/ike/signature"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
-	"github.com/gotnc/gotnc/internal/credential"
-	"github.com/gotnc/gotnc/internal/log"
-	"github.com/gotnc/gotnc/internal/trust"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/credential"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/trust"
 )
 
 func (c *connection) group(g string) *slog.Logger { return log.Group(c.logger, g) }

@@ -4,8 +4,8 @@ import (
 	"crypto/tls"
 
 	"github.com/gotnc/gotnc/ike/identity"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
-	"github.com/gotnc/gotnc/internal/credential"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/credential"
 )
 
 // ttlsCertificates loads local.certs, or where there are none those that hold

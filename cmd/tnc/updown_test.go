@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/internal/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
 func ts(t *testing.T, text string) ike.TrafficSelector {

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // keyPad is the constant of RFC 7296 §2.15, without a NUL.

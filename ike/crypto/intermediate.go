@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Inner is what an SK payload, or all SKF payloads of a message together,

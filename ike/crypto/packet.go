@@ -8,7 +8,7 @@ import (
 	"math"
 
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // espHeader is the size of SPI and sequence number.

@@ -7,7 +7,7 @@ import (
 	"math"
 
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // DefaultFragmentSize is strongSwan's: the octets of a whole IP datagram.

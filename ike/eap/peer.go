@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Status is where a conversation stands.
@@ -157,7 +157,7 @@ func (p *Peer) success() ([]byte, Status, error) {
 	if p.MSK() != nil {
 		msk = ""
 	}
-	p.log.Info(fmt.Sprintf("EAP method %s succeeded, %sMSK established", p.method.Type(), msk))
+	log.Infof(p.log, "EAP method %s succeeded, %sMSK established", p.method.Type(), msk)
 	return nil, StatusSuccess, nil
 }
 
@@ -193,14 +193,14 @@ func (p *Peer) answer(req Packet) (Packet, error) {
 	res := Packet{Code: CodeResponse, ID: req.ID, Type: req.Type, Expanded: req.Expanded}
 	switch req.Type {
 	case TypeIdentity:
-		p.log.Info(fmt.Sprintf("server requested EAP_IDENTITY (id 0x%02X), sending '%s'", req.ID, p.cfg.Identity))
+		log.Infof(p.log, "server requested EAP_IDENTITY (id 0x%02X), sending '%s'", req.ID, p.cfg.Identity)
 		if p.method == nil {
 			p.last = TypeIdentity
 		}
 		res.Data = []byte(p.cfg.Identity)
 		return res, nil
 	case TypeNotification:
-		p.log.Info(fmt.Sprintf("received EAP_NOTIFICATION: %q", req.Data))
+		log.Infof(p.log, "received EAP_NOTIFICATION: %q", req.Data)
 		return res, nil
 	case TypeNak, TypeNone:
 		return Packet{}, fmt.Errorf("handle %s: %w", req, errNotRequest)
@@ -231,7 +231,7 @@ func (p *Peer) answer(req Packet) (Packet, error) {
 	}
 	reply, err := p.method.Handle(req)
 	if err != nil {
-		p.log.Info(fmt.Sprintf("%s method failed", req.Type))
+		log.Infof(p.log, "%s method failed", req.Type)
 		return Packet{}, fmt.Errorf("%s: %w", req.Type, err)
 	}
 	p.decision = reply.Decision
@@ -249,7 +249,7 @@ func (p *Peer) start(req Packet) (Method, error) {
 		if o.Type != req.Type {
 			continue
 		}
-		p.log.Info(fmt.Sprintf("server requested %s authentication (id 0x%02X)", req.Type, req.ID))
+		log.Infof(p.log, "server requested %s authentication (id 0x%02X)", req.Type, req.ID)
 		m, err := o.New()
 		if err != nil {
 			return nil, fmt.Errorf("start %s: %w", req.Type, err)
@@ -260,7 +260,7 @@ func (p *Peer) start(req Packet) (Method, error) {
 		return m, nil
 	}
 	if len(p.cfg.Methods) > 0 {
-		p.log.Info(fmt.Sprintf("requesting %s authentication, sending EAP_NAK", p.cfg.Methods[0].Type))
+		log.Infof(p.log, "requesting %s authentication, sending EAP_NAK", p.cfg.Methods[0].Type)
 	} else {
 		p.log.Info("EAP method not supported, sending EAP_NAK")
 	}

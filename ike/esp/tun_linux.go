@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 const (
@@ -154,7 +154,7 @@ func (p *tunPlane) open(sa *SA) error {
 	if err := nl.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set %s up: %w", p.name, err)
 	}
-	p.log.Info(fmt.Sprintf("created TUN device: %s", p.name))
+	log.Infof(p.log, "created TUN device: %s", p.name)
 	if !c.NoAddresses {
 		for _, a := range c.Addresses {
 			if err := p.addAddress(link, a); err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 func ipNet(p netip.Prefix) *net.IPNet {
@@ -27,7 +29,7 @@ func (p *tunPlane) addAddress(link netlink.Link, a netip.Addr) error {
 	p.undo = append(p.undo, func() error {
 		return ignore(p.nl.AddrDel(link, addr), unix.ENODEV, unix.EADDRNOTAVAIL)
 	})
-	p.log.Info(fmt.Sprintf("virtual IP %s installed on %s", a, p.name))
+	log.Infof(p.log, "virtual IP %s installed on %s", a, p.name)
 	return nil
 }
 
@@ -57,7 +59,7 @@ func (p *tunPlane) addRoutes(link netlink.Link, local, remote []Selector) error 
 			return ignore(p.nl.RouteDel(r), unix.ESRCH, unix.ENODEV)
 		})
 		families[family], p.routes[dst] = true, true
-		p.log.Info(fmt.Sprintf("installed route %s dev %s table %d", dst, p.name, p.cfg.Table))
+		log.Infof(p.log, "installed route %s dev %s table %d", dst, p.name, p.cfg.Table)
 	}
 	// The rules come last: traffic enters the tunnel when all is there.
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
@@ -80,7 +82,7 @@ func (p *tunPlane) addRule(family int) error {
 	if errors.Is(err, unix.EEXIST) {
 		// An earlier run that was killed, or another connection to the same
 		// gateway: it does what is needed, and is not ours to remove.
-		p.log.Info(fmt.Sprintf("rule with priority %d for table %d is there already", r.Priority, r.Table))
+		log.Infof(p.log, "rule with priority %d for table %d is there already", r.Priority, r.Table)
 		return nil
 	}
 	if err != nil {

@@ -3,7 +3,7 @@ package message
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // AuthMethod is an authentication method (RFC 7296 §3.8, RFC 7427).

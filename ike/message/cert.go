@@ -3,7 +3,7 @@ package message
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // CertEncoding is a certificate encoding (RFC 7296 §3.6).

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // CPType says what a CP payload is.

@@ -3,7 +3,7 @@ package message
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // EAP is the EAP payload (RFC 7296 §3.16): one EAP packet, whose own length

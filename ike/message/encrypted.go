@@ -3,7 +3,7 @@ package message
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // SK is the Encrypted payload (RFC 7296 §3.14), sealed.

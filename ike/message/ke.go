@@ -1,6 +1,6 @@
 package message
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // KE is the Key Exchange payload (RFC 7296 §3.4).
 type KE struct {

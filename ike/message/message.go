@@ -6,7 +6,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Causes of rejected messages.

@@ -1,6 +1,6 @@
 package message
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // Sizes of a nonce in octets (RFC 7296 §3.9).
 const (

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // TransformType is a transform type (RFC 7296 §3.3.2, RFC 9370 §4).

@@ -1,6 +1,6 @@
 package message
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // VendorID is the Vendor ID payload (RFC 7296 §3.12).
 type VendorID struct{ Data []byte }

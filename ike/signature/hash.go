@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Hash is a hash algorithm of the IANA registry "IKEv2 Hash Algorithms".

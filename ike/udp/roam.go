@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // socketPair is the two sockets, bound to one local address.
@@ -76,7 +78,7 @@ func (c *Conn) Rebind(local netip.Addr) error {
 			return err
 		}
 	}
-	c.net.Info(fmt.Sprintf("our address changed from %s to %s", before.ikeAt.Addr(), local))
+	log.Infof(c.net, "our address changed from %s to %s", before.ikeAt.Addr(), local)
 	if c.exempt {
 		if err := exempt(p); err != nil {
 			c.net.Warn(err.Error())

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Defaults and caps.
@@ -301,7 +301,7 @@ func (c *Conn) send(p ike.Packet) {
 		b = append(make([]byte, markerLen, markerLen+len(b)), b...)
 	}
 	if _, err := fd.WriteToUDPAddrPort(b, p.To); err != nil {
-		c.net.Warn(fmt.Sprintf("error writing to socket: %v", err))
+		log.Warnf(c.net, "error writing to socket: %v", err)
 		return
 	}
 	c.counters.sent.Add(int64(len(b)))

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // machineIDs hold what identifies a system that has no key. strongSwan knows the
@@ -46,7 +46,7 @@ func (p *Platform) deviceID() (string, error) {
 		if err == nil {
 			return id, nil
 		}
-		imc.Warn(fmt.Sprintf("loading device %s from '%s' failed: %v", k.what, k.file, err))
+		log.Warnf(imc, "loading device %s from '%s' failed: %v", k.what, k.file, err)
 	}
 	for _, f := range machineIDs {
 		b, err := p.read(f, 256)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 const (
@@ -79,7 +80,7 @@ func (r *request) digest(n *node, h *hasher, out []byte) ([]byte, error) {
 		sum := h.hash.Sum(out)
 		switch {
 		case !unchanged:
-			r.log.Info(fmt.Sprintf("  file %s changes while it is measured", quote(n.path)))
+			log.Infof(r.log, "  file %s changes while it is measured", quote(n.path))
 		case octets == before.Size:
 			r.cache.put(stateOf(&before), h.alg, sum[len(out):], started)
 		}

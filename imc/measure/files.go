@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Default limits of one request.
@@ -80,7 +80,7 @@ func FilesFromSettings(s Settings, logger *slog.Logger) Files {
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n <= 0 || n > limit {
-			cfg.Warn(fmt.Sprintf("imc-attestation.%s = %s is no number from 1 to %d, the default is in force", key, quote(text), limit))
+			log.Warnf(cfg, "imc-attestation.%s = %s is no number from 1 to %d, the default is in force", key, quote(text), limit)
 			return 0
 		}
 		return n
@@ -92,7 +92,7 @@ func FilesFromSettings(s Settings, logger *slog.Logger) Files {
 	}}
 	var err error
 	if f.Policy, err = policyFromSettings(s); err != nil {
-		cfg.Warn(fmt.Sprintf("imc-attestation.%v", err))
+		log.Warnf(cfg, "imc-attestation.%v", err)
 		if f.Policy.closed {
 			cfg.Warn("imc-attestation: no file is measured until measure_allow and measure_deny are right")
 		}

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/interop/need"
-	"github.com/gotnc/gotnc/internal/log"
 )
 
 func installed(t *testing.T, root string) []patnc.Package {

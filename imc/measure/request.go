@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Bounds that hold for the whole process.
@@ -188,9 +189,9 @@ func (r *request) skipped(dir, name string, err error) {
 	switch {
 	case n > maxLines:
 	case errors.Is(err, ErrRefused):
-		r.log.Info(fmt.Sprintf("  file %s is not measured: %v", path, err))
+		log.Infof(r.log, "  file %s is not measured: %v", path, err)
 	default:
-		r.log.Info(fmt.Sprintf("  file %s can not be opened, %v", path, err))
+		log.Infof(r.log, "  file %s can not be opened, %v", path, err)
 	}
 }
 
@@ -199,6 +200,6 @@ func (r *request) summary(dir string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lines > maxLines {
-		r.log.Info(fmt.Sprintf("  and %d more files of %s are not measured", r.lines-maxLines, quote(dir)))
+		log.Infof(r.log, "  and %d more files of %s are not measured", r.lines-maxLines, quote(dir))
 	}
 }

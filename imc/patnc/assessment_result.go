@@ -3,7 +3,7 @@ package patnc
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Assessment is the outcome of an assessment (RFC 5792 §4.2.9).

@@ -1,6 +1,6 @@
 package patnc
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // AttributeRequest is the Attribute Request (RFC 5792 §4.2.1):
 //

@@ -3,7 +3,7 @@ package patnc
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // IETF error codes (RFC 5792 §4.2.8).

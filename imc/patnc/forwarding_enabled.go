@@ -3,7 +3,7 @@ package patnc
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Forwarding says whether a device forwards IP packets (RFC 5792 §4.2.11).

@@ -3,7 +3,7 @@ package patnc
 import (
 	"math"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Package is one entry of InstalledPackages.

@@ -1,6 +1,6 @@
 package patnc
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // The attributes of ITA-HSR (vendor 0x00902A), as strongSwan's IMCs and IMVs
 // exchange them.

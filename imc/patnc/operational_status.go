@@ -3,7 +3,7 @@ package patnc
 import (
 	"time"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // OperationalState says whether a product runs (RFC 5792 §4.2.5).

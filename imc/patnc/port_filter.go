@@ -1,6 +1,6 @@
 package patnc
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // Port is one entry of a PortFilter.
 type Port struct {

@@ -1,6 +1,6 @@
 package patnc
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // ProductInformation is the Product Information (RFC 5792 §4.2.2):
 //

@@ -1,6 +1,6 @@
 package patnc
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // Remediation parameter types of the IETF (RFC 5792 §4.2.10).
 const (

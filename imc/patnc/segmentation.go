@@ -1,6 +1,6 @@
 package patnc
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // NoLimit stands for "no message size limit" and for "no segmentation" in a
 // Contract.

@@ -3,7 +3,7 @@ package patnc
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // MaxPendingBases bounds the base messages whose rest a Segmenter keeps; the

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // maxQuotes bounds the quotes of one Generate Attestation Evidence: a second
@@ -38,13 +38,13 @@ func (m *Machine) findTPM(ctx context.Context) {
 		m.log.Log(ctx, log.LevelDetail, err.Error())
 		return
 	case err != nil:
-		m.log.Info(fmt.Sprintf("TPM cannot be used, the connection goes on without it: %v", err))
+		log.Infof(m.log, "TPM cannot be used, the connection goes on without it: %v", err)
 		return
 	}
 	m.tpm = m.cfg.TPM
 	m.own |= CapTPM | CapDHNonce
 	if cut := m.hashes & banks; cut != m.hashes {
-		m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("PCR banks of the TPM: %v", banks))
+		log.Detailf(m.log, "PCR banks of the TPM: %v", banks)
 		m.hashes = cut
 	}
 	m.cutToKernel(ctx)
@@ -66,7 +66,7 @@ func (m *Machine) cutToKernel(ctx context.Context) {
 	}
 	// A stronger algorithm is a lower bit.
 	if cut := m.hashes &^ (own - 1); cut != m.hashes {
-		m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("the kernel measures with %v: stronger algorithms are not selected", own))
+		log.Detailf(m.log, "the kernel measures with %v: stronger algorithms are not selected", own)
 		m.hashes = cut
 	}
 }
@@ -90,7 +90,7 @@ func (m *Machine) tpmVersion(ctx context.Context, v GetTPMVersionInformation) []
 	}
 	info, err := m.tpm.VersionInfo(ctx)
 	if err != nil {
-		m.log.Info(fmt.Sprintf("TPM Version Information unavailable: %v", err))
+		log.Infof(m.log, "TPM Version Information unavailable: %v", err)
 		return one(refuse(ErrorTPMVersionUnavailable, v))
 	}
 	info = clone(info)
@@ -100,7 +100,7 @@ func (m *Machine) tpmVersion(ctx context.Context, v GetTPMVersionInformation) []
 			info[tpm20Locality] = l
 		}
 		m.locality = info[tpm20Locality]
-		m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("TPM 2.0 - startup locality: %d", m.locality))
+		log.Detailf(m.log, "TPM 2.0 - startup locality: %d", m.locality)
 	}
 	return one(patnc.Skip(TPMVersionInformation{Info: info}))
 }
@@ -112,7 +112,7 @@ func (m *Machine) startupLocality(ctx context.Context) (uint8, bool) {
 	}
 	values, err := m.tpm.ReadPCRs(ctx, m.alg, 1)
 	if err != nil {
-		m.log.Info(fmt.Sprintf("error occurred while reading PCR: 0: %v", err))
+		log.Infof(m.log, "error occurred while reading PCR: 0: %v", err)
 	}
 	return m.cfg.Collector.Locality(ctx, m.alg, values[0])
 }
@@ -129,7 +129,7 @@ func (m *Machine) aik(ctx context.Context) []patnc.Attribute {
 		m.imc.Info(ErrNoAIK.Error())
 		return nil
 	case err != nil:
-		m.imc.Info(fmt.Sprintf("%v: %v", ErrNoAIK, err))
+		log.Infof(m.imc, "%v: %v", ErrNoAIK, err)
 		return nil
 	}
 	return one(patnc.Skip(aik))
@@ -139,7 +139,7 @@ func (m *Machine) aik(ctx context.Context) []patnc.Attribute {
 // whose flags ask for what was not negotiated; the checks have strongSwan's
 // order (pts.md §3.1).
 func (m *Machine) components(ctx context.Context, v RequestFunctionalComponentEvidence) ([]patnc.Attribute, error) {
-	m.imc.Info(fmt.Sprintf("evidence requested for %d functional components", len(v.Components)))
+	log.Infof(m.imc, "evidence requested for %d functional components", len(v.Components))
 	for _, c := range v.Components {
 		m.log.Log(ctx, log.LevelDetail, "* "+c.Component.String())
 		for _, check := range [...]struct {
@@ -170,7 +170,7 @@ func (m *Machine) components(ctx context.Context, v RequestFunctionalComponentEv
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("collect evidence of %v: %w", c.Component, err)
 		case err != nil:
-			m.log.Info(fmt.Sprintf("evidence of %v: %v", c.Component, err))
+			log.Infof(m.log, "evidence of %v: %v", c.Component, err)
 		}
 	}
 	return nil, nil
@@ -193,13 +193,13 @@ func (m *Machine) generate(ctx context.Context) ([]patnc.Attribute, error) {
 		for n := 1; ; n++ {
 			q, err := m.tpm.Quote(ctx, m.alg, c.PCRs(), m.secret)
 			if err != nil {
-				m.log.Info(fmt.Sprintf("error occurred during TPM quote operation, the evidence leaves without quote: %v", err))
+				log.Infof(m.log, "error occurred during TPM quote operation, the evidence leaves without quote: %v", err)
 				break
 			}
 			final = q.Final
 			settled, err := c.Settle(ctx, q.Values)
 			if err != nil {
-				m.log.Info(fmt.Sprintf("evidence and quote: %v", err))
+				log.Infof(m.log, "evidence and quote: %v", err)
 			}
 			if settled || err != nil || n == maxQuotes {
 				if !settled {

@@ -2,7 +2,7 @@ package pts
 
 import (
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Capabilities is the set of PTS protocol capabilities: the last five bits of a

@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Nonce lengths (TCG PTS Protocol Binding §3.8.1).

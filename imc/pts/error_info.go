@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // ErrorInfo is a PTS error: the code and the information of a PA-TNC Error of

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // ComponentName is a component functional name (TCG PTS Protocol Binding §5):

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Delimiters of file paths, as UTF-32 code points.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // RequestFileMetadata is the Request File Metadata (TCG PTS Protocol Binding

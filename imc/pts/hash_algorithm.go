@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // HashAlgorithms is a set of measurement algorithms, most significant bit

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Config is what a Machine runs with.
@@ -167,7 +167,7 @@ func (m *Machine) selectAlgorithm(ctx context.Context, v MeasurementAlgorithm) p
 		m.log.Info("unknown hash algorithm " + quote(m.cfg.HashUpTo) + " configured")
 	}
 	if alg == 0 {
-		m.log.Info(fmt.Sprintf("no common PTS measurement algorithm: offered %v, supported %v", v.Algorithms, m.hashes))
+		log.Infof(m.log, "no common PTS measurement algorithm: offered %v, supported %v", v.Algorithms, m.hashes)
 		return patnc.Skip(ErrorInfo{Code: ErrorHashAlgorithm, Hashes: m.hashes}.PATNC())
 	}
 	m.alg = alg
@@ -194,8 +194,8 @@ func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([
 		return nil, fmt.Errorf("generate D-H nonce: %w", err)
 	}
 	m.key, m.nonce = key, nonce
-	m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("selected PTS DH group is %v", group))
-	m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("nonce length is %d", n))
+	log.Detailf(m.log, "selected PTS DH group is %v", group)
+	log.Detailf(m.log, "nonce length is %d", n)
 	return one(patnc.Skip(DHNonceParametersResponse{Group: group, Hashes: m.alg, Nonce: clone(nonce), Public: key.public()})), nil
 }
 
@@ -275,7 +275,7 @@ func (m *Machine) measure(ctx context.Context, v RequestFileMeasurement) ([]patn
 	if !validDelimiter(v.Delimiter) {
 		return one(refuse(ErrorDelimiter, v)), nil
 	}
-	m.imc.Log(ctx, log.LevelDetail, fmt.Sprintf("measurement request %d for %s %s", v.RequestID, kind(v.Directory), quote(v.Path)))
+	log.Detailf(m.imc, "measurement request %d for %s %s", v.RequestID, kind(v.Directory), quote(v.Path))
 	if m.cfg.Measurer == nil {
 		return m.pathError(v.Path, v, ErrNotFound)
 	}
@@ -285,7 +285,7 @@ func (m *Machine) measure(ctx context.Context, v RequestFileMeasurement) ([]patn
 	}
 	if m.log.Enabled(ctx, log.LevelDetail) {
 		for _, f := range files {
-			m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("  %s for %s", colons(f.Measurement), quote(f.Name)))
+			log.Detailf(m.log, "  %s for %s", colons(f.Measurement), quote(f.Name))
 		}
 	}
 	return one(patnc.NoSkip(FileMeasurement{RequestID: v.RequestID, Files: files})), nil
@@ -295,7 +295,7 @@ func (m *Machine) metadata(ctx context.Context, v RequestFileMetadata) ([]patnc.
 	if !validDelimiter(uint32(v.Delimiter)) {
 		return one(refuse(ErrorDelimiter, v)), nil
 	}
-	m.imc.Log(ctx, log.LevelDetail, fmt.Sprintf("metadata request for %s %s", kind(v.Directory), quote(v.Path)))
+	log.Detailf(m.imc, "metadata request for %s %s", kind(v.Directory), quote(v.Path))
 	if m.cfg.Measurer == nil {
 		return m.pathError(v.Path, v, ErrNotFound)
 	}
@@ -312,12 +312,12 @@ func (m *Machine) symlinks(ctx context.Context, v patnc.GetSymlinks) ([]patnc.At
 	}
 	links, err := m.cfg.Measurer.Symlinks(ctx, v.Directory)
 	if err != nil {
-		m.log.Info(fmt.Sprintf("symlinks of %s: %v", quote(v.Directory), err))
+		log.Infof(m.log, "symlinks of %s: %v", quote(v.Directory), err)
 		return nil, nil
 	}
 	m.log.Log(ctx, log.LevelDetail, "adding directory symlinks:")
 	for _, l := range links {
-		m.log.Log(ctx, log.LevelDetail, fmt.Sprintf("  %s -> %s", quote(l.Path), quote(l.Target)))
+		log.Detailf(m.log, "  %s -> %s", quote(l.Path), quote(l.Target))
 	}
 	return one(patnc.Skip(patnc.Symlinks{Links: links})), nil
 }

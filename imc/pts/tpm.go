@@ -2,7 +2,7 @@ package pts
 
 import (
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // GetTPMVersionInformation is the Get TPM Version Information: u32 0.

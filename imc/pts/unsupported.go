@@ -2,7 +2,7 @@ package pts
 
 import (
 	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // unsupported holds the requests of PTS that no machine here can serve, with

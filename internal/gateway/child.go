@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // ESP (RFC 4303).
@@ -108,7 +109,7 @@ func (c *client) makeChild() ([]message.Payload, error) {
 	c.g.byESP[s.spi] = c
 	c.report.ESPProposal = suite.String()
 	c.report.LocalTS, c.report.RemoteTS = texts(tsr), texts(tsi)
-	c.g.log.Info(fmt.Sprintf("CHILD_SA established with SPIs %08x_i %x_o and TS %v === %v", s.spi, peer, tsr, tsi))
+	log.Infof(c.g.log, "CHILD_SA established with SPIs %08x_i %x_o and TS %v === %v", s.spi, peer, tsr, tsi)
 	chosen.SPI = spi
 	return append(out, &message.SA{Proposals: []message.Proposal{chosen}}, &message.TSi{Selectors: tsi}, &message.TSr{Selectors: tsr}), nil
 }
@@ -165,7 +166,7 @@ func (c *client) configure() (*message.CP, error) {
 	if a.Is6() {
 		value = append(value, 128)
 	}
-	c.g.log.Info(fmt.Sprintf("assigning virtual IP %s to peer '%s'", a, c.idi))
+	log.Infof(c.g.log, "assigning virtual IP %s to peer '%s'", a, c.idi)
 	return &message.CP{CPType: message.CPReply, Attributes: []message.CPAttribute{{Type: t, Value: value}}}, nil
 }
 

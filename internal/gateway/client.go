@@ -3,16 +3,16 @@ package gateway
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
+	"github.com/gotnc/gotnc/imc/imv"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/gateway/eapserver"
-	"github.com/gotnc/gotnc/internal/gateway/pbserver"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/tnccs/server"
 )
 
 // client is one IKE_SA, the responder's side. Gateway.mu guards it.
@@ -44,8 +44,8 @@ type client struct {
 	wanted   *childRequest
 	eap      *eapserver.Server
 	eapDone  bool
-	verifier *verifier.Verifier
-	pb       *pbserver.Server
+	verifier *imv.Verifier
+	pb       *server.Server
 
 	child     *childSA
 	virtualIP netip.Addr
@@ -102,19 +102,19 @@ func (c *client) handle(now time.Time, from netip.AddrPort, h message.Header, b 
 		// The first fragment stands for the whole request (RFC 7383 §2.6.1).
 		if m, err := message.Parse(b); err == nil && firstOf(m) {
 			c.report.Retransmits++
-			c.g.log.Info(fmt.Sprintf("received retransmit of request with ID %d, retransmitting response", h.MessageID))
+			log.Infof(c.g.log, "received retransmit of request with ID %d, retransmitting response", h.MessageID)
 			c.g.send(c.addr, c.lastResponse...)
 		}
 		return
 	}
 	if h.MessageID != c.nextID {
-		c.g.log.Info(fmt.Sprintf("received message ID %d, expected %d, ignored", h.MessageID, c.nextID))
+		log.Infof(c.g.log, "received message ID %d, expected %d, ignored", h.MessageID, c.nextID)
 		return
 	}
 	m, err := c.reassembler.Handle(c.protector, b)
 	var content *crypto.ContentError
 	if errors.As(err, &content) {
-		c.g.log.Info(fmt.Sprintf("request %d cannot be decoded: %v", h.MessageID, err))
+		log.Infof(c.g.log, "request %d cannot be decoded: %v", h.MessageID, err)
 		c.addr = from
 		c.nextID++
 		n := &message.Notify{NotifyType: message.InvalidSyntax}
@@ -126,7 +126,7 @@ func (c *client) handle(now time.Time, from netip.AddrPort, h message.Header, b 
 		return
 	}
 	if err != nil {
-		c.g.log.Info(fmt.Sprintf("request %d dropped: %v", h.MessageID, err))
+		log.Infof(c.g.log, "request %d dropped: %v", h.MessageID, err)
 		return
 	}
 	if m == nil {
@@ -177,14 +177,14 @@ func (c *client) respond(request message.Header, ps ...message.Payload) {
 	}
 	out, err := c.seal(h, ps)
 	if err != nil {
-		c.g.log.Info(fmt.Sprintf("protect %s: %v", h, err))
+		log.Infof(c.g.log, "protect %s: %v", h, err)
 		return
 	}
 	if f := c.g.cfg.Faults.Rewrite; f != nil {
 		out = f(Answer{N: c.answered, Messages: out, Seal: func(ps ...message.Payload) [][]byte {
 			sealed, err := c.seal(h, ps)
 			if err != nil {
-				c.g.log.Info(fmt.Sprintf("protect %s: %v", h, err))
+				log.Infof(c.g.log, "protect %s: %v", h, err)
 			}
 			return sealed
 		}})
@@ -201,7 +201,7 @@ func (c *client) fail(now time.Time, why error) {
 		c.report.State = Failed
 		c.report.Failure = why.Error()
 	}
-	c.g.log.Info(fmt.Sprintf("IKE_SA with %s failed: %v", c.addr, why))
+	log.Infof(c.g.log, "IKE_SA with %s failed: %v", c.addr, why)
 	c.freeAt = now.Add(linger)
 }
 
@@ -222,7 +222,7 @@ func (c *client) tick(now time.Time) {
 			return
 		}
 		if c.own.tries++; c.own.tries > ownTries {
-			c.g.log.Info(fmt.Sprintf("giving up after %d retransmits", ownTries))
+			log.Infof(c.g.log, "giving up after %d retransmits", ownTries)
 			c.gone(now)
 			c.free()
 			return

@@ -8,9 +8,10 @@ import (
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/imc/imv"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/gateway/eapserver"
-	"github.com/gotnc/gotnc/internal/gateway/pbserver"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/tnccs/server"
 )
 
 // handleAuth runs IKE_AUTH: the identity, then EAP, then AUTH (RFC 7296 §2.16).
@@ -41,7 +42,7 @@ func (c *client) handleAuth(now time.Time, m *message.Message) {
 			c.fail(now, fmt.Errorf("EAP: %w", err))
 		case eap.StatusSuccess:
 			c.eapDone = true
-			c.g.log.Info(fmt.Sprintf("EAP method %s succeeded, MSK established", eap.TypeTTLS))
+			log.Infof(c.g.log, "EAP method %s succeeded, MSK established", eap.TypeTTLS)
 		}
 	default:
 		if err := c.finalAuth(now, m); err != nil {
@@ -84,7 +85,7 @@ func (c *client) firstAuth(now time.Time, m *message.Message) error {
 		if err != nil {
 			return err
 		}
-		c.g.log.Info(fmt.Sprintf("authentication of '%s' with %s successful", c.idi, auth.Method))
+		log.Infof(c.g.log, "authentication of '%s' with %s successful", c.idi, auth.Method)
 		return c.establish(now, m, append(ps, proof...))
 	}
 	if c.g.cfg.SignAuth || m.Notify(message.EAPOnlyAuthentication) == nil {
@@ -111,7 +112,7 @@ func (c *client) firstAuth(now time.Time, m *message.Message) error {
 // startEAP makes the EAP server and what stands behind it.
 func (c *client) startEAP() error {
 	cfg := &c.g.cfg
-	v, err := verifier.New(verifier.Config{Policy: cfg.Policy, Rewrite: cfg.Faults.ReplacePA, Logger: cfg.Logger})
+	v, err := imv.New(imv.Config{Policy: cfg.Policy, Rewrite: cfg.Faults.ReplacePA, Logger: cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (c *client) startEAP() error {
 		FailFirst: cfg.Faults.EAPFailure, SucceedFirst: cfg.Faults.EarlySuccess, Logger: cfg.Logger,
 		NewTNC: func(string) (eapserver.TNCServer, error) {
 			c.verifier = v
-			c.pb = pbserver.New(pbserver.Config{
+			c.pb = server.New(server.Config{
 				Rewrite: c.rewriteBatch, Undecided: cfg.Faults.NoRecommendation, Logger: cfg.Logger,
 			}, v)
 			return c.pb, nil
@@ -159,7 +160,7 @@ func (c *client) finalAuth(now time.Time, m *message.Message) error {
 	if !crypto.VerifyShared(c.prf, msk, c.clientOctets(), auth.Data) {
 		return fmt.Errorf("verification of AUTH payload with EAP MSK of '%s' failed", c.idi)
 	}
-	c.g.log.Info(fmt.Sprintf("authentication of '%s' with EAP successful", c.idi))
+	log.Infof(c.g.log, "authentication of '%s' with EAP successful", c.idi)
 	own := crypto.AuthShared(c.prf, msk, c.ownOctets())
 	if c.g.cfg.Faults.BadAuth {
 		own[0] ^= 0x80
@@ -171,7 +172,7 @@ func (c *client) finalAuth(now time.Time, m *message.Message) error {
 func (c *client) establish(now time.Time, m *message.Message, ps []message.Payload) error {
 	child, err := c.makeChild()
 	if err != nil {
-		c.g.log.Info(fmt.Sprintf("CHILD_SA of '%s' failed: %v", c.idi, err))
+		log.Infof(c.g.log, "CHILD_SA of '%s' failed: %v", c.idi, err)
 		var n *notifyError
 		if !errors.As(err, &n) {
 			return err
@@ -181,7 +182,7 @@ func (c *client) establish(now time.Time, m *message.Message, ps []message.Paylo
 		ps = append(ps, child...)
 	}
 	c.report.State = Established
-	c.g.log.Info(fmt.Sprintf("IKE_SA established between %s[%s]...%s[%s]", c.g.local.Addr(), c.idr, c.addr.Addr(), c.idi))
+	log.Infof(c.g.log, "IKE_SA established between %s[%s]...%s[%s]", c.g.local.Addr(), c.idr, c.addr.Addr(), c.idi)
 	c.respond(m.Header, ps...)
 	f := &c.g.cfg.Faults
 	if f.DeleteAfter > 0 {

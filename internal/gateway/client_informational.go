@@ -2,10 +2,10 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // handleInformational answers liveness checks and deletes.
@@ -46,7 +46,7 @@ func (c *client) handleInformational(now time.Time, m *message.Message) {
 func (c *client) gone(now time.Time) {
 	if c.report.State == Established {
 		c.report.State = Deleted
-		c.g.log.Info(fmt.Sprintf("deleting IKE_SA between %s[%s]...%s[%s]", c.g.local.Addr(), c.idr, c.addr.Addr(), c.idi))
+		log.Infof(c.g.log, "deleting IKE_SA between %s[%s]...%s[%s]", c.g.local.Addr(), c.idr, c.addr.Addr(), c.idi)
 	} else if c.report.State == Connecting {
 		c.report.State, c.report.Failure = Failed, "deleted by the client"
 	}
@@ -60,7 +60,7 @@ func (c *client) request(now time.Time, deletes bool, ps ...message.Payload) {
 	h := message.Header{SPIi: c.spii, SPIr: c.spir, Exchange: message.Informational, MessageID: c.ownID}
 	out, err := c.seal(h, ps)
 	if err != nil {
-		c.g.log.Info(fmt.Sprintf("protect %s: %v", h, err))
+		log.Infof(c.g.log, "protect %s: %v", h, err)
 		return
 	}
 	c.own = &ownRequest{messages: out, id: c.ownID, due: now.Add(ownRetransmit), deletes: deletes}

@@ -26,8 +26,8 @@ import (
 	"github.com/gotnc/gotnc/ike/udp"
 	"github.com/gotnc/gotnc/imc"
 	"github.com/gotnc/gotnc/imc/measure"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/gateway"
-	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs"
 )

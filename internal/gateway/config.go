@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
 )
 
 // Names of the inner EAP methods in Config.Phase2, as strongSwan writes them.
@@ -48,7 +48,7 @@ type Config struct {
 	Quarantine []netip.Prefix // what an isolated client reaches instead; nil means Networks
 	Pool       netip.Prefix   // virtual addresses; zero means 10.3.0.0/24
 
-	Policy verifier.Policy
+	Policy imv.Policy
 
 	MinTLS, MaxTLS  uint16        // tls.VersionTLS12 … 13; zero means 1.2 and 1.3
 	FragmentSize    int           // IKE fragments, octets of a whole IP datagram; 0 means 1280

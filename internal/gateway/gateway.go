@@ -16,7 +16,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 const (
@@ -258,7 +258,7 @@ func (g *Gateway) handleIKE(now time.Time, from netip.AddrPort, b []byte) {
 		}
 		return
 	}
-	g.net.Info(fmt.Sprintf("received packet: from %s to %s (%d bytes)", bracket(from), bracket(g.local), len(b)))
+	log.Infof(g.net, "received packet: from %s to %s (%d bytes)", bracket(from), bracket(g.local), len(b))
 	if h.Exchange == message.IKESAInit && h.SPIr == 0 {
 		if !h.IsResponse() && h.FromInitiator() && h.MessageID == 0 && h.SPIi != 0 {
 			g.handleInit(now, from, b)
@@ -267,7 +267,7 @@ func (g *Gateway) handleIKE(now time.Time, from netip.AddrPort, b []byte) {
 	}
 	c := g.bySPI[h.SPIr]
 	if c == nil || c.spii != h.SPIi || !h.FromInitiator() {
-		g.log.Info(fmt.Sprintf("received message for an unknown IKE_SA %s", h.SPIr))
+		log.Infof(g.log, "received message for an unknown IKE_SA %s", h.SPIr)
 		return
 	}
 	c.handle(now, from, h, b)
@@ -282,7 +282,7 @@ func (g *Gateway) answerPlain(to netip.AddrPort, h message.Header, ps ...message
 	}
 	b, err := m.AppendBinary(nil)
 	if err != nil {
-		g.log.Info(fmt.Sprintf("encode %s: %v", m.Header, err))
+		log.Infof(g.log, "encode %s: %v", m.Header, err)
 		return nil
 	}
 	g.enc.Info("generating " + m.Summary())
@@ -304,7 +304,7 @@ func (g *Gateway) send(to netip.AddrPort, messages ...[]byte) {
 			m = messages[len(messages)-1-i]
 		}
 		datagram := append(append(make([]byte, 0, 4+len(m)), nonESP...), m...)
-		g.net.Info(fmt.Sprintf("sending packet: from %s to %s (%d bytes)", bracket(g.local), bracket(to), len(m)))
+		log.Infof(g.net, "sending packet: from %s to %s (%d bytes)", bracket(g.local), bracket(to), len(m))
 		g.write(to, datagram)
 		if f.Duplicate {
 			g.write(to, datagram)
@@ -319,7 +319,7 @@ func (g *Gateway) write(to netip.AddrPort, datagram []byte) {
 		return
 	}
 	if err := g.transmit(to, datagram); err != nil && !g.isClosing() {
-		g.net.Info(fmt.Sprintf("error writing to socket: %v", err))
+		log.Infof(g.net, "error writing to socket: %v", err)
 	}
 }
 

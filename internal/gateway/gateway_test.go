@@ -22,8 +22,8 @@ import (
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -39,7 +39,7 @@ func (w *world) until(s gateway.State) gateway.ClientReport {
 func TestAllowMeasuresFilesDirectoriesAndMetadata(t *testing.T) {
 	dir := files(t)
 	w := newWorld(t, func(c *gateway.Config) {
-		c.Policy = verifier.Policy{
+		c.Policy = imv.Policy{
 			Files:       map[string]string{dir + "/a.txt": sum([]byte("hello\n"))},
 			Directories: map[string]map[string]string{dir: {"a.txt": sum([]byte("hello\n")), "b.txt": sum([]byte("world\n"))}},
 			Metadata:    []string{dir + "/a.txt", dir + "/"},
@@ -58,7 +58,7 @@ func TestAllowMeasuresFilesDirectoriesAndMetadata(t *testing.T) {
 	require.Equal(t, []string{"10.1.0.0/16"}, r.LocalTS)
 	require.Equal(t, []string{"10.3.0.2/32"}, r.RemoteTS)
 	a := r.Assessment
-	require.Equal(t, verifier.Allow, a.Recommendation)
+	require.Equal(t, imv.Allow, a.Recommendation)
 	require.Empty(t, a.Findings)
 	require.Empty(t, a.Errors)
 	require.Equal(t, "sha256", a.Hash)
@@ -67,7 +67,7 @@ func TestAllowMeasuresFilesDirectoriesAndMetadata(t *testing.T) {
 	require.NotZero(t, a.SegmentSize)
 	require.Len(t, a.Files, 3)
 	for _, f := range a.Files {
-		require.Equal(t, verifier.Match, f.Result, f.String())
+		require.Equal(t, imv.Match, f.Result, f.String())
 	}
 	require.Len(t, a.Metadata, 3)
 	require.Equal(t, dir+"/a.txt", a.Metadata[0].Path)
@@ -79,7 +79,7 @@ func TestIsolateNarrowsAndSaysWhy(t *testing.T) {
 	dir := files(t)
 	w := newWorld(t, func(c *gateway.Config) {
 		c.Quarantine = []netip.Prefix{netip.MustParsePrefix("10.1.99.0/24")}
-		c.Policy = verifier.Policy{
+		c.Policy = imv.Policy{
 			Files:       map[string]string{dir + "/a.txt": sum([]byte("other")), dir + "/none": ""},
 			Remediation: "https://example.org/help",
 		}
@@ -93,11 +93,11 @@ func TestIsolateNarrowsAndSaysWhy(t *testing.T) {
 	require.Equal(t, "en", out.tnc.Reasons[0].Language)
 	require.Equal(t, "https://example.org/help", out.tnc.Remediation[0].URI)
 	require.Equal(t, "10.1.99.0/24", out.child.RemoteTS[0].String())
-	require.Equal(t, verifier.Isolate, w.until(gateway.Deleted).Assessment.Recommendation)
+	require.Equal(t, imv.Isolate, w.until(gateway.Deleted).Assessment.Recommendation)
 }
 
 func TestDenyEndsInEAPFailure(t *testing.T) {
-	w := newWorld(t, func(c *gateway.Config) { c.Policy.Force, c.Policy.Reason = verifier.Deny, "go away" })
+	w := newWorld(t, func(c *gateway.Config) { c.Policy.Force, c.Policy.Reason = imv.Deny, "go away" })
 	out := w.connect(options{})
 	require.ErrorIs(t, out.err, ike.ErrEAP)
 	require.Equal(t, tnccs.RecommendDeny, out.tnc.Recommendation)
@@ -122,12 +122,12 @@ func TestWrongPassword(t *testing.T) {
 
 func TestSegmentsAreReassembled(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) {
-		c.Policy = verifier.Policy{SegmentSize: 200, Metadata: []string{"/etc/"}}
+		c.Policy = imv.Policy{SegmentSize: 200, Metadata: []string{"/etc/"}}
 	})
 	out := w.connect(options{})
 	require.NoError(t, out.err)
 	a := w.until(gateway.Deleted).Assessment
-	require.Equal(t, verifier.Allow, a.Recommendation, "%v", a.Findings)
+	require.Equal(t, imv.Allow, a.Recommendation, "%v", a.Findings)
 	require.Greater(t, len(a.Metadata), 5)
 	require.Greater(t, a.Rounds, 5)
 	require.EqualValues(t, 200, a.SegmentSize)

@@ -7,13 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Bits of Gateway.asked.
@@ -33,7 +33,7 @@ func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
 	}
 	m, err := message.Parse(b)
 	if err != nil {
-		g.log.Info(fmt.Sprintf("IKE_SA_INIT request ignored: %v", err))
+		log.Infof(g.log, "IKE_SA_INIT request ignored: %v", err)
 		return
 	}
 	g.enc.Info("parsed " + m.Summary())
@@ -71,7 +71,7 @@ func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
 		suite, chosen, err = crypto.Select(g.ike, sa)
 	}
 	if err != nil {
-		g.log.Info(fmt.Sprintf("no matching proposal: %v", err))
+		log.Infof(g.log, "no matching proposal: %v", err)
 		g.answerPlain(from, m.Header, &message.Notify{NotifyType: message.NoProposalChosen})
 		return
 	}
@@ -80,18 +80,18 @@ func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
 		return
 	}
 	if g.active() >= g.cfg.MaxClients {
-		g.log.Info(fmt.Sprintf("ignoring IKE_SA setup from %s, %d clients are connected", from.Addr(), g.active()))
+		log.Infof(g.log, "ignoring IKE_SA setup from %s, %d clients are connected", from.Addr(), g.active())
 		return
 	}
 	c, err := g.newClient(now, from, m, b, suite, chosen, ke, ni)
 	if err != nil {
-		g.log.Info(fmt.Sprintf("IKE_SA_INIT with %s failed: %v", from, err))
+		log.Infof(g.log, "IKE_SA_INIT with %s failed: %v", from, err)
 		g.answerPlain(from, m.Header, &message.Notify{NotifyType: message.InvalidSyntax})
 		return
 	}
 	g.clients = append(g.clients, c)
 	g.bySPI[c.spir] = c
-	g.log.Info(fmt.Sprintf("selected proposal: %s", suite))
+	log.Infof(g.log, "selected proposal: %s", suite)
 	g.send(from, c.initResponse)
 }
 

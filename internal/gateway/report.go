@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/gateway/verifier"
+	"github.com/gotnc/gotnc/imc/imv"
 )
 
 // Report is what the gateway saw, a copy taken at one moment.
@@ -43,7 +43,7 @@ type ClientReport struct {
 	PacketsIn   int      // ESP packets that were authentic
 	PacketsBad  int      // ESP packets that were not
 
-	Assessment verifier.Report
+	Assessment imv.Report
 }
 
 // State is how far a client came.

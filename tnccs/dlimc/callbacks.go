@@ -12,7 +12,7 @@ import (
 	"runtime/debug"
 	"unsafe"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tnccs"
 )
 

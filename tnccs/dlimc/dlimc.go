@@ -18,7 +18,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 )
 

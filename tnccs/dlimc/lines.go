@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/text"
+
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 const (
@@ -89,7 +91,7 @@ func (l *lines) print(s string) {
 			group, s = g, s[6:]
 		}
 	}
-	log.Group(l.logger, group).Info(log.Printable(s))
+	log.Group(l.logger, group).Info(text.Printable(s))
 }
 
 // await waits until mark n has arrived, for a short time at most.

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tnccs"
 )
 

@@ -14,10 +14,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/base/text"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/gotnc/gotnc/internal/log"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -276,7 +278,7 @@ func (c *remote) loadError(a answer) error {
 	if i := int(a.data[0]); i < len(causes) {
 		cause = causes[i]
 	}
-	return loadError(c.entry, cause, log.Printable(string(a.data[1:])))
+	return loadError(c.entry, cause, text.Printable(string(a.data[1:])))
 }
 
 // Initialize implements tnccs.IMC.
@@ -364,7 +366,7 @@ func (c *remote) Terminate() error {
 func (c *remote) serve(o op, payload []byte) (a answer) {
 	defer func() {
 		if p := recover(); p != nil { // this process holds more than this IMC
-			c.log.Error(fmt.Sprintf("a call of IMC %q failed: %v\n%s", c.entry.Name, p, debug.Stack()))
+			log.Errorf(c.log, "a call of IMC %q failed: %v\n%s", c.entry.Name, p, debug.Stack())
 			a = answer{result: tnccs.ResultFatal}
 		}
 	}()

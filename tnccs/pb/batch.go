@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Sizes and limits.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Message is one PB-TNC message.

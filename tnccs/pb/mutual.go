@@ -1,6 +1,6 @@
 package pb
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // Bits of MutualCapability.
 const (

@@ -1,7 +1,7 @@
 package pb
 
 import (
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // ReasonString is a PB-Reason-String message (RFC 5793 §4.11): u32 length, text,

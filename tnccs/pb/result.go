@@ -3,7 +3,7 @@ package pb
 import (
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Assessment is a global assessment result (RFC 5793 §4.6).

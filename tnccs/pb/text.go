@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 var (

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Time limits.

@@ -12,7 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/text"
+
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Transport is what IMCs see as IFT_PROTOCOL and IFT_VERSION.
@@ -129,7 +131,7 @@ func (c *Conn) negotiate(ctx context.Context, cert *clientCertificate) error {
 	c.info = Info{
 		Remote:        c.tls.RemoteAddr().String(),
 		TLS:           tls.VersionName(st.Version) + ", " + tls.CipherSuiteName(st.CipherSuite),
-		ServerSubject: log.Printable(st.PeerCertificates[0].Subject.String()),
+		ServerSubject: text.Printable(st.PeerCertificates[0].Subject.String()),
 		Unique:        st.TLSUnique,
 	}
 	log.Group(c.cfg.Logger, log.TLS).Info(fmt.Sprintf("negotiated %s with '%s'", c.info.TLS, c.info.ServerSubject))

@@ -19,13 +19,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/gotnc/gotnc/internal/gateway/pbserver"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/pttls"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
+	"github.com/gotnc/gotnc/tnccs/server"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,8 +36,8 @@ type imv struct{ batches, after int }
 func (i *imv) Begin()               {}
 func (i *imv) Receive(pb.PA)        {}
 func (i *imv) BatchEnding() []pb.PA { i.batches++; return nil }
-func (i *imv) Result() (pbserver.Result, bool) {
-	return pbserver.Result{Access: pb.AccessAllowed}, i.batches > i.after
+func (i *imv) Result() (server.Result, bool) {
+	return server.Result{Access: pb.AccessAllowed}, i.batches > i.after
 }
 
 type pki struct {
@@ -77,7 +77,7 @@ func serve(t *testing.T, c pttlstest.Config) *pttlstest.Server {
 	}
 	c.ClientCAs = keys().roots
 	if c.Session == nil {
-		c.Session = func() pttlstest.Session { return pbserver.New(pbserver.Config{}, &imv{after: 2}) }
+		c.Session = func() pttlstest.Session { return server.New(server.Config{}, &imv{after: 2}) }
 	}
 	s, err := pttlstest.New(c)
 	require.NoError(t, err)

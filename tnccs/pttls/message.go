@@ -8,7 +8,7 @@ import (
 	"io"
 	"math"
 
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Sizes, limits and numbers of RFC 6876.

@@ -1,14 +1,13 @@
 package pttls
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Errors of the negotiation.
@@ -58,7 +57,7 @@ type negotiation struct {
 
 // start returns the first message.
 func (n *negotiation) start() []Message {
-	n.log.Info(fmt.Sprintf("sending offer for PT-TLS version %d", Version))
+	log.Infof(n.log, "sending offer for PT-TLS version %d", Version)
 	v, _ := VersionRequest{Version, Version, Version}.AppendBinary(nil)
 	return []Message{{Type: TypeVersionRequest, Value: v}}
 }
@@ -189,7 +188,7 @@ func (n *negotiation) none(cause error, ms Mechanisms) error {
 // result ends a SASL exchange. After a failure the next mechanism of the list is
 // tried; the same password is not sent twice.
 func (n *negotiation) result(m Message, r SASLResult) ([]Message, error) {
-	n.log.Info(fmt.Sprintf("received SASL %s result", r.Code))
+	log.Infof(n.log, "received SASL %s result", r.Code)
 	switch r.Code {
 	case SASLSuccess:
 		if !allZero(r.Data) {
@@ -224,14 +223,14 @@ func received(l *slog.Logger, m Message) error {
 		return &PeerError{}
 	}
 	if !e.Fatal() {
-		l.Info(fmt.Sprintf("ignoring PT-TLS error '%s'", e))
+		log.Infof(l, "ignoring PT-TLS error '%s'", e)
 		return nil
 	}
-	l.Error(fmt.Sprintf("received PT-TLS error '%s'", e))
+	log.Errorf(l, "received PT-TLS error '%s'", e)
 	return &PeerError{Received: e}
 }
 
 // logMessage writes strongSwan's line about a message.
 func logMessage(l *slog.Logger, verb string, m Message) {
-	l.Log(context.Background(), log.LevelDetail, fmt.Sprintf("%s PT-TLS message #%d of type '%s' (%d bytes)", verb, m.ID, m.Name(), HeaderSize+len(m.Value)))
+	log.Detailf(l, "%s PT-TLS message #%d of type '%s' (%d bytes)", verb, m.ID, m.Name(), HeaderSize+len(m.Value))
 }

@@ -1,6 +1,6 @@
 package pttls
 
-import "github.com/gotnc/gotnc/internal/wire"
+import "github.com/gotnc/gotnc/internal/base/wire"
 
 // VersionRequest is what the initiator of TLS sends first (§3.7.1).
 //

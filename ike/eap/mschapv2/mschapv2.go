@@ -22,7 +22,7 @@ import (
 	"golang.org/x/crypto/md4"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // Codes of the OpCode octet.

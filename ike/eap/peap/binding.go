@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // The Crypto-Binding TLV ([MS-PEAP] §2.2.8.1.1) ties the keys of the tunnel and

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // TLVs of the EAP extensions method, type 33 (draft-josefsson-pppext-eap-tls-eap

@@ -13,7 +13,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/tlsstep"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 const version = 0
@@ -160,5 +160,5 @@ func (in *inside) bind(theirs []byte) ([]byte, error) {
 func (in *inside) Accepts() bool { return in.ended && in.status == resultSuccess }
 
 func (in *inside) say(verb string, p eap.Packet) {
-	in.log.Info(fmt.Sprintf("%s tunneled EAP-PEAP AVP [%s]", verb, p))
+	log.Infof(in.log, "%s tunneled EAP-PEAP AVP [%s]", verb, p)
 }

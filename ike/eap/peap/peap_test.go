@@ -14,7 +14,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/gtc"
 	"github.com/gotnc/gotnc/ike/eap/md5"
 	"github.com/gotnc/gotnc/ike/eap/mschapv2"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

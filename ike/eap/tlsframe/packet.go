@@ -5,7 +5,7 @@
 package tlsframe
 
 import (
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
 // The flags octet.

@@ -9,7 +9,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tlsframe"
 	"github.com/gotnc/gotnc/ike/eap/tlsstep"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 var (
@@ -102,7 +102,7 @@ func (c *Conn) Handle(req eap.Packet) (eap.Reply, error) {
 	case ev == tlsframe.Start:
 		c.started = true
 		if c.kind.Version >= 0 {
-			c.log.Info(fmt.Sprintf("%s version is v%d", c.kind.Type, c.kind.Version))
+			log.Infof(c.log, "%s version is v%d", c.kind.Type, c.kind.Version)
 		}
 		return c.step(req.ID, nil)
 	case !c.started:
@@ -162,9 +162,9 @@ func (c *Conn) enter() error {
 	if err != nil {
 		return err
 	}
-	c.log.Info(fmt.Sprintf("negotiated %s using suite %s", tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite)))
+	log.Infof(c.log, "negotiated %s using suite %s", tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite))
 	if len(st.PeerCertificates) > 0 {
-		c.log.Info(fmt.Sprintf("received TLS server certificate '%s'", st.PeerCertificates[0].Subject))
+		log.Infof(c.log, "received TLS server certificate '%s'", st.PeerCertificates[0].Subject)
 	}
 	if c.keys, err = c.tls.Keys(uint8(c.kind.Type), c.kind.Label); err != nil {
 		return err
@@ -183,7 +183,7 @@ func (c *Conn) tlsError(err error) error {
 	if c.tunnel {
 		return fmt.Errorf("read from TLS tunnel: %w", err)
 	}
-	c.log.Info(fmt.Sprintf("TLS handshake failed: %v", err))
+	log.Infof(c.log, "TLS handshake failed: %v", err)
 	return fmt.Errorf("TLS handshake: %w", err)
 }
 

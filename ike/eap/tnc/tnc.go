@@ -10,7 +10,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tlsframe"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 const (
@@ -165,7 +165,7 @@ func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
 		return eap.Reply{}, errRestarted
 	case ev == tlsframe.Start:
 		m.started = true
-		m.log.Info(fmt.Sprintf("%s version is v%d", m.cfg.Type, req.Data[0]&tlsframe.VersionMask))
+		log.Infof(m.log, "%s version is v%d", m.cfg.Type, req.Data[0]&tlsframe.VersionMask)
 		batch, err = m.cfg.Session.Begin(m.cfg.MaxBatch, m.transport())
 		if err != nil {
 			return eap.Reply{}, fmt.Errorf("begin TNC session: %w", err)

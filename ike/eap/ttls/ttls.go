@@ -11,7 +11,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/tlsstep"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 var errInnerEnd = errors.New("server ended the inner authentication inside the tunnel")
@@ -101,5 +101,5 @@ func (in *inside) say(verb string, packet []byte) {
 	if err != nil {
 		return // the inner Peer reports it
 	}
-	in.log.Info(fmt.Sprintf("%s tunneled EAP-TTLS AVP [%s]", verb, p))
+	log.Infof(in.log, "%s tunneled EAP-TTLS AVP [%s]", verb, p)
 }

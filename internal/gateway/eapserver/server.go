@@ -10,7 +10,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
-	"github.com/gotnc/gotnc/internal/log"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Config describes a Server.
@@ -83,7 +83,7 @@ func (s *Server) begin() ([]byte, eap.Status) {
 		s.status = eap.StatusSuccess
 		return encode(eap.Packet{Code: eap.CodeSuccess, ID: s.id}), s.status
 	}
-	s.log.Info(fmt.Sprintf("initiating %s method (id 0x%02X)", eap.TypeTTLS, s.id+1))
+	log.Infof(s.log, "initiating %s method (id 0x%02X)", eap.TypeTTLS, s.id+1)
 	return s.ttls.Start(), eap.StatusContinue
 }
 
@@ -101,7 +101,7 @@ func (s *Server) Handle(response []byte) (packet []byte, status eap.Status, err 
 			s.status = eap.StatusFailure
 			return encode(eap.Packet{Code: eap.CodeFailure, ID: p.ID}), s.status, errors.New("handle EAP packet: no identity")
 		}
-		s.log.Info(fmt.Sprintf("received EAP identity '%s'", printable(p.Data)))
+		log.Infof(s.log, "received EAP identity '%s'", printable(p.Data))
 		packet, status = s.begin()
 		return packet, status, nil
 	}
@@ -161,7 +161,7 @@ func (in *inner) handle(response []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.log.Info(fmt.Sprintf("received tunneled EAP-TTLS AVP [%s]", p))
+	log.Infof(s.log, "received tunneled EAP-TTLS AVP [%s]", p)
 	if p.Code != eap.CodeResponse {
 		return nil, fmt.Errorf("%s: %w", p, errUnexpected)
 	}
@@ -171,7 +171,7 @@ func (in *inner) handle(response []byte) ([]byte, error) {
 		}
 		s.identity = printable(p.Data)
 		in.id = p.ID
-		s.log.Info(fmt.Sprintf("received EAP identity '%s'", s.identity))
+		log.Infof(s.log, "received EAP identity '%s'", s.identity)
 		return in.begin(string(p.Data))
 	}
 	if p.ID != in.id {
@@ -190,7 +190,7 @@ func (in *inner) handle(response []byte) ([]byte, error) {
 	if !done {
 		return in.request(data)
 	}
-	s.log.Info(fmt.Sprintf("%s phase2 authentication of '%s' with %s successful", eap.TypeTTLS, s.identity, in.current.typ()))
+	log.Infof(s.log, "%s phase2 authentication of '%s' with %s successful", eap.TypeTTLS, s.identity, in.current.typ())
 	in.current.close()
 	return in.begin(s.identity)
 }
@@ -230,7 +230,7 @@ func (in *inner) begin(identity string) ([]byte, error) {
 func (in *inner) request(data []byte) ([]byte, error) {
 	in.id++
 	p := eap.Packet{Code: eap.CodeRequest, ID: in.id, Type: in.current.typ(), Data: data}
-	in.server.log.Info(fmt.Sprintf("sending tunneled EAP-TTLS AVP [%s]", p))
+	log.Infof(in.server.log, "sending tunneled EAP-TTLS AVP [%s]", p)
 	return p.AppendBinary(nil)
 }
 

@@ -43,12 +43,12 @@ func built(name string) string { return filepath.Join(buildDir, name) }
 
 // build makes both libraries, once.
 var build = sync.OnceValue(func() error {
-	script, err := filepath.Abs("../../../capi/exports.map")
+	script, err := filepath.Abs("../../../capi/attestation/exports.map")
 	if err != nil {
 		return err
 	}
 	lib := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags", "-s -w -extldflags=-Wl,--version-script="+script,
-		"-o", built("imc-attestation.so"), "../../../capi")
+		"-o", built("imc-attestation.so"), "../../../capi/attestation")
 	lib.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := lib.CombinedOutput(); err != nil {
 		return fmt.Errorf("build imc-attestation.so: %w: %s", err, out)

@@ -24,9 +24,9 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/interop/output"
-	"github.com/gotnc/gotnc/internal/log"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -71,9 +71,9 @@ func start(t *testing.T, hash string) *server {
 		out, err := exec.Command(name, args...).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
-	exports, err := filepath.Abs("../../../capi/exports.map")
+	exports, err := filepath.Abs("../../../capi/attestation/exports.map")
 	require.NoError(t, err)
-	run("go", "build", "-buildmode=c-shared", "-ldflags", "-s -w -extldflags=-Wl,--version-script="+exports, "-o", path("imc-attestation.so"), "../../../capi")
+	run("go", "build", "-buildmode=c-shared", "-ldflags", "-s -w -extldflags=-Wl,--version-script="+exports, "-o", path("imc-attestation.so"), "../../../capi/attestation")
 	run("cc", "-shared", "-fPIC", "-I../../../include", "-o", path("imv.so"), "../eapol/testdata/imv.c")
 	write("measured.txt", "hello\n")
 	// hostapd reads /etc/tnc_config: it sees a copy of /etc with ours.

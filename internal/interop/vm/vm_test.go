@@ -86,7 +86,7 @@ func (a *archive) file(t *testing.T, name, from string) {
 }
 
 var (
-	update = flag.Bool("update", false, "record the machine's logs and PCRs as testdata of imc/measure/evidence")
+	update = flag.Bool("update", false, "record the machine's logs and PCRs as testdata of imc/evidence")
 	logged = regexp.MustCompile(`(?m)^VM (?:file (\w+) (\S+)|pcr .*)\r?\n`)
 	pcrs   = regexp.MustCompile(`(?m)^VM (pcr .*?)\r?$`)
 )
@@ -231,7 +231,7 @@ func TestRealKernel(t *testing.T) {
 			out, accel := boot(t, vmlinuz, root, args)
 			t.Logf("%s in %v:\n%s", accel, time.Since(start).Round(time.Second), logged.ReplaceAllString(out, ""))
 			if *update {
-				record(t, filepath.Join("../../../imc/measure/evidence/testdata", strings.ReplaceAll(strings.ToLower(name), " ", "")), out)
+				record(t, filepath.Join("../../../imc/evidence/testdata", strings.ReplaceAll(strings.ToLower(name), " ", "")), out)
 			}
 			require.Contains(t, out, "VM PASS")
 			require.Contains(t, out, "no difference")

@@ -22,12 +22,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gotnc/gotnc/imc/measure/evidence"
-	"github.com/gotnc/gotnc/imc/measure/pcr"
-	"github.com/gotnc/gotnc/imc/measure/quoter"
+	"github.com/gotnc/gotnc/imc/evidence"
+	"github.com/gotnc/gotnc/imc/evidence/pcr"
+	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/wire"
+	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
 )

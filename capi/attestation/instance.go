@@ -1,0 +1,135 @@
+package main
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gotnc/gotnc/imc"
+	"github.com/gotnc/gotnc/imc/evidence/quoter"
+)
+
+// drainTime is how long TNC_IMC_Terminate waits for calls of other threads
+// that are still inside the library. Hosts have none by then.
+const drainTime = 5 * time.Second
+
+// instance is what one TNC_IMC_Initialize made.
+type instance struct {
+	agent *imc.Agent
+	tpm   *quoter.Quoter
+	id    uint32
+	gone  atomic.Bool // Terminate began: the host must not be called
+
+	active  int           // calls inside, under imcLibrary.mu
+	away    int           // those of them that are inside a function of the host
+	drained chan struct{} // closed when no call runs in the library after Terminate
+}
+
+// outside marks that the host is called, until the function that it returns is
+// called: the host may call TNC_IMC_Terminate from there, which must not wait
+// for the call that it is in.
+func (in *instance) outside() (back func()) {
+	library.mu.Lock()
+	in.away++
+	in.settle()
+	library.mu.Unlock()
+	return func() {
+		library.mu.Lock()
+		in.away--
+		library.mu.Unlock()
+	}
+}
+
+// settle tells a waiting Terminate that all calls are gone or away.
+func (in *instance) settle() {
+	if in.active <= in.away && in.drained != nil {
+		close(in.drained)
+		in.drained = nil
+	}
+}
+
+// imcLibrary is the loaded library: not initialised, or one instance. The lock
+// is never held while an Agent or the host runs.
+type imcLibrary struct {
+	mu       sync.Mutex
+	starting bool // TNC_IMC_Initialize is under way
+	cur      *instance
+}
+
+var library imcLibrary
+
+func (l *imcLibrary) initialize(id, lowest, highest uint32) (version uint32, r imc.Result) {
+	l.mu.Lock()
+	if l.cur != nil || l.starting {
+		l.mu.Unlock()
+		return 0, imc.ResultAlreadyInitialized
+	}
+	l.starting = true
+	l.mu.Unlock()
+
+	var in *instance
+	defer func() { // also on the way of a panic
+		l.mu.Lock()
+		l.starting = false
+		l.cur = in
+		l.mu.Unlock()
+	}()
+	agent := newAgent()
+	if version, r = agent.Initialize(id, lowest, highest); r == imc.ResultSuccess {
+		in = &instance{agent: agent, tpm: currentTPM.Load(), id: id}
+	}
+	return version, r
+}
+
+// enter returns the instance that a call runs on, nil where there is none.
+// Every enter has its leave.
+func (l *imcLibrary) enter() *instance {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cur != nil {
+		l.cur.active++
+	}
+	return l.cur
+}
+
+func (l *imcLibrary) leave(in *instance) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in.active--
+	in.settle()
+}
+
+// terminate returns the library to the state in which it was loaded. No
+// function of the host is called once it has returned.
+func (l *imcLibrary) terminate(id uint32) imc.Result {
+	l.mu.Lock()
+	in := l.cur
+	if in == nil {
+		l.mu.Unlock()
+		return imc.ResultNotInitialized
+	}
+	if in.id != id {
+		l.mu.Unlock()
+		return imc.ResultInvalidParameter
+	}
+	l.cur = nil
+	in.gone.Store(true)
+	told.Store(nil)
+	var drained chan struct{}
+	if in.active > in.away {
+		drained = make(chan struct{})
+		in.drained = drained
+	}
+	l.mu.Unlock()
+
+	r := in.agent.Terminate(id) // ends measurements that are under way
+	if drained != nil {
+		select {
+		case <-drained:
+		case <-time.After(drainTime):
+			logger().Warn("the IMC is terminated while calls of it still run")
+		}
+	}
+	closeTPM(in.tpm)
+	return r
+}

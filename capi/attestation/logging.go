@@ -1,0 +1,137 @@
+package main
+
+/*
+#include <stdlib.h>
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// levelPrivate is strongSwan's level 4, beyond which it knows nothing.
+const levelPrivate = slog.LevelDebug - 4
+
+// level returns strongSwan's number for a level.
+func level(l slog.Level) int {
+	switch {
+	case l >= slog.LevelInfo:
+		return 1
+	case l >= log.LevelDetail:
+		return 2
+	case l >= slog.LevelDebug:
+		return 3
+	}
+	return 4
+}
+
+// slogLevel is the reverse: what libimcv.debug_level lets through. Below 1 only
+// errors of this library's own remain.
+func slogLevel(n int) slog.Level {
+	switch {
+	case n <= 0:
+		return slog.LevelError
+	case n == 1:
+		return slog.LevelInfo
+	case n == 2:
+		return log.LevelDetail
+	case n == 3:
+		return slog.LevelDebug
+	}
+	return levelPrivate
+}
+
+// current is the logger of the library since the last TNC_IMC_Initialize.
+var current atomic.Pointer[slog.Logger]
+
+func logger() *slog.Logger {
+	if l := current.Load(); l != nil {
+		return log.Group(l, log.IMC)
+	}
+	return log.Group(stderrLogger(slog.LevelInfo, false), log.IMC)
+}
+
+// hostLogger logs through libstrongswan's logger, where the host runs on it, so
+// that charon's log reads as with strongSwan's own IMC, and the host's log
+// levels apply. Else it returns nil.
+func hostLogger() *slog.Logger {
+	if C.gotnc_log_find() == 0 {
+		return nil
+	}
+	return slog.New(log.NewConcurrentHandler(levelPrivate, func(r log.Record) {
+		group := C.CString(r.Group)
+		defer C.free(unsafe.Pointer(group))
+		ls := lines(r.Text)
+		for i, line := range ls {
+			text := C.CString(line)
+			if r.Octets != nil && i == len(ls)-1 {
+				// The host writes them out itself, and only where its level asks for them.
+				octets := C.CBytes(r.Octets)
+				C.gotnc_log_octets(group, C.int(level(r.Level)), text, (*C.uchar)(octets), C.size_t(len(r.Octets)))
+				C.free(octets)
+			} else {
+				C.gotnc_log(group, C.int(level(r.Level)), text)
+			}
+			C.free(unsafe.Pointer(text))
+		}
+	}))
+}
+
+// told is the host that takes lines through TNC_9048_LogMessage, from
+// TNC_IMC_ProvideBindFunction to TNC_IMC_Terminate.
+var told atomic.Pointer[host]
+
+// severity returns OSC's number for a level (if-imc.md §6).
+func severity(l slog.Level) int {
+	switch {
+	case l >= slog.LevelError:
+		return 0
+	case l >= slog.LevelWarn:
+		return 1
+	case l >= slog.LevelInfo:
+		return 3
+	}
+	return 4
+}
+
+// stderrLogger logs to standard error, unless quiet, and to syslog: what
+// strongSwan's IMCs do in a host without libstrongswan. A host that offers
+// TNC_9048_LogMessage gets the lines in place of standard error.
+func stderrLogger(least slog.Level, quiet bool) *slog.Logger {
+	return slog.New(log.NewConcurrentHandler(least, func(r log.Record) {
+		group := C.CString(r.Group)
+		defer C.free(unsafe.Pointer(group))
+		for _, line := range lines(r.String()) {
+			text := C.CString(line)
+			switch h := told.Load(); {
+			case h != nil:
+				h.log(r.Level, r.Group, line)
+			case !quiet:
+				C.gotnc_stderr(group, text)
+			}
+			C.gotnc_syslog(group, text)
+			C.free(unsafe.Pointer(text))
+		}
+	}))
+}
+
+// lines splits a text, and replaces what a peer may have slipped in to forge
+// lines or end C strings.
+func lines(text string) []string {
+	ls := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, l := range ls {
+		ls[i] = strings.Map(func(r rune) rune {
+			if r != '\t' && (r < ' ' || r == 0x7F) {
+				return '?'
+			}
+			return r
+		}, l)
+	}
+	return ls
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/gotnc/gotnc/imc"
+	"github.com/gotnc/gotnc/imc/evidence"
+	"github.com/gotnc/gotnc/imc/evidence/quoter"
+	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// currentTPM is that of the last TNC_IMC_Initialize.
+var currentTPM atomic.Pointer[quoter.Quoter]
+
+// closeTPM gives an instance's TPM back at TNC_IMC_Terminate.
+func closeTPM(q *quoter.Quoter) {
+	currentTPM.CompareAndSwap(q, nil)
+	q.Close()
+}
+
+// withTPM adds the TPM, the evidence that it vouches for, and the Device ID of
+// imc-os.device_handle to an Agent's configuration.
+func withTPM(cfg imc.Config) imc.Config {
+	q := quoter.New(quoter.FromSettings(cfg.Settings, cfg.Logger))
+	currentTPM.Store(q)
+	cfg.TPM = q
+	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
+	cfg.Collector = func() pts.Collector { return evidence.New(collect) }
+	cfg.Wait = sleep
+	handle := cfg.Settings.String("plugins.imc-os.device_handle", "")
+	if handle != "" && cfg.Settings.String("plugins.imc-os.device_id", "") == "" {
+		cfg.Platform = devicePlatform{Platform: cfg.Platform, handle: handle, quoter: q, log: log.Group(cfg.Logger, log.IMC)}
+	}
+	return cfg
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// devicePlatform answers the Device ID with the key identifier of a key in the
+// TPM; where that fails, with what else the settings say, as strongSwan does.
+type devicePlatform struct {
+	imc.Platform
+	handle string
+	quoter *quoter.Quoter
+	log    *slog.Logger
+}
+
+// Attribute implements imc.Platform.
+func (p devicePlatform) Attribute(ctx context.Context, t patnc.Type) (patnc.Value, error) {
+	if t == patnc.TypeITADeviceID {
+		h, err := quoter.ParseHandle(p.handle)
+		if err == nil {
+			var id string
+			if id, err = p.quoter.KeyID(ctx, h); err == nil {
+				return patnc.DeviceID{ID: id}, nil
+			}
+		}
+		log.Warnf(p.log, "device ID from imc-os.device_handle %s: %v", p.handle, err)
+	}
+	return p.Platform.Attribute(ctx, t)
+}

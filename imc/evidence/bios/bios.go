@@ -1,0 +1,331 @@
+// Package bios reads the event log that firmware and boot loaders leave behind,
+// /sys/kernel/security/tpm0/binary_bios_measurements, event by event and in
+// bounded memory: the SHA-1 format of TPM 1.2 and the crypto-agile format of
+// TPM 2.0 (TCG PC Client Platform Firmware Profile §9, §10.2).
+//
+// SHA-1 format, little-endian, and the first event of the crypto-agile format:
+//
+//	u32 PCR | u32 type | 20 octets SHA-1 | u32 length, event
+//
+// All further events of the crypto-agile format:
+//
+//	u32 PCR | u32 type | u32 count, n × { u16 algorithm, digest } | u32 length, event
+package bios
+
+import (
+	"bytes"
+	"crypto"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/gotnc/gotnc/imc/evidence/pcr"
+)
+
+// Limits of a log, whatever its lengths say.
+const (
+	MaxEvent      = 1 << 20 // octets of one event's data
+	MaxAlgorithms = 16      // digests of one event
+	MaxEvents     = 1 << 16
+	maxDigest     = 128 // octets that a header may announce
+)
+
+// Causes of errors, beside those of reading.
+var (
+	ErrTruncated  = errors.New("log ends within an event")
+	ErrEvent      = fmt.Errorf("event longer than %d octets", MaxEvent)
+	ErrAlgorithms = fmt.Errorf("more than %d digests", MaxAlgorithms)
+	ErrAlgorithm  = errors.New("digest of an algorithm that the log's header does not name")
+	ErrEvents     = fmt.Errorf("log holds more than %d events", MaxEvents)
+	ErrHeader     = errors.New("malformed Spec ID event")
+)
+
+// Algorithm is a TPM_ALG_ID that names a hash algorithm.
+type Algorithm uint16
+
+// Algorithms of digests.
+const (
+	SHA1   Algorithm = 0x0004
+	SHA256 Algorithm = 0x000B
+	SHA384 Algorithm = 0x000C
+	SHA512 Algorithm = 0x000D
+	SM3    Algorithm = 0x0012
+)
+
+// Hash returns the hash function, 0 for one that Go does not have.
+func (a Algorithm) Hash() crypto.Hash {
+	switch a {
+	case SHA1:
+		return crypto.SHA1
+	case SHA256:
+		return crypto.SHA256
+	case SHA384:
+		return crypto.SHA384
+	case SHA512:
+		return crypto.SHA512
+	}
+	return 0
+}
+
+// size returns the octets of a digest, 0 for an unknown algorithm.
+func (a Algorithm) size() int {
+	if a == SM3 {
+		return 32
+	}
+	if h := a.Hash(); h != 0 {
+		return h.Size()
+	}
+	return 0
+}
+
+// Digest is one bank's digest of an event.
+type Digest struct {
+	Algorithm Algorithm
+	Sum       []byte
+}
+
+// Event is one event of the log. Its slices are the event's own.
+type Event struct {
+	Index   int   // counted from 0, the header included
+	Offset  int64 // where it begins
+	PCR     uint32
+	Type    EventType
+	Digests []Digest
+	Data    []byte
+}
+
+// Digest returns the digest of a bank, nil where the event has none.
+func (e *Event) Digest(h crypto.Hash) []byte {
+	for _, d := range e.Digests {
+		if d.Algorithm.Hash() == h && h != 0 {
+			return d.Sum
+		}
+	}
+	return nil
+}
+
+// Extends reports whether the event extended a PCR: all but EV_NO_ACTION do.
+func (e *Event) Extends() bool { return e.Type != NoAction }
+
+const localitySignature = "StartupLocality\x00"
+
+// StartupLocality returns the locality from which the TPM was started, where
+// the event tells it: PCR 0 then began with that in its last octet.
+func (e *Event) StartupLocality() (locality uint8, ok bool) {
+	if e.Type != NoAction || e.PCR != 0 || len(e.Data) != len(localitySignature)+1 || string(e.Data[:len(localitySignature)]) != localitySignature {
+		return 0, false
+	}
+	return e.Data[len(localitySignature)], true
+}
+
+// Header is the Spec ID event, with which a crypto-agile log begins.
+type Header struct {
+	PlatformClass        uint32
+	Major, Minor, Errata uint8
+	UintnSize            uint8 // 1: 32 bit, 2: 64 bit
+	Algorithms           []HeaderAlgorithm
+	VendorInfo           []byte
+}
+
+// HeaderAlgorithm is a bank that the log has digests of.
+type HeaderAlgorithm struct {
+	Algorithm Algorithm
+	Size      uint16 // octets of a digest
+}
+
+const specSignature = "Spec ID Event03\x00"
+
+func parseHeader(b []byte) (*Header, error) {
+	le := binary.LittleEndian
+	const fixed = len(specSignature) + 12
+	if len(b) < fixed {
+		return nil, ErrHeader
+	}
+	p := b[len(specSignature):]
+	h := &Header{PlatformClass: le.Uint32(p), Minor: p[4], Major: p[5], Errata: p[6], UintnSize: p[7]}
+	n := le.Uint32(p[8:])
+	p = p[12:]
+	if n == 0 || n > MaxAlgorithms || uint64(len(p)) < 4*uint64(n)+1 {
+		return nil, ErrHeader
+	}
+	for range n {
+		a := HeaderAlgorithm{Algorithm(le.Uint16(p)), le.Uint16(p[2:])}
+		if a.Size == 0 || a.Size > maxDigest || a.Algorithm.size() != 0 && int(a.Size) != a.Algorithm.size() {
+			return nil, ErrHeader
+		}
+		h.Algorithms = append(h.Algorithms, a)
+		p = p[4:]
+	}
+	if int(p[0]) > len(p)-1 {
+		return nil, ErrHeader
+	}
+	h.VendorInfo = p[1 : 1+int(p[0])]
+	return h, nil
+}
+
+// Reader reads the events of a log.
+type Reader struct {
+	in     io.Reader
+	offset int64
+	n      int
+	header *Header
+	err    error
+}
+
+// NewReader returns a Reader of the log that in delivers. What reads a file
+// should be buffered.
+func NewReader(in io.Reader) *Reader { return &Reader{in: in} }
+
+// Header returns the header of a crypto-agile log; nil for the SHA-1 format
+// and before the first event.
+func (r *Reader) Header() *Header { return r.header }
+
+func (r *Reader) fail(at int64, cause error) (*Event, error) {
+	r.err = fmt.Errorf("read BIOS log: event %d at octet %d: %w", r.n, at, cause)
+	return nil, r.err
+}
+
+// read fills b. At the end of the log the error is ErrTruncated, or io.EOF
+// where nothing at all was left.
+func (r *Reader) read(b []byte) error {
+	n, err := io.ReadFull(r.in, b)
+	r.offset += int64(n)
+	if err == io.ErrUnexpectedEOF {
+		return ErrTruncated
+	}
+	return err
+}
+
+func (r *Reader) within(b []byte) error {
+	err := r.read(b)
+	if err == io.EOF {
+		return ErrTruncated
+	}
+	return err
+}
+
+// bytes reads n octets; what is allocated follows what arrives.
+func (r *Reader) bytes(n uint32) ([]byte, error) {
+	const step = 64 << 10
+	if n <= step {
+		b := make([]byte, n)
+		return b, r.within(b)
+	}
+	var out bytes.Buffer
+	m, err := io.CopyN(&out, r.in, int64(n))
+	r.offset += m
+	if err == io.EOF {
+		err = ErrTruncated
+	}
+	return out.Bytes(), err
+}
+
+// Next returns the next event, the header of a crypto-agile log included. At
+// the end of the log the error is io.EOF. Every error is final.
+func (r *Reader) Next() (*Event, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	le := binary.LittleEndian
+	at := r.offset
+	var head [8]byte
+	if err := r.read(head[:]); err == io.EOF {
+		r.err = io.EOF
+		return nil, io.EOF
+	} else if err != nil {
+		return r.fail(at, err)
+	}
+	if r.n >= MaxEvents {
+		return r.fail(at, ErrEvents)
+	}
+	e := &Event{Index: r.n, Offset: at, PCR: le.Uint32(head[:]), Type: EventType(le.Uint32(head[4:]))}
+	if err := r.digests(e); err != nil {
+		return r.fail(at, err)
+	}
+	var size [4]byte
+	if err := r.within(size[:]); err != nil {
+		return r.fail(at, err)
+	}
+	n := le.Uint32(size[:])
+	if n > MaxEvent {
+		return r.fail(at, fmt.Errorf("%w: %d", ErrEvent, n))
+	}
+	var err error
+	if e.Data, err = r.bytes(n); err != nil {
+		return r.fail(at, err)
+	}
+	if r.n == 0 && e.Type == NoAction && bytes.HasPrefix(e.Data, []byte(specSignature)) {
+		if r.header, err = parseHeader(e.Data); err != nil {
+			return r.fail(at, err)
+		}
+	}
+	r.n++
+	return e, nil
+}
+
+func (r *Reader) digests(e *Event) error {
+	if r.header == nil {
+		sum := make([]byte, pcrSHA1)
+		e.Digests = []Digest{{SHA1, sum}}
+		return r.within(sum)
+	}
+	le := binary.LittleEndian
+	var b [4]byte
+	if err := r.within(b[:]); err != nil {
+		return err
+	}
+	n := le.Uint32(b[:])
+	if n > MaxAlgorithms {
+		return fmt.Errorf("%w: %d", ErrAlgorithms, n)
+	}
+	for range n {
+		if err := r.within(b[:2]); err != nil {
+			return err
+		}
+		a := Algorithm(le.Uint16(b[:]))
+		size := 0
+		for _, h := range r.header.Algorithms {
+			if h.Algorithm == a {
+				size = int(h.Size)
+			}
+		}
+		if size == 0 {
+			size = a.size()
+		}
+		if size == 0 {
+			return fmt.Errorf("%w: 0x%04x", ErrAlgorithm, uint16(a))
+		}
+		sum := make([]byte, size)
+		if err := r.within(sum); err != nil {
+			return err
+		}
+		e.Digests = append(e.Digests, Digest{a, sum})
+	}
+	return nil
+}
+
+const pcrSHA1 = 20
+
+// Replay extends a bank by the log's events, from the log's start-up locality
+// or, where it tells none, from locality. It returns the number of events that
+// extended the bank.
+func Replay(in io.Reader, b *pcr.Bank, locality uint8) (n int, err error) {
+	b.SetLocality(locality)
+	r := NewReader(in)
+	for {
+		e, err := r.Next()
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		if l, ok := e.StartupLocality(); ok && b.Touched()&1 == 0 {
+			b.SetLocality(l)
+		}
+		if e.Extends() && b.Extend(e.PCR, e.Digest(b.Hash())) {
+			n++
+		}
+	}
+}

@@ -1,0 +1,284 @@
+// Package evidence collects what the functional components of ITA-HSR report
+// (pts.md §4): Linux IMA's BIOS events and runtime measurements, Trusted Boot and
+// Trusted GRUB. It implements pts.Collector on the logs of the kernel.
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gotnc/gotnc/imc/evidence/pcr"
+	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// Where the kernel has its logs.
+const (
+	DefaultBIOSLog = "/sys/kernel/security/tpm0/binary_bios_measurements"
+	DefaultIMALog  = "/sys/kernel/security/ima/binary_runtime_measurements"
+)
+
+// Limits of the evidence of one request, whatever the logs hold.
+const (
+	MaxOctets  = 192 << 20 // encoded
+	MaxBIOSLog = 64 << 20  // octets of log
+	chunkSize  = 256 << 10
+)
+
+// ErrTooMuch ends the collection: what was collected is kept, but a verifier
+// will not find the quoted values in it.
+var ErrTooMuch = fmt.Errorf("evidence of more than %d octets", MaxOctets)
+
+// Settings reads values of strongswan.conf; it is imc.Settings.
+type Settings interface {
+	String(key, def string) string
+	Bool(key string, def bool) bool
+}
+
+// Config says what a Collector reads and how it reports.
+type Config struct {
+	Logger     *slog.Logger // nil discards
+	BIOSLog    string       // "" = DefaultBIOSLog
+	IMALog     string       // "" = DefaultIMALog
+	PCRInfo    bool         // report PCR values before and after with the evidence of IMA
+	PCRPadding bool         // the kernel extends zero-padded SHA-1 digests into larger banks; the TPM's PCRs overrule it
+	// TrustedBoot is reported as it stands, for PCR 17 and 18.
+	TrustedBoot [2]TrustedBoot
+	Now         func() time.Time // nil: time.Now
+}
+
+// TrustedBoot is what a setting says of one PCR: 20 octets each in hex.
+type TrustedBoot struct{ Before, Measurement, After string }
+
+// FromSettings reads plugins.imc-attestation.{pcr_info,pcr_padding,pcr17_before,…}.
+func FromSettings(s Settings, logger *slog.Logger) Config {
+	const p = "plugins.imc-attestation."
+	c := Config{Logger: logger, PCRInfo: s.Bool(p+"pcr_info", false), PCRPadding: s.Bool(p+"pcr_padding", false)}
+	for i, n := range [...]string{"pcr17_", "pcr18_"} {
+		c.TrustedBoot[i] = TrustedBoot{Before: s.String(p+n+"before", ""), Measurement: s.String(p+n+"meas", ""), After: s.String(p+n+"after", "")}
+	}
+	return c
+}
+
+// Component names and qualifiers of ITA-HSR.
+const (
+	nameTrustedGRUB = 1
+	nameTrustedBoot = 2
+	nameLinuxIMA    = 3
+
+	qualifierTrusted = 0x21 // kernel, trusted platform
+	qualifierOS      = 0x22 // kernel, operating system
+
+	pcrDebug      = 16
+	pcrTrustedMin = 17 // and 18: Trusted Boot's policy and MLE
+)
+
+// group is the evidence of one component request, in order.
+type group struct {
+	items [][]byte // values of Simple Component Evidence
+	ima   bool
+}
+
+// Collector implements pts.Collector. It is for one goroutine.
+type Collector struct {
+	cfg Config
+	log *slog.Logger // PTS
+
+	groups   []group
+	octets   int
+	chunk    []byte
+	bank     *pcr.Bank // what the evidence leads to
+	locality uint8
+	alg      pts.HashAlgorithms
+	pcrs     pts.PCRs
+
+	biosCount int
+	aggregate map[crypto.Hash]*pcr.Bank // per algorithm of the BIOS log
+	ima       *imaSource
+}
+
+var _ pts.Collector = (*Collector)(nil)
+
+// New returns a Collector without evidence.
+func New(cfg Config) *Collector {
+	if cfg.BIOSLog == "" {
+		cfg.BIOSLog = DefaultBIOSLog
+	}
+	if cfg.IMALog == "" {
+		cfg.IMALog = DefaultIMALog
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Collector{cfg: cfg, log: log.Group(cfg.Logger, log.PTS)}
+}
+
+// Reset forgets all evidence.
+func (c *Collector) Reset() {
+	*c = Collector{cfg: c.cfg, log: c.log}
+}
+
+// PCRs returns what a quote has to cover.
+func (c *Collector) PCRs() pts.PCRs { return c.pcrs }
+
+// Take returns the evidence in the order of the requests and forgets it; the
+// simulated PCRs go with it.
+func (c *Collector) Take() []patnc.Attribute {
+	n := 0
+	for _, g := range c.groups {
+		n += len(g.items)
+	}
+	out := make([]patnc.Attribute, 0, n+1)
+	for _, g := range c.groups {
+		for _, item := range g.items {
+			out = append(out, patnc.Skip(patnc.Raw{T: pts.TypeSimpleComponentEvidence, Data: item}))
+		}
+	}
+	c.Reset()
+	return out
+}
+
+// hashOf returns the hash function of a measurement algorithm.
+func hashOf(a pts.HashAlgorithms) crypto.Hash {
+	switch a {
+	case pts.SHA1:
+		return crypto.SHA1
+	case pts.SHA256:
+		return crypto.SHA256
+	case pts.SHA384:
+		return crypto.SHA384
+	case pts.SHA512:
+		return crypto.SHA512
+	}
+	return 0
+}
+
+// Collect measures one component.
+func (c *Collector) Collect(ctx context.Context, n pts.ComponentName, b pts.Bank) error {
+	if n.Vendor != patnc.VendorITA || n.Family != 0 {
+		return pts.ErrNoCollector
+	}
+	if c.bank == nil {
+		c.bank, c.alg, c.locality = pcr.NewBank(hashOf(b.Algorithm)), b.Algorithm, b.Locality
+		c.bank.SetLocality(b.Locality)
+	}
+	if c.bank.Size() == 0 || b.Algorithm != c.alg {
+		return fmt.Errorf("no PCR bank of %v", b.Algorithm)
+	}
+	switch {
+	case n.Name == nameLinuxIMA && n.Qualifier == qualifierTrusted:
+		return c.collectBIOS(ctx, n)
+	case n.Name == nameLinuxIMA && n.Qualifier == qualifierOS:
+		return c.collectIMA(ctx, n, b.TPM)
+	case n.Name == nameTrustedBoot:
+		return c.collectTrustedBoot(n)
+	case n.Name == nameTrustedGRUB:
+		return c.collectTrustedGRUB(ctx, n, b.TPM)
+	case n.Name == nameLinuxIMA:
+		return errors.New("unsupported functional component name qualifier")
+	}
+	return pts.ErrNoCollector
+}
+
+func (c *Collector) newGroup(ima bool) *group {
+	c.groups = append(c.groups, group{ima: ima})
+	return &c.groups[len(c.groups)-1]
+}
+
+// add encodes one piece of evidence. Many share one allocation.
+func (c *Collector) add(g *group, v *pts.SimpleComponentEvidence) error {
+	need := 128 + len(v.PolicyURI) + 3*pcr.MaxSize
+	if c.octets+need > MaxOctets {
+		return ErrTooMuch
+	}
+	if cap(c.chunk)-len(c.chunk) < need {
+		c.chunk = make([]byte, 0, max(chunkSize, need))
+	}
+	at := len(c.chunk)
+	b, err := v.AppendValue(c.chunk)
+	if err != nil {
+		return err
+	}
+	c.chunk = b
+	item := b[at:len(b):len(b)]
+	c.octets += len(item)
+	g.items = append(g.items, item)
+	return nil
+}
+
+// extend extends the simulated PCR and fills in what the evidence says of it.
+func (c *Collector) extend(v *pts.SimpleComponentEvidence, info *pts.PCRInfo) bool {
+	if c.cfg.PCRInfo {
+		info.Before = append(info.Before[:0], c.bank.Value(v.PCR)...)
+	}
+	if !c.bank.Extend(v.PCR, v.Measurement) {
+		return false
+	}
+	c.pcrs |= 1 << v.PCR
+	if c.cfg.PCRInfo {
+		info.After = append(info.After[:0], c.bank.Value(v.PCR)...)
+		v.PCRs = info
+	}
+	return true
+}
+
+// collectTrustedBoot reports the settings: strongSwan does not read tboot's log
+// either.
+func (c *Collector) collectTrustedBoot(n pts.ComponentName) error {
+	var evidence [2]pts.SimpleComponentEvidence
+	for i, t := range c.cfg.TrustedBoot {
+		var octets [3][]byte
+		for j, s := range [...]string{t.Before, t.Measurement, t.After} {
+			if s == "" {
+				return fmt.Errorf("TBOOT: pcr%d_before, pcr%d_meas and pcr%d_after are not all set", pcrTrustedMin+i, pcrTrustedMin+i, pcrTrustedMin+i)
+			}
+			b, err := hex.DecodeString(s)
+			if err != nil || len(b) != pts.SHA1.Size() {
+				return errors.New("TBOOT measurement or PCR data have the wrong size")
+			}
+			octets[j] = b
+		}
+		evidence[i] = pts.SimpleComponentEvidence{
+			Component: n, PCR: uint32(pcrTrustedMin + i), Hash: pts.SHA1, Transform: pts.TransformMatch,
+			Time: c.cfg.Now(), Measurement: octets[1], PCRs: &pts.PCRInfo{Before: octets[0], After: octets[2]},
+		}
+	}
+	g := c.newGroup(false)
+	for i := range evidence {
+		if err := c.add(g, &evidence[i]); err != nil {
+			return err
+		}
+		if c.alg == pts.SHA1 {
+			// A verifier takes the value after; only in this bank it can be quoted.
+			c.pcrs |= 1 << evidence[i].PCR
+		}
+	}
+	return nil
+}
+
+// collectTrustedGRUB reports PCR 16 as it is. It is not quoted.
+func (c *Collector) collectTrustedGRUB(ctx context.Context, n pts.ComponentName, tpm pts.Quoter) error {
+	if tpm == nil {
+		return pts.ErrNoTPM
+	}
+	values, err := tpm.ReadPCRs(ctx, pts.SHA1, 1<<pcrDebug)
+	if err != nil {
+		return fmt.Errorf("error occurred while reading PCR: %d: %w", pcrDebug, err)
+	}
+	after := values[pcrDebug]
+	if len(after) != pts.SHA1.Size() {
+		return fmt.Errorf("error occurred while reading PCR: %d", pcrDebug)
+	}
+	return c.add(c.newGroup(false), &pts.SimpleComponentEvidence{
+		Component: n, PCR: pcrDebug, Hash: pts.SHA1, Transform: pts.TransformMatch, Time: c.cfg.Now(),
+		Measurement: make([]byte, pts.SHA1.Size()),
+		PCRs:        &pts.PCRInfo{Before: make([]byte, pts.SHA1.Size()), After: bytes.Clone(after)},
+	})
+}

@@ -1,0 +1,328 @@
+// Package quoter is a pts.Quoter on the machine's TPM: it opens the TPM when it
+// is first needed, gives it back when it was not used for a while, and keeps
+// every operation within a bound.
+package quoter
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/device"
+)
+
+// Bounds.
+const (
+	DefaultTimeout = 30 * time.Second // of one operation, retries of a busy TPM included
+	idleTime       = 3 * time.Second  // after which the TPM is given back
+	maxFile        = 64 << 10         // of a key or certificate
+)
+
+// Settings reads values of strongswan.conf; it is imc.Settings.
+type Settings interface {
+	String(key, def string) string
+	Bool(key string, def bool) bool
+}
+
+// Config says which TPM and key to use.
+type Config struct {
+	Logger *slog.Logger // nil discards
+	Device device.Settings
+	AIK    tpm.AIK
+	// Kind is what a TPM 1.2 quotes: tpm.Kind12.
+	Kind    tpm.QuoteKind
+	Timeout time.Duration // 0 = DefaultTimeout
+	// Open replaces device.Open; nil: that.
+	Open func(context.Context) (tpm.TPM, error)
+}
+
+// FromSettings reads plugins.tpm.tcti.{name,opts} and
+// plugins.imc-attestation.{aik_handle,aik_blob,aik_cert,aik_pubkey,use_quote2,
+// use_version_info}. A file that cannot be read is logged and left out, as with
+// strongSwan.
+func FromSettings(s Settings, logger *slog.Logger) Config {
+	const p = "plugins.imc-attestation."
+	l := log.Group(logger, log.PTS)
+	file := func(key, what string) []byte {
+		name := s.String(p+key, "")
+		if name == "" {
+			return nil
+		}
+		b, err := readFile(name)
+		if err != nil {
+			log.Warnf(l, "loading %s from '%s' failed: %v", what, name, err)
+			return nil
+		}
+		log.Detailf(l, "loaded %s from '%s'", what, name)
+		return b
+	}
+	c := Config{
+		Logger: logger,
+		Device: device.Settings{Name: s.String("plugins.tpm.tcti.name", ""), Opts: s.String("plugins.tpm.tcti.opts", "")},
+		AIK: tpm.AIK{
+			Certificate: file("aik_cert", "AIK certificate"),
+			PublicKey:   file("aik_pubkey", "AIK public key"),
+			Blob:        file("aik_blob", "AIK Blob"),
+		},
+		Kind: tpm.Kind12(s.Bool(p+"use_quote2", true), s.Bool(p+"use_version_info", false)),
+	}
+	if h := s.String(p+"aik_handle", ""); h != "" {
+		var err error
+		if c.AIK.Handle, err = ParseHandle(h); err != nil {
+			log.Warnf(l, "imc-attestation.aik_handle: %v", err)
+		}
+	}
+	return c
+}
+
+// ParseHandle reads a handle in hex, with 0x or without.
+func ParseHandle(s string) (uint32, error) {
+	h, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(s)), "0x"), 16, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a handle in hex, as in 0x81010003", s)
+	}
+	return uint32(h), nil
+}
+
+func readFile(name string) ([]byte, error) {
+	i, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !i.Mode().IsRegular() || i.Size() > maxFile {
+		return nil, fmt.Errorf("not a regular file of at most %d octets", maxFile)
+	}
+	return os.ReadFile(name)
+}
+
+// Quoter implements pts.Quoter. It may be used by several goroutines, whose
+// operations run one after the other.
+type Quoter struct {
+	cfg Config
+	log *slog.Logger // PTS
+
+	mu     sync.Mutex
+	tpm    tpm.TPM // nil: not open
+	idle   *time.Timer
+	closed bool
+}
+
+var _ pts.Quoter = (*Quoter)(nil)
+
+// New returns a Quoter; the TPM is not touched yet.
+func New(cfg Config) *Quoter {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Open == nil {
+		settings := cfg.Device
+		cfg.Open = func(ctx context.Context) (tpm.TPM, error) { return device.Open(ctx, settings) }
+	}
+	return &Quoter{cfg: cfg, log: log.Group(cfg.Logger, log.PTS)}
+}
+
+// Close gives the TPM back. Later operations fail.
+func (q *Quoter) Close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.release()
+}
+
+// release closes the TPM; q.mu is held.
+func (q *Quoter) release() {
+	if q.idle != nil {
+		q.idle.Stop()
+	}
+	if q.tpm != nil {
+		_ = q.tpm.Close()
+		q.tpm = nil
+	}
+}
+
+// with runs f with the open TPM.
+func (q *Quoter) with(ctx context.Context, f func(ctx context.Context, t tpm.TPM) error) error {
+	ctx, cancel := context.WithTimeout(ctx, q.cfg.Timeout)
+	defer cancel()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return pts.ErrNoTPM
+	}
+	if q.idle != nil {
+		q.idle.Stop()
+	}
+	if q.tpm == nil {
+		t, err := q.cfg.Open(ctx)
+		if errors.Is(err, tpm.ErrNoTPM) {
+			return noTPM{err}
+		}
+		if err != nil {
+			return err
+		}
+		q.tpm = t
+		log.Detailf(q.log, "TPM %v opened", t.Generation())
+	}
+	err := f(ctx, q.tpm)
+	if errors.Is(err, tpm.ErrGone) || errors.Is(err, tpm.ErrTimeout) {
+		q.release() // of no more use; the next operation opens it anew
+		return err
+	}
+	if q.idle == nil {
+		q.idle = time.AfterFunc(idleTime, func() {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			q.release()
+		})
+	} else {
+		q.idle.Reset(idleTime)
+	}
+	return err
+}
+
+// bank returns the TPM's name of a measurement algorithm.
+func bank(a pts.HashAlgorithms) tpm.Hash {
+	switch a {
+	case pts.SHA1:
+		return tpm.SHA1
+	case pts.SHA256:
+		return tpm.SHA256
+	case pts.SHA384:
+		return tpm.SHA384
+	case pts.SHA512:
+		return tpm.SHA512
+	}
+	return 0
+}
+
+func algorithm(h tpm.Hash) pts.HashAlgorithms {
+	switch h {
+	case tpm.SHA1:
+		return pts.SHA1
+	case tpm.SHA256:
+		return pts.SHA256
+	case tpm.SHA384:
+		return pts.SHA384
+	case tpm.SHA512:
+		return pts.SHA512
+	}
+	return 0
+}
+
+// Algorithms returns those that the TPM has a bank of.
+func (q *Quoter) Algorithms(ctx context.Context) (set pts.HashAlgorithms, err error) {
+	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
+		banks, err := t.Banks(ctx)
+		for _, h := range banks {
+			set |= algorithm(h)
+		}
+		if err == nil && set == 0 {
+			return fmt.Errorf("the TPM has no PCR bank of a PTS measurement algorithm: %w", tpm.ErrNoBank)
+		}
+		return err
+	})
+	return set, err
+}
+
+// Info describes the TPM.
+func (q *Quoter) Info(ctx context.Context) (info tpm.Info, err error) {
+	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
+		var err error
+		info, err = t.Info(ctx)
+		return err
+	})
+	return info, err
+}
+
+// VersionInfo returns the value of TPM Version Information.
+func (q *Quoter) VersionInfo(ctx context.Context) (info []byte, err error) {
+	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
+		var err error
+		info, err = t.VersionInfo(ctx)
+		return err
+	})
+	return info, err
+}
+
+func (q *Quoter) identity(ctx context.Context, aik tpm.AIK) (id tpm.Identity, err error) {
+	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
+		var err error
+		id, err = t.Identity(ctx, aik)
+		return err
+	})
+	if errors.Is(err, tpm.ErrNoKey) {
+		err = fmt.Errorf("%w: %w", pts.ErrNoAIK, err)
+	}
+	return id, err
+}
+
+// AIK returns certificate or public key.
+func (q *Quoter) AIK(ctx context.Context) (pts.AIK, error) {
+	id, err := q.identity(ctx, q.cfg.AIK)
+	return pts.AIK{Naked: id.Naked, DER: id.DER}, err
+}
+
+// KeyID returns the hexadecimal SHA-1 of the SubjectPublicKeyInfo of a key in a
+// TPM 2.0: the Device ID of imc-os.device_handle.
+func (q *Quoter) KeyID(ctx context.Context, handle uint32) (string, error) {
+	id, err := q.identity(ctx, tpm.AIK{Handle: handle})
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(id.KeyID[:]), nil
+}
+
+// selection converts a set of PCRs; bits beyond the TPM's are left out.
+func selection(s pts.PCRs) tpm.Selection { return tpm.Selection(s) & (1<<tpm.NumPCRs - 1) }
+
+func values(in map[int][]byte) map[uint32][]byte {
+	out := make(map[uint32][]byte, len(in))
+	for i, v := range in {
+		out[uint32(i)] = v
+	}
+	return out
+}
+
+// ReadPCRs returns the values of a bank's PCRs.
+func (q *Quoter) ReadPCRs(ctx context.Context, alg pts.HashAlgorithms, pcrs pts.PCRs) (out map[uint32][]byte, err error) {
+	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
+		v, err := t.ReadPCRs(ctx, bank(alg), selection(pcrs))
+		out = values(v)
+		return err
+	})
+	return out, err
+}
+
+// Quote signs PCRs and external data.
+func (q *Quoter) Quote(ctx context.Context, alg pts.HashAlgorithms, pcrs pts.PCRs, external []byte) (out pts.Quote, err error) {
+	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
+		r, err := t.Quote(ctx, tpm.QuoteRequest{AIK: q.cfg.AIK, PCRs: selection(pcrs), Bank: bank(alg), External: external, Kind: q.cfg.Kind})
+		if err != nil {
+			return err
+		}
+		out = pts.Quote{
+			Final: pts.SimpleEvidenceFinal{
+				Kind: pts.QuoteKind(r.Kind), CompositeHash: algorithm(r.Hash), Composite: r.Composite, Signature: r.Signature,
+				TPM20: pts.TPM20Quote{QualifiedSigner: r.QualifiedSigner, ClockInfo: r.ClockInfo, FirmwareVersion: r.FirmwareVersion, PCRSelection: r.PCRSelection},
+			},
+			Values: values(r.Values),
+		}
+		return nil
+	})
+	return out, err
+}
+
+// noTPM is what package tpm says of a machine without TPM, as a pts.ErrNoTPM.
+type noTPM struct{ error }
+
+func (e noTPM) Unwrap() []error { return []error{pts.ErrNoTPM, e.error} }

@@ -1,0 +1,193 @@
+package swanctl
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/gotnc/gotnc/internal/base/config"
+)
+
+// Connection is connections.<name>.
+type Connection struct {
+	Name string
+	Pos  config.Pos
+
+	Version       int      // 0 (IKEv2 for an initiator) or 2
+	LocalAddrs    []string // addresses, names, subnets, ranges; empty = %any
+	RemoteAddrs   []string // the same
+	LocalPort     uint16   // 500
+	RemotePort    uint16   // 500
+	Proposals     []string // empty = default
+	VIPs          []netip.Addr
+	Encap         bool
+	MOBIKE        bool
+	Fragmentation string // yes, accept, no or force
+	DPDDelay      time.Duration
+	DPDTimeout    time.Duration
+	KeyingTries   int  // 0 = for ever
+	SendCertReq   bool // yes
+	SendCert      string
+	RekeyTime     time.Duration // 4 h; 0 = never
+	ReauthTime    time.Duration // 0 = never
+	OverTime      time.Duration // after RekeyTime the IKE_SA ends; 10 % of the longer of the two
+	RandTime      time.Duration // rekeying comes up to that much earlier; OverTime
+	Childless     string
+	PPKID         string // of secrets.ppk*; "" = none is used
+	PPKRequired   bool
+	// OCSP: "never", "request", "reply" or "both".
+	OCSP string
+	// IfIDIn and IfIDOut are the XFRM interface IDs of children without their
+	// own; 0 = none.
+	IfIDIn, IfIDOut uint32
+
+	Local, Remote []*Round // in the order of authentication
+	Children      []*Child
+
+	// Problems are what makes the connection unusable.
+	Problems []*config.Error
+}
+
+// Err joins the problems, nil where there are none.
+func (c *Connection) Err() error {
+	var all []error
+	for _, p := range c.Problems {
+		all = append(all, p)
+	}
+	return errors.Join(all...)
+}
+
+// Child returns the child of that name, for "" the only one; nil where there
+// is none.
+func (c *Connection) Child(name string) *Child {
+	if name == "" && len(c.Children) == 1 {
+		return c.Children[0]
+	}
+	for _, ch := range c.Children {
+		if ch.Name == name {
+			return ch
+		}
+	}
+	return nil
+}
+
+// RemoteHost is the peer of an initiator: the first remote address that is an
+// address or a name.
+func (c *Connection) RemoteHost() (string, bool) { return firstHost(c.RemoteAddrs) }
+
+// LocalHost is the first local address that is a host; false = any.
+func (c *Connection) LocalHost() (string, bool) { return firstHost(c.LocalAddrs) }
+
+func firstHost(addrs []string) (string, bool) {
+	for _, a := range addrs {
+		if !strings.HasPrefix(a, "%any") && !strings.Contains(a, "/") && !isRange(a) {
+			return a, true
+		}
+	}
+	return "", false
+}
+
+// isRange tells 10.0.0.1-10.0.0.9 from a host name with a dash.
+func isRange(a string) bool {
+	from, _, ok := strings.Cut(a, "-")
+	_, err := netip.ParseAddr(from)
+	return ok && err == nil
+}
+
+var connectionKeys = keys{
+	"version": used, "local_addrs": used, "remote_addrs": used, "local_port": used, "remote_port": used,
+	"proposals": used, "vips": used, "encap": used, "mobike": used, "dpd_delay": used, "dpd_timeout": used,
+	"fragmentation": used, "keyingtries": used, "send_certreq": used, "send_cert": used, "rekey_time": used,
+	"reauth_time": used, "childless": used, "ppk_required": used, "ppk_id": used, "mediation": used,
+	"aggressive": ignored, "pull": ignored, "dscp": ignored, "ocsp": used, "unique": ignored,
+	"over_time": used, "rand_time": used, "pools": ignored, "if_id_in": used, "if_id_out": used,
+	"mediated_by": ignored, "mediation_peer": ignored,
+}
+
+func (m *Config) connection(n *config.Node) *Connection {
+	c := &Connection{Name: n.Name(), Pos: n.Pos()}
+	r := reader{n, func(e *config.Error) { c.Problems = append(c.Problems, e) }}
+	c.Version = int(r.integer("version", 0, 0, 2))
+	if c.Version == 1 {
+		v, _ := n.Lookup("version")
+		r.bad(v.Errorf("version = 1: IKEv1 is not supported, use 2"))
+	}
+	c.LocalAddrs, c.RemoteAddrs = r.list("local_addrs"), r.list("remote_addrs")
+	c.LocalPort = uint16(r.integer("local_port", 500, 0, math.MaxUint16))
+	c.RemotePort = uint16(r.integer("remote_port", 500, 1, math.MaxUint16))
+	c.Proposals = proposals(r, "proposals")
+	c.VIPs = typed(r, "vips", nil, parseVIPs)
+	c.Encap = r.boolean("encap", false)
+	c.MOBIKE = r.boolean("mobike", true)
+	c.Fragmentation = r.oneOf("fragmentation", "yes", "yes", "accept", "no", "force")
+	c.DPDDelay = r.duration("dpd_delay", 0)
+	c.DPDTimeout = r.duration("dpd_timeout", 0)
+	if r.str("keyingtries", "") == "%forever" {
+		c.KeyingTries = 0
+	} else {
+		c.KeyingTries = int(r.integer("keyingtries", 1, 0, math.MaxInt32))
+	}
+	c.SendCertReq = r.boolean("send_certreq", true)
+	c.SendCert = r.oneOf("send_cert", "ifasked", "always", "never", "ifasked")
+	c.RekeyTime = r.duration("rekey_time", 4*time.Hour)
+	c.ReauthTime = r.duration("reauth_time", 0)
+	if _, ok := n.Lookup("rekey_time"); !ok && c.ReauthTime > 0 {
+		c.RekeyTime = 0 // as strongSwan: one of the two
+	}
+	c.OverTime = r.duration("over_time", max(c.RekeyTime, c.ReauthTime)/10)
+	c.RandTime = r.duration("rand_time", c.OverTime)
+	c.IfIDIn, c.IfIDOut = uint32(r.integer("if_id_in", 0, 0, math.MaxUint32)), uint32(r.integer("if_id_out", 0, 0, math.MaxUint32))
+	c.Childless = r.oneOf("childless", "allow", "allow", "prefer", "force", "never")
+	c.PPKID, c.PPKRequired = r.str("ppk_id", ""), r.boolean("ppk_required", false)
+	if c.PPKRequired && c.PPKID == "" {
+		v, _ := n.Lookup("ppk_required")
+		r.bad(v.Errorf("ppk_required = yes, but there is no ppk_id: set it to that of a section ppk in secrets"))
+	}
+	c.OCSP = r.oneOf("ocsp", "reply", "never", "request", "reply", "both")
+	if r.boolean("mediation", false) {
+		r.refuse("mediation", "mediation is no part of this client")
+	}
+	m.unknown(n, connectionKeys, nil, []string{"children"}, []string{"local", "remote"})
+
+	for _, s := range n.Sections() {
+		switch {
+		case s == "children":
+			kids := n.Sub(s)
+			for _, name := range kids.Sections() {
+				c.Children = append(c.Children, m.child(kids.Sub(name), r.bad))
+			}
+			for _, v := range kids.Values() {
+				m.cfg.Warn(v.Errorf("setting %q is not known in %s", v.Key, kids.Path()))
+			}
+		case strings.HasPrefix(s, "local"):
+			c.Local = append(c.Local, m.round(n.Sub(s), true, r.bad))
+		case strings.HasPrefix(s, "remote"):
+			c.Remote = append(c.Remote, m.round(n.Sub(s), false, r.bad))
+		}
+	}
+	byRound := func(rs []*Round) {
+		sort.SliceStable(rs, func(i, j int) bool { return rs[i].Round < rs[j].Round })
+	}
+	byRound(c.Local)
+	byRound(c.Remote)
+	return c
+}
+
+func parseVIPs(v config.Value) ([]netip.Addr, error) {
+	var as []netip.Addr
+	for _, s := range v.List() {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return nil, v.Errorf("vips: %q is no IP address; 0.0.0.0 or :: ask for any", s)
+		}
+		as = append(as, a.Unmap())
+	}
+	return as, nil
+}
+
+// String names the connection for an error or a log line.
+func (c *Connection) String() string { return fmt.Sprintf("connection %q (%s)", c.Name, c.Pos) }

@@ -1,0 +1,91 @@
+package swanctl
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/gotnc/gotnc/internal/base/config"
+)
+
+// reader reads the values of one section and collects what is wrong.
+type reader struct {
+	n   *config.Node
+	bad func(*config.Error)
+}
+
+func (r reader) str(key, def string) string {
+	if v, ok := r.n.Lookup(key); ok {
+		return v.Text
+	}
+	return def
+}
+
+func (r reader) oneOf(key, def string, allowed ...string) string {
+	v, ok := r.n.Lookup(key)
+	if !ok {
+		return def
+	}
+	for _, a := range allowed {
+		if v.Text == a {
+			return a
+		}
+	}
+	r.bad(v.Errorf("%s = %q: not one of %s", key, v.Text, strings.Join(allowed, ", ")))
+	return def
+}
+
+func (r reader) list(key string) []string {
+	if v, ok := r.n.Lookup(key); ok {
+		return v.List()
+	}
+	return nil
+}
+
+func typed[T any](r reader, key string, def T, as func(config.Value) (T, error)) T {
+	v, ok := r.n.Lookup(key)
+	if !ok {
+		return def
+	}
+	t, err := as(v)
+	if err != nil {
+		var e *config.Error
+		if !errors.As(err, &e) {
+			e = v.Errorf("%s: %w", key, err)
+		}
+		r.bad(e)
+		return def
+	}
+	return t
+}
+
+func (r reader) boolean(key string, def bool) bool { return typed(r, key, def, config.Value.Bool) }
+
+func (r reader) duration(key string, def time.Duration) time.Duration {
+	return typed(r, key, def, config.Value.Duration)
+}
+
+func (r reader) integer(key string, def, least, most int64) int64 {
+	return typed(r, key, def, func(v config.Value) (int64, error) {
+		n, err := v.Int()
+		if err == nil && (n < least || n > most) {
+			err = v.Errorf("%s = %d: not between %d and %d", key, n, least, most)
+		}
+		return n, err
+	})
+}
+
+// refuse makes a setting whose loss would weaken the connection a problem.
+func (r reader) refuse(key, why string) {
+	if v, ok := r.n.Lookup(key); ok {
+		r.bad(v.Errorf("%s is not supported: %s", key, why))
+	}
+}
+
+func proposals(r reader, key string) []string {
+	ps := r.list(key)
+	if len(ps) == 1 && ps[0] == "default" {
+		return nil
+	}
+	return ps
+}

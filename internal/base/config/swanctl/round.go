@@ -1,0 +1,157 @@
+package swanctl
+
+import (
+	"math"
+	"strings"
+
+	"github.com/gotnc/gotnc/internal/base/config"
+)
+
+// Auth is how one end authenticates in a round.
+type Auth struct {
+	Class  string // "pubkey", "psk", "eap"
+	Method string // of EAP: "ttls", "md5", "" = what the gateway starts with
+	// Constraints are the whole of a pubkey entry that says more
+	// ("rsa-2048-sha256"); of EAP what follows the colon ("eap-ttls:rsa-2048").
+	Constraints string
+}
+
+// String writes the auth as swanctl.conf does.
+func (a Auth) String() string {
+	if a.Class == "eap" {
+		s := "eap"
+		if a.Method != "" {
+			s += "-" + a.Method
+		}
+		if a.Constraints != "" {
+			s += ":" + a.Constraints
+		}
+		return s
+	}
+	if a.Constraints != "" {
+		return a.Constraints
+	}
+	return a.Class
+}
+
+// Round is a local<suffix> or remote<suffix> section.
+type Round struct {
+	Name    string // of the section
+	Pos     config.Pos
+	Round   int
+	Auth    Auth
+	ID      string   // "" = not set (remote: %any)
+	EAPID   string   // "" = not set: ID
+	AAAID   string   // local only: what the EAP server shows; "" = the gateway's ID
+	Groups  []string // which no gateway shows
+	Certs   []string // files
+	CACerts []string // files; remote only: the chain has to lead over one of them
+	PubKeys []string // files with raw public keys
+	// Revocation is "relaxed", "ifuri" or "strict"; remote only.
+	Revocation string
+	// CAID is an identity that a CA of the chain has to hold; remote only.
+	CAID string
+	// CertPolicy are OIDs of certificate policies that the certificate has to
+	// have; remote only.
+	CertPolicy []string
+}
+
+// EAPIdentity is the identity for the EAP method: eap_id, else id; "" where
+// none is set, or any (%any) will do.
+func (r *Round) EAPIdentity() string {
+	id := r.EAPID
+	if id == "" {
+		id = r.ID
+	}
+	if id == "%any" {
+		return ""
+	}
+	return id
+}
+
+var localKeys = keys{
+	"round": used, "auth": used, "id": used, "eap_id": used, "aaa_id": used, "certs": used,
+	"pubkeys": used, "xauth_id": ignored,
+}
+
+var remoteKeys = keys{
+	"round": used, "auth": used, "id": used, "eap_id": used, "groups": used, "certs": used, "cacerts": used,
+	"cert_policy": used, "ca_id": used, "pubkeys": used, "revocation": used, "xauth_id": ignored,
+}
+
+var certKeys = keys{"file": used, "handle": ignored, "slot": ignored, "module": ignored}
+
+func (m *Config) round(n *config.Node, local bool, bad func(*config.Error)) *Round {
+	r := reader{n, bad}
+	rd := &Round{Name: n.Name(), Pos: n.Pos()}
+	rd.Round = int(r.integer("round", 0, 0, math.MaxInt32))
+	rd.Auth = typed(r, "auth", Auth{Class: "pubkey"}, parseAuth)
+	rd.ID = r.str("id", "")
+	rd.EAPID = r.str("eap_id", "")
+	k, prefixes := localKeys, []string{"cert"}
+	if local {
+		rd.AAAID = r.str("aaa_id", "")
+	} else {
+		k, prefixes = remoteKeys, []string{"cert", "cacert"}
+		rd.Groups = r.list("groups")
+		rd.CertPolicy = r.list("cert_policy")
+		rd.CAID = r.str("ca_id", "")
+		rd.Revocation = r.oneOf("revocation", "relaxed", "relaxed", "ifuri", "strict")
+	}
+	for _, f := range r.list("pubkeys") {
+		rd.PubKeys = append(rd.PubKeys, m.path("pubkey", f))
+	}
+	for _, f := range r.list("certs") {
+		rd.Certs = append(rd.Certs, m.path("x509", f))
+	}
+	if !local {
+		for _, f := range r.list("cacerts") {
+			rd.CACerts = append(rd.CACerts, m.path("x509ca", f))
+		}
+	}
+	for _, s := range n.Sections() {
+		sub := n.Sub(s)
+		isCA := !local && strings.HasPrefix(s, "cacert")
+		if !isCA && !strings.HasPrefix(s, "cert") {
+			continue
+		}
+		m.unknown(sub, certKeys, nil, nil, nil)
+		v, ok := sub.Lookup("file")
+		switch {
+		case !ok:
+			bad(sub.Pos().Errorf("%s names no file; certificates on tokens are not supported", sub.Path()))
+		case isCA:
+			rd.CACerts = append(rd.CACerts, m.path("x509ca", v.Text))
+		default:
+			rd.Certs = append(rd.Certs, m.path("x509", v.Text))
+		}
+	}
+	m.unknown(n, k, nil, nil, prefixes)
+	return rd
+}
+
+func parseAuth(v config.Value) (Auth, error) {
+	text := v.Text
+	class, rest, _ := strings.Cut(text, "-")
+	class, _, _ = strings.Cut(class, "/")
+	class, _, _ = strings.Cut(class, ":")
+	switch class {
+	case "eap":
+		method, constraints, _ := strings.Cut(rest, ":")
+		return Auth{Class: "eap", Method: method, Constraints: constraints}, nil
+	case "psk":
+		if text != "psk" {
+			return Auth{}, v.Errorf("auth = %q: psk takes no addition", text)
+		}
+		return Auth{Class: "psk"}, nil
+	case "pubkey", "rsa", "ecdsa", "ed25519", "ed448", "ike":
+		a := Auth{Class: "pubkey"}
+		if text != "pubkey" {
+			a.Constraints = text
+		}
+		return a, nil
+	case "xauth":
+		return Auth{}, v.Errorf("auth = %q: XAuth belongs to IKEv1, which is not supported", text)
+	}
+	return Auth{}, v.Errorf("auth = %q: not one of eap-ttls, eap-<method>, psk, pubkey, rsa, ecdsa, ed25519", text)
+}

@@ -1,0 +1,257 @@
+// Package swanctl is the typed model of swanctl.conf: connections with their
+// authentication rounds and children, secrets, authorities, and the CA
+// certificates beside the file. Unknown keys are warnings with their place;
+// what is wrong in one connection leaves the others usable.
+package swanctl
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gotnc/gotnc/internal/base/config"
+)
+
+// EnvDir names the environment variable with the directory of swanctl.conf.
+const EnvDir = "SWANCTL_DIR"
+
+// DefaultDir is the directory of swanctl.conf where SWANCTL_DIR is not set.
+const DefaultDir = "/etc/swanctl"
+
+// DefaultPath returns where swanctl.conf is.
+func DefaultPath() string {
+	dir := os.Getenv(EnvDir)
+	if dir == "" {
+		dir = DefaultDir
+	}
+	return filepath.Join(dir, "swanctl.conf")
+}
+
+// Config is a loaded swanctl.conf. It is read-only and safe for concurrent
+// use, except for Close.
+type Config struct {
+	File string
+	Dir  string // what relative paths of credentials start from
+	// Folders are where folders of credentials are, by swanctl.conf's name
+	// ("x509ca"); nil = below Dir. Those that are not in it are empty.
+	Folders map[string]string
+	// LogLevels is what ipsec.conf says of the log (charondebug), as in
+	// "tnc 3, imc 2"; "" where nothing does.
+	LogLevels   string
+	Connections []*Connection
+	Secrets     []*SharedSecret
+	Keys        []*PrivateKey
+	Authorities []*Authority
+
+	cfg *config.Config
+}
+
+// Load reads swanctl.conf at path, "" for DefaultPath. Its error is about the
+// file (errors.Is fs.ErrNotExist) or its grammar; problems of one connection
+// are told by Connection.
+func Load(path string) (*Config, error) {
+	if path == "" {
+		path = DefaultPath()
+	}
+	c, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	return FromConfig(c, path), nil
+}
+
+// FromConfig builds the model from what was already read from the file path.
+func FromConfig(c *config.Config, path string) *Config {
+	dir := filepath.Dir(path)
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	m := &Config{File: path, Dir: dir, cfg: c}
+	for _, name := range c.Node("").Sections() {
+		switch name {
+		case "connections":
+			n := c.Node(name)
+			for _, s := range n.Sections() {
+				m.Connections = append(m.Connections, m.connection(n.Sub(s)))
+			}
+		case "secrets":
+			n := c.Node(name)
+			for _, s := range n.Sections() {
+				m.secret(n.Sub(s))
+			}
+		case "authorities":
+			n := c.Node(name)
+			for _, s := range n.Sections() {
+				m.authority(n.Sub(s))
+			}
+		case "pools": // of a gateway
+		default:
+			// Sections that others inherit from may have any name.
+			if !referenced(c.Top(), name) {
+				c.Warn(c.Node(name).Pos().Errorf("section %q is not known; connections, secrets, authorities and pools are", name))
+			}
+		}
+	}
+	for _, v := range c.Node("").Values() {
+		c.Warn(v.Errorf("setting %q outside of a section is not known", v.Key))
+	}
+	return m
+}
+
+// referenced reports whether some section inherits from the top-level section
+// of that name.
+func referenced(s *config.Section, name string) bool {
+	for _, r := range s.Refs {
+		if r.Name == name || strings.HasPrefix(r.Name, name+".") {
+			return true
+		}
+	}
+	for _, sub := range s.Sections() {
+		if referenced(sub, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Warnings returns what is suspicious in the file, sorted by place.
+func (m *Config) Warnings() []*config.Error { return m.cfg.Warnings() }
+
+// Names returns the names of the connections.
+func (m *Config) Names() []string {
+	var names []string
+	for _, c := range m.Connections {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// Connection returns the connection of that name; for "" the only one. As
+// swanctl --initiate --child does, the name of a child finds its connection
+// too. The error joins all that is wrong with the connection.
+func (m *Config) Connection(name string) (*Connection, error) {
+	var found *Connection
+	switch {
+	case len(m.Connections) == 0:
+		return nil, fmt.Errorf("%s: no connection is configured; add a section connections.<name>", m.File)
+	case name == "" && len(m.Connections) > 1:
+		return nil, fmt.Errorf("%s: there are %d connections, name one of: %s", m.File, len(m.Connections), strings.Join(m.Names(), ", "))
+	case name == "":
+		found = m.Connections[0]
+	default:
+		for _, c := range m.Connections {
+			if c.Name == name {
+				found = c
+			}
+		}
+		if found == nil {
+			for _, c := range m.Connections {
+				if c.Child(name) != nil {
+					found = c
+					break
+				}
+			}
+		}
+		if found == nil {
+			return nil, fmt.Errorf("%s: no connection %q; there are: %s", m.File, name, strings.Join(m.Names(), ", "))
+		}
+	}
+	if len(found.Problems) > 0 {
+		return nil, found.Err()
+	}
+	return found, nil
+}
+
+// Close zeroes the secrets.
+func (m *Config) Close() {
+	for _, s := range m.Secrets {
+		s.Secret.Zero()
+	}
+	for _, k := range m.Keys {
+		k.Passphrase.Zero()
+	}
+}
+
+// keys is what a section may hold. The value tells how the client treats it.
+type keys map[string]treatment
+
+type treatment int
+
+const (
+	used    treatment = iota
+	ignored           // of no meaning to a client, or to what it does: silent
+)
+
+// unknown warns of values and sections that k and its prefixes do not name.
+func (m *Config) unknown(n *config.Node, k keys, valuePrefixes, sections, sectionPrefixes []string) {
+	for _, v := range n.Values() {
+		if _, ok := k[v.Key]; !ok && !hasPrefix(v.Key, valuePrefixes) {
+			m.cfg.Warn(v.Errorf("setting %q is not known in %s%s", v.Key, n.Path(), suggest(v.Key, k)))
+		}
+	}
+	for _, s := range n.Sections() {
+		ok := hasPrefix(s, sectionPrefixes)
+		for _, have := range sections {
+			ok = ok || s == have
+		}
+		if !ok {
+			m.cfg.Warn(n.Sub(s).Pos().Errorf("section %q is not known in %s", s, n.Path()))
+		}
+	}
+}
+
+func hasPrefix(s string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// suggest names the known key that a wrong one is one or two edits away from.
+func suggest(key string, k keys) string {
+	best, at := "", 3
+	for have := range k {
+		if d := distance(key, have); d < at || d == at && d < 3 && have < best {
+			best, at = have, d
+		}
+	}
+	if best == "" || at >= len(key) {
+		return ""
+	}
+	return fmt.Sprintf("; is %q meant?", best)
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diag := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diag
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			diag = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// path resolves a file of credentials: absolute, or below dir/sub.
+func (m *Config) path(sub, file string) string {
+	if filepath.IsAbs(file) {
+		return filepath.Clean(file)
+	}
+	return filepath.Join(m.Dir, sub, file)
+}
