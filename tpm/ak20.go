@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Scheme is a signature scheme of attestation keys (TPM Library Part 2 §6.3).
@@ -41,9 +43,9 @@ type Auth20 struct {
 
 // KeyTemplate is the kind of attestation key to make.
 type KeyTemplate struct {
-	Scheme Scheme // 0: RSASSA
-	Hash   Hash   // of the scheme; 0: SHA256
-	Bits   int    // of an RSA modulus or of an ECC curve; 0: 2048, 256
+	Scheme Scheme   // 0: RSASSA
+	Hash   pcr.Hash // of the scheme; 0: SHA256
+	Bits   int      // of an RSA modulus or of an ECC curve; 0: 2048, 256
 }
 
 func (k KeyTemplate) withDefaults() KeyTemplate {
@@ -51,7 +53,7 @@ func (k KeyTemplate) withDefaults() KeyTemplate {
 		k.Scheme = RSASSA
 	}
 	if k.Hash == 0 {
-		k.Hash = SHA256
+		k.Hash = pcr.SHA256
 	}
 	if k.Bits == 0 {
 		k.Bits = 2048
@@ -74,7 +76,7 @@ func (k KeyTemplate) public() (tpm2.TPMTPublic, error) {
 			NoDA: true, Restricted: true, SignEncrypt: true,
 		},
 	}
-	if k.Hash.Size() == 0 || k.Hash == SHA1 {
+	if k.Hash.Size() == 0 || k.Hash == pcr.SHA1 {
 		return pub, fmt.Errorf("attestation key: %v is not one of SHA-256, SHA-384, SHA-512", k.Hash)
 	}
 	h := tpm2.TPMAlgID(k.Hash)
@@ -123,7 +125,7 @@ type Key20 struct {
 	Name      []byte // TPM2B_NAME without its length
 	PublicKey crypto.PublicKey
 	Scheme    Scheme // 0: the key leaves it open
-	Hash      Hash
+	Hash      pcr.Hash
 }
 
 func (k *publicKey) exported(handle uint32) *Key20 {

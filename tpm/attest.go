@@ -2,9 +2,9 @@ package tpm
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/gotnc/gotnc/internal/base/wire"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Constants of TPMS_ATTEST (TPM Library Part 2 §6.2, §6.9).
@@ -80,7 +80,7 @@ func (a Attest) AppendBinary(b []byte) ([]byte, error) {
 
 // Selection20 returns the TPML_PCR_SELECTION of one bank: u32 1, u16 bank,
 // u8 3, bit map.
-func Selection20(bank Hash, pcrs Selection) []byte {
+func Selection20(bank pcr.Hash, pcrs pcr.Selection) []byte {
 	m := pcrs.Bitmap()
 	b := wire.AppendU32(nil, 1)
 	b = wire.AppendU16(b, uint16(bank))
@@ -89,19 +89,4 @@ func Selection20(bank Hash, pcrs Selection) []byte {
 
 // Digest20 returns the PCR digest of a TPM 2.0's quote: the hash of the
 // signing scheme over the values in ascending order of their PCRs.
-func Digest20(scheme Hash, values map[int][]byte) []byte {
-	var parts [][]byte
-	for _, i := range sortedPCRs(values) {
-		parts = append(parts, values[i])
-	}
-	return scheme.Sum(parts...)
-}
-
-func sortedPCRs(values map[int][]byte) []int {
-	out := make([]int, 0, len(values))
-	for i := range values {
-		out = append(out, i)
-	}
-	slices.Sort(out)
-	return out
-}
+func Digest20(scheme pcr.Hash, values pcr.Values) []byte { return scheme.Sum(values.Concat()) }

@@ -19,6 +19,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -115,7 +116,7 @@ func TestCertificateRequest(t *testing.T) {
 	again, err := p.CreateAK(t.Context(), tpm.ECC, tpm.KeyTemplate{Scheme: tpm.ECDSA}, tpm.FirstAKHandle, true, noAuth)
 	require.NoError(t, err)
 	assert.NotEqual(t, old.Name, again.Name)
-	for _, bad := range []tpm.KeyTemplate{{Scheme: 1}, {Bits: 1024}, {Scheme: tpm.ECDSA, Bits: 224}, {Hash: tpm.SHA1}} {
+	for _, bad := range []tpm.KeyTemplate{{Scheme: 1}, {Bits: 1024}, {Scheme: tpm.ECDSA, Bits: 224}, {Hash: pcr.SHA1}} {
 		_, err := p.CreateAK(t.Context(), tpm.RSA, bad, 0, false, noAuth)
 		assert.Error(t, err, "%v", bad)
 	}

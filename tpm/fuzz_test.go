@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -129,9 +130,9 @@ func FuzzReplies(f *testing.F) {
 		}
 		_, _ = p.Info(ctx)
 		_, _ = p.Banks(ctx)
-		req := tpm.QuoteRequest{AIK: tpm.AIK{Handle: tpm.FirstAKHandle}, PCRs: large, Bank: tpm.SHA256, External: external(32)}
+		req := tpm.QuoteRequest{AIK: tpm.AIK{Handle: tpm.FirstAKHandle}, PCRs: large, Bank: pcr.SHA256, External: external(32)}
 		if p.Generation() == tpm.TPM12 {
-			req.AIK, req.Bank, req.External = tpm.AIK{Blob: blob}, tpm.SHA1, external(20)
+			req.AIK, req.Bank, req.External = tpm.AIK{Blob: blob}, pcr.SHA1, external(20)
 		}
 		_, _ = p.Identity(ctx, req.AIK)
 		if q, err := p.Quote(ctx, req); err == nil && (len(q.Signature) == 0 || len(q.Composite) == 0) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 
 	"github.com/gotnc/gotnc/internal/base/wire"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // withPassword is a handle that a password authorizes; a password session
@@ -28,7 +29,7 @@ type publicKey struct {
 	qname  []byte // qualified name
 	key    crypto.PublicKey
 	scheme tpm2.TPMAlgID // TPM_ALG_NULL where the key leaves it open
-	hash   Hash          // of the scheme
+	hash   pcr.Hash      // of the scheme
 }
 
 func (s *session20) readPublic(handle uint32) (*publicKey, error) {
@@ -65,11 +66,11 @@ func newPublicKey(area *tpm2.TPMTPublic) (*publicKey, error) {
 		switch k.scheme {
 		case tpm2.TPMAlgRSASSA:
 			if v, err := d.Scheme.Details.RSASSA(); err == nil {
-				k.hash = Hash(v.HashAlg)
+				k.hash = pcr.Hash(v.HashAlg)
 			}
 		case tpm2.TPMAlgRSAPSS:
 			if v, err := d.Scheme.Details.RSAPSS(); err == nil {
-				k.hash = Hash(v.HashAlg)
+				k.hash = pcr.Hash(v.HashAlg)
 			}
 		}
 	case tpm2.TPMAlgECC:
@@ -80,7 +81,7 @@ func newPublicKey(area *tpm2.TPMTPublic) (*publicKey, error) {
 		k.scheme = d.Scheme.Scheme
 		if k.scheme == tpm2.TPMAlgECDSA {
 			if v, err := d.Scheme.Details.ECDSA(); err == nil {
-				k.hash = Hash(v.HashAlg)
+				k.hash = pcr.Hash(v.HashAlg)
 			}
 		}
 	}

@@ -8,10 +8,12 @@ import (
 	"slices"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Banks returns the hash algorithms of the PCR banks, weakest first.
-func (t *V20) Banks(ctx context.Context) (banks []Hash, err error) {
+func (t *V20) Banks(ctx context.Context) (banks []pcr.Hash, err error) {
 	err = t.do(ctx, "read PCR banks", func(s *session20) error {
 		rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapPCRs, Property: 0, PropertyCount: 1}.Execute(s)
 		if err != nil {
@@ -22,7 +24,7 @@ func (t *V20) Banks(ctx context.Context) (banks []Hash, err error) {
 			return replyError("TPM2_GetCapability", err)
 		}
 		for _, b := range sel.PCRSelections {
-			h := Hash(b.Hash)
+			h := pcr.Hash(b.Hash)
 			if h.Size() == 0 || len(b.PCRSelect) < 3 || b.PCRSelect[0]&b.PCRSelect[1]&b.PCRSelect[2] != 0xff || slices.Contains(banks, h) {
 				continue
 			}
@@ -36,9 +38,9 @@ func (t *V20) Banks(ctx context.Context) (banks []Hash, err error) {
 
 // ReadPCRs returns values of one bank by PCR index, read without an extension
 // between the first and the last where the TPM is left in peace for that long.
-func (t *V20) ReadPCRs(ctx context.Context, bank Hash, pcrs Selection) (values map[int][]byte, err error) {
+func (t *V20) ReadPCRs(ctx context.Context, bank pcr.Hash, pcrs pcr.Selection) (values pcr.Values, err error) {
 	if pcrs.Len() == 0 {
-		return map[int][]byte{}, nil
+		return pcr.Values{}, nil
 	}
 	err = t.do(ctx, fmt.Sprintf("read PCRs %v of bank %v", pcrs, bank), func(s *session20) error {
 		values, err = s.readPCRs(bank, pcrs)
@@ -47,8 +49,8 @@ func (t *V20) ReadPCRs(ctx context.Context, bank Hash, pcrs Selection) (values m
 	return values, err
 }
 
-func (s *session20) readPCRs(bank Hash, pcrs Selection) (map[int][]byte, error) {
-	var last map[int][]byte
+func (s *session20) readPCRs(bank pcr.Hash, pcrs pcr.Selection) (pcr.Values, error) {
+	var last pcr.Values
 	for range pcrReadTries {
 		values, whole, err := s.readPCRsOnce(bank, pcrs)
 		if err != nil {
@@ -64,11 +66,11 @@ func (s *session20) readPCRs(bank Hash, pcrs Selection) (map[int][]byte, error) 
 
 // readPCRsOnce reads the PCRs, at most eight a command; whole is whether the
 // TPM's counter of PCR updates stood still meanwhile.
-func (s *session20) readPCRsOnce(bank Hash, pcrs Selection) (values map[int][]byte, whole bool, err error) {
+func (s *session20) readPCRsOnce(bank pcr.Hash, pcrs pcr.Selection) (values pcr.Values, whole bool, err error) {
 	if bank.Size() == 0 {
 		return nil, false, fmt.Errorf("%w: %v", ErrNoBank, bank)
 	}
-	values = make(map[int][]byte, pcrs.Len())
+	values = make(pcr.Values, pcrs.Len())
 	var counter uint32
 	whole = true
 	for left, first := pcrs, true; left.Len() > 0; first = false {
@@ -81,14 +83,14 @@ func (s *session20) readPCRsOnce(bank Hash, pcrs Selection) (values map[int][]by
 		} else if counter != rsp.PCRUpdateCounter {
 			whole = false
 		}
-		got := Selection(0)
+		got := pcr.Selection(0)
 		for _, b := range rsp.PCRSelectionOut.PCRSelections {
-			if Hash(b.Hash) != bank {
+			if pcr.Hash(b.Hash) != bank {
 				continue
 			}
 			for i, o := range b.PCRSelect {
 				if i < 3 {
-					got |= Selection(o) << (8 * i)
+					got |= pcr.Selection(o) << (8 * i)
 				}
 			}
 		}
@@ -110,17 +112,17 @@ func (s *session20) readPCRsOnce(bank Hash, pcrs Selection) (values map[int][]by
 	return values, whole, nil
 }
 
-func selection20(bank Hash, pcrs Selection) tpm2.TPMLPCRSelection {
+func selection20(bank pcr.Hash, pcrs pcr.Selection) tpm2.TPMLPCRSelection {
 	m := pcrs.Bitmap()
 	return tpm2.TPMLPCRSelection{PCRSelections: []tpm2.TPMSPCRSelection{{Hash: tpm2.TPMAlgID(bank), PCRSelect: m[:]}}}
 }
 
 // ExtendPCR extends one PCR in several banks: what a boot loader does, and
 // tests that measure a boot of their own.
-func (t *V20) ExtendPCR(ctx context.Context, pcr int, digests map[Hash][]byte) error {
-	return t.do(ctx, fmt.Sprintf("extend PCR %d", pcr), func(s *session20) error {
-		cmd := tpm2.PCRExtend{PCRHandle: withPassword(tpm2.TPMHandle(pcr), nil, nil)}
-		for _, h := range []Hash{SHA1, SHA256, SHA384, SHA512} {
+func (t *V20) ExtendPCR(ctx context.Context, i int, digests map[pcr.Hash][]byte) error {
+	return t.do(ctx, fmt.Sprintf("extend PCR %d", i), func(s *session20) error {
+		cmd := tpm2.PCRExtend{PCRHandle: withPassword(tpm2.TPMHandle(i), nil, nil)}
+		for _, h := range []pcr.Hash{pcr.SHA1, pcr.SHA256, pcr.SHA384, pcr.SHA512} {
 			d, ok := digests[h]
 			if !ok {
 				continue

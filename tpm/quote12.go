@@ -1,34 +1,33 @@
 package tpm
 
-import "github.com/gotnc/gotnc/internal/base/wire"
+import (
+	"github.com/gotnc/gotnc/internal/base/wire"
+	"github.com/gotnc/gotnc/tpm/pcr"
+)
 
 // locality0 is TPM_LOC_ZERO of the TPM_LOCALITY_SELECTION in a Quote2's
 // TPM_PCR_INFO_SHORT.
 const locality0 = 0x01
 
 // selection12 returns a TPM_PCR_SELECTION: u16 3, bit map.
-func selection12(pcrs Selection) []byte {
+func selection12(pcrs pcr.Selection) []byte {
 	m := pcrs.Bitmap()
 	return append(wire.AppendU16(nil, uint16(len(m))), m[:]...)
 }
 
 // Composite12 returns the hash of TPM_PCR_COMPOSITE (TPM Main Part 2 §8.2):
 // u16 3 | bit map | u32 20·n | values in ascending order of their PCRs.
-func Composite12(values map[int][]byte) []byte {
-	idx := sortedPCRs(values)
-	b := selection12(Select(idx...))
-	b = wire.AppendU32(b, uint32(SHA1.Size()*len(idx)))
-	for _, i := range idx {
-		b = append(b, values[i]...)
-	}
-	return SHA1.Sum(b)
+func Composite12(values pcr.Values) []byte {
+	b := selection12(values.Selection())
+	b = wire.AppendU32(b, uint32(pcr.SHA1.Size()*len(values)))
+	return pcr.SHA1.Sum(append(b, values.Concat()...))
 }
 
 // Info12 returns what a TPM 1.2 signs in a quote (TPM Main Part 2 §11.3,
 // §11.4; Part 3 §16.3, §16.5). Version is the TPM_CAP_VERSION_INFO of
 // QuoteInfo2Version, unused by the others; nil is returned for a kind that is
 // not of a TPM 1.2.
-func Info12(kind QuoteKind, composite, external []byte, pcrs Selection, version []byte) []byte {
+func Info12(kind QuoteKind, composite, external []byte, pcrs pcr.Selection, version []byte) []byte {
 	switch kind {
 	case QuoteInfo:
 		b := append([]byte{1, 1, 0, 0}, "QUOT"...)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -26,42 +27,42 @@ var update = flag.Bool("update", false, "record the transcripts in testdata agai
 
 // measured is what the tests extend into PCRs 10 and 16 beside what the
 // emulator has after its start.
-func extend(t *testing.T, p tpm.TPM, banks ...tpm.Hash) {
+func extend(t *testing.T, p tpm.TPM, banks ...pcr.Hash) {
 	t.Helper()
-	for pcr, what := range map[int]string{10: "a", 16: "b"} {
-		d := map[tpm.Hash][]byte{}
+	for i, what := range map[int]string{10: "a", 16: "b"} {
+		d := map[pcr.Hash][]byte{}
 		for _, b := range banks {
 			d[b] = b.Sum([]byte(what))
 		}
 		require.NoError(t, p.(interface {
-			ExtendPCR(context.Context, int, map[tpm.Hash][]byte) error
-		}).ExtendPCR(t.Context(), pcr, d))
+			ExtendPCR(context.Context, int, map[pcr.Hash][]byte) error
+		}).ExtendPCR(t.Context(), i, d))
 	}
 }
 
 // replayed is what a verifier computes of the same measurements.
-func replayed(bank tpm.Hash, pcrs tpm.Selection) map[int][]byte {
-	out := map[int][]byte{}
+func replayed(bank pcr.Hash, pcrs pcr.Selection) pcr.Values {
+	out := pcr.Values{}
 	for _, i := range pcrs.PCRs() {
 		out[i] = make([]byte, bank.Size())
 		if i >= 17 && i <= 22 {
 			out[i] = bytes.Repeat([]byte{0xff}, bank.Size())
 		}
 	}
-	for pcr, what := range map[int]string{10: "a", 16: "b"} {
-		if v, ok := out[pcr]; ok {
+	for i, what := range map[int]string{10: "a", 16: "b"} {
+		if v, ok := out[i]; ok {
 			h := bank.Crypto().New()
 			h.Write(v)
 			h.Write(bank.Sum([]byte(what)))
-			out[pcr] = h.Sum(nil)
+			out[i] = h.Sum(nil)
 		}
 	}
 	return out
 }
 
 var (
-	small = tpm.Select(10, 16)
-	large = tpm.Select(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 23) // more than one TPM2_PCR_Read
+	small = pcr.Select(10, 16)
+	large = pcr.Select(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 23) // more than one TPM2_PCR_Read
 )
 
 // quoteCase is one quote; the transcript of it is testdata/<name>.txt.
@@ -84,9 +85,9 @@ func external(n int) []byte {
 func cases() []quoteCase {
 	var out []quoteCase
 	for _, k := range keys20 {
-		for _, b := range []tpm.Hash{tpm.SHA1, tpm.SHA256, tpm.SHA384, tpm.SHA512} {
+		for _, b := range []pcr.Hash{pcr.SHA1, pcr.SHA256, pcr.SHA384, pcr.SHA512} {
 			pcrs := small
-			if b == tpm.SHA256 {
+			if b == pcr.SHA256 {
 				pcrs = large
 			}
 			out = append(out, quoteCase{
@@ -98,24 +99,24 @@ func cases() []quoteCase {
 	for name, kind := range map[string]tpm.QuoteKind{"quote": tpm.QuoteInfo, "quote2": tpm.QuoteInfo2, "quote2-version": tpm.QuoteInfo2Version} {
 		for _, key := range []string{"key", "key12", "keyauth"} {
 			out = append(out, quoteCase{name: "tpm12-" + key + "-" + name, gen: tpm.TPM12, key: key,
-				req: tpm.QuoteRequest{PCRs: large, Bank: tpm.SHA1, External: external(20), Kind: kind}})
+				req: tpm.QuoteRequest{PCRs: large, Bank: pcr.SHA1, External: external(20), Kind: kind}})
 		}
 	}
 	slices.SortFunc(out, func(a, b quoteCase) int { return bytes.Compare([]byte(a.name), []byte(b.name)) })
 	return out
 }
 
-var bankNames = map[tpm.Hash]string{tpm.SHA1: "sha1", tpm.SHA256: "sha256", tpm.SHA384: "sha384", tpm.SHA512: "sha512"}
+var bankNames = map[pcr.Hash]string{pcr.SHA1: "sha1", pcr.SHA256: "sha256", pcr.SHA384: "sha384", pcr.SHA512: "sha512"}
 
 var keys20 = []struct {
 	name string
 	kt   tpm.KeyTemplate
 }{
 	{"rsassa", tpm.KeyTemplate{}},
-	{"rsassa-sha384", tpm.KeyTemplate{Hash: tpm.SHA384}},
+	{"rsassa-sha384", tpm.KeyTemplate{Hash: pcr.SHA384}},
 	{"rsapss", tpm.KeyTemplate{Scheme: tpm.RSAPSS}},
 	{"ecdsa", tpm.KeyTemplate{Scheme: tpm.ECDSA}},
-	{"ecdsa-p384-sha512", tpm.KeyTemplate{Scheme: tpm.ECDSA, Bits: 384, Hash: tpm.SHA512}},
+	{"ecdsa-p384-sha512", tpm.KeyTemplate{Scheme: tpm.ECDSA, Bits: 384, Hash: pcr.SHA512}},
 }
 
 // quoteAndVerify makes the quote over a transport and verifies it.
@@ -174,7 +175,7 @@ func startTPMs(t *testing.T) *tpms {
 		require.NoError(t, err)
 		r.put(t, name, tpm.AIK{Blob: id.Blob}, pub)
 	}
-	extend(t, p12, tpm.SHA1)
+	extend(t, p12, pcr.SHA1)
 	require.NoError(t, p12.Close())
 
 	e20 := tpmtest.Swtpm(t, tpm.TPM20)
@@ -185,7 +186,7 @@ func startTPMs(t *testing.T) *tpms {
 		require.NoError(t, err, k.name)
 		r.put(t, k.name, tpm.AIK{Handle: key.Handle}, key.PublicKey)
 	}
-	extend(t, p20, tpm.SHA1, tpm.SHA256, tpm.SHA384, tpm.SHA512)
+	extend(t, p20, pcr.SHA1, pcr.SHA256, pcr.SHA384, pcr.SHA512)
 	require.NoError(t, p20.Close())
 	return r
 }
@@ -307,8 +308,8 @@ func TestQuoteRefusesWhatCannotBe(t *testing.T) {
 	p12, err := tpm.Open(t.Context(), readTranscript(t, "tpm12-key-quote").Replay())
 	require.NoError(t, err)
 	blob := readTranscript(t, "tpm12-key-quote").Values["blob"]
-	good20 := tpm.QuoteRequest{AIK: tpm.AIK{Handle: tpm.FirstAKHandle}, PCRs: small, Bank: tpm.SHA256, External: external(32)}
-	good12 := tpm.QuoteRequest{AIK: tpm.AIK{Blob: blob}, PCRs: small, Bank: tpm.SHA1, External: external(20)}
+	good20 := tpm.QuoteRequest{AIK: tpm.AIK{Handle: tpm.FirstAKHandle}, PCRs: small, Bank: pcr.SHA256, External: external(32)}
+	good12 := tpm.QuoteRequest{AIK: tpm.AIK{Blob: blob}, PCRs: small, Bank: pcr.SHA1, External: external(20)}
 	storage := bytes.Clone(blob)
 	storage[5] = 0x11
 	for name, c := range map[string]struct {
@@ -323,7 +324,7 @@ func TestQuoteRefusesWhatCannotBe(t *testing.T) {
 		"1.2 without key":           {p12, func(r *tpm.QuoteRequest) { r.AIK = tpm.AIK{} }, tpm.ErrNoKey},
 		"1.2 without PCRs":          {p12, func(r *tpm.QuoteRequest) { r.PCRs = 0 }, nil},
 		"1.2 with SHA-256 external": {p12, func(r *tpm.QuoteRequest) { r.External = external(32) }, tpm.ErrExternal},
-		"1.2 with SHA-256 bank":     {p12, func(r *tpm.QuoteRequest) { r.Bank = tpm.SHA256 }, tpm.ErrNoBank},
+		"1.2 with SHA-256 bank":     {p12, func(r *tpm.QuoteRequest) { r.Bank = pcr.SHA256 }, tpm.ErrNoBank},
 		"1.2 with kind of 2.0":      {p12, func(r *tpm.QuoteRequest) { r.Kind = tpm.QuoteTPM20 }, nil},
 		"1.2 with storage key":      {p12, func(r *tpm.QuoteRequest) { r.AIK.Blob = storage }, tpm.ErrNoKey},
 		"1.2 with truncated blob":   {p12, func(r *tpm.QuoteRequest) { r.AIK.Blob = blob[:558] }, nil},
@@ -341,7 +342,7 @@ func TestQuoteRefusesWhatCannotBe(t *testing.T) {
 			}
 		})
 	}
-	_, err = p12.ReadPCRs(t.Context(), tpm.SHA256, small)
+	_, err = p12.ReadPCRs(t.Context(), pcr.SHA256, small)
 	assert.ErrorIs(t, err, tpm.ErrNoBank)
 }
 

@@ -8,11 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/internal/base/wire"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // The replies of a TPM 1.2 behind the HMAC that FuzzReplies does not get past.
 func FuzzReplies12(f *testing.F) {
-	pcrs := Select(0, 10)
+	pcrs := pcr.Select(0, 10)
 	quote := wire.AppendU32(append(selection12(pcrs), 0, 0, 0, 40), 0)[:9]
 	quote = append(append(quote, make([]byte, 40)...), 0, 0, 0, 2, 1, 2)
 	f.Add(uint8(QuoteInfo), quote)

@@ -14,6 +14,8 @@ import (
 	"io"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // maxHash is how much TPM2_Hash takes at once: MAX_DIGEST_BUFFER of every TPM.
@@ -37,7 +39,7 @@ func (t *V20) Sign(ctx context.Context, handle uint32, message []byte) (sig []by
 		}
 		hash := k.hash
 		if k.scheme == tpm2.TPMAlgNull {
-			hash = Hash(k.area.NameAlg)
+			hash = pcr.Hash(k.area.NameAlg)
 		}
 		h, err := tpm2.Hash{
 			Data: tpm2.TPM2BMaxBuffer{Buffer: message}, HashAlg: tpm2.TPMAlgID(hash), Hierarchy: tpm2.TPMRHEndorsement,
@@ -103,9 +105,9 @@ func (t *V20) CreateRequest(ctx context.Context, handle uint32, template x509.Ce
 		return nil, err
 	}
 	k := signer.(*signer20).key
-	alg, ok := map[Scheme]map[Hash]x509.SignatureAlgorithm{
-		RSASSA: {SHA256: x509.SHA256WithRSA, SHA384: x509.SHA384WithRSA, SHA512: x509.SHA512WithRSA},
-		ECDSA:  {SHA256: x509.ECDSAWithSHA256, SHA384: x509.ECDSAWithSHA384, SHA512: x509.ECDSAWithSHA512},
+	alg, ok := map[Scheme]map[pcr.Hash]x509.SignatureAlgorithm{
+		RSASSA: {pcr.SHA256: x509.SHA256WithRSA, pcr.SHA384: x509.SHA384WithRSA, pcr.SHA512: x509.SHA512WithRSA},
+		ECDSA:  {pcr.SHA256: x509.ECDSAWithSHA256, pcr.SHA384: x509.ECDSAWithSHA384, pcr.SHA512: x509.ECDSAWithSHA512},
 	}[k.Scheme][k.Hash]
 	if k.Scheme == RSAPSS {
 		return t.createPSSRequest(ctx, k, template)
@@ -125,10 +127,10 @@ func (t *V20) CreateRequest(ctx context.Context, handle uint32, template x509.Ce
 var (
 	oidPSS    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
 	oidMGF1   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
-	oidHashes = map[Hash]asn1.ObjectIdentifier{
-		SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},
-		SHA384: {2, 16, 840, 1, 101, 3, 4, 2, 2},
-		SHA512: {2, 16, 840, 1, 101, 3, 4, 2, 3},
+	oidHashes = map[pcr.Hash]asn1.ObjectIdentifier{
+		pcr.SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},
+		pcr.SHA384: {2, 16, 840, 1, 101, 3, 4, 2, 2},
+		pcr.SHA512: {2, 16, 840, 1, 101, 3, 4, 2, 3},
 	}
 )
 

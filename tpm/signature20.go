@@ -7,13 +7,15 @@ import (
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // signature20 returns the octets of a TPMT_SIGNATURE in strongSwan's form and
 // the hash of its scheme: RSA as it is; ECDSA r and s in a row. strongSwan cuts
 // that in the middle, so both are filled up to the size of the curve where a
 // TPM dropped leading zeros.
-func signature20(sig *tpm2.TPMTSignature, key crypto.PublicKey) ([]byte, Hash, error) {
+func signature20(sig *tpm2.TPMTSignature, key crypto.PublicKey) ([]byte, pcr.Hash, error) {
 	switch sig.SigAlg {
 	case tpm2.TPMAlgRSASSA:
 		v, err := sig.Signature.RSASSA()
@@ -37,16 +39,16 @@ func signature20(sig *tpm2.TPMTSignature, key crypto.PublicKey) ([]byte, Hash, e
 			size = max(size, (k.Curve.Params().BitSize+7)/8)
 		}
 		out := append(leftPad(v.SignatureR.Buffer, size), leftPad(v.SignatureS.Buffer, size)...)
-		return out, Hash(v.Hash), knownHash(Hash(v.Hash))
+		return out, pcr.Hash(v.Hash), knownHash(pcr.Hash(v.Hash))
 	}
 	return nil, 0, fmt.Errorf("%w: signature algorithm 0x%04x is not RSASSA, RSAPSS or ECDSA", ErrNoKey, uint16(sig.SigAlg))
 }
 
-func rsaSignature(v *tpm2.TPMSSignatureRSA) ([]byte, Hash, error) {
-	return bytes.Clone(v.Sig.Buffer), Hash(v.Hash), knownHash(Hash(v.Hash))
+func rsaSignature(v *tpm2.TPMSSignatureRSA) ([]byte, pcr.Hash, error) {
+	return bytes.Clone(v.Sig.Buffer), pcr.Hash(v.Hash), knownHash(pcr.Hash(v.Hash))
 }
 
-func knownHash(h Hash) error {
+func knownHash(h pcr.Hash) error {
 	if h.Size() == 0 {
 		return fmt.Errorf("%w: the key signs with %v", ErrNoKey, h)
 	}

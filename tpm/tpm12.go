@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/gotnc/gotnc/internal/base/wire"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // V12 is a TPM 1.2. Its zero value is not usable: see Open.
@@ -45,11 +46,11 @@ func (t *V12) Info(ctx context.Context) (Info, error) {
 }
 
 // Banks returns SHA1, the only one.
-func (t *V12) Banks(context.Context) ([]Hash, error) { return []Hash{SHA1}, nil }
+func (t *V12) Banks(context.Context) ([]pcr.Hash, error) { return []pcr.Hash{pcr.SHA1}, nil }
 
 // ReadPCRs returns PCR values by index.
-func (t *V12) ReadPCRs(ctx context.Context, bank Hash, pcrs Selection) (values map[int][]byte, err error) {
-	if bank != SHA1 {
+func (t *V12) ReadPCRs(ctx context.Context, bank pcr.Hash, pcrs pcr.Selection) (values pcr.Values, err error) {
+	if bank != pcr.SHA1 {
 		return nil, fmt.Errorf("read PCRs %v: %w: a TPM 1.2 has SHA-1 only, not %v", pcrs, ErrNoBank, bank)
 	}
 	err = t.do(ctx, fmt.Sprintf("read PCRs %v", pcrs), func(s *session12) error {
@@ -59,14 +60,14 @@ func (t *V12) ReadPCRs(ctx context.Context, bank Hash, pcrs Selection) (values m
 	return values, err
 }
 
-func (s *session12) readPCRs(pcrs Selection) (map[int][]byte, error) {
-	values := make(map[int][]byte, pcrs.Len())
+func (s *session12) readPCRs(pcrs pcr.Selection) (pcr.Values, error) {
+	values := make(pcr.Values, pcrs.Len())
 	for _, i := range pcrs.PCRs() {
 		_, out, err := s.run("TPM_PCRRead", ordPCRRead, nil, wire.AppendU32(nil, uint32(i)), 0)
 		if err != nil {
 			return nil, err
 		}
-		if len(out) != SHA1.Size() {
+		if len(out) != pcr.SHA1.Size() {
 			return nil, replyError("TPM_PCRRead", wire.ErrLength)
 		}
 		values[i] = bytes.Clone(out)
@@ -75,13 +76,13 @@ func (s *session12) readPCRs(pcrs Selection) (map[int][]byte, error) {
 }
 
 // ExtendPCR extends one PCR by a SHA-1 digest.
-func (t *V12) ExtendPCR(ctx context.Context, pcr int, digests map[Hash][]byte) error {
-	d := digests[SHA1]
-	if len(d) != SHA1.Size() {
-		return fmt.Errorf("extend PCR %d: a TPM 1.2 needs a digest of 20 octets", pcr)
+func (t *V12) ExtendPCR(ctx context.Context, i int, digests map[pcr.Hash][]byte) error {
+	d := digests[pcr.SHA1]
+	if len(d) != pcr.SHA1.Size() {
+		return fmt.Errorf("extend PCR %d: a TPM 1.2 needs a digest of 20 octets", i)
 	}
-	return t.do(ctx, fmt.Sprintf("extend PCR %d", pcr), func(s *session12) error {
-		_, _, err := s.run("TPM_Extend", ordExtend, nil, append(wire.AppendU32(nil, uint32(pcr)), d...), 0)
+	return t.do(ctx, fmt.Sprintf("extend PCR %d", i), func(s *session12) error {
+		_, _, err := s.run("TPM_Extend", ordExtend, nil, append(wire.AppendU32(nil, uint32(i)), d...), 0)
 		return err
 	})
 }
@@ -129,7 +130,7 @@ func (t *V12) Quote(ctx context.Context, req QuoteRequest) (q *Quote, err error)
 	switch {
 	case req.Kind != QuoteInfo && req.Kind != QuoteInfo2 && req.Kind != QuoteInfo2Version:
 		return nil, fmt.Errorf("TPM quote: a TPM 1.2 has no %v", req.Kind)
-	case req.Bank != SHA1:
+	case req.Bank != pcr.SHA1:
 		return nil, fmt.Errorf("TPM quote: %w: a TPM 1.2 has SHA-1 only, not %v", ErrNoBank, req.Bank)
 	case req.PCRs.Len() == 0:
 		return nil, errors.New("TPM quote: no PCRs selected")
@@ -228,7 +229,7 @@ func (s *session12) quote(handle uint32, authorize bool, req QuoteRequest) (*Quo
 //	TPM_Quote2: TPM_PCR_INFO_SHORT | u32 n, TPM_CAP_VERSION_INFO | u32 n, signature
 func parseQuote12(name string, out []byte, req QuoteRequest) (*Quote, error) {
 	r := wire.NewReader(name+" reply", out)
-	q := &Quote{Kind: req.Kind, Hash: SHA1}
+	q := &Quote{Kind: req.Kind, Hash: pcr.SHA1}
 	at := r.Offset()
 	want := selection12(req.PCRs)
 	if sel := r.Bytes(len(want)); r.Err() == nil && !bytes.Equal(sel, want) {
@@ -237,12 +238,12 @@ func parseQuote12(name string, out []byte, req QuoteRequest) (*Quote, error) {
 	var version []byte
 	if req.Kind == QuoteInfo {
 		at = r.Offset()
-		if n := r.U32(); r.Err() == nil && n != uint32(SHA1.Size()*req.PCRs.Len()) {
+		if n := r.U32(); r.Err() == nil && n != uint32(pcr.SHA1.Size()*req.PCRs.Len()) {
 			r.Fail(at, wire.ErrLength)
 		}
-		q.Values = make(map[int][]byte, req.PCRs.Len())
+		q.Values = make(pcr.Values, req.PCRs.Len())
 		for _, i := range req.PCRs.PCRs() {
-			q.Values[i] = bytes.Clone(r.Bytes(SHA1.Size()))
+			q.Values[i] = bytes.Clone(r.Bytes(pcr.SHA1.Size()))
 		}
 		if r.Err() == nil {
 			q.Composite = Composite12(q.Values)
@@ -252,7 +253,7 @@ func parseQuote12(name string, out []byte, req QuoteRequest) (*Quote, error) {
 		if l := r.U8(); r.Err() == nil && l != locality0 {
 			r.Fail(at, fmt.Errorf("%w: locality 0x%02x", wire.ErrValue, l))
 		}
-		q.Composite = bytes.Clone(r.Bytes(SHA1.Size()))
+		q.Composite = bytes.Clone(r.Bytes(pcr.SHA1.Size()))
 		at = r.Offset()
 		version = vec32(r)
 		if r.Err() == nil && (len(version) > 0) != (req.Kind == QuoteInfo2Version) {

@@ -2,13 +2,9 @@ package tpm
 
 import (
 	"context"
-	"crypto"
-	_ "crypto/sha1" // the hashes of PCR banks
-	_ "crypto/sha256"
-	_ "crypto/sha512"
 	"fmt"
-	"math/bits"
-	"strings"
+
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Generation is the major version of the TPM library specification that a TPM
@@ -30,124 +26,6 @@ func (g Generation) String() string {
 		return "2.0"
 	}
 	return fmt.Sprintf("generation %d", uint8(g))
-}
-
-// Hash is a TPM_ALG_ID that names a hash algorithm (TPM Library Part 2 §6.3).
-type Hash uint16
-
-// Hashes of PCR banks.
-const (
-	SHA1   Hash = 0x0004
-	SHA256 Hash = 0x000b
-	SHA384 Hash = 0x000c
-	SHA512 Hash = 0x000d
-)
-
-// String returns strongSwan's name, "HASH_SHA2_256".
-func (h Hash) String() string {
-	switch h {
-	case SHA1:
-		return "HASH_SHA1"
-	case SHA256:
-		return "HASH_SHA2_256"
-	case SHA384:
-		return "HASH_SHA2_384"
-	case SHA512:
-		return "HASH_SHA2_512"
-	}
-	return fmt.Sprintf("TPM_ALG 0x%04x", uint16(h))
-}
-
-// Crypto returns the hash function, 0 for an unknown algorithm.
-func (h Hash) Crypto() crypto.Hash {
-	switch h {
-	case SHA1:
-		return crypto.SHA1
-	case SHA256:
-		return crypto.SHA256
-	case SHA384:
-		return crypto.SHA384
-	case SHA512:
-		return crypto.SHA512
-	}
-	return 0
-}
-
-// Size returns the octets of a digest, 0 for an unknown algorithm.
-func (h Hash) Size() int {
-	if c := h.Crypto(); c != 0 {
-		return c.Size()
-	}
-	return 0
-}
-
-// Sum returns the digest of the concatenated parts, nil for an unknown
-// algorithm.
-func (h Hash) Sum(parts ...[]byte) []byte {
-	c := h.Crypto()
-	if c == 0 {
-		return nil
-	}
-	d := c.New()
-	for _, p := range parts {
-		d.Write(p)
-	}
-	return d.Sum(nil)
-}
-
-// NumPCRs is the number of PCRs that a selection can name: what every PC
-// client TPM has.
-const NumPCRs = 24
-
-// Selection is a set of PCRs: bit i stands for PCR i, i < NumPCRs.
-type Selection uint32
-
-// Select returns the set of the given PCRs. Those out of range are an error of
-// the caller's and dropped; check with ValidPCR where they come from outside.
-func Select(pcrs ...int) Selection {
-	var s Selection
-	for _, i := range pcrs {
-		if ValidPCR(i) {
-			s |= 1 << i
-		}
-	}
-	return s
-}
-
-// ValidPCR reports whether a selection can name PCR i.
-func ValidPCR(i int) bool { return i >= 0 && i < NumPCRs }
-
-// Has reports whether PCR i is in the set.
-func (s Selection) Has(i int) bool { return ValidPCR(i) && s&(1<<i) != 0 }
-
-// Len returns the number of PCRs in the set.
-func (s Selection) Len() int { return bits.OnesCount32(uint32(s & (1<<NumPCRs - 1))) }
-
-// PCRs returns the PCRs in ascending order.
-func (s Selection) PCRs() []int {
-	out := make([]int, 0, s.Len())
-	for i := range NumPCRs {
-		if s.Has(i) {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-// Bitmap returns the three octets of TPM_PCR_SELECTION and
-// TPMS_PCR_SELECTION: PCR i is octet i/8, bit i mod 8.
-func (s Selection) Bitmap() [3]byte { return [3]byte{byte(s), byte(s >> 8), byte(s >> 16)} }
-
-// String returns the PCRs as "0,1,2,10".
-func (s Selection) String() string {
-	var b strings.Builder
-	for n, i := range s.PCRs() {
-		if n > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprint(&b, i)
-	}
-	return b.String()
 }
 
 // QuoteKind is what a quote signs; its value is that of the flags of Simple
@@ -222,19 +100,19 @@ type Identity struct {
 // QuoteRequest is what a quote is to cover.
 type QuoteRequest struct {
 	AIK      AIK
-	PCRs     Selection // at least one
-	Bank     Hash      // PCR bank; a TPM 1.2 has only SHA1
-	External []byte    // external data, qualifyingData: exactly 20 octets for a TPM 1.2
-	Kind     QuoteKind // of a TPM 1.2: see Kind12; 0 asks for QuoteInfo2. A TPM 2.0 ignores it
+	PCRs     pcr.Selection // at least one
+	Bank     pcr.Hash      // PCR bank; a TPM 1.2 has only SHA1
+	External []byte        // external data, qualifyingData: exactly 20 octets for a TPM 1.2
+	Kind     QuoteKind     // of a TPM 1.2: see Kind12; 0 asks for QuoteInfo2. A TPM 2.0 ignores it
 }
 
 // Quote is a quote in the parts that Simple Evidence Final carries. All slices
 // belong to the caller.
 type Quote struct {
 	Kind      QuoteKind
-	Hash      Hash   // composite hash algorithm: SHA1 for 1.2, the hash of the signing scheme for 2.0
-	Composite []byte // PCR composite digest
-	Signature []byte // RSA: the raw signature; ECDSA: r and s as the TPM returned them
+	Hash      pcr.Hash // composite hash algorithm: SHA1 for 1.2, the hash of the signing scheme for 2.0
+	Composite []byte   // PCR composite digest
+	Signature []byte   // RSA: the raw signature; ECDSA: r and s as the TPM returned them
 
 	// The next four are of a TPM 2.0's quote only.
 	QualifiedSigner []byte // TPM2B_NAME without its length
@@ -246,7 +124,7 @@ type Quote struct {
 	Info []byte
 	// Values are the PCRs that the quote covers, by index, each as long as the
 	// bank's digest; they were read around the quote and hash to Composite.
-	Values map[int][]byte
+	Values pcr.Values
 }
 
 // Info describes a TPM, for logs and for people.
@@ -271,10 +149,10 @@ type TPM interface {
 	VersionInfo(ctx context.Context) ([]byte, error)
 	// Banks returns the hash algorithms that have a PCR bank with all of PCR 0
 	// to 23, weakest first. A TPM 1.2 has SHA1.
-	Banks(ctx context.Context) ([]Hash, error)
+	Banks(ctx context.Context) ([]pcr.Hash, error)
 	// ReadPCRs returns values of one bank by PCR index. ErrNoBank where the
 	// TPM has no such bank.
-	ReadPCRs(ctx context.Context, bank Hash, pcrs Selection) (map[int][]byte, error)
+	ReadPCRs(ctx context.Context, bank pcr.Hash, pcrs pcr.Selection) (pcr.Values, error)
 	// Identity returns what the AIK attribute carries: the certificate where
 	// there is one, else the public key.
 	Identity(ctx context.Context, aik AIK) (Identity, error)

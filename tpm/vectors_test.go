@@ -15,6 +15,7 @@ import (
 
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -31,11 +32,11 @@ const (
 )
 
 func TestVectors12(t *testing.T) {
-	values := map[int][]byte{
+	values := pcr.Values{
 		16: unhex(t, "f823a51d6b6e10926450b5a5d42c510469caead6"),
 		10: unhex(t, "b311ff7e540d671f5b54ed190d402a1d064fbecb"),
 	}
-	assert.Equal(t, values, replayed(tpm.SHA1, small))
+	assert.Equal(t, values, replayed(pcr.SHA1, small))
 	composite := tpm.Composite12(values)
 	assert.Equal(t, unhex(t, "d4f4457811599f39182343e38fc37139096718a1"), composite)
 	for kind, want := range map[tpm.QuoteKind]struct {
@@ -68,8 +69,8 @@ func TestVector20(t *testing.T) {
 	assert.Equal(t, unhex(t, secretSHA256), a.ExtraData)
 	assert.Equal(t, unhex(t, "0000000000001122 00000003 00000004 01"), a.ClockInfo[:])
 	assert.Equal(t, unhex(t, "2016051100000000"), a.FirmwareVersion[:])
-	assert.Equal(t, tpm.Selection20(tpm.SHA256, small), a.PCRSelection)
-	assert.Equal(t, tpm.Digest20(tpm.SHA256, replayed(tpm.SHA256, small)), a.PCRDigest)
+	assert.Equal(t, tpm.Selection20(pcr.SHA256, small), a.PCRSelection)
+	assert.Equal(t, tpm.Digest20(pcr.SHA256, replayed(pcr.SHA256, small)), a.PCRDigest)
 	out, err := a.AppendBinary(nil)
 	require.NoError(t, err)
 	assert.Equal(t, b, out)
@@ -217,20 +218,8 @@ func TestCredentialFile(t *testing.T) {
 	}
 }
 
-func TestSelection(t *testing.T) {
-	s := tpm.Select(0, 10, 23, 24, -1)
-	assert.Equal(t, []int{0, 10, 23}, s.PCRs())
-	assert.Equal(t, 3, s.Len())
-	assert.Equal(t, [3]byte{1, 4, 0x80}, s.Bitmap())
-	assert.Equal(t, "0,10,23", s.String())
-	assert.False(t, s.Has(24))
-	assert.Equal(t, 24, tpm.Selection(0xffffffff).Len())
-}
-
 func TestNames(t *testing.T) {
 	assert.Equal(t, "1.2", tpm.TPM12.String())
-	assert.Equal(t, "HASH_SHA2_384", tpm.SHA384.String())
-	assert.Nil(t, tpm.Hash(0x12).Sum(nil))
 	assert.Equal(t, "rsapss", tpm.RSAPSS.String())
 	for kind, want := range map[tpm.QuoteKind]tpm.QuoteKind{
 		tpm.Kind12(false, false): tpm.QuoteInfo, tpm.Kind12(false, true): tpm.QuoteInfo,

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // This file is a verifier of its own: it takes from package tpm only what the
@@ -31,7 +32,7 @@ type evidence struct {
 	// TPM 2.0 only
 	signer, clock, firmware, selection []byte
 	// what the verifier knows by itself
-	pcrs    map[int][]byte // replayed
+	pcrs    pcr.Values // replayed
 	secret  []byte
 	version []byte // TPM Version Information attribute
 	bank    uint16 // TPM_ALG_ID of the measurement algorithm
@@ -125,8 +126,8 @@ func (e evidence) verify() error {
 }
 
 // received is the evidence that a quote becomes.
-func received(q *tpm.Quote, req tpm.QuoteRequest, spki, version []byte, pcrs map[int][]byte) evidence {
-	hashes := map[tpm.Hash]crypto.Hash{tpm.SHA1: crypto.SHA1, tpm.SHA256: crypto.SHA256, tpm.SHA384: crypto.SHA384, tpm.SHA512: crypto.SHA512}
+func received(q *tpm.Quote, req tpm.QuoteRequest, spki, version []byte, pcrs pcr.Values) evidence {
+	hashes := map[pcr.Hash]crypto.Hash{pcr.SHA1: crypto.SHA1, pcr.SHA256: crypto.SHA256, pcr.SHA384: crypto.SHA384, pcr.SHA512: crypto.SHA512}
 	return evidence{
 		kind: byte(q.Kind), hash: hashes[q.Hash], composite: q.Composite, signature: q.Signature,
 		signer: q.QualifiedSigner, clock: q.ClockInfo, firmware: q.FirmwareVersion, selection: q.PCRSelection,

@@ -21,6 +21,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/privacyca"
 )
 
@@ -96,11 +97,11 @@ func (o *aikCreate) template() (tpm.KeyTemplate, error) {
 	}
 	switch o.hash {
 	case "sha256":
-		k.Hash = tpm.SHA256
+		k.Hash = pcr.SHA256
 	case "sha384":
-		k.Hash = tpm.SHA384
+		k.Hash = pcr.SHA384
 	case "sha512":
-		k.Hash = tpm.SHA512
+		k.Hash = pcr.SHA512
 	default:
 		return k, usageError("--hash %s: not one of sha256, sha384, sha512", o.hash)
 	}

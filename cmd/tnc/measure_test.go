@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -120,8 +121,8 @@ func TestMeasureAgainstSwtpm(t *testing.T) {
 	list, data := imaList(t, 6)
 	p := e.Open(t).(*tpm.V20)
 	for _, d := range data {
-		digests := map[tpm.Hash][]byte{}
-		for _, h := range []tpm.Hash{tpm.SHA1, tpm.SHA256, tpm.SHA384} {
+		digests := map[pcr.Hash][]byte{}
+		for _, h := range []pcr.Hash{pcr.SHA1, pcr.SHA256, pcr.SHA384} {
 			digests[h] = h.Sum(d)
 		}
 		require.NoError(t, p.ExtendPCR(t.Context(), 10, digests))

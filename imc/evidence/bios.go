@@ -10,9 +10,9 @@ import (
 	"os"
 
 	"github.com/gotnc/gotnc/imc/evidence/bios"
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 func openBIOS(name string) (*os.File, io.Reader, error) {

@@ -13,10 +13,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Where the kernel has its logs.

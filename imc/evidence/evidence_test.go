@@ -18,10 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/imc/evidence/ima"
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/wire"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 var le = binary.LittleEndian

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/imc/evidence/ima"
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 const bootAggregate = "boot_aggregate"

@@ -15,9 +15,9 @@ import (
 
 	"github.com/gotnc/gotnc/imc/evidence/bios"
 	"github.com/gotnc/gotnc/imc/evidence/ima"
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Report is what a verifier would be told, and whether the TPM bears it out.

@@ -74,6 +74,7 @@ var allowed = []struct {
 	{"cmd/tnc/internal/resolvconf", nil},
 	{"cmd/tnc/internal/explain", []string{"tnccs", "tnccs/pb", "imc/patnc", "imc/pts"}},
 	{"tpm", []string{"tpm", "internal/base/wire"}},
+	{"tpm/pcr", nil},
 	{"tpm/tpmtest", []string{"tpm", "internal/interop/need"}},
 
 	{"ike/message", nil},
@@ -95,11 +96,10 @@ var allowed = []struct {
 	{"tnccs", []string{"tnccs/pb", "tnccs/xml"}},
 
 	{"imc/patnc", nil},
-	{"imc/pts", []string{"imc/patnc", "tpm"}},
-	{"imc/evidence/pcr", nil},
-	{"imc/evidence/ima", []string{"imc/evidence/pcr"}},
-	{"imc/evidence/bios", []string{"imc/evidence/pcr"}},
-	{"imc/evidence", []string{"imc/evidence", "imc/patnc", "imc/pts"}},
+	{"imc/pts", []string{"imc/patnc", "tpm/pcr"}},
+	{"imc/evidence/ima", []string{"tpm/pcr"}},
+	{"imc/evidence/bios", []string{"tpm/pcr"}},
+	{"imc/evidence", []string{"imc/evidence", "imc/patnc", "imc/pts", "tpm/pcr"}},
 	{"imc/evidence/quoter", []string{"imc/pts", "tpm"}},
 	{"imc/measure", []string{"imc/patnc", "imc/pts", "internal/base/config"}},
 	{"imc/imv", []string{"imc/patnc", "imc/pts", "tnccs/pb", "tnccs/server"}}, // its own types instead of the broker's: next

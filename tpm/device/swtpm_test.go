@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -29,7 +30,7 @@ func TestSwtpm(t *testing.T) {
 				info, err := p.Info(t.Context())
 				require.NoError(t, err)
 				assert.Equal(t, "IBM", info.Manufacturer[:3])
-				values, err := p.ReadPCRs(t.Context(), tpm.SHA1, tpm.Select(0, 17))
+				values, err := p.ReadPCRs(t.Context(), pcr.SHA1, pcr.Select(0, 17))
 				require.NoError(t, err)
 				assert.Equal(t, byte(0xff), values[17][0])
 				require.NoError(t, p.Close())
@@ -46,9 +47,9 @@ func TestSwtpmHangsAndGoes(t *testing.T) {
 	p, err := device.Open(t.Context(), s)
 	require.NoError(t, err)
 	require.NoError(t, e.Process().Signal(syscall.SIGSTOP))
-	_, err = p.ReadPCRs(t.Context(), tpm.SHA256, tpm.Select(0))
+	_, err = p.ReadPCRs(t.Context(), pcr.SHA256, pcr.Select(0))
 	require.ErrorIs(t, err, tpm.ErrTimeout)
-	_, err = p.ReadPCRs(t.Context(), tpm.SHA256, tpm.Select(0))
+	_, err = p.ReadPCRs(t.Context(), pcr.SHA256, pcr.Select(0))
 	require.ErrorIs(t, err, tpm.ErrGone, "at once")
 	_, err = device.Open(t.Context(), s)
 	require.ErrorIs(t, err, tpm.ErrTimeout, "nor does it answer a new connection")
@@ -57,7 +58,7 @@ func TestSwtpmHangsAndGoes(t *testing.T) {
 	e = tpmtest.Swtpm(t, tpm.TPM20)
 	p = e.Open(t)
 	e.Stop()
-	_, err = p.ReadPCRs(t.Context(), tpm.SHA256, tpm.Select(0))
+	_, err = p.ReadPCRs(t.Context(), pcr.SHA256, pcr.Select(0))
 	require.ErrorIs(t, err, tpm.ErrGone)
 	_, err = device.Open(t.Context(), e.Settings)
 	require.ErrorIs(t, err, tpm.ErrNoTPM)

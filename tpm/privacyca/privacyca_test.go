@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -102,7 +103,7 @@ func TestTPM20(t *testing.T) {
 	p := e.Open(t).(*tpm.V20)
 	i := newIssuer(t, cas)
 	for _, ek := range []tpm.KeyType{tpm.RSA, tpm.ECC384} {
-		for _, kt := range []tpm.KeyTemplate{{}, {Scheme: tpm.ECDSA, Bits: 384, Hash: tpm.SHA384}, {Scheme: tpm.RSAPSS}} {
+		for _, kt := range []tpm.KeyTemplate{{}, {Scheme: tpm.ECDSA, Bits: 384, Hash: pcr.SHA384}, {Scheme: tpm.RSAPSS}} {
 			ak, err := p.CreateAK(t.Context(), ek, kt, 0, false, tpm.Auth20{})
 			require.NoError(t, err)
 			r, err := NewRequest20(t.Context(), p, ak.Handle, ek, "carol", tpm.Auth20{})

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Fake is a TPM in software with real keys: what it signs verifies. Its zero
@@ -22,12 +23,12 @@ type Fake struct {
 	// Gen is what Generation returns.
 	Gen tpm.Generation
 	// Algorithms are the PCR banks.
-	Algorithms []tpm.Hash
+	Algorithms []pcr.Hash
 	// Handle is where a TPM 2.0 has its key; a TPM 1.2 takes any blob.
 	Handle uint32
 	// Scheme and SchemeHash are those of a TPM 2.0's key.
 	Scheme     tpm.Scheme
-	SchemeHash tpm.Hash
+	SchemeHash pcr.Hash
 	// Err is what every operation fails with, where it is set.
 	Err error
 	// BeforeQuote is called in Quote before the PCRs are looked at: a log that
@@ -39,7 +40,7 @@ type Fake struct {
 	Closed bool
 
 	mu   sync.Mutex
-	pcrs map[tpm.Hash]*[tpm.NumPCRs][]byte
+	pcrs map[pcr.Hash]*[pcr.Count][]byte
 	key  crypto.Signer
 }
 
@@ -47,15 +48,15 @@ type Fake struct {
 // and PCRs in reset state: zeros, and ones for 17 to 22.
 func NewFake(gen tpm.Generation) *Fake {
 	f := &Fake{
-		Gen: gen, Algorithms: []tpm.Hash{tpm.SHA1}, Handle: tpm.FirstAKHandle,
-		Scheme: tpm.RSASSA, SchemeHash: tpm.SHA256, pcrs: map[tpm.Hash]*[tpm.NumPCRs][]byte{},
+		Gen: gen, Algorithms: []pcr.Hash{pcr.SHA1}, Handle: tpm.FirstAKHandle,
+		Scheme: tpm.RSASSA, SchemeHash: pcr.SHA256, pcrs: map[pcr.Hash]*[pcr.Count][]byte{},
 	}
 	if gen == tpm.TPM20 {
-		f.Algorithms = []tpm.Hash{tpm.SHA1, tpm.SHA256, tpm.SHA384, tpm.SHA512}
+		f.Algorithms = []pcr.Hash{pcr.SHA1, pcr.SHA256, pcr.SHA384, pcr.SHA512}
 	}
 	for _, h := range f.Algorithms {
-		f.pcrs[h] = &[tpm.NumPCRs][]byte{}
-		for i := range tpm.NumPCRs {
+		f.pcrs[h] = &[pcr.Count][]byte{}
+		for i := range pcr.Count {
 			f.pcrs[h][i] = make([]byte, h.Size())
 			if i >= 17 && i <= 22 {
 				f.pcrs[h][i] = bytes.Repeat([]byte{0xff}, h.Size())
@@ -83,14 +84,14 @@ func (f *Fake) UseECDSA() {
 func (f *Fake) Public() crypto.PublicKey { return f.key.Public() }
 
 // Set sets a PCR, as firmware that starts in another locality does.
-func (f *Fake) Set(bank tpm.Hash, pcr int, value []byte) {
+func (f *Fake) Set(bank pcr.Hash, pcr int, value []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pcrs[bank][pcr] = bytes.Clone(value)
 }
 
 // Extend extends a PCR of one bank.
-func (f *Fake) Extend(bank tpm.Hash, pcr int, digest []byte) {
+func (f *Fake) Extend(bank pcr.Hash, pcr int, digest []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pcrs[bank][pcr] = bank.Sum(f.pcrs[bank][pcr], digest)
@@ -116,10 +117,10 @@ func (f *Fake) VersionInfo(context.Context) ([]byte, error) {
 }
 
 // Banks returns f.Algorithms.
-func (f *Fake) Banks(context.Context) ([]tpm.Hash, error) { return f.Algorithms, f.Err }
+func (f *Fake) Banks(context.Context) ([]pcr.Hash, error) { return f.Algorithms, f.Err }
 
 // ReadPCRs returns values.
-func (f *Fake) ReadPCRs(_ context.Context, bank tpm.Hash, pcrs tpm.Selection) (map[int][]byte, error) {
+func (f *Fake) ReadPCRs(_ context.Context, bank pcr.Hash, pcrs pcr.Selection) (pcr.Values, error) {
 	if f.Err != nil {
 		return nil, f.Err
 	}
@@ -128,12 +129,12 @@ func (f *Fake) ReadPCRs(_ context.Context, bank tpm.Hash, pcrs tpm.Selection) (m
 	return f.read(bank, pcrs)
 }
 
-func (f *Fake) read(bank tpm.Hash, pcrs tpm.Selection) (map[int][]byte, error) {
+func (f *Fake) read(bank pcr.Hash, pcrs pcr.Selection) (pcr.Values, error) {
 	b := f.pcrs[bank]
 	if b == nil {
 		return nil, fmt.Errorf("fake TPM: %w: %v", tpm.ErrNoBank, bank)
 	}
-	values := map[int][]byte{}
+	values := pcr.Values{}
 	for _, i := range pcrs.PCRs() {
 		values[i] = bytes.Clone(b[i])
 	}
@@ -185,7 +186,7 @@ func (f *Fake) Quote(_ context.Context, req tpm.QuoteRequest) (*tpm.Quote, error
 		if q.Kind = req.Kind; q.Kind == tpm.NoQuote {
 			q.Kind = tpm.QuoteInfo2
 		}
-		q.Hash, q.Composite = tpm.SHA1, tpm.Composite12(values)
+		q.Hash, q.Composite = pcr.SHA1, tpm.Composite12(values)
 		version, _ := f.VersionInfo(context.Background())
 		q.Info = tpm.Info12(q.Kind, q.Composite, req.External, req.PCRs, version)
 	} else {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 var le = binary.LittleEndian

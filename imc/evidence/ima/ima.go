@@ -21,7 +21,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Limits of a log, whatever its lengths say.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 func unhex(t testing.TB, s string) []byte {

@@ -19,6 +19,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Bounds.
@@ -191,29 +192,29 @@ func (q *Quoter) with(ctx context.Context, f func(ctx context.Context, t tpm.TPM
 }
 
 // bank returns the TPM's name of a measurement algorithm.
-func bank(a pts.HashAlgorithms) tpm.Hash {
+func bank(a pts.HashAlgorithms) pcr.Hash {
 	switch a {
 	case pts.SHA1:
-		return tpm.SHA1
+		return pcr.SHA1
 	case pts.SHA256:
-		return tpm.SHA256
+		return pcr.SHA256
 	case pts.SHA384:
-		return tpm.SHA384
+		return pcr.SHA384
 	case pts.SHA512:
-		return tpm.SHA512
+		return pcr.SHA512
 	}
 	return 0
 }
 
-func algorithm(h tpm.Hash) pts.HashAlgorithms {
+func algorithm(h pcr.Hash) pts.HashAlgorithms {
 	switch h {
-	case tpm.SHA1:
+	case pcr.SHA1:
 		return pts.SHA1
-	case tpm.SHA256:
+	case pcr.SHA256:
 		return pts.SHA256
-	case tpm.SHA384:
+	case pcr.SHA384:
 		return pts.SHA384
-	case tpm.SHA512:
+	case pcr.SHA512:
 		return pts.SHA512
 	}
 	return 0
@@ -283,9 +284,9 @@ func (q *Quoter) KeyID(ctx context.Context, handle uint32) (string, error) {
 }
 
 // selection converts a set of PCRs; bits beyond the TPM's are left out.
-func selection(s pts.PCRs) tpm.Selection { return tpm.Selection(s) & (1<<tpm.NumPCRs - 1) }
+func selection(s pts.PCRs) pcr.Selection { return pcr.Selection(s) & (1<<pcr.Count - 1) }
 
-func values(in map[int][]byte) map[uint32][]byte {
+func values(in pcr.Values) map[uint32][]byte {
 	out := make(map[uint32][]byte, len(in))
 	for i, v := range in {
 		out[uint32(i)] = v

@@ -23,11 +23,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/imc/evidence"
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 

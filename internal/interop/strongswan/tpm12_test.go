@@ -20,8 +20,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -103,7 +103,7 @@ func (r *rig) measuredBoot(p *tpm.V12) {
 	field := func(b []byte) []byte { return append(le.AppendUint32(nil, uint32(len(b))), b...) }
 	bank := pcr.NewBank(crypto.SHA1)
 	extend := func(i int, sum []byte) {
-		require.NoError(r.t, p.ExtendPCR(r.t.Context(), i, map[tpm.Hash][]byte{tpm.SHA1: sum}))
+		require.NoError(r.t, p.ExtendPCR(r.t.Context(), i, map[pcr.Hash][]byte{pcr.SHA1: sum}))
 		bank.Extend(uint32(i), sum)
 	}
 	var bios []byte

@@ -23,13 +23,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/imc/evidence"
-	"github.com/gotnc/gotnc/imc/evidence/pcr"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 func main() {
@@ -104,7 +104,7 @@ func record(ctx context.Context, p tpm.TPM) error {
 		return err
 	}
 	for _, b := range banks {
-		values, err := p.ReadPCRs(ctx, b, tpm.Select(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10))
+		values, err := p.ReadPCRs(ctx, b, pcr.Select(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10))
 		if err != nil {
 			return err
 		}

@@ -1,5 +1,7 @@
-// Package pcr computes what a TPM's platform configuration registers hold
-// after a sequence of measurements.
+// Package pcr describes the Platform Configuration Registers of a TPM without
+// talking to one: the hash algorithms of their banks (Hash), sets of them
+// (Selection), their values (Values), and a simulation that computes what they
+// hold after a sequence of measurements (Bank).
 package pcr
 
 import (
