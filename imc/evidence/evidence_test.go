@@ -20,7 +20,6 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence/ima"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
@@ -137,7 +136,7 @@ func replay(t testing.TB, as []patnc.Attribute, h crypto.Hash, locality uint8) (
 	for _, a := range as {
 		enc, err := a.Value.AppendValue(nil)
 		require.NoError(t, err)
-		v, err := pts.Attributes[pts.TypeSimpleComponentEvidence].Parse(wire.NewReader("evidence", enc))
+		v, err := pts.Attributes[pts.TypeSimpleComponentEvidence].Parse(enc)
 		require.NoError(t, err)
 		e := v.(pts.SimpleComponentEvidence)
 		require.True(t, b.Extend(e.PCR, e.Measurement))
@@ -337,7 +336,7 @@ func TestTrustedGRUB(t *testing.T) {
 	require.Len(t, as, 1)
 	enc, err := as[0].Value.AppendValue(nil)
 	require.NoError(t, err)
-	v, err := pts.Attributes[pts.TypeSimpleComponentEvidence].Parse(wire.NewReader("evidence", enc))
+	v, err := pts.Attributes[pts.TypeSimpleComponentEvidence].Parse(enc)
 	require.NoError(t, err)
 	e := v.(pts.SimpleComponentEvidence)
 	require.EqualValues(t, 16, e.PCR)

@@ -37,7 +37,8 @@ func (v AssessmentResult) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU32(b, uint32(v.Result)), nil
 }
 
-func parseAssessmentResult(r *wire.Reader) (Value, error) {
+func parseAssessmentResult(b []byte) (Value, error) {
+	r := reader(TypeAssessmentResult, b)
 	v := AssessmentResult{Result: Assessment(r.U32())}
 	return v, r.Finish()
 }

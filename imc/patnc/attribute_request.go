@@ -22,7 +22,8 @@ func (v AttributeRequest) AppendValue(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-func parseAttributeRequest(r *wire.Reader) (Value, error) {
+func parseAttributeRequest(b []byte) (Value, error) {
+	r := reader(TypeAttributeRequest, b)
 	start := r.Offset()
 	if n := r.Len(); n == 0 || n%8 != 0 {
 		r.Fail(start, wire.ErrLength)

@@ -125,7 +125,8 @@ func (v Error) AppendValue(b []byte) ([]byte, error) {
 
 // parseError decodes the attribute. Information that is too short for its code
 // makes it malformed.
-func parseError(r *wire.Reader) (Value, error) {
+func parseError(b []byte) (Value, error) {
+	r := reader(TypeError, b)
 	r.Skip(1)
 	v := Error{Vendor: r.U24(), Code: r.U32()}
 	at := r.Offset()

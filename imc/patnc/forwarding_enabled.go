@@ -35,7 +35,8 @@ func (v ForwardingStatus) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU32(b, uint32(v.Status)), nil
 }
 
-func parseForwardingStatus(r *wire.Reader) (Value, error) {
+func parseForwardingStatus(b []byte) (Value, error) {
+	r := reader(TypeForwardingEnabled, b)
 	at := r.Offset()
 	v := ForwardingStatus{Status: Forwarding(r.U32())}
 	if v.Status > ForwardingUnknown {
@@ -60,7 +61,8 @@ func (v FactoryDefaultPassword) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU32(b, n), nil
 }
 
-func parseFactoryDefaultPassword(r *wire.Reader) (Value, error) {
+func parseFactoryDefaultPassword(b []byte) (Value, error) {
+	r := reader(TypeFactoryDefaultPassword, b)
 	at := r.Offset()
 	n := r.U32()
 	if n > 1 {

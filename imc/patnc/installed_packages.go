@@ -36,7 +36,8 @@ func (v InstalledPackages) AppendValue(b []byte) (out []byte, err error) {
 	return out, nil
 }
 
-func parseInstalledPackages(r *wire.Reader) (Value, error) {
+func parseInstalledPackages(b []byte) (Value, error) {
+	r := reader(TypeInstalledPackages, b)
 	r.Skip(2)
 	n := int(r.U16())
 	if n > r.Len()/2 {

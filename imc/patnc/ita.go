@@ -117,23 +117,27 @@ func (v Symlinks) AppendValue(b []byte) (out []byte, err error) {
 	return out, nil
 }
 
-func parseCommand(r *wire.Reader) (Value, error) {
+func parseCommand(b []byte) (Value, error) {
+	r := reader(TypeITACommand, b)
 	v := Command{Text: restText(r)}
 	return v, r.Err()
 }
 
-func parseDummy(r *wire.Reader) (Value, error) {
+func parseDummy(b []byte) (Value, error) {
+	r := reader(TypeITADummy, b)
 	v := Dummy{Size: r.Len()}
 	r.Rest()
 	return v, r.Err()
 }
 
-func parseDeviceID(r *wire.Reader) (Value, error) {
+func parseDeviceID(b []byte) (Value, error) {
+	r := reader(TypeITADeviceID, b)
 	v := DeviceID{ID: restText(r)}
 	return v, r.Err()
 }
 
-func parseGetSymlinks(r *wire.Reader) (Value, error) {
+func parseGetSymlinks(b []byte) (Value, error) {
+	r := reader(TypeITAGetSymlinks, b)
 	v := GetSymlinks{Directory: restText(r)}
 	return v, r.Err()
 }
@@ -150,7 +154,8 @@ func count(r *wire.Reader, size int) int {
 	return int(n)
 }
 
-func parseGetSettings(r *wire.Reader) (Value, error) {
+func parseGetSettings(b []byte) (Value, error) {
+	r := reader(TypeITAGetSettings, b)
 	n := count(r, 2)
 	v := GetSettings{Names: make([]string, 0, n)}
 	for range n {
@@ -159,7 +164,8 @@ func parseGetSettings(r *wire.Reader) (Value, error) {
 	return v, r.Finish()
 }
 
-func parseSettings(r *wire.Reader) (Value, error) {
+func parseSettings(b []byte) (Value, error) {
+	r := reader(TypeITASettings, b)
 	n := count(r, 4)
 	v := Settings{Settings: make([]Setting, 0, n)}
 	for range n {
@@ -168,7 +174,8 @@ func parseSettings(r *wire.Reader) (Value, error) {
 	return v, r.Finish()
 }
 
-func parseSymlinks(r *wire.Reader) (Value, error) {
+func parseSymlinks(b []byte) (Value, error) {
+	r := reader(TypeITASymlinks, b)
 	n := count(r, 4)
 	v := Symlinks{Links: make([]Symlink, 0, n)}
 	for range n {
@@ -195,5 +202,11 @@ func (StopAngel) Type() Type { return TypeITAStopAngel }
 // AppendValue appends nothing.
 func (StopAngel) AppendValue(b []byte) ([]byte, error) { return b, nil }
 
-func parseStartAngel(r *wire.Reader) (Value, error) { return StartAngel{}, r.Finish() }
-func parseStopAngel(r *wire.Reader) (Value, error)  { return StopAngel{}, r.Finish() }
+func parseStartAngel(b []byte) (Value, error) {
+	r := reader(TypeITAStartAngel, b)
+	return StartAngel{}, r.Finish()
+}
+func parseStopAngel(b []byte) (Value, error) {
+	r := reader(TypeITAStopAngel, b)
+	return StopAngel{}, r.Finish()
+}

@@ -85,15 +85,17 @@ func (m Message) AppendBinary(b []byte) ([]byte, error) {
 
 // Entry tells Parse about one attribute type.
 type Entry struct {
-	// Parse decodes the value; r ends with it. What it keeps it clones.
-	Parse func(r *wire.Reader) (Value, error)
+	// Parse decodes the octets of one value, without the attribute's header. It
+	// clones what it keeps. An error that wraps a *gotnc.DecodeError says where in
+	// b the value is malformed; package patnc makes that an offset of the message.
+	Parse func(b []byte) (Value, error)
 }
 
 // Registry maps attribute types to their codecs. Registries are literals and
 // read-only.
 type Registry map[Type]Entry
 
-// Causes of a ParseError beside those of package wire.
+// Causes of a ParseError beside those of the module's root package.
 var (
 	ErrHeader     = errors.New("shorter than a PA-TNC message header")
 	ErrVersion    = errors.New("PA-TNC version not supported")
@@ -107,7 +109,7 @@ var (
 // be sent (message too short, or the faulty attribute is itself an error).
 type ParseError struct {
 	Answer *Error
-	Err    error // usually a *wire.DecodeError
+	Err    error // usually a *gotnc.DecodeError
 }
 
 func (e *ParseError) Error() string { return e.Err.Error() }
@@ -176,25 +178,23 @@ func parseAttribute(r *wire.Reader, header [8]byte, more []Registry) (Attribute,
 		return fail(at+8, wire.ErrLength)
 	}
 	noSkip := flags&flagNoSkip != 0
-	value := r.Sub("PA-TNC attribute", int(length)-AttributeHeaderSize)
-	value.Element("PA-TNC attribute", t.Vendor, t.Type)
+	start := r.Offset()
+	value := r.Bytes(int(length) - AttributeHeaderSize)
 	entry, known := lookup(t, more)
 	if !known {
 		if noSkip {
 			r.Fail(at, ErrNotSkipped)
 			return Attribute{}, typeNotSupported(header, flags, t), r.Err()
 		}
-		return Attribute{Value: Raw{T: t, Data: clone(value.Rest())}}, nil, nil
+		return Attribute{Value: Raw{T: t, Data: clone(value)}}, nil, nil
 	}
 	v, err := entry.Parse(value)
-	if err == nil {
-		err = value.Err()
-	}
 	if err != nil {
 		if t == TypeError {
 			return Attribute{}, nil, nil
 		}
-		offset := at + AttributeHeaderSize
+		err = wire.Shift(err, start)
+		offset := start
 		var de *wire.DecodeError
 		if errors.As(err, &de) {
 			offset = de.Offset
@@ -202,6 +202,13 @@ func parseAttribute(r *wire.Reader, header [8]byte, more []Registry) (Attribute,
 		return Attribute{}, invalidParameter(header, offset), err
 	}
 	return Attribute{NoSkip: noSkip, Value: v}, nil, nil
+}
+
+// reader returns a cursor over the value of an attribute of type t.
+func reader(t Type, b []byte) *wire.Reader {
+	r := wire.NewReader("PA-TNC attribute", b)
+	r.Element("PA-TNC attribute", t.Vendor, t.Type)
+	return r
 }
 
 func lookup(t Type, more []Registry) (Entry, bool) {

@@ -25,7 +25,7 @@ func encode(t testing.TB, m Message) []byte {
 	return b
 }
 
-// The push of strongSwan's OS IMC (pa-tnc.md §8).
+// osPush is what strongSwan's OS IMC sends when a handshake begins.
 const osPush = `01000000 be8180e0
 00000000 00000002 00000017 002572 0000 44656269616e
 00000000 00000004 0000001a 0b 31322e34207838365f3634 00 00
@@ -133,7 +133,7 @@ func TestNames(t *testing.T) {
 	require.Equal(t, "0x000001/0x00000002", Type{1, 2}.String())
 }
 
-// The table of parsing rules in pa-tnc.md §2.
+// Each rule of RFC 5792 sections 3.6, 4.1 and 4.2.8 that a message can break.
 func TestSyntaxErrorsAreAnswered(t *testing.T) {
 	const head = "01000000 01020304"
 	good := " 00000000 00000009 00000010 00000000"
@@ -181,13 +181,17 @@ func TestParseBoundsAttributes(t *testing.T) {
 }
 
 func TestTimes(t *testing.T) {
-	r := wire.NewReader("time", []byte("2016-12-31T23:59:60Z"))
-	require.Equal(t, time.Date(2017, 1, 1, 0, 0, 0, 0, time.UTC), ReadTime(r))
+	got, err := ParseTime([]byte("2016-12-31T23:59:60Z"))
+	require.NoError(t, err)
+	require.Equal(t, time.Date(2017, 1, 1, 0, 0, 0, 0, time.UTC), got)
 	for _, bad := range []string{"2016-12-31t23:59:60Z", "2016-13-31T23:59:00Z", "2016-12-31 23:59:00Z"} {
-		r := wire.NewReader("time", []byte(bad))
-		ReadTime(r)
-		require.ErrorIs(t, r.Err(), wire.ErrValue, bad)
+		_, err := ParseTime([]byte(bad))
+		require.ErrorIs(t, err, wire.ErrValue, bad)
 	}
+	_, err = ParseTime([]byte("2016-12-31T23:59:60"))
+	require.ErrorIs(t, err, wire.ErrTruncated)
+	_, err = ParseTime([]byte("2016-12-31T23:59:60Z."))
+	require.ErrorIs(t, err, wire.ErrTrailing)
 	require.Equal(t, "2026-01-02T02:04:05Z", string(AppendTime(nil, time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", 3600)))))
 }
 

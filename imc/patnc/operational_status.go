@@ -53,11 +53,22 @@ func AppendTime(b []byte, t time.Time) []byte {
 	return t.AppendFormat(b, timeLayout)
 }
 
-// ReadTime reads the 20 octets that AppendTime writes. A leap second counts as
-// the first second of the next minute.
-func ReadTime(r *wire.Reader) time.Time {
+// TimeSize is the size of a time of PA-TNC and PTS in octets.
+const TimeSize = len(unknownTime)
+
+// ParseTime decodes the TimeSize octets that AppendTime writes. A leap second
+// counts as the first second of the next minute. The error is a
+// *gotnc.DecodeError.
+func ParseTime(b []byte) (time.Time, error) {
+	r := wire.NewReader("PA-TNC time", b)
+	t := readTime(r)
+	return t, r.Finish()
+}
+
+// readTime decodes the next TimeSize octets.
+func readTime(r *wire.Reader) time.Time {
 	at := r.Offset()
-	s := string(r.Bytes(len(unknownTime)))
+	s := string(r.Bytes(TimeSize))
 	if r.Err() != nil || s == unknownTime {
 		return time.Time{}
 	}
@@ -81,7 +92,8 @@ func (v OperationalStatus) AppendValue(b []byte) ([]byte, error) {
 	return AppendTime(append(b, byte(v.Status), byte(v.Result), 0, 0), v.LastUse), nil
 }
 
-func parseOperationalStatus(r *wire.Reader) (Value, error) {
+func parseOperationalStatus(b []byte) (Value, error) {
+	r := reader(TypeOperationalStatus, b)
 	start := r.Offset()
 	if r.Len() != 24 {
 		r.Fail(start, wire.ErrLength)
@@ -96,6 +108,6 @@ func parseOperationalStatus(r *wire.Reader) (Value, error) {
 	if v.Result > ResultUnsuccessful {
 		v.Result = ResultUnknown
 	}
-	v.LastUse = ReadTime(r)
+	v.LastUse = readTime(r)
 	return v, r.Finish()
 }

@@ -29,7 +29,8 @@ func (v PortFilter) AppendValue(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-func parsePortFilter(r *wire.Reader) (Value, error) {
+func parsePortFilter(b []byte) (Value, error) {
+	r := reader(TypePortFilter, b)
 	if r.Len()%4 != 0 {
 		r.Fail(r.Offset(), wire.ErrLength)
 		return nil, r.Err()

@@ -27,7 +27,8 @@ func (v ProductInformation) AppendValue(b []byte) ([]byte, error) {
 	return append(b, v.Name...), nil
 }
 
-func parseProductInformation(r *wire.Reader) (Value, error) {
+func parseProductInformation(b []byte) (Value, error) {
+	r := reader(TypeProductInformation, b)
 	v := ProductInformation{Vendor: r.U24()}
 	at := r.Offset()
 	v.Product = r.U16()

@@ -50,7 +50,8 @@ func (v RemediationInstructions) AppendValue(b []byte) ([]byte, error) {
 	return append(out, v.Data...), nil
 }
 
-func parseRemediationInstructions(r *wire.Reader) (Value, error) {
+func parseRemediationInstructions(b []byte) (Value, error) {
+	r := reader(TypeRemediation, b)
 	r.Skip(1)
 	v := RemediationInstructions{Vendor: r.U24(), Parameters: r.U32()}
 	switch {

@@ -38,12 +38,14 @@ func (v Contract) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU32(wire.AppendU32(b, v.MaxMessage), v.MaxSegment), nil
 }
 
-func parseContractRequest(r *wire.Reader) (Value, error) {
+func parseContractRequest(b []byte) (Value, error) {
+	r := reader(TypeSegmentationContractRequest, b)
 	v := ContractRequest{Contract{MaxMessage: r.U32(), MaxSegment: r.U32()}}
 	return v, r.Finish()
 }
 
-func parseContractResponse(r *wire.Reader) (Value, error) {
+func parseContractResponse(b []byte) (Value, error) {
+	r := reader(TypeSegmentationContractResponse, b)
 	v := ContractResponse{Contract{MaxMessage: r.U32(), MaxSegment: r.U32()}}
 	return v, r.Finish()
 }
@@ -78,7 +80,8 @@ func (v SegmentEnvelope) AppendValue(b []byte) ([]byte, error) {
 	return append(wire.AppendU24(append(b, flags), v.BaseMessageID), v.Data...), nil
 }
 
-func parseSegmentEnvelope(r *wire.Reader) (Value, error) {
+func parseSegmentEnvelope(b []byte) (Value, error) {
+	r := reader(TypeSegmentEnvelope, b)
 	flags := r.U8()
 	v := SegmentEnvelope{More: flags&flagMore != 0, Start: flags&flagStart != 0, BaseMessageID: r.U24()}
 	v.Data = clone(r.Rest())
@@ -103,7 +106,8 @@ func (v NextSegment) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU24(append(b, flags), v.BaseMessageID), nil
 }
 
-func parseNextSegment(r *wire.Reader) (Value, error) {
+func parseNextSegment(b []byte) (Value, error) {
+	r := reader(TypeNextSegment, b)
 	flags := r.U8()
 	v := NextSegment{Cancel: flags&flagCancel != 0, BaseMessageID: r.U24()}
 	return v, r.Finish()

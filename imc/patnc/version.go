@@ -27,7 +27,8 @@ func (v NumericVersion) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU16(wire.AppendU16(b, v.ServicePackMajor), v.ServicePackMinor), nil
 }
 
-func parseNumericVersion(r *wire.Reader) (Value, error) {
+func parseNumericVersion(b []byte) (Value, error) {
+	r := reader(TypeNumericVersion, b)
 	v := NumericVersion{Major: r.U32(), Minor: r.U32(), Build: r.U32(), ServicePackMajor: r.U16(), ServicePackMinor: r.U16()}
 	return v, r.Finish()
 }
@@ -53,7 +54,8 @@ func (v StringVersion) AppendValue(b []byte) (out []byte, err error) {
 	return out, nil
 }
 
-func parseStringVersion(r *wire.Reader) (Value, error) {
+func parseStringVersion(b []byte) (Value, error) {
+	r := reader(TypeStringVersion, b)
 	v := StringVersion{Version: vec8Text(r), Build: vec8Text(r), Configuration: vec8Text(r)}
 	return v, r.Finish()
 }

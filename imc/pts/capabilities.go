@@ -51,12 +51,14 @@ func (v ProtocolCapabilities) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU32(b, uint32(v.Capabilities)), nil
 }
 
-func parseRequestProtocolCapabilities(r *wire.Reader) (patnc.Value, error) {
+func parseRequestProtocolCapabilities(b []byte) (patnc.Value, error) {
+	r := reader(TypeRequestProtocolCapabilities, b)
 	v := RequestProtocolCapabilities{Capabilities(r.U32())}
 	return v, r.Finish()
 }
 
-func parseProtocolCapabilities(r *wire.Reader) (patnc.Value, error) {
+func parseProtocolCapabilities(b []byte) (patnc.Value, error) {
+	r := reader(TypeProtocolCapabilities, b)
 	v := ProtocolCapabilities{Capabilities(r.U32())}
 	return v, r.Finish()
 }

@@ -29,7 +29,8 @@ func (v DHNonceParametersRequest) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU16(append(b, 0, v.MinNonce), uint16(v.Groups)), nil
 }
 
-func parseDHNonceParametersRequest(r *wire.Reader) (patnc.Value, error) {
+func parseDHNonceParametersRequest(b []byte) (patnc.Value, error) {
+	r := reader(TypeDHNonceParametersRequest, b)
 	r.Skip(1)
 	v := DHNonceParametersRequest{MinNonce: r.U8(), Groups: DHGroups(r.U16())}
 	return v, r.Finish()
@@ -58,7 +59,8 @@ func (v DHNonceParametersResponse) AppendValue(b []byte) ([]byte, error) {
 	return append(append(b, v.Nonce...), v.Public...), nil
 }
 
-func parseDHNonceParametersResponse(r *wire.Reader) (patnc.Value, error) {
+func parseDHNonceParametersResponse(b []byte) (patnc.Value, error) {
+	r := reader(TypeDHNonceParametersResponse, b)
 	r.Skip(3)
 	n := int(r.U8())
 	v := DHNonceParametersResponse{Group: DHGroups(r.U16()), Hashes: HashAlgorithms(r.U16())}
@@ -88,7 +90,8 @@ func (v DHNonceFinish) AppendValue(b []byte) ([]byte, error) {
 	return append(append(b, v.Public...), v.Nonce...), nil
 }
 
-func parseDHNonceFinish(r *wire.Reader) (patnc.Value, error) {
+func parseDHNonceFinish(b []byte) (patnc.Value, error) {
+	r := reader(TypeDHNonceFinish, b)
 	r.Skip(1)
 	n := int(r.U8())
 	v := DHNonceFinish{Hash: HashAlgorithms(r.U16())}

@@ -118,7 +118,8 @@ func (v RequestFunctionalComponentEvidence) AppendValue(b []byte) ([]byte, error
 	return b, nil
 }
 
-func parseRequestFunctionalComponentEvidence(r *wire.Reader) (patnc.Value, error) {
+func parseRequestFunctionalComponentEvidence(b []byte) (patnc.Value, error) {
+	r := reader(TypeRequestFunctionalComponentEvidence, b)
 	start := r.Offset()
 	if r.Len() < 12 {
 		r.Fail(start, wire.ErrTruncated)
@@ -147,7 +148,8 @@ func (GenerateAttestationEvidence) AppendValue(b []byte) ([]byte, error) {
 	return append(b, 0, 0, 0, 0), nil
 }
 
-func parseGenerateAttestationEvidence(r *wire.Reader) (patnc.Value, error) {
+func parseGenerateAttestationEvidence(b []byte) (patnc.Value, error) {
+	r := reader(TypeGenerateAttestationEvidence, b)
 	return GenerateAttestationEvidence{}, parseReserved(r)
 }
 
@@ -231,7 +233,8 @@ func (v SimpleComponentEvidence) AppendValue(b []byte) ([]byte, error) {
 	return append(out, v.Measurement...), nil
 }
 
-func parseSimpleComponentEvidence(r *wire.Reader) (patnc.Value, error) {
+func parseSimpleComponentEvidence(b []byte) (patnc.Value, error) {
+	r := reader(TypeSimpleComponentEvidence, b)
 	start := r.Offset()
 	flags := r.U8()
 	v := SimpleComponentEvidence{Depth: r.U24(), Validation: Validation(flags & maskValidation)}
@@ -244,7 +247,7 @@ func parseSimpleComponentEvidence(r *wire.Reader) (patnc.Value, error) {
 	v.Hash = HashAlgorithms(r.U16())
 	v.Transform = Transform(r.U8())
 	r.Skip(1)
-	v.Time = patnc.ReadTime(r)
+	v.Time = readTime(r)
 	if v.Validation.hasURI() {
 		v.PolicyURI = text(r, int(r.U16()))
 	}
@@ -317,7 +320,8 @@ func (v SimpleEvidenceFinal) AppendValue(b []byte) (out []byte, err error) {
 	return append(out, v.EvidenceSignature...), nil
 }
 
-func parseSimpleEvidenceFinal(r *wire.Reader) (patnc.Value, error) {
+func parseSimpleEvidenceFinal(b []byte) (patnc.Value, error) {
+	r := reader(TypeSimpleEvidenceFinal, b)
 	at := r.Offset()
 	flags := r.U8()
 	r.Skip(1)
@@ -340,6 +344,20 @@ func parseSimpleEvidenceFinal(r *wire.Reader) (patnc.Value, error) {
 		v.EvidenceSignature = clone(r.Rest())
 	}
 	return v, r.Finish()
+}
+
+// readTime decodes the time of a measurement.
+func readTime(r *wire.Reader) time.Time {
+	at := r.Offset()
+	b := r.Bytes(patnc.TimeSize)
+	if r.Err() != nil {
+		return time.Time{}
+	}
+	t, err := patnc.ParseTime(b)
+	if err != nil {
+		r.Fail(at, wire.ErrValue)
+	}
+	return t
 }
 
 func vec32(r *wire.Reader) []byte {

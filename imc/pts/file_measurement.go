@@ -47,7 +47,8 @@ func directoryFlag(directory bool) byte {
 	return 0
 }
 
-func parseRequestFileMeasurement(r *wire.Reader) (patnc.Value, error) {
+func parseRequestFileMeasurement(b []byte) (patnc.Value, error) {
+	r := reader(TypeRequestFileMeasurement, b)
 	flags := r.U8()
 	r.Skip(1)
 	v := RequestFileMeasurement{Directory: flags&flagDirectory != 0, RequestID: r.U16(), Delimiter: r.U32()}
@@ -107,7 +108,8 @@ func (v FileMeasurement) AppendValue(b []byte) ([]byte, error) {
 	return out, nil
 }
 
-func parseFileMeasurement(r *wire.Reader) (patnc.Value, error) {
+func parseFileMeasurement(b []byte) (patnc.Value, error) {
+	r := reader(TypeFileMeasurement, b)
 	at := r.Offset()
 	n := r.U64()
 	v := FileMeasurement{RequestID: r.U16()}

@@ -31,7 +31,8 @@ func (v RequestFileMetadata) AppendValue(b []byte) ([]byte, error) {
 	return append(append(b, directoryFlag(v.Directory), d, 0, 0), v.Path...), nil
 }
 
-func parseRequestFileMetadata(r *wire.Reader) (patnc.Value, error) {
+func parseRequestFileMetadata(b []byte) (patnc.Value, error) {
+	r := reader(TypeRequestFileMetadata, b)
 	flags := r.U8()
 	v := RequestFileMetadata{Directory: flags&flagDirectory != 0, Delimiter: r.U8()}
 	r.Skip(2)
@@ -132,7 +133,8 @@ func fromUnix(n uint64) time.Time {
 	return time.Unix(int64(n), 0).UTC()
 }
 
-func parseUnixFileMetadata(r *wire.Reader) (patnc.Value, error) {
+func parseUnixFileMetadata(b []byte) (patnc.Value, error) {
+	r := reader(TypeUnixFileMetadata, b)
 	at := r.Offset()
 	n := r.U64()
 	if n > uint64(r.Len()/metadataSize) {

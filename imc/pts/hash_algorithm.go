@@ -122,13 +122,15 @@ func (v MeasurementAlgorithmSelection) AppendValue(b []byte) ([]byte, error) {
 	return wire.AppendU16(append(b, 0, 0), uint16(v.Algorithm)), nil
 }
 
-func parseMeasurementAlgorithm(r *wire.Reader) (patnc.Value, error) {
+func parseMeasurementAlgorithm(b []byte) (patnc.Value, error) {
+	r := reader(TypeMeasurementAlgorithm, b)
 	r.Skip(2)
 	v := MeasurementAlgorithm{HashAlgorithms(r.U16())}
 	return v, r.Finish()
 }
 
-func parseMeasurementAlgorithmSelection(r *wire.Reader) (patnc.Value, error) {
+func parseMeasurementAlgorithmSelection(b []byte) (patnc.Value, error) {
+	r := reader(TypeMeasurementAlgorithmSelection, b)
 	r.Skip(2)
 	v := MeasurementAlgorithmSelection{HashAlgorithms(r.U16())}
 	return v, r.Finish()

@@ -63,13 +63,18 @@ func parseReserved(r *wire.Reader) error {
 	return r.Finish()
 }
 
-func parseGetTPMVersionInformation(r *wire.Reader) (patnc.Value, error) {
+func parseGetTPMVersionInformation(b []byte) (patnc.Value, error) {
+	r := reader(TypeGetTPMVersionInformation, b)
 	return GetTPMVersionInformation{}, parseReserved(r)
 }
 
-func parseGetAIK(r *wire.Reader) (patnc.Value, error) { return GetAIK{}, parseReserved(r) }
+func parseGetAIK(b []byte) (patnc.Value, error) {
+	r := reader(TypeGetAIK, b)
+	return GetAIK{}, parseReserved(r)
+}
 
-func parseTPMVersionInformation(r *wire.Reader) (patnc.Value, error) {
+func parseTPMVersionInformation(b []byte) (patnc.Value, error) {
+	r := reader(TypeTPMVersionInformation, b)
 	if r.Len() < 4 {
 		r.Fail(r.Offset(), wire.ErrTruncated)
 	}
@@ -77,7 +82,8 @@ func parseTPMVersionInformation(r *wire.Reader) (patnc.Value, error) {
 	return v, r.Err()
 }
 
-func parseAIK(r *wire.Reader) (patnc.Value, error) {
+func parseAIK(b []byte) (patnc.Value, error) {
+	r := reader(TypeAIK, b)
 	if r.Len() < 4 {
 		r.Fail(r.Offset(), wire.ErrTruncated)
 	}

@@ -1,6 +1,16 @@
 package pts
 
-import "github.com/gotnc/gotnc/imc/patnc"
+import (
+	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/base/wire"
+)
+
+// reader returns a cursor over the value of an attribute of type t.
+func reader(t patnc.Type, b []byte) *wire.Reader {
+	r := wire.NewReader("PA-TNC attribute", b)
+	r.Element("PA-TNC attribute", t.Vendor, t.Type)
+	return r
+}
 
 func tcg(t uint32) patnc.Type { return patnc.Type{Vendor: patnc.VendorTCG, Type: t} }
 

@@ -1,9 +1,6 @@
 package pts
 
-import (
-	"github.com/gotnc/gotnc/imc/patnc"
-	"github.com/gotnc/gotnc/internal/base/wire"
-)
+import "github.com/gotnc/gotnc/imc/patnc"
 
 // unsupported holds the requests of PTS that no machine here can serve, with
 // the error that the protocol has for each (TCG PTS Protocol Binding §3.14.2).
@@ -17,8 +14,8 @@ var unsupported = map[patnc.Type]ErrorCode{
 }
 
 // rawOf keeps the value of an attribute of type t as it is.
-func rawOf(t patnc.Type) func(*wire.Reader) (patnc.Value, error) {
-	return func(r *wire.Reader) (patnc.Value, error) {
-		return patnc.Raw{T: t, Data: clone(r.Rest())}, r.Err()
+func rawOf(t patnc.Type) func([]byte) (patnc.Value, error) {
+	return func(b []byte) (patnc.Value, error) {
+		return patnc.Raw{T: t, Data: clone(b)}, nil
 	}
 }

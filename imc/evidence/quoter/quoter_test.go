@@ -25,7 +25,6 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
@@ -232,7 +231,7 @@ func TestAttestation(t *testing.T) {
 			for _, a := range as[:8] {
 				b, err := a.Value.AppendValue(nil)
 				require.NoError(t, err)
-				v, err := pts.Attributes[pts.TypeSimpleComponentEvidence].Parse(wire.NewReader("evidence", b))
+				v, err := pts.Attributes[pts.TypeSimpleComponentEvidence].Parse(b)
 				require.NoError(t, err)
 				e := v.(pts.SimpleComponentEvidence)
 				require.True(t, bank.Extend(e.PCR, e.Measurement))
