@@ -51,7 +51,7 @@ func Functions() []Function {
 	return fs
 }
 
-// Host is the TNC client as an IMC sees it (IF-IMC 1.3 §3.8). The Agent calls a
+// Host is the TNC client as an IMC sees it (IF-IMC 1.3 section 3.8). The Agent calls a
 // function only where Has reports it, holds no lock while it calls, and may be
 // re-entered. Message octets belong to the Agent: a Host copies what it keeps.
 type Host interface {

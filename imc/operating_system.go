@@ -98,7 +98,7 @@ func (a *Agent) logPlatform(v patnc.Value) {
 }
 
 // operatingSystem answers an Attribute Request and ITA-HSR's Get Settings.
-// Nothing is sent that was not asked for (RFC 5792 §4.2.1).
+// Nothing is sent that was not asked for (RFC 5792 section 4.2.1).
 // What strongSwan's imc-os or imc-scanner answers in the same host is left to
 // it: port filters under IETF/Firewall to imc-scanner, the rest to imc-os.
 func (a *Agent) operatingSystem(ctx context.Context, v patnc.Value, t MessageType) []patnc.Attribute {

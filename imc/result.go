@@ -2,7 +2,7 @@ package imc
 
 import "fmt"
 
-// Result is a TNC_Result (IF-IMC 1.3 §3.4.2.7).
+// Result is a TNC_Result (IF-IMC 1.3 section 3.4.2.7).
 type Result uint32
 
 // Result codes of IF-IMC 1.3, and TCG's extensions of it.
@@ -52,7 +52,7 @@ func (r Result) String() string {
 // Error makes a Result other than ResultSuccess usable as an error.
 func (r Result) Error() string { return "TNC client answered: " + r.String() }
 
-// ConnectionState is a TNC_ConnectionState (IF-IMC 1.3 §3.4.2.4).
+// ConnectionState is a TNC_ConnectionState (IF-IMC 1.3 section 3.4.2.4).
 type ConnectionState uint32
 
 // Connection states.
@@ -73,7 +73,7 @@ func (s ConnectionState) String() string {
 	return fmt.Sprintf("state %d", uint32(s))
 }
 
-// RetryReason is a TNC_RetryReason (IF-IMC 1.3 §3.4.2.6).
+// RetryReason is a TNC_RetryReason (IF-IMC 1.3 section 3.4.2.6).
 type RetryReason uint32
 
 // Reasons that an IMC may give.
@@ -84,7 +84,7 @@ const (
 	RetryPeriodic            RetryReason = 3
 )
 
-// AttributeID is a TNC_AttributeID (IF-IMC 1.3 §3.4.2.8).
+// AttributeID is a TNC_AttributeID (IF-IMC 1.3 section 3.4.2.8).
 type AttributeID uint32
 
 // Attributes that an IMC reads.

@@ -214,8 +214,7 @@ func TestHeadersInCAndCPlusPlus(t *testing.T) {
 	}
 }
 
-// A request for PTS capabilities and the algorithms SHA-1, SHA-256, SHA-384
-// (spec pts.md §2.1).
+// A request for PTS capabilities and the algorithms SHA-1, SHA-256, SHA-384.
 const negotiate = "005597 1 01000000 01020304 80 005597 01000000 00000010 0000000e 80 005597 06000000 00000010 0000e000\n"
 
 // fileRequest asks for the measurement and the metadata of a file.
@@ -261,7 +260,7 @@ func TestMeasuresAFile(t *testing.T) {
 			out, _ := run{input: negotiate + "\n" + fileRequest(file) + "\n"}.host(t, scenario)
 			ms := sends(t, out, function)
 			require.Len(t, ms, 2, "one message a turn\n%s", out)
-			// pts.md §2.1: V without TPM, SHA-384 the strongest common one.
+			// V without TPM, SHA-384 the strongest common one.
 			assert.True(t, bytes.HasSuffix(ms[0], unhex(t, "00 005597 02000000 00000010 00000008 00 005597 07000000 00000010 00002000")), "%x", ms[0])
 			assert.Contains(t, string(ms[1]), string(measured), "%x", ms[1])
 			assert.NotContains(t, out, "ReceiveMessageLong = 10")

@@ -96,7 +96,7 @@ func (c *Collector) setLocality(l uint8) {
 }
 
 // localities that a TPM is started from (TCG PC Client Platform Firmware
-// Profile §10.4.5.3): 0, 3, and 4 after an H-CRTM.
+// Profile section 10.4.5.3): 0, 3, and 4 after an H-CRTM.
 var localities = [...]uint8{0, 3, 4}
 
 // Locality reads the event log: an event tells the locality, or it is that with

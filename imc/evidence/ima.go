@@ -284,7 +284,7 @@ func matchAggregate(b *pcr.Bank, sum []byte) (last uint32, ok bool) {
 }
 
 // Evidence begins with flags (1), depth (3), component name (8), type (1) and
-// the PCR (3); the measurement ends it (pts.md §2.2).
+// the PCR (3); the measurement ends it (TCG PTS Protocol Binding section 3.15.1).
 const itemPCR = 13
 
 // Settle cuts the runtime measurements to those that the quote covers, or reads

@@ -16,7 +16,7 @@ type Report struct {
 	Settings   map[string]string // other platform facts received, by attribute name
 
 	IMCs         []uint16 // Collector IDs seen
-	Capabilities uint32   // PTS protocol capabilities of the client, the mask of pts.md §1.1
+	Capabilities uint32   // PTS protocol capabilities of the client, a pts.Capabilities
 	Hash         string   // measurement algorithm the client selected: sha1, sha256, …
 	SegmentSize  uint32   // segment size that the client agreed to, 0 without a contract
 
@@ -39,7 +39,7 @@ type Measurement struct {
 // Metadata is what the client told about one file (Unix-Style File Metadata).
 type Metadata struct {
 	Path                        string
-	Type                        uint8 // file type of pts.md §2.3: 8 regular, 4 directory, …
+	Type                        uint8 // a pts.FileType: 8 regular, 4 directory, …
 	Size                        uint64
 	Changed, Modified, Accessed time.Time
 	Owner, Group                uint64

@@ -33,7 +33,7 @@ func (v *Verifier) ptsAddress() pa {
 	return pa{patnc.VendorTCG, subtypePTS, v.target, true}
 }
 
-// negotiate opens the PTS exchange (TCG PTS Protocol Binding §3.6).
+// negotiate opens the PTS exchange (TCG PTS Protocol Binding section 3.6).
 func (v *Verifier) negotiate() {
 	to := v.ptsAddress()
 	if !v.cfg.Policy.NoSegmentation {

@@ -58,7 +58,7 @@ func (p *Platform) ports() ([]patnc.Port, error) {
 		return nil, fmt.Errorf("listening ports: %w", ErrUnknown)
 	}
 	if len(out) == 0 {
-		// RFC 5792 §4.2.6: a Port Filter holds at least one port.
+		// RFC 5792 section 4.2.6: a Port Filter holds at least one port.
 		return nil, fmt.Errorf("no listening ports: %w", ErrUnknown)
 	}
 	return out, nil

@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// Assessment is the outcome of an assessment (RFC 5792 §4.2.9).
+// Assessment is the outcome of an assessment (RFC 5792 section 4.2.9).
 type Assessment uint32
 
 // Outcomes.
@@ -26,7 +26,7 @@ func (a Assessment) String() string {
 	return fmt.Sprintf("result %d", uint32(a))
 }
 
-// AssessmentResult is the Assessment Result (RFC 5792 §4.2.9): u32.
+// AssessmentResult is the Assessment Result (RFC 5792 section 4.2.9): u32.
 type AssessmentResult struct{ Result Assessment }
 
 // Type returns IETF type 9.

@@ -2,7 +2,7 @@ package patnc
 
 import "github.com/gotnc/gotnc/internal/base/wire"
 
-// AttributeRequest is the Attribute Request (RFC 5792 §4.2.1):
+// AttributeRequest is the Attribute Request (RFC 5792 section 4.2.1):
 //
 //	n × { u8 0 | u24 vendor | u32 type }
 //

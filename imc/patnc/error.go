@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// IETF error codes (RFC 5792 §4.2.8).
+// IETF error codes (RFC 5792 section 4.2.8).
 const (
 	ErrorInvalidParameter     uint32 = 1
 	ErrorVersionNotSupported  uint32 = 2
@@ -22,7 +22,7 @@ const (
 // another vendor; longer information is cut when it is sent.
 const MaxErrorInfo = 1024
 
-// Error is the PA-TNC Error attribute (RFC 5792 §4.2.8):
+// Error is the PA-TNC Error attribute (RFC 5792 section 4.2.8):
 //
 //	u8 0 | u24 error vendor | u32 error code | information
 //

@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// Forwarding says whether a device forwards IP packets (RFC 5792 §4.2.11).
+// Forwarding says whether a device forwards IP packets (RFC 5792 section 4.2.11).
 type Forwarding uint32
 
 // States of forwarding.
@@ -24,7 +24,7 @@ func (f Forwarding) String() string {
 	return fmt.Sprintf("status %d", uint32(f))
 }
 
-// ForwardingStatus is Forwarding Enabled (RFC 5792 §4.2.11): u32.
+// ForwardingStatus is Forwarding Enabled (RFC 5792 section 4.2.11): u32.
 type ForwardingStatus struct{ Status Forwarding }
 
 // Type returns IETF type 11.
@@ -46,7 +46,7 @@ func parseForwardingStatus(b []byte) (Value, error) {
 }
 
 // FactoryDefaultPassword is Factory Default Password Enabled (RFC 5792
-// §4.2.12): u32, 0 or 1.
+// section 4.2.12): u32, 0 or 1.
 type FactoryDefaultPassword struct{ Enabled bool }
 
 // Type returns IETF type 12.

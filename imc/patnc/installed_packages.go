@@ -11,7 +11,7 @@ type Package struct {
 	Name, Version string // UTF-8, at most 255 octets, no NUL
 }
 
-// InstalledPackages is the Installed Packages (RFC 5792 §4.2.7):
+// InstalledPackages is the Installed Packages (RFC 5792 section 4.2.7):
 //
 //	u16 0 | u16 count | n × { u8 length, name | u8 length, version }
 type InstalledPackages struct{ Packages []Package }

@@ -7,10 +7,10 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// Version is the version of PA-TNC (RFC 5792 §3.6).
+// Version is the version of PA-TNC (RFC 5792 section 3.6).
 const Version = 1
 
-// Sizes of the frames (RFC 5792 §3.6, §4.1).
+// Sizes of the frames (RFC 5792 section 3.6, section 4.1).
 const (
 	MessageHeaderSize   = 8
 	AttributeHeaderSize = 12
@@ -28,7 +28,7 @@ type Value interface {
 	AppendValue(b []byte) ([]byte, error)
 }
 
-// Attribute is a value in its frame (RFC 5792 §4.1).
+// Attribute is a value in its frame (RFC 5792 section 4.1).
 type Attribute struct {
 	NoSkip bool // the receiver must answer an error if it does not know the type
 	Value  Value
@@ -63,7 +63,7 @@ func (a Attribute) AppendBinary(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// Message is a PA-TNC message (RFC 5792 §3.6).
+// Message is a PA-TNC message (RFC 5792 section 3.6).
 type Message struct {
 	ID         uint32 // random for every message sent; correlates errors
 	Attributes []Attribute
@@ -153,7 +153,7 @@ func Parse(b []byte, more ...Registry) (Message, error) {
 	return m, nil
 }
 
-// parseAttribute decodes one attribute (RFC 5792 §4.1). The zero Attribute is
+// parseAttribute decodes one attribute (RFC 5792 section 4.1). The zero Attribute is
 // one to ignore.
 func parseAttribute(r *wire.Reader, header [8]byte, more []Registry) (Attribute, *Error, error) {
 	at := r.Offset()

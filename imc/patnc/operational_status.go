@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// OperationalState says whether a product runs (RFC 5792 §4.2.5).
+// OperationalState says whether a product runs (RFC 5792 section 4.2.5).
 type OperationalState uint8
 
 // Operational states.
@@ -17,7 +17,7 @@ const (
 	Operational             OperationalState = 3
 )
 
-// OperationalResult is the result of a product's last use (RFC 5792 §4.2.5).
+// OperationalResult is the result of a product's last use (RFC 5792 section 4.2.5).
 type OperationalResult uint8
 
 // Results of the last use.
@@ -28,7 +28,7 @@ const (
 	ResultUnsuccessful OperationalResult = 3
 )
 
-// OperationalStatus is the Operational Status (RFC 5792 §4.2.5):
+// OperationalStatus is the Operational Status (RFC 5792 section 4.2.5):
 //
 //	u8 status | u8 result | u16 0 | 20 octets last use, RFC 3339
 type OperationalStatus struct {
@@ -101,7 +101,7 @@ func parseOperationalStatus(b []byte) (Value, error) {
 	}
 	v := OperationalStatus{Status: OperationalState(r.U8()), Result: OperationalResult(r.U8())}
 	r.Skip(2)
-	// RFC 5792 §4.2.5: a receiver treats values that it does not know as 0.
+	// RFC 5792 section 4.2.5: a receiver treats values that it does not know as 0.
 	if v.Status > Operational {
 		v.Status = OperationalUnknown
 	}

@@ -9,7 +9,7 @@ type Port struct {
 	Port     uint16
 }
 
-// PortFilter is the Port Filter (RFC 5792 §4.2.6):
+// PortFilter is the Port Filter (RFC 5792 section 4.2.6):
 //
 //	n × { u8, bit 0 = blocked | u8 protocol | u16 port }
 type PortFilter struct{ Ports []Port }

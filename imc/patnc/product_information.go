@@ -2,7 +2,7 @@ package patnc
 
 import "github.com/gotnc/gotnc/internal/base/wire"
 
-// ProductInformation is the Product Information (RFC 5792 §4.2.2):
+// ProductInformation is the Product Information (RFC 5792 section 4.2.2):
 //
 //	u24 product vendor | u16 product ID | name
 //

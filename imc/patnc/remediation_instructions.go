@@ -2,13 +2,13 @@ package patnc
 
 import "github.com/gotnc/gotnc/internal/base/wire"
 
-// Remediation parameter types of the IETF (RFC 5792 §4.2.10).
+// Remediation parameter types of the IETF (RFC 5792 section 4.2.10).
 const (
 	RemediationURI    uint32 = 1
 	RemediationString uint32 = 2
 )
 
-// RemediationInstructions are the Remediation Instructions (RFC 5792 §4.2.10):
+// RemediationInstructions are the Remediation Instructions (RFC 5792 section 4.2.10):
 //
 //	u8 0 | u24 vendor | u32 parameter type | parameters
 //

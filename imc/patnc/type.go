@@ -20,16 +20,16 @@ const (
 	PENAndroid uint32 = 0x002B79
 )
 
-// TypeReserved must not be used as an attribute type (RFC 5792 §4.1).
+// TypeReserved must not be used as an attribute type (RFC 5792 section 4.1).
 const TypeReserved uint32 = 0xFFFFFFFF
 
-// Type identifies a PA-TNC attribute (RFC 5792 §4.1).
+// Type identifies a PA-TNC attribute (RFC 5792 section 4.1).
 type Type struct {
 	Vendor uint32 // Private Enterprise Number, 24 bits
 	Type   uint32
 }
 
-// IETF attribute types (RFC 5792 §4.2; RFC 8412 for 13 and up).
+// IETF attribute types (RFC 5792 section 4.2; RFC 8412 for 13 and up).
 var (
 	TypeTesting                = Type{VendorIETF, 0}
 	TypeAttributeRequest       = Type{VendorIETF, 1}

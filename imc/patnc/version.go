@@ -10,7 +10,7 @@ import (
 // ErrNUL is the cause of a decode error where a text holds a NUL octet.
 var ErrNUL = errors.New("text holds a NUL octet")
 
-// NumericVersion is the Numeric Version (RFC 5792 §4.2.3):
+// NumericVersion is the Numeric Version (RFC 5792 section 4.2.3):
 //
 //	u32 major | u32 minor | u32 build | u16 service pack major | u16 service pack minor
 type NumericVersion struct {
@@ -33,7 +33,7 @@ func parseNumericVersion(b []byte) (Value, error) {
 	return v, r.Finish()
 }
 
-// StringVersion is the String Version (RFC 5792 §4.2.4):
+// StringVersion is the String Version (RFC 5792 section 4.2.4):
 //
 //	u8 length, version | u8 length, build | u8 length, configuration
 type StringVersion struct {

@@ -18,7 +18,7 @@ const maxQuotes = 3
 // quoteWait is the time between them.
 const quoteWait = 50 * time.Millisecond
 
-// Version information of a TPM 2.0 (pts.md §6).
+// Version information of a TPM 2.0, strongSwan's form.
 const (
 	tpm20Tag         = 0x02 // the first octet; that of a TPM 1.2 is 0
 	tpm20VersionSize = 16
@@ -137,7 +137,7 @@ func (m *Machine) aik(ctx context.Context) []patnc.Attribute {
 
 // components measures the requested components, or answers the first entry
 // whose flags ask for what was not negotiated; the checks have strongSwan's
-// order (pts.md §3.1).
+// order.
 func (m *Machine) components(ctx context.Context, v RequestFunctionalComponentEvidence) ([]patnc.Attribute, error) {
 	log.Infof(m.imc, "evidence requested for %d functional components", len(v.Components))
 	for _, c := range v.Components {

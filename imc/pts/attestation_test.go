@@ -188,7 +188,7 @@ func TestNoQuoteWithoutNonces(t *testing.T) {
 	require.Zero(t, q.quotes)
 }
 
-// The checks and their order (pts.md §3.1).
+// The checks have the order of strongSwan's module.
 func TestRequestFlags(t *testing.T) {
 	q, c := &fakeQuoter{banks: SHA256}, &fakeCollector{}
 	for _, x := range []struct {

@@ -6,7 +6,7 @@ import (
 )
 
 // Capabilities is the set of PTS protocol capabilities: the last five bits of a
-// 32-bit field (TCG PTS Protocol Binding §3.7).
+// 32-bit field (TCG PTS Protocol Binding section 3.7).
 type Capabilities uint32
 
 // Capabilities.

@@ -83,7 +83,7 @@ func (e *ecp) shared(peer []byte) ([]byte, error) {
 func (e *ecp) zero() { e.key = nil }
 
 // modpExponent is the size of private exponents in octets, above what RFC 3526
-// §8 asks for the largest group here.
+// section 8 asks for the largest group here.
 const modpExponent = 64
 
 // modp is Diffie-Hellman modulo a safe prime with generator 2, in constant
@@ -129,7 +129,7 @@ func (d *modp) shared(peer []byte) ([]byte, error) {
 
 func (d *modp) zero() { clear(d.x) }
 
-// modpGroups are the groups of RFC 2409 §6.2 and RFC 3526.
+// modpGroups are the groups of RFC 2409 section 6.2 and RFC 3526.
 var modpGroups = [...]struct {
 	group   DHGroups
 	modulus func() *bigmod.Modulus

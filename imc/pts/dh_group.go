@@ -6,7 +6,7 @@ import (
 )
 
 // DHGroups is a set of Diffie-Hellman groups, most significant bit first (TCG
-// PTS Protocol Binding §3.8.6); one bit names one group.
+// PTS Protocol Binding section 3.8.6); one bit names one group.
 type DHGroups uint16
 
 // Groups, strongest last.
@@ -20,7 +20,7 @@ const (
 )
 
 // MandatoryGroups must be supported by every implementation (TCG PTS Protocol
-// Binding §3.8.6).
+// Binding section 3.8.6).
 const MandatoryGroups = ECP256
 
 // groups by falling strength. Settings use the second name.

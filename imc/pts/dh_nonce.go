@@ -7,7 +7,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// Nonce lengths (TCG PTS Protocol Binding §3.8.1).
+// Nonce lengths (TCG PTS Protocol Binding section 3.8.1).
 const (
 	MinNonce     = 17
 	DefaultNonce = 20

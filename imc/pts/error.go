@@ -3,7 +3,7 @@ package pts
 import "fmt"
 
 // ErrorCode is the code of a PA-TNC Error of vendor TCG (TCG PTS Protocol
-// Binding §3.14.2).
+// Binding section 3.14.2).
 type ErrorCode uint32
 
 // PTS error codes.

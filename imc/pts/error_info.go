@@ -9,7 +9,7 @@ import (
 )
 
 // ErrorInfo is a PTS error: the code and the information of a PA-TNC Error of
-// vendor TCG (TCG PTS Protocol Binding §3.14.2). The information is one of
+// vendor TCG (TCG PTS Protocol Binding section 3.14.2). The information is one of
 //
 //	Hash Algorithm Not Supported   u16 0 | u16 supported algorithms
 //	D-H Group Not Supported        u16 0 | u16 supported groups

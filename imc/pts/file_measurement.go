@@ -17,7 +17,7 @@ const (
 const flagDirectory = 0x80
 
 // RequestFileMeasurement is the Request File Measurement (TCG PTS Protocol
-// Binding §3.19.1):
+// Binding section 3.19.1):
 //
 //	u8 flags, 0x80 = directory contents | u8 0 | u16 request ID | u32 delimiter | path
 type RequestFileMeasurement struct {
@@ -73,7 +73,7 @@ type MeasuredFile struct {
 	Measurement []byte // digest
 }
 
-// FileMeasurement is the File Measurement (TCG PTS Protocol Binding §3.19.2):
+// FileMeasurement is the File Measurement (TCG PTS Protocol Binding section 3.19.2):
 //
 //	u64 number of files | u16 request ID | u16 measurement length
 //	| n × { measurement | u16 length, file name }

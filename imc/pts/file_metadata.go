@@ -10,7 +10,7 @@ import (
 )
 
 // RequestFileMetadata is the Request File Metadata (TCG PTS Protocol Binding
-// §3.17.1):
+// section 3.17.1):
 //
 //	u8 flags, 0x80 = directory contents | u8 delimiter | u16 0 | path
 type RequestFileMetadata struct {
@@ -40,7 +40,7 @@ func parseRequestFileMetadata(b []byte) (patnc.Value, error) {
 	return v, r.Err()
 }
 
-// FileType says what a path leads to (TCG PTS Protocol Binding §3.17.3).
+// FileType says what a path leads to (TCG PTS Protocol Binding section 3.17.3).
 type FileType uint8
 
 // File types.
@@ -88,7 +88,7 @@ type FileMetadata struct {
 }
 
 // UnixFileMetadata is the Unix-Style File Metadata (TCG PTS Protocol Binding
-// §3.17.3):
+// section 3.17.3):
 //
 //	u64 number of files | n × { u16 length of the entry, itself included
 //	| u8 type | u8 0 | u64 size | u64 created | u64 modified | u64 accessed

@@ -14,7 +14,7 @@ import (
 )
 
 // HashAlgorithms is a set of measurement algorithms, most significant bit
-// first (TCG PTS Protocol Binding §3.8); one bit names one algorithm.
+// first (TCG PTS Protocol Binding section 3.8); one bit names one algorithm.
 type HashAlgorithms uint16
 
 // Measurement algorithms, strongest last.

@@ -199,7 +199,8 @@ func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([
 	return one(patnc.Skip(DHNonceParametersResponse{Group: group, Hashes: m.alg, Nonce: clone(nonce), Public: key.public()})), nil
 }
 
-// finishNonce computes the secret that a quote will carry (pts.md §7).
+// finishNonce computes the secret that a quote will carry (TCG PTS Protocol
+// Binding section 3.8).
 func (m *Machine) finishNonce(v DHNonceFinish) error {
 	if m.key == nil {
 		return fmt.Errorf("%w: no parameters were negotiated", ErrNonce)

@@ -107,7 +107,7 @@ func TestFiles(t *testing.T) {
 	require.Equal(t, SHA256, f.alg)
 	require.Equal(t, one(patnc.NoSkip(FileMeasurement{RequestID: 8})), handle(t, m, RequestFileMeasurement{RequestID: 8, Directory: true, Delimiter: '/', Path: "/empty"}))
 
-	// pts.md §3.1
+	// Errors of PTS with the value of the request (TCG PTS Protocol Binding section 3.14.2).
 	require.Equal(t, "000000090000002f2f6e6f6e6578697374656e74",
 		info(t, handle(t, m, RequestFileMeasurement{RequestID: 9, Delimiter: '/', Path: "/nonexistent"}), ErrorFileNotFound))
 	info(t, handle(t, m, RequestFileMeasurement{Delimiter: ':', Path: "/a"}), ErrorDelimiter)

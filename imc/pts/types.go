@@ -14,7 +14,7 @@ func reader(t patnc.Type, b []byte) *wire.Reader {
 
 func tcg(t uint32) patnc.Type { return patnc.Type{Vendor: patnc.VendorTCG, Type: t} }
 
-// Attribute types of PTS (TCG PTS Protocol Binding §3.12).
+// Attribute types of PTS (TCG PTS Protocol Binding section 3.12).
 var (
 	TypeRequestFunctionalComponentEvidence = tcg(0x00100000)
 	TypeGenerateAttestationEvidence        = tcg(0x00200000)

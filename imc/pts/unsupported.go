@@ -3,7 +3,7 @@ package pts
 import "github.com/gotnc/gotnc/imc/patnc"
 
 // unsupported holds the requests of PTS that no machine here can serve, with
-// the error that the protocol has for each (TCG PTS Protocol Binding §3.14.2).
+// the error that the protocol has for each (TCG PTS Protocol Binding section 3.14.2).
 // strongSwan's module does not know the attributes: it skips them, or answers
 // Attribute Type Not Supported.
 var unsupported = map[patnc.Type]ErrorCode{

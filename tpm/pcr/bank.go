@@ -77,7 +77,7 @@ func (b *Bank) Size() int { return b.size }
 
 // SetLocality sets the last octet of PCR 0, which a TPM that was started from
 // another locality than 0 begins with (TCG PC Client Platform TPM Profile
-// §5.3.1). It belongs before the first Extend of PCR 0.
+// section 5.3.1). It belongs before the first Extend of PCR 0.
 func (b *Bank) SetLocality(locality uint8) {
 	if b.size > 0 {
 		clear(b.values[0][:])

@@ -185,12 +185,12 @@ static void reload_once(int i)
 static unsigned char request[256];
 static unsigned long request_length;
 
-/* Capabilities and measurement algorithm (pts.md section 2.1). */
+/* Capabilities and measurement algorithm. */
 static const char capabilities[] =
 	"01000000 01020304  80 005597 01000000 00000010 0000000e  80 005597 06000000 00000010 0000e000";
 
 /* What a verifier asks for at once: D-H nonce, the digests of /etc/passwd and of
- * the directory /etc, the metadata of the former (pts.md section 2). */
+ * the directory /etc, the metadata of the former. */
 static const char everything[] =
 	"01000000 01020306  80 005597 03000000 00000010 00 00 1000  80 005597 00c00000 0000001f 00 00 0007 0000002f 2f6574632f706173737764 "
 	"80 005597 00c00000 00000018 80 00 0008 0000002f 2f657463  80 005597 00700000 0000001b 00 2f 0000 2f6574632f706173737764";

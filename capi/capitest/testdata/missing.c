@@ -46,7 +46,7 @@ static TNC_Result bind_lacking(TNC_IMCID id, char *name, void **fn)
 	return bind_full(id, name, fn);
 }
 
-/* Capabilities and measurement algorithm (pts.md section 2.1). */
+/* Capabilities and measurement algorithm. */
 static const char capabilities[] =
 	"01000000 01020304  80 005597 01000000 00000010 0000000e  80 005597 06000000 00000010 0000e000";
 

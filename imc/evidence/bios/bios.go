@@ -1,7 +1,7 @@
 // Package bios reads the event log that firmware and boot loaders leave behind,
 // /sys/kernel/security/tpm0/binary_bios_measurements, event by event and in
 // bounded memory: the SHA-1 format of TPM 1.2 and the crypto-agile format of
-// TPM 2.0 (TCG PC Client Platform Firmware Profile §9, §10.2).
+// TPM 2.0 (TCG PC Client Platform Firmware Profile section 9, section 10.2).
 //
 // SHA-1 format, little-endian, and the first event of the crypto-agile format:
 //

@@ -3,7 +3,7 @@ package bios
 import "fmt"
 
 // EventType says what an event measured (TCG PC Client Platform Firmware
-// Profile §10.4.1). All are kept, also those without a name here.
+// Profile section 10.4.1). All are kept, also those without a name here.
 type EventType uint32
 
 // Event types.

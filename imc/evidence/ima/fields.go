@@ -46,7 +46,7 @@ type Fields struct {
 }
 
 // PolicyURI is how evidence names the entry: "<algorithm>:" and the file name,
-// for template "ima" the name alone (pts.md §4). An entry of an unknown template
+// for template "ima" the name alone, as with strongSwan. An entry of an unknown template
 // whose data does not begin with a digest and a name is named by its template.
 func (f Fields) PolicyURI(template string) string {
 	switch {

@@ -154,7 +154,7 @@ func answerText(v patnc.Value) string {
 	return text1(v)
 }
 
-// swimaCounts says what the answers of SWIMA hold (RFC 8412 §5.8 to §5.11): the
+// swimaCounts says what the answers of SWIMA hold (RFC 8412 section 5.8 to section 5.11): the
 // number is behind an octet of flags, in three.
 var swimaCounts = map[patnc.Type]string{
 	{Type: 14}: "name of installed software",
