@@ -208,7 +208,7 @@ func start(t *testing.T, cfg Config, h *fakeHost) *Agent {
 
 var noLong = map[Function]bool{FuncReportMessageTypesLong: true, FuncSendMessageLong: true, FuncGetAttribute: true, FuncSetAttribute: true, FuncReserveAdditionalIMCID: true}
 
-// The table of if-imc.md section 9.
+// How the Attestation IMC answers the functions of IF-IMC 1.3.
 func TestResultCodes(t *testing.T) {
 	a := New(Config{})
 	require.Equal(t, ResultNotInitialized, a.NotifyConnectionChange(1, 1, ConnectionCreate))

@@ -87,7 +87,7 @@ func hostLogger() *slog.Logger {
 // TNC_IMC_ProvideBindFunction to TNC_IMC_Terminate.
 var told atomic.Pointer[host]
 
-// severity returns OSC's number for a level (if-imc.md section 6).
+// severity returns OSC's number for a level, an argument of TNC_9048_LogMessage.
 func severity(l slog.Level) int {
 	switch {
 	case l >= slog.LevelError:

@@ -39,7 +39,7 @@ func TestPortFilter(t *testing.T) {
 	require.Equal(t, patnc.PortFilter{Ports: []patnc.Port{{Protocol: 6, Port: 22}, {Protocol: 6, Port: 443}, {Protocol: 17, Port: 2024}}}, v)
 	b, err := patnc.Skip(patnc.PortFilter{Ports: v.(patnc.PortFilter).Ports[2:]}).AppendBinary(nil)
 	require.NoError(t, err)
-	require.Equal(t, []byte{0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0x10, 0, 0x11, 0x07, 0xe8}, b, "pa-tnc.md section 8")
+	require.Equal(t, []byte{0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0x10, 0, 0x11, 0x07, 0xe8}, b)
 }
 
 // A socket of this process is in the list.

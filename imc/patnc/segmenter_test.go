@@ -14,7 +14,7 @@ func frame(t testing.TB, a Attribute) []byte {
 	return b
 }
 
-// The worked example of pa-tnc.md section 9.5.
+// A worked example of TCG IF-M Segmentation 1.0.
 func TestSegmentation(t *testing.T) {
 	s := NewSegmenter(Contract{NoLimit, 24})
 	messages, dropped, err := Pack([]Attribute{NoSkip(Dummy{40})}, 0, s)

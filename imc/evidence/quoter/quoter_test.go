@@ -244,7 +244,7 @@ func TestAttestation(t *testing.T) {
 	}
 }
 
-// verify does what a verifier does (pts.md section 8), over PCR 10 alone.
+// verify does what a verifier does, over PCR 10 alone.
 func verify(t *testing.T, f pts.SimpleEvidenceFinal, b *pcr.Bank, secret, version, spki []byte) {
 	t.Helper()
 	be16 := func(v int) []byte { return []byte{byte(v >> 8), byte(v)} }
