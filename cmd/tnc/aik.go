@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/tpm"
@@ -54,7 +55,7 @@ type aikOptions struct {
 
 func (o *aikOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
+	strongswanFlag(cmd, &o.strongswan)
 	f.StringVar(&o.tcti, "tcti", "", "TPM, as in device:/dev/tpmrm0 or swtpm:host=127.0.0.1,port=2321 (default plugins.tpm.tcti of strongswan.conf)")
 	f.StringVar(&o.ownerFile, "owner-password-file", "", "file whose first line is the password of the TPM's owner (default: none; of a TPM 1.2 the well-known secret)")
 	f.StringVar(&o.endorsementsFile, "endorsement-password-file", "", "file whose first line is the password of a TPM 2.0's endorsement hierarchy (default: none)")
@@ -94,7 +95,7 @@ func (t *aikTPM) owner() [20]byte { return tpm.Secret12(t.auth.Owner) }
 // open reads strongswan.conf and the passwords and opens the TPM. The flags
 // --handle and --blob go before the settings.
 func (o *aikOptions) open(ctx context.Context, errs io.Writer) (*aikTPM, error) {
-	view, err := strongswanView(o.strongswan)
+	view, err := profile.Files{Strongswan: o.strongswan}.IMCSettings()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (o *aikOptions) open(ctx context.Context, errs io.Writer) (*aikTPM, error) 
 	if t.auth, err = o.passwords(); err != nil {
 		return nil, err
 	}
-	set := quoter.FromSettings(view, (&options{}).logger(errs, 0))
+	set := quoter.FromSettings(view, (&options{}).logger(errs))
 	t.aik = set.AIK
 	if o.handle != "" {
 		if t.aik.Handle, err = quoter.ParseHandle(o.handle); err != nil {

@@ -95,7 +95,7 @@ func (c *connection) attempt(ctx context.Context) error {
 		if successor() {
 			return
 		}
-		log.Group(c.logger, log.IKE).Info(fmt.Sprintf("making a new IKE_SA for connection '%s': %s", c.conn.Name, why))
+		log.Group(c.logger, log.IKE).Info(fmt.Sprintf("making a new IKE_SA for connection '%s': %s", c.Connection.Name, why))
 		if err := begin(false); err != nil {
 			log.Group(c.logger, log.IKE).Warn(err.Error())
 			retry = time.After(reauthRetry)
@@ -145,7 +145,7 @@ func (c *connection) wanted() <-chan struct{} {
 // newRun prepares an IKE_SA. Later ones take over from the one before, so they
 // do not tell the gateway to forget it.
 func (c *connection) newRun(remote netip.AddrPort, first bool) (*ikeRun, ike.Config, error) {
-	cfg, peers, err := c.ikeConfig()
+	cfg, peers, err := c.builder.Config(c.sock.Local().Addr())
 	if err != nil {
 		return nil, cfg, err
 	}
@@ -155,16 +155,12 @@ func (c *connection) newRun(remote netip.AddrPort, first bool) (*ikeRun, ike.Con
 	c.begun = false
 	cfg.ID = c.life.num
 	cfg.NoInitialContact = cfg.NoInitialContact || !first
-	cfg.FragmentSize = c.charon.FragmentSizeV4
+	cfg.FragmentSize = c.Charon.FragmentSizeV4
 	if remote.Addr().Is6() {
-		cfg.FragmentSize = c.charon.FragmentSizeV6
+		cfg.FragmentSize = c.Charon.FragmentSizeV6
 	}
-	cfg.NoMOBIKE = !c.conn.MOBIKE
-	cfg.FollowRedirects = c.charon.FollowRedirects
 	cfg.RedirectedFrom = c.life.from
-	cfg.ForceEncap = c.conn.Encap || c.needsUDP
-	cfg.RekeyTime, cfg.OverTime, cfg.RandTime = c.conn.RekeyTime, c.conn.OverTime, c.conn.RandTime
-	cfg.ReauthTime = c.conn.ReauthTime
+	cfg.ForceEncap = cfg.ForceEncap || c.needsUDP
 	cfg.KeyLog = c.keylog
 	c.out.Identity = cfg.LocalRounds[0].ID.String()
 	r := &ikeRun{num: c.life.num, peers: peers, spis: map[uint32]bool{}}

@@ -42,22 +42,19 @@ func attest(cmd *cobra.Command, o *options, name string) error {
 // connect runs a connection and prints its outcome: at the end, or where it
 // stays up as soon as it stands.
 func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay bool) error {
-	if err := o.check(); err != nil {
-		return err
-	}
 	s, err := o.load(name)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	s.warn(cmd.ErrOrStderr())
-	logger := o.logger(cmd.ErrOrStderr(), verbosity)
+	defer s.Close()
+	warn(cmd.ErrOrStderr(), s)
+	logger := s.LogLevels.Logger(cmd.ErrOrStderr(), o.verbose+verbosity)
 	var p *progress
 	if o.verbose+verbosity == 0 {
 		p = newProgress(cmd.ErrOrStderr())
 		defer p.end()
 	}
-	c, err := newConnection(cmd.Context(), s, logger, p)
+	c, err := newConnection(cmd.Context(), s, logger, p, o.explain)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func (o *options) completeConnection(_ *cobra.Command, args []string, _ string) 
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if m, err := o.connections(); err == nil {
+	if m, err := o.Connections(); err == nil {
 		defer m.Close()
 		for _, c := range m.Connections {
 			names = append(names, c.Name)

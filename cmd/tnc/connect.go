@@ -7,12 +7,9 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
-	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/internal/base/credential"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/internal/base/trust"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
@@ -20,7 +17,7 @@ import (
 // connection is one run of a connection of swanctl.conf. newConnection, run,
 // close; once.
 type connection struct {
-	*setup
+	*profile.Profile
 	logger   *slog.Logger
 	progress *progress
 	plane    plane // who carries the packets
@@ -53,28 +50,28 @@ type connection struct {
 	keylog   func(line string) // of --keylog, else nil
 	guard    *guard            // of connections that stay; else nil
 
-	credentials *credential.Store // see store
-	trust       *trust.Store      // see trusted
+	builder *profile.Builder
 }
 
 // newConnection loads the IMCs: an IMC that does not load is an error that
 // names it.
-func newConnection(ctx context.Context, s *setup, logger *slog.Logger, p *progress) (*connection, error) {
-	c := &connection{setup: s, logger: logger, progress: p, plane: noPlane{}, trap: trap{traffic: make(chan struct{}, 1)}}
-	c.out = outcome{Connection: s.conn.Name, assessed: assessed{Recommendation: recNone}, IMCs: []string{}}
-	cfg, err := s.tncConfig(logger, false)
+func newConnection(ctx context.Context, s *profile.Profile, logger *slog.Logger, p *progress, traced bool) (*connection, error) {
+	c := &connection{Profile: s, logger: logger, progress: p, plane: noPlane{}, trap: trap{traffic: make(chan struct{}, 1)}}
+	c.out = outcome{Connection: s.Connection.Name, assessed: assessed{Recommendation: recNone}, IMCs: []string{}}
+	c.builder = profile.NewBuilder(s, tncSession{c}, logger)
+	cfg, err := s.TNC(logger, false)
 	if err != nil {
 		return nil, err
 	}
-	s.tell(logger)
-	if s.traced {
+	s.Log(logger, version)
+	if traced {
 		c.transcript = &explain.Transcript{}
 		cfg.Trace = c.transcript.Add
 	}
 	if c.client, err = tnccs.NewClient(cfg); err != nil {
 		return nil, err
 	}
-	err = loadIMCs(c.client, s.imcs, imcOptions(ctx, s.strongswan, s.environ(), logger), func(e dlimc.Entry) {
+	err = s.LoadIMCs(c.client, s.IMCOptions(ctx, logger), func(e dlimc.Entry) {
 		p.note("loading IMC %q", e.Name)
 		c.out.IMCs = append(c.out.IMCs, e.Name)
 	})
@@ -117,38 +114,4 @@ func (c *connection) run(ctx context.Context) (*outcome, error) {
 	}
 	c.out.setExit(err)
 	return &c.out, err
-}
-
-// ikeConfig makes the configuration of one IKE_SA, with EAP peers of its own,
-// which the caller closes.
-func (c *connection) ikeConfig() (cfg ike.Config, peers []*eap.Peer, err error) {
-	cfg = ike.Config{
-		Name:     c.conn.Name,
-		Logger:   c.logger,
-		DPDDelay: c.conn.DPDDelay,
-
-		Proposals:       c.conn.Proposals,
-		VirtualIPs:      c.conn.VIPs,
-		NoFragmentation: c.conn.Fragmentation == "no",
-		MaxPacket:       c.charon.MaxPacket,
-		Retransmission: ike.Retransmission{
-			Timeout: c.charon.RetransmitTimeout,
-			Base:    c.charon.RetransmitBase,
-			Tries:   c.charon.RetransmitTries,
-			Limit:   c.charon.RetransmitLimit,
-		},
-	}
-	if cfg.Retransmission.Tries == 0 {
-		cfg.Retransmission.Tries = -1 // strongSwan's 0 means none
-	}
-	if err := c.childConfig(&cfg); err != nil {
-		return cfg, nil, err
-	}
-	if peers, err = c.rounds(&cfg); err != nil {
-		for _, p := range peers {
-			p.Close()
-		}
-		return cfg, nil, err
-	}
-	return cfg, peers, nil
 }

@@ -36,12 +36,12 @@ func (c *connection) choosePlane(name string) error {
 		return nil
 	}
 	if choice.kind == esp.XFRM {
-		c.plane = &kernelPlane{charon: c.charon, conn: c.conn, logger: c.logger, acquire: func() { c.trap.acquire() }}
+		c.plane = &kernelPlane{charon: c.Charon, conn: c.Connection, logger: c.logger, acquire: func() { c.trap.acquire() }}
 		return nil
 	}
-	p := &devicePlane{kind: choice.kind, charon: c.charon, logger: c.logger, acquire: c.trap.acquire}
-	if len(c.conn.Children) > 0 {
-		p.window = c.conn.Children[0].ReplayWindow
+	p := &devicePlane{kind: choice.kind, charon: c.Charon, logger: c.logger, acquire: c.trap.acquire}
+	if len(c.Connection.Children) > 0 {
+		p.window = c.Connection.Children[0].ReplayWindow
 	}
 	c.plane = p
 	c.needsUDP = choice.kind == esp.TUN // in user space it needs the UDP header

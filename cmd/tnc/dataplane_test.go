@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/esp"
@@ -48,7 +49,7 @@ func TestSelectPlane(t *testing.T) {
 func TestRekeyingWithoutADataPlane(t *testing.T) {
 	for name, plane := range map[string]plane{"tun": &devicePlane{}, "xfrm": &kernelPlane{conn: &swanctl.Connection{}}} {
 		t.Run(name, func(t *testing.T) {
-			c := &connection{plane: plane, failure: errors.New("refused"), setup: &setup{}}
+			c := &connection{plane: plane, failure: errors.New("refused"), Profile: &profile.Profile{}}
 			proposals, err := crypto.ParseProposals(message.ProtocolESP, []string{"aes128gcm16"})
 			require.NoError(t, err)
 			suite, err := crypto.SuiteOf(proposals[0])

@@ -16,6 +16,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/internal/base/text"
 
 	"github.com/spf13/cobra"
@@ -110,13 +111,13 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := o.load("home")
+	s, err := o.Load("home", nil)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	s.warn(cmd.ErrOrStderr())
-	c, err := newConnection(cmd.Context(), s, d.logger(cmd.OutOrStdout()), nil)
+	defer s.Close()
+	warn(cmd.ErrOrStderr(), s)
+	c, err := newConnection(cmd.Context(), s, d.logger(cmd.OutOrStdout()), nil, false)
 	if err != nil {
 		return err
 	}
@@ -259,7 +260,7 @@ func sha256File(path string) (string, error) {
 }
 
 // configure writes the files that a user of tnc has.
-func (d *demo) configure(lib string, ca []byte, password string, gw netip.AddrPort) (*options, error) {
+func (d *demo) configure(lib string, ca []byte, password string, gw netip.AddrPort) (*profile.Files, error) {
 	files := map[string]string{
 		"swanctl/x509ca/ca.pem": string(ca),
 		"tnc_config":            fmt.Sprintf("IMC \"Attestation\" %s\n", lib),
@@ -317,10 +318,9 @@ secrets {
 			return nil, err
 		}
 	}
-	return &options{
-		swanctl:    filepath.Join(d.dir, "swanctl", "swanctl.conf"),
-		strongswan: filepath.Join(d.dir, "strongswan.conf"),
-		dataplane:  "none",
+	return &profile.Files{
+		Swanctl:    filepath.Join(d.dir, "swanctl", "swanctl.conf"),
+		Strongswan: filepath.Join(d.dir, "strongswan.conf"),
 	}, nil
 }
 

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/doctor"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 )
 
 // What a machine lacks is found, and each finding ends with what to do.
@@ -19,41 +22,41 @@ func TestDoctorFinds(t *testing.T) {
 	port := taken.LocalAddr().(*net.UDPAddr).Port
 	s.write("strongswan.conf", "charon {\n  port = "+strconv.Itoa(port)+"\n  port_nat_t = 0\n}\n")
 	s.write("tnc_config", "IMC \"Attestation\" /does/not/exist.so\n")
-	o := options{swanctl: s.path("swanctl.conf"), strongswan: s.path("strongswan.conf"), tncConfig: s.path("tnc_config")}
-	find := func(now time.Time, what string) finding {
+	o := profile.Files{Swanctl: s.path("swanctl.conf"), Strongswan: s.path("strongswan.conf"), TNCConfig: s.path("tnc_config")}
+	find := func(now time.Time, what string) profile.Finding {
 		t.Helper()
 		var all []string
-		for _, f := range o.diagnose(now) {
-			if strings.Contains(f.what, what) {
+		for _, f := range doctor.Examine(o, now) {
+			if strings.Contains(f.Text, what) {
 				return f
 			}
-			all = append(all, f.kind+" "+f.what)
+			all = append(all, string(f.Kind)+" "+f.Text)
 		}
 		require.Fail(t, "not found", "%q in\n%s", what, strings.Join(all, "\n"))
-		return finding{}
+		return profile.Finding{}
 	}
 	now := time.Now()
 	f := find(now, "UDP port "+strconv.Itoa(port)+" is taken")
-	require.Equal(t, "note", f.kind)
-	require.Contains(t, f.remedy, "stop the other IKE daemon")
-	require.Equal(t, "error", find(now, "/does/not/exist.so").kind)
-	require.Equal(t, "ok", find(now, "the clock shows").kind)
+	require.Equal(t, profile.Note, f.Kind)
+	require.Contains(t, f.Remedy, "stop the other IKE daemon")
+	require.Equal(t, profile.Error, find(now, "/does/not/exist.so").Kind)
+	require.Equal(t, profile.OK, find(now, "the clock shows").Kind)
 
 	f = find(time.Unix(0, 0), "the clock shows 1970-01-01")
-	require.Equal(t, "error", f.kind)
-	require.Contains(t, f.remedy, "timedatectl")
-	require.Equal(t, "error", find(time.Unix(0, 0), "is valid from").kind)
+	require.Equal(t, profile.Error, f.Kind)
+	require.Contains(t, f.Remedy, "timedatectl")
+	require.Equal(t, profile.Error, find(time.Unix(0, 0), "is valid from").Kind)
 	f = find(now.AddDate(2, 0, 0), "expired on")
-	require.Equal(t, "error", f.kind)
-	require.Equal(t, "replace it", f.remedy)
-	require.Equal(t, "warning", find(now.AddDate(1, 0, -10), "expires on").kind)
+	require.Equal(t, profile.Error, f.Kind)
+	require.Equal(t, "replace it", f.Remedy)
+	require.Equal(t, profile.Warning, find(now.AddDate(1, 0, -10), "expires on").Kind)
 
-	for _, f := range o.diagnose(now) {
-		if f.kind != "ok" && f.remedy == "" {
-			require.Regexp(t, `: |run |use |load |does not exist`, f.what, "without a remedy it says itself what to do")
+	for _, f := range doctor.Examine(o, now) {
+		if f.Kind != profile.OK && f.Remedy == "" {
+			require.Regexp(t, `: |run |use |load |does not exist`, f.Text, "without a remedy it says itself what to do")
 		}
 	}
-	stdout, _, code := runTNC(t, "doctor", "--swanctl", o.swanctl, "--strongswan-conf", o.strongswan, "--tnc-config", o.tncConfig)
+	stdout, _, code := runTNC(t, "doctor", "--swanctl", o.Swanctl, "--strongswan-conf", o.Strongswan, "--tnc-config", o.TNCConfig)
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, stdout, "error")
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
@@ -68,8 +69,8 @@ func (c *connection) event(r *ikeRun, e ike.Event) {
 		if e.Rekeyed || !c.stay || c.failure != nil || len(r.spis) > 0 || r != c.life.current {
 			return
 		}
-		if ch := c.firstChild(); ch != nil && follows(ch.CloseAction) != "" {
-			if follows(ch.CloseAction) == actionTrap {
+		if ch := c.FirstChild(); ch != nil && profile.NormalizeAction(ch.CloseAction) != "" {
+			if profile.NormalizeAction(ch.CloseAction) == profile.ActionTrap {
 				c.trap.armed.Store(true)
 				log.Group(c.logger, log.CHD).Info("waiting for packets to set the CHILD_SA up again")
 			}
@@ -79,7 +80,7 @@ func (c *connection) event(r *ikeRun, e ike.Event) {
 			c.trap.armed.Store(true)
 			return
 		}
-		c.giveUp(errors.New("the gateway closed the CHILD_SA: connect again with tnc up " + c.conn.Name))
+		c.giveUp(errors.New("the gateway closed the CHILD_SA: connect again with tnc up " + c.Connection.Name))
 	}
 }
 

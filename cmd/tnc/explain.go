@@ -30,8 +30,8 @@ func (c *connection) explain(err error) error {
 	case errors.As(err, &verify):
 		err = fmt.Errorf("the gateway's certificate was not accepted, and no password was sent: %w", verify.Err)
 	case errors.Is(err, ike.ErrProposal):
-		err = fmt.Errorf("%w: compare proposals of connection %q with the gateway's", err, c.conn.Name)
-	case errors.Is(err, ike.ErrAuthFailed) && c.keyed && c.charon.TLS.VersionMax != "1.2":
+		err = fmt.Errorf("%w: compare proposals of connection %q with the gateway's", err, c.Connection.Name)
+	case errors.Is(err, ike.ErrAuthFailed) && c.keyed && c.Charon.TLS.VersionMax != "1.2":
 		// EAP succeeded on both sides, so the two disagree about its key.
 		err = fmt.Errorf("%w; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here", err)
 	case errors.Is(err, eap.ErrFailure) && c.out.Recommendation == recDenied:

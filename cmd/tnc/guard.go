@@ -76,15 +76,15 @@ func newGuard(c *connection) (*guard, error) {
 	if err := os.MkdirAll(runDir(), 0o755); err != nil {
 		return nil, fmt.Errorf("make the run folder: %w: run as root, or set %s", err, runDirEnv)
 	}
-	f, err := os.OpenFile(runFile(c.conn.Name, ".lock"), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(runFile(c.Connection.Name, ".lock"), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock of connection %q: %w", c.conn.Name, err)
+		return nil, fmt.Errorf("open the lock of connection %q: %w", c.Connection.Name, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("connection %q is up already: see tnc status, end it with tnc down %s", c.conn.Name, c.conn.Name)
+		return nil, fmt.Errorf("connection %q is up already: see tnc status, end it with tnc down %s", c.Connection.Name, c.Connection.Name)
 	}
-	g := &guard{name: c.conn.Name, lock: f}
+	g := &guard{name: c.Connection.Name, lock: f}
 	if err := g.sweep(c); err != nil {
 		g.close()
 		return nil, fmt.Errorf("remove what an earlier run left: %w", err)
@@ -149,7 +149,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 // leave notes what the data plane is about to make: rules, and with the
 // kernel's virtual IPs and the routes to remote.
 func (c *connection) leave(gateway netip.AddrPort, virtual []netip.Prefix, remote []esp.Selector) error {
-	c.left = leftovers{Gateway: gateway, Table: c.charon.RoutingTable, Priority: c.charon.RoutingTablePrio, Resolv: c.left.Resolv, Resolvcmd: c.left.Resolvcmd}
+	c.left = leftovers{Gateway: gateway, Table: c.Charon.RoutingTable, Priority: c.Charon.RoutingTablePrio, Resolv: c.left.Resolv, Resolvcmd: c.left.Resolvcmd}
 	if _, kernel := c.plane.(*kernelPlane); kernel {
 		c.left.Kernel = true
 		for _, a := range virtual {

@@ -23,8 +23,8 @@ type hooks struct {
 func (h *hooks) up(c *connection, sa *ike.ChildSA) error {
 	h.logger = c.logger
 	var errs []error
-	if _, off := c.plane.(noPlane); !off && len(sa.Internal.DNS) > 0 && c.charon.InstallDNS {
-		h.resolv = resolvconf.New(c.charon.ResolvConf, c.charon.ResolvconfPath, c.conn.Name)
+	if _, off := c.plane.(noPlane); !off && len(sa.Internal.DNS) > 0 && c.Charon.InstallDNS {
+		h.resolv = resolvconf.New(c.Charon.ResolvConf, c.Charon.ResolvconfPath, c.Connection.Name)
 		c.left.Resolv, c.left.Resolvcmd = h.resolv.File, h.resolv.Command
 		if err := c.guard.note(c.left); err != nil {
 			errs = append(errs, err)
@@ -37,7 +37,7 @@ func (h *hooks) up(c *connection, sa *ike.ChildSA) error {
 			h.resolv = nil
 		}
 	}
-	ch := c.firstChild()
+	ch := c.FirstChild()
 	if ch != nil && ch.Updown != "" {
 		device := ""
 		if d, ok := c.plane.(*devicePlane); ok && d.plane != nil {

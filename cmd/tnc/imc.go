@@ -1,87 +1,21 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log/slog"
 	"slices"
 	"strings"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/internal/base/text"
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/internal/base/config"
-	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
-
-// tncConfig is the configuration of the TNC client in charon's settings.
-func (s *setup) tncConfig(logger *slog.Logger, mutual bool) (tnccs.Config, error) {
-	v := s.strongswan.View("charon")
-	cfg := tnccs.Config{
-		Logger:            logger,
-		PreferredLanguage: v.String("plugins.tnc-imc.preferred_language", ""),
-		MaxBatchSize:      v.Int("plugins.tnccs-20.max_batch_size", 0),
-		MaxMessageSize:    v.Int("plugins.tnccs-20.max_message_size", 0),
-		MaxMessageSizeXML: v.Int("plugins.tnccs-11.max_message_size", 0),
-		Protocol:          tnccs.Protocol(v.String("plugins.eap-tnc.protocol", "")),
-		Tests: tnccs.Tests{
-			NoSkip:  v.Bool("plugins.tnccs-20.tests.pb_tnc_noskip", false),
-			Version: uint8(v.Int("plugins.tnccs-20.tests.pb_tnc_version", 0)),
-		},
-	}
-	required := s.strongswan.View("tnc.mutual").Bool("required", false)
-	if mutual || v.Bool("plugins.tnccs-20.mutual", false) {
-		policy, err := mutualPolicy(s.strongswan)
-		if err != nil {
-			return cfg, err
-		}
-		cfg.Mutual, cfg.MutualRequired = mutualServer(policy, logger), required
-	} else if required {
-		return cfg, errors.New("tnc.mutual.required = yes measures nobody alone: set charon.plugins.tnccs-20.mutual = yes, or give pt-tls the flag --mutual")
-	}
-	return cfg, nil
-}
-
-// imcOptions says how IMCs are loaded. Beside strongSwan's settings there are
-// charon.plugins.tnc-imc.in_process, which loads all of them into this process
-// instead of a child each, and call_timeout. Once ctx is done calls end soon.
-func imcOptions(ctx context.Context, s *config.Config, env []string, logger *slog.Logger) dlimc.Options {
-	v := s.View("charon")
-	return dlimc.Options{
-		InProcess:   v.Bool("plugins.tnc-imc.in_process", false),
-		CallTimeout: v.Duration("plugins.tnc-imc.call_timeout", dlimc.DefaultCallTimeout),
-		Logger:      logger,
-		Env:         env,
-		Context:     ctx,
-	}
-}
-
-// loadIMCs loads the IMCs into the client. One that is lost later is loaded
-// again for the next connection.
-func loadIMCs(client *tnccs.Client, entries []dlimc.Entry, o dlimc.Options, note func(dlimc.Entry)) error {
-	if len(entries) > 0 {
-		log.Group(o.Logger, log.TNC).Info("loading IMCs from '" + entries[0].File + "'")
-	}
-	o.Beside = entries
-	for _, e := range entries {
-		note(e)
-		err := client.AddLoader(e.Name, func() (tnccs.IMC, error) { return dlimc.Load(e, o) })
-		switch le := new(dlimc.LoadError); {
-		case errors.As(err, &le):
-			return err // it names the entry and its line
-		case err != nil:
-			return fmt.Errorf("%s:%d: load IMC %q from %s: %w", e.File, e.Line, e.Name, e.Path, err)
-		}
-	}
-	return nil
-}
 
 func newIMC() *cobra.Command {
 	cmd := &cobra.Command{
@@ -108,8 +42,8 @@ it does not load. Nothing is sent. Exits 1 where an entry fails.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return imcList(cmd, &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
-	f.StringVar(&o.tncConfig, "tnc-config", "", "tnc_config to read (default libtnccs.tnc_config of strongswan.conf, then /etc/tnc_config)")
+	strongswanFlag(cmd, &o.Strongswan)
+	tncConfigFlag(cmd, &o.TNCConfig)
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log what the IMCs say, on standard error; twice for details")
 	return cmd
@@ -128,34 +62,25 @@ type imcEntry struct {
 }
 
 func imcList(cmd *cobra.Command, o *options) error {
-	s, err := o.newSetup()
+	p, err := o.LoadSettings()
 	if err != nil {
 		return err
 	}
-	path := o.tncConfig
-	if path == "" {
-		path = s.charon.TNCConfig
-	}
-	if path == "" {
-		return errors.New("tnc_config is set to nothing in strongswan.conf: no IMC is loaded; name a file with --tnc-config")
-	}
-	entries, problems, err := dlimc.ParseTNCConfig(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s does not exist: no IMC is loaded; write a line IMC \"NAME\" /path/to/library.so for each", path)
-	}
+	entries, problems, err := p.ListTNCConfig()
 	if err != nil {
-		return unread("tnc_config", err, "")
+		return err
 	}
+	path := p.TNCConfigPath()
 	out := []imcEntry{}
-	for _, p := range problems {
-		e := imcEntry{File: path, Error: p.Error()}
+	for _, problem := range problems {
+		e := imcEntry{File: path, Error: problem.Error()}
 		var ce *dlimc.ConfigError
-		if errors.As(p, &ce) {
+		if errors.As(problem, &ce) {
 			e.Line, e.Error = ce.Line, ce.What
 		}
 		out = append(out, e)
 	}
-	opts := imcOptions(cmd.Context(), s.strongswan, s.environ(), o.logger(cmd.ErrOrStderr(), 0))
+	opts := p.IMCOptions(cmd.Context(), o.logger(cmd.ErrOrStderr()))
 	opts.InProcess = false // one that crashes must not take this list along
 	for _, e := range entries {
 		out = append(out, tryIMC(e, opts))
@@ -188,7 +113,7 @@ func tryIMC(e dlimc.Entry, o dlimc.Options) imcEntry {
 	out := imcEntry{Name: e.Name, Path: e.Path, File: e.File, Line: e.Line}
 	client, err := tnccs.NewClient(tnccs.Config{Logger: o.Logger})
 	if err == nil {
-		err = client.AddLoader(e.Name, func() (tnccs.IMC, error) { return dlimc.Load(e, o) })
+		err = profile.LoadIMC(client, e, o)
 	}
 	if err == nil {
 		for _, c := range client.Collectors() {

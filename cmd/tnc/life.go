@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
@@ -90,7 +91,7 @@ func (c *connection) connect(ctx context.Context) error {
 			tries, wait = 0, reconnectMin
 		}
 		action := c.again(err, &tries)
-		if trapped = action == actionTrap; action == "" {
+		if trapped = action == profile.ActionTrap; action == "" {
 			return err
 		}
 		if trapped && c.life.ups != before {
@@ -116,7 +117,7 @@ func (c *connection) connect(ctx context.Context) error {
 // again decides what follows err: "" is the end, trap that packets are waited
 // for, anything else that the connection is made again.
 func (c *connection) again(err error, tries *int) (action string) {
-	ch := c.firstChild()
+	ch := c.FirstChild()
 	if ch == nil {
 		return ""
 	}
@@ -127,7 +128,7 @@ func (c *connection) again(err error, tries *int) (action string) {
 	trapped := c.startsTrapped()
 	if !wasUp && !trapped {
 		*tries++
-		if lost && (c.conn.KeyingTries == 0 || *tries < c.conn.KeyingTries) {
+		if lost && (c.Connection.KeyingTries == 0 || *tries < c.Connection.KeyingTries) {
 			return "start"
 		}
 		return ""
@@ -136,26 +137,17 @@ func (c *connection) again(err error, tries *int) (action string) {
 	case err == nil:
 		return ""
 	case errors.Is(err, ike.ErrPeerDeleted):
-		action = follows(ch.CloseAction)
+		action = profile.NormalizeAction(ch.CloseAction)
 	case lost:
-		action = follows(ch.DPDAction)
+		action = profile.NormalizeAction(ch.DPDAction)
 	// While reconnecting: what cannot get better by itself ends it.
 	case errors.Is(err, ike.ErrAuthFailed), errors.Is(err, ike.ErrGatewayAuth), errors.Is(err, ike.ErrEAP), errors.Is(err, ike.ErrProposal):
 		return ""
 	default:
-		action = follows(ch.DPDAction)
+		action = profile.NormalizeAction(ch.DPDAction)
 	}
 	if action == "" && trapped {
-		action = actionTrap // the policies stay, as in strongSwan
-	}
-	return action
-}
-
-// follows reads dpd_action or close_action: "" where the connection ends.
-func follows(action string) string {
-	switch action {
-	case "none", "clear":
-		return ""
+		action = profile.ActionTrap // the policies stay, as in strongSwan
 	}
 	return action
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/tpm/device"
 )
 
@@ -64,7 +63,7 @@ Exit codes:
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.measure(cmd) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
+	strongswanFlag(cmd, &o.Strongswan)
 	f.StringVar(&o.bios, "bios-log", evidence.DefaultBIOSLog, "firmware event log; none leaves it out")
 	f.StringVar(&o.ima, "ima-log", evidence.DefaultIMALog, "IMA runtime measurement list, binary; none leaves it out")
 	f.StringVar(&o.hash, "hash", "", "PCR bank: sha1, sha256, sha384 or sha512 (default: as the IMC would choose)")
@@ -74,21 +73,8 @@ Exit codes:
 	return cmd
 }
 
-// imcSections are where settings of IMCs stand in strongswan.conf: the first that
-// has one counts.
-var imcSections = []string{"tnc", "charon", "libimcv"}
-
-// strongswanView is what the IMC sees of strongswan.conf when tnc loads it.
-func strongswanView(file string) (config.View, error) {
-	cfg, err := readStrongswan(file)
-	if err != nil {
-		return config.View{}, err
-	}
-	return cfg.View(imcSections...), nil
-}
-
 func (o *measureOptions) measure(cmd *cobra.Command) error {
-	view, err := strongswanView(o.strongswan)
+	view, err := o.IMCSettings()
 	if err != nil {
 		return err
 	}
@@ -101,7 +87,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 			}
 		}
 	}
-	logger := o.logger(cmd.ErrOrStderr(), 0)
+	logger := o.logger(cmd.ErrOrStderr())
 	collect := evidence.FromSettings(view, logger)
 	collect.BIOSLog, collect.IMALog = o.bios, o.ima
 	tpmConfig := quoter.FromSettings(view, logger)

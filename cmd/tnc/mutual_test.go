@@ -6,9 +6,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/imc/imv"
+	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs"
@@ -82,7 +84,9 @@ func TestConfigCheckOfTNCSettings(t *testing.T) {
 // EAP-Success does not count before the gateway has been measured.
 func TestSuccessBeforeTheMeasurementIsRefused(t *testing.T) {
 	for _, required := range []bool{true, false} {
-		client, err := tnccs.NewClient(tnccs.Config{Mutual: mutualServer(imv.Policy{}, nil), MutualRequired: required})
+		tc, err := (&profile.Profile{Strongswan: config.New()}).TNC(nil, true)
+		require.NoError(t, err)
+		client, err := tnccs.NewClient(tnccs.Config{Mutual: tc.Mutual, MutualRequired: required})
 		require.NoError(t, err)
 		defer client.Close()
 		c := &connection{client: client}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/internal/base/text"
+	"github.com/gotnc/gotnc/tnccs"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 )
@@ -143,4 +145,18 @@ func (c *connection) settle() {
 	o := c.session.Outcome()
 	c.out.Batches = o.BatchesSent + o.BatchesReceived
 	c.out.take(c.session)
+}
+
+// peerVerdict says in a word what mutual measurement came to; empty where there
+// was none and none is required.
+func peerVerdict(s *tnccs.Session) string {
+	switch err := s.PeerVerdict(); {
+	case errors.Is(err, tnccs.ErrPeerRefused):
+		return "refused"
+	case err != nil:
+		return "unmeasured"
+	case s.Outcome().Mutual:
+		return "accepted"
+	}
+	return ""
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/tnccs/pttls"
 )
 
@@ -75,8 +75,8 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	f.StringVar(&o.secretFile, "secret-file", "", "file whose first line is the password")
 	f.StringVar(&o.secret, "secret", "", "the password itself; others on this machine can read it, --secret-file is better")
 	f.StringVar(&o.serverName, "server-name", "", "name in the server's certificate, where it is not HOST")
-	f.StringVar(&o.strongswan, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
-	f.StringVar(&o.tncConfig, "tnc-config", "", "tnc_config to read (default libtnccs.tnc_config of strongswan.conf, then /etc/tnc_config)")
+	strongswanFlag(cmd, &o.Strongswan)
+	tncConfigFlag(cmd, &o.TNCConfig)
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 	f.BoolVar(&o.mutual, "mutual", false, "measure the server too, as tnc.mutual of strongswan.conf says")
@@ -92,18 +92,12 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 
 // run attests and prints the outcome.
 func (o *ptTLS) run(cmd *cobra.Command) error {
-	s, err := o.newSetup()
+	s, err := o.LoadIMCs()
 	if err != nil {
 		return err
 	}
-	if err := s.loadTNCConfig(&o.options); err != nil {
-		return err
-	}
-	for _, w := range s.strongswan.Warnings() {
-		s.warnings = append(s.warnings, w)
-	}
-	s.warn(cmd.ErrOrStderr())
-	cfg, err := o.config(s, o.logger(cmd.ErrOrStderr(), 0))
+	warn(cmd.ErrOrStderr(), s)
+	cfg, err := o.config(s, o.logger(cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
@@ -119,7 +113,7 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 	case cfg.Certificate != nil:
 		out.Identity = cfg.Certificate.Leaf.Subject.String()
 	}
-	r := &ptTLSRun{ptTLS: o, setup: s, cfg: cfg, progress: p, out: out, begun: time.Now(), stdout: cmd.OutOrStdout()}
+	r := &ptTLSRun{ptTLS: o, profile: s, cfg: cfg, progress: p, out: out, begun: time.Now(), stdout: cmd.OutOrStdout()}
 	err = r.attest(cmd.Context())
 	p.end()
 	out.settle(err)
@@ -136,7 +130,7 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 }
 
 // config makes the transport's configuration from the flags.
-func (o *ptTLS) config(s *setup, logger *slog.Logger) (pttls.Config, error) {
+func (o *ptTLS) config(s *profile.Profile, logger *slog.Logger) (pttls.Config, error) {
 	cfg := pttls.Config{ServerName: o.serverName, Identity: o.client, Logger: logger}
 	if cfg.ServerName == "" {
 		cfg.ServerName = strings.Trim(o.host, "[]")
@@ -150,11 +144,8 @@ func (o *ptTLS) config(s *setup, logger *slog.Logger) (pttls.Config, error) {
 	for _, ca := range cas {
 		cfg.Roots.AddCert(ca)
 	}
-	if cfg.MinVersion, err = tlsVersion(s.charon.TLS.VersionMin); err != nil {
-		return cfg, fmt.Errorf("libtls.version_min: %w", err)
-	}
-	if cfg.MaxVersion, err = tlsVersion(s.charon.TLS.VersionMax); err != nil {
-		return cfg, fmt.Errorf("libtls.version_max: %w", err)
+	if cfg.MinVersion, cfg.MaxVersion, err = s.TLSVersions(); err != nil {
+		return cfg, err
 	}
 	if cfg.Verify, err = o.unrevoked(s, cas, logger); err != nil {
 		return cfg, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -18,7 +19,7 @@ import (
 // ptTLSRun is one connection of pt-tls and what it prints.
 type ptTLSRun struct {
 	*ptTLS
-	setup      *setup
+	profile    *profile.Profile
 	cfg        pttls.Config
 	progress   *progress
 	out        *ptTLSOutcome
@@ -39,8 +40,8 @@ func (r *ptTLSRun) attest(ctx context.Context) error {
 			log.Group(r.cfg.Logger, log.TNC).Warn(err.Error())
 		}
 	}()
-	s := r.setup
-	err = loadIMCs(client, s.imcs, imcOptions(ctx, s.strongswan, s.environ(), r.cfg.Logger), func(e dlimc.Entry) {
+	s := r.profile
+	err = s.LoadIMCs(client, s.IMCOptions(ctx, r.cfg.Logger), func(e dlimc.Entry) {
 		r.progress.note("loading IMC %q", e.Name)
 		r.out.IMCs = append(r.out.IMCs, e.Name)
 	})
@@ -79,7 +80,7 @@ func (r *ptTLSRun) attest(ctx context.Context) error {
 
 // client makes the TNC client.
 func (r *ptTLSRun) client() (*tnccs.Client, error) {
-	tc, err := r.setup.tncConfig(r.cfg.Logger, r.mutual)
+	tc, err := r.profile.TNC(r.cfg.Logger, r.mutual)
 	if err != nil {
 		return nil, err
 	}

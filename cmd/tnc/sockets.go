@@ -17,20 +17,20 @@ import (
 
 // addresses resolves the two ends.
 func (c *connection) addresses(ctx context.Context) (remote netip.AddrPort, local netip.Addr, err error) {
-	host, ok := c.conn.RemoteHost()
-	if !ok {
-		return remote, local, c.conn.Pos.Errorf("connection %q has no remote_addrs: set it to the gateway's name or address", c.conn.Name)
+	host, err := c.RemoteHost()
+	if err != nil {
+		return remote, local, err
 	}
 	addr, err := resolve(ctx, host)
 	if err != nil {
-		return remote, local, fmt.Errorf("find the gateway's address: %w: check remote_addrs of connection %q and the name service", err, c.conn.Name)
+		return remote, local, fmt.Errorf("find the gateway's address: %w: check remote_addrs of connection %q and the name service", err, c.Connection.Name)
 	}
-	if host, ok := c.conn.LocalHost(); ok {
+	if host, ok := c.Connection.LocalHost(); ok {
 		if local, err = resolve(ctx, host); err != nil {
-			return remote, local, fmt.Errorf("find our address: %w: check local_addrs of connection %q", err, c.conn.Name)
+			return remote, local, fmt.Errorf("find our address: %w: check local_addrs of connection %q", err, c.Connection.Name)
 		}
 	}
-	return netip.AddrPortFrom(addr, c.conn.RemotePort), local, nil
+	return netip.AddrPortFrom(addr, c.Connection.RemotePort), local, nil
 }
 
 const resolveTimeout = 10 * time.Second
@@ -58,11 +58,11 @@ func resolve(ctx context.Context, host string) (netip.Addr, error) {
 func (c *connection) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error) {
 	o := udp.Options{
 		Remote: remote, Local: local, Mark: c.mark,
-		Port: c.charon.Port, PortNATT: c.charon.PortNATT,
-		KeepAlive: c.charon.KeepAlive, Logger: c.logger,
+		Port: c.Charon.Port, PortNATT: c.Charon.PortNATT,
+		KeepAlive: c.Charon.KeepAlive, Logger: c.logger,
 	}
-	if c.conn.LocalPort != ike.PortIKE {
-		o.Port = c.conn.LocalPort
+	if c.Connection.LocalPort != ike.PortIKE {
+		o.Port = c.Connection.LocalPort
 	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = -1 // strongSwan's 0 means none
@@ -74,7 +74,7 @@ func (c *connection) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, e
 		sock, err = udp.Open(o)
 	}
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return nil, fmt.Errorf("%w: local_addrs of connection %q names an address that this machine does not have", err, c.conn.Name)
+		return nil, fmt.Errorf("%w: local_addrs of connection %q names an address that this machine does not have", err, c.Connection.Name)
 	}
 	return sock, err
 }

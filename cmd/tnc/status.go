@@ -49,7 +49,7 @@ func (c *connection) status() connectionStatus {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
 	s := connectionStatus{
-		Connection: c.conn.Name, State: c.life.state, PID: os.Getpid(), Since: c.life.since, Attested: c.life.attested,
+		Connection: c.Connection.Name, State: c.life.state, PID: os.Getpid(), Since: c.life.since, Attested: c.life.attested,
 		Gateway: c.out.Gateway, GatewayID: c.out.GatewayID, Identity: c.out.Identity, Recommendation: c.out.Recommendation,
 		Assessment: c.out.Assessment, IKEProposal: c.out.IKEProposal, Dataplane: "none", Rekeyings: c.life.rekeys, Reconnects: c.life.reconnects,
 	}

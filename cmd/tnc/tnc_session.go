@@ -1,24 +1,11 @@
 package main
 
 import (
-	"math"
 	"slices"
 
 	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/tnccs"
 )
-
-// tncMethod configures EAP-TNC and PT-EAP. strongSwan's default of 10 packets
-// breaks any longer measurement: the limit holds where it is set. fragment_size
-// is ours: the largest EAP-TNC packet, for servers that reassemble.
-func (c *connection) tncMethod() tnc.Config {
-	v := c.strongswan.View("charon.plugins.eap-tnc")
-	return tnc.Config{
-		Session:      tncSession{c},
-		FragmentSize: v.IntIn("fragment_size", 0, 64, 65535),
-		MaxMessages:  v.IntIn("max_message_count", 0, 0, math.MaxInt32),
-		Log:          c.logger,
-	}
-}
 
 // tncSession is the TNC session as the EAP method sees it.
 type tncSession struct{ c *connection }
@@ -54,4 +41,16 @@ func (s tncSession) Receive(batch []byte) ([]byte, error) {
 	o := s.c.session.Outcome()
 	s.c.progress.note("attestation, %d batches, %d octets sent", o.BatchesSent+o.BatchesReceived, o.BytesSent)
 	return reply, err
+}
+
+// peerVerdict returns what speaks against the gateway in mutual measurement, also
+// where it asked for no attestation at all.
+func (c *connection) peerVerdict() error {
+	if c.begun {
+		return c.session.PeerVerdict()
+	}
+	if c.Strongswan != nil && c.MutualRequired() {
+		return tnccs.ErrPeerUnmeasured
+	}
+	return nil
 }

@@ -6,14 +6,12 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
-
-// actionTrap: wait for packets that want the tunnel.
-const actionTrap = "trap"
 
 // trap is a connection that is set up when packets want it.
 type trap struct {
@@ -51,13 +49,13 @@ func (c *connection) startsTrapped() bool {
 	if !c.stay {
 		return false
 	}
-	for _, ch := range c.conn.Children {
+	for _, ch := range c.Connection.Children {
 		if ch.StartAction == "start" {
 			return false
 		}
 	}
-	first := c.firstChild()
-	return first != nil && first.StartAction == actionTrap
+	first := c.FirstChild()
+	return first != nil && first.StartAction == profile.ActionTrap
 }
 
 // await lays the trap where nothing carries packets yet, and returns when one
@@ -76,7 +74,7 @@ func (c *connection) await(ctx context.Context) error {
 	}
 	c.trap.armed.Store(true)
 	c.setState("trapped")
-	for _, ch := range c.children() {
+	for _, ch := range c.Children() {
 		log.Group(c.logger, log.CFG).Info(fmt.Sprintf("'%s' routed, waiting for packets to %s", ch.Name, swanctlSelectors(ch.RemoteTS)))
 	}
 	select {
@@ -84,14 +82,14 @@ func (c *connection) await(ctx context.Context) error {
 		return context.Cause(ctx)
 	case <-c.trap.traffic:
 	}
-	log.Group(c.logger, log.KNL).Info(fmt.Sprintf("creating acquire job for connection '%s'", c.conn.Name))
+	log.Group(c.logger, log.KNL).Info(fmt.Sprintf("creating acquire job for connection '%s'", c.Connection.Name))
 	return nil
 }
 
 func swanctlSelectors(list []swanctl.TrafficSelector) string {
 	var names []ike.TrafficSelector
 	for _, ts := range list {
-		names = append(names, selector(ts))
+		names = append(names, profile.Selector(ts))
 	}
 	return fmt.Sprint(selectorNames(names))
 }
@@ -111,7 +109,7 @@ func (c *connection) layTrap(ctx context.Context) error {
 	_ = sock.Close()
 	t := trapSelectors{ours: ours, gateway: remote}
 	var all []esp.Selector
-	for _, ch := range c.children() {
+	for _, ch := range c.Children() {
 		one := trapChild{ch.Name, configured(ch.LocalTS, ours.Addr()), configured(ch.RemoteTS, remote.Addr())}
 		t.children = append(t.children, one)
 		all = append(all, one.remote...)
@@ -153,7 +151,15 @@ func (c *connection) caught() {
 	if r == nil || r.handle == nil {
 		return
 	}
-	for _, ch := range c.children() {
+	for _, ch := range c.Children() {
 		r.handle.Initiate(ch.Name)
 	}
+}
+
+func selectorNames(ts []ike.TrafficSelector) []string {
+	names := make([]string, len(ts))
+	for i, t := range ts {
+		names[i] = t.String()
+	}
+	return names
 }

@@ -31,7 +31,7 @@ func plutoEnv(c *connection, sa *ike.ChildSA, device string) []string {
 	if device != "" {
 		env = append(env, "PLUTO_INTERFACE="+device)
 	}
-	k := (&kernelPlane{conn: c.conn}).settings(sa.Name)
+	k := (&kernelPlane{conn: c.Connection}).settings(sa.Name)
 	for _, m := range []struct {
 		name string
 		mark esp.Mark

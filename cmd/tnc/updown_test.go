@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
@@ -24,7 +25,7 @@ func ts(t *testing.T, text string) ike.TrafficSelector {
 // variables.
 func TestUpdown(t *testing.T) {
 	said := filepath.Join(t.TempDir(), "said")
-	c := &connection{setup: &setup{conn: &swanctl.Connection{Name: "home", IfIDIn: 7, Children: []*swanctl.Child{
+	c := &connection{Profile: &profile.Profile{Connection: &swanctl.Connection{Name: "home", IfIDIn: 7, Children: []*swanctl.Child{
 		{Name: "net", MarkOut: swanctl.Mark{Value: 42, Mask: 0xff}, IfIDOut: 9},
 	}}}}
 	c.out.Identity, c.out.GatewayID, c.life.num = "carol", "moon", 3

@@ -1,6 +1,7 @@
-package main
+package profile
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,8 +34,8 @@ func rounds(t *testing.T, dir, body, rest string) (ike.Config, string, error) {
 	require.NoError(t, err)
 	var said strings.Builder
 	sc := config.New()
-	c := &connection{logger: log.NewWriter(&said, log.LevelDetail), setup: &setup{strongswan: sc, charon: sc.Charon(), swanctl: m, conn: conn, roots: roots}}
-	cfg, peers, err := c.ikeConfig()
+	p := &Profile{Strongswan: sc, Charon: sc.Charon(), Swanctl: m, Connection: conn, Roots: roots}
+	cfg, peers, err := NewBuilder(p, nil, log.NewWriter(&said, log.LevelDetail)).Config(netip.Addr{})
 	for _, p := range peers {
 		p.Close()
 	}

@@ -1,27 +1,28 @@
-package main
+package profile
 
 import (
 	"crypto/tls"
+	"net/netip"
 
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 )
 
-// ttlsCertificates loads local.certs, or where there are none those that hold
+// tlsCertificates loads local.certs, or where there are none those that hold
 // local.id, with the private keys that fit, for gateways that ask for a
 // certificate inside EAP-TTLS (request_peer_auth).
-func (c *connection) ttlsCertificates(l *swanctl.Round) ([]tls.Certificate, error) {
+func (b *Builder) tlsCertificates(l *swanctl.Round) ([]tls.Certificate, error) {
 	var all []credential.Own
 	for _, file := range l.Certs {
-		o, err := c.store().Of(file)
+		o, err := b.store().Of(file)
 		if err != nil {
-			return nil, l.Pos.Errorf("local.certs of connection %q: %w", c.conn.Name, err)
+			return nil, l.Pos.Errorf("local.certs of connection %q: %w", b.Connection.Name, err)
 		}
 		all = append(all, o)
 	}
-	if id, err := c.localIdentity(l); len(all) == 0 && err == nil {
-		for _, o := range c.store().All() {
+	if id, err := b.localIdentity(l, netip.Addr{}); len(all) == 0 && err == nil {
+		for _, o := range b.store().All() {
 			if identity.Held(o.Cert, id) > identity.None {
 				all = append(all, o)
 			}

@@ -1,4 +1,4 @@
-package main
+package profile
 
 import (
 	"crypto/tls"
@@ -22,8 +22,8 @@ import (
 // eapPeer makes the EAP side of the local section l: the method that its auth
 // names, or all where it names none, and inside of EAP-TTLS and PEAP every
 // method that there are secrets or a certificate for, and the TNC session.
-func (c *connection) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, error) {
-	m := eapMethods{connection: c, name: l.EAPID}
+func (b *Builder) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, error) {
+	m := eapMethods{Builder: b, name: l.EAPID}
 	if m.name == "" {
 		m.name = l.ID
 	}
@@ -32,41 +32,50 @@ func (c *connection) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, erro
 	var err error
 	if gw.hasAAA = l.AAAID != ""; gw.hasAAA {
 		if gw.aaa, err = ike.ParseIdentity(l.AAAID); err != nil {
-			return nil, l.Pos.Errorf("local.aaa_id of connection %q: %w", c.conn.Name, err)
+			return nil, l.Pos.Errorf("local.aaa_id of connection %q: %w", b.Connection.Name, err)
 		}
 	}
 	switch l.Auth.Method {
 	case "md5", "gtc", "mschapv2": // there is no TLS in them
 	default:
-		if c.roots.Missing != nil {
-			return nil, c.roots.Missing
+		if b.Roots.Missing != nil {
+			return nil, b.Roots.Missing
 		}
 	}
-	if m.tls, err = c.tlsPeer(l, gw); err != nil {
+	if m.tls, err = b.tlsPeer(l, gw); err != nil {
 		return nil, err
 	}
 	offers, err := m.outer(l.Auth.Method, cfg.RemoteRounds[0].Method != ike.RemoteEAP)
 	if err != nil {
-		return nil, l.Pos.Errorf("connection %q: %w", c.conn.Name, err)
+		return nil, l.Pos.Errorf("connection %q: %w", b.Connection.Name, err)
 	}
-	return eap.NewPeer(eap.Config{Identity: m.name, Log: c.logger, Methods: offers}), nil
+	return eap.NewPeer(eap.Config{Identity: m.name, Log: b.logger, Methods: offers}), nil
 }
 
 // tlsPeer configures TLS inside EAP: who the server has to be, our certificates
 // where it asks for one, versions.
-func (c *connection) tlsPeer(l *swanctl.Round, gw *gatewayIdentity) (cfg tlspeer.Config, err error) {
-	cfg = tlspeer.Config{Log: c.logger}
-	if cfg.Verify, err = c.tlsVerifier(l, gw); err != nil {
+func (b *Builder) tlsPeer(l *swanctl.Round, gw *gatewayIdentity) (cfg tlspeer.Config, err error) {
+	cfg = tlspeer.Config{Log: b.logger}
+	if cfg.Verify, err = b.tlsVerifier(l, gw); err != nil {
 		return cfg, err
 	}
-	if cfg.MinVersion, err = tlsVersion(c.charon.TLS.VersionMin); err != nil {
-		return cfg, fmt.Errorf("libtls.version_min: %w", err)
+	if cfg.MinVersion, cfg.MaxVersion, err = b.TLSVersions(); err != nil {
+		return cfg, err
 	}
-	if cfg.MaxVersion, err = tlsVersion(c.charon.TLS.VersionMax); err != nil {
-		return cfg, fmt.Errorf("libtls.version_max: %w", err)
-	}
-	cfg.Certificates, err = c.ttlsCertificates(l)
+	cfg.Certificates, err = b.tlsCertificates(l)
 	return cfg, err
+}
+
+// TLSVersions returns libtls.version_min and version_max as package tls numbers
+// them; 0 where they are not set.
+func (p *Profile) TLSVersions() (least, most uint16, err error) {
+	if least, err = tlsVersion(p.Charon.TLS.VersionMin); err != nil {
+		return 0, 0, fmt.Errorf("libtls.version_min: %w", err)
+	}
+	if most, err = tlsVersion(p.Charon.TLS.VersionMax); err != nil {
+		return 0, 0, fmt.Errorf("libtls.version_max: %w", err)
+	}
+	return least, most, nil
 }
 
 func tlsVersion(s string) (uint16, error) {
@@ -85,7 +94,7 @@ func tlsVersion(s string) (uint16, error) {
 
 // eapMethods makes the EAP methods of one local section.
 type eapMethods struct {
-	*connection
+	*Builder
 	name string // EAP identity
 	tls  tlspeer.Config
 }
@@ -136,7 +145,7 @@ func (m eapMethods) inner() eap.Config {
 // sized is the TLS configuration with the fragment size of a plugin of charon.
 func (m eapMethods) sized(plugin string) tlspeer.Config {
 	cfg := m.tls
-	cfg.FragmentSize = m.strongswan.View("charon.plugins."+plugin).IntIn("fragment_size", 0, 0, math.MaxUint16)
+	cfg.FragmentSize = m.Strongswan.View("charon.plugins."+plugin).IntIn("fragment_size", 0, 0, math.MaxUint16)
 	return cfg
 }
 
@@ -165,12 +174,12 @@ func (m eapMethods) gtc() eap.Offer {
 }
 
 // withSecret offers a method that needs the password of the EAP identity.
-func (m eapMethods) withSecret(t eap.Type, make func(secret []byte) (eap.Method, error)) eap.Offer {
+func (m eapMethods) withSecret(t eap.Type, method func(secret []byte) (eap.Method, error)) eap.Offer {
 	return eap.Offer{Type: t, New: func() (eap.Method, error) {
-		secret, ok := m.swanctl.Secret("eap", m.name)
+		secret, ok := m.Swanctl.Secret("eap", m.name)
 		if !ok {
-			return nil, fmt.Errorf("the gateway asks for a password, but %s has none for %q: %s", m.swanctl.File, m.name, m.addSecret("eap", "EAP", m.name))
+			return nil, fmt.Errorf("the gateway asks for a password, but %s has none for %q: %s", m.Swanctl.File, m.name, m.missingSecret("eap", "EAP", m.name))
 		}
-		return make(secret.Secret)
+		return method(secret.Secret)
 	}}
 }

@@ -1,4 +1,4 @@
-package main
+package profile
 
 import (
 	"os"
@@ -11,7 +11,7 @@ import (
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
-func TestTTLSCertificates(t *testing.T) {
+func TestTLSCertificates(t *testing.T) {
 	dir := t.TempDir()
 	ca, err := testpki.NewCA("CA", testpki.ECDSA)
 	require.NoError(t, err)
@@ -27,23 +27,23 @@ func TestTTLSCertificates(t *testing.T) {
 	require.NoError(t, testpki.WriteFiles(other, in("x509/dave.pem"), in("elsewhere/dave.key")))
 	require.NoError(t, os.WriteFile(in("private/noise"), []byte("no key"), 0o600))
 	l := &swanctl.Round{}
-	c := &connection{setup: &setup{
-		swanctl: &swanctl.Config{File: in("swanctl.conf"), Dir: dir},
-		conn:    &swanctl.Connection{Name: "home", Local: []*swanctl.Round{l}},
-		roots:   &swanctl.Roots{},
-	}}
-	got, err := c.ttlsCertificates(l)
+	b := NewBuilder(&Profile{
+		Swanctl:    &swanctl.Config{File: in("swanctl.conf"), Dir: dir},
+		Connection: &swanctl.Connection{Name: "home", Local: []*swanctl.Round{l}},
+		Roots:      &swanctl.Roots{},
+	}, nil, nil)
+	got, err := b.tlsCertificates(l)
 	require.NoError(t, err)
 	require.Empty(t, got)
 	l.Certs = []string{in("x509/carol.pem")}
-	got, err = c.ttlsCertificates(l)
+	got, err = b.tlsCertificates(l)
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	require.Equal(t, own.Certificate[0], got[0].Certificate[0])
 	require.NotNil(t, got[0].PrivateKey)
 	for file, says := range map[string]string{"x509/dave.pem": "folder private", "private/noise": "", "none": ""} {
 		l.Certs = []string{in(file)}
-		_, err = c.ttlsCertificates(l)
+		_, err = b.tlsCertificates(l)
 		require.ErrorContains(t, err, `connection "home"`)
 		require.ErrorContains(t, err, says)
 	}

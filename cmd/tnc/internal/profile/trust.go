@@ -1,4 +1,4 @@
-package main
+package profile
 
 import (
 	"context"
@@ -20,35 +20,65 @@ import (
 	"github.com/gotnc/gotnc/internal/base/trust"
 )
 
-func (c *connection) group(g string) *slog.Logger { return log.Group(c.logger, g) }
-
 // verifyTimeout bounds all fetching for one certificate.
 const verifyTimeout = 30 * time.Second
 
+// trustConfig returns what certificates under the CAs are checked with, as
+// charon.plugins.revocation says.
+func (p *Profile) trustConfig(cas []*x509.Certificate, logger *slog.Logger) trust.Config {
+	v := p.Strongswan.View("charon.plugins.revocation")
+	return trust.Config{
+		CAs: cas, Log: logger, Fetcher: trust.HTTP{Timeout: v.Duration("timeout", 0)},
+		NoCRL: !v.Bool("enable_crl", true), NoOCSP: !v.Bool("enable_ocsp", true),
+	}
+}
+
+// VerifyTLS checks the certificates of a TLS server, end entity first, with the
+// OCSP response that came along.
+type VerifyTLS func(certs []*x509.Certificate, ocsp []byte) error
+
+// NewVerifyTLS returns the check of servers under the CAs. It holds what policy
+// says; crls count beside those that can be fetched.
+func (p *Profile) NewVerifyTLS(cas []*x509.Certificate, crls []*x509.RevocationList, policy trust.Policy, logger *slog.Logger) VerifyTLS {
+	cfg := p.trustConfig(cas, logger)
+	cfg.CRLs = crls
+	return verifyTLS(trust.New(cfg), policy)
+}
+
+func verifyTLS(store *trust.Store, policy trust.Policy) VerifyTLS {
+	policy.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	return func(certs []*x509.Certificate, ocsp []byte) error {
+		ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout)
+		defer cancel()
+		shown := trust.Shown{Certs: certs}
+		if len(ocsp) > 0 {
+			shown.OCSP = [][]byte{ocsp}
+		}
+		_, err := store.Verify(ctx, shown, policy, time.Now())
+		return err
+	}
+}
+
 // store opens the private keys and certificates once.
-func (c *connection) store() *credential.Store {
-	if c.credentials == nil {
-		c.credentials = credential.Open(c.swanctl, c.roots.Certs)
-		for _, p := range c.credentials.Problems {
-			c.group(log.CFG).Info(p.Error())
+func (b *Builder) store() *credential.Store {
+	if b.credentials == nil {
+		b.credentials = credential.Open(b.Swanctl, b.Roots.Certs)
+		for _, p := range b.credentials.Problems {
+			b.group(log.CFG).Info(p.Error())
 		}
 	}
-	return c.credentials
+	return b.credentials
 }
 
 // trusted makes the store of what certificates are held against, once: it keeps
 // CRLs and OCSP responses between IKE_SAs.
-func (c *connection) trusted() (*trust.Store, error) {
-	if c.trust != nil {
-		return c.trust, nil
+func (b *Builder) trusted() (*trust.Store, error) {
+	if b.trust != nil {
+		return b.trust, nil
 	}
-	v := c.strongswan.View("charon.plugins.revocation")
-	cfg := trust.Config{
-		CAs: append(slices.Clone(c.roots.Certs), c.store().CAs()...), Trusted: c.store().Certificates(), Log: c.logger,
-		Fetcher: trust.HTTP{Timeout: v.Duration("timeout", 0)},
-		NoCRL:   !v.Bool("enable_crl", true), NoOCSP: !v.Bool("enable_ocsp", true),
-	}
-	for _, a := range c.swanctl.Authorities {
+	cfg := b.trustConfig(append(slices.Clone(b.Roots.Certs), b.store().CAs()...), b.logger)
+	cfg.Trusted = b.store().Certificates()
+	for _, a := range b.Swanctl.Authorities {
 		if a.CACert == "" {
 			continue
 		}
@@ -58,57 +88,57 @@ func (c *connection) trusted() (*trust.Store, error) {
 		}
 		cfg.Authorities = append(cfg.Authorities, trust.Authority{CA: certs[0], CRLURIs: a.CRLURIs, OCSPURIs: a.OCSPURIs})
 	}
-	responders, err := c.swanctl.Files("x509ocsp")
+	responders, err := b.Swanctl.Files("x509ocsp")
 	if err != nil {
 		return nil, fmt.Errorf("load certificates of OCSP responders: %w", err)
 	}
 	for _, f := range responders {
 		certs, err := swanctl.LoadCertificates(f)
 		if err != nil {
-			c.group(log.CFG).Warn(fmt.Sprintf("load certificate of an OCSP responder: %v", err))
+			b.group(log.CFG).Warn(fmt.Sprintf("load certificate of an OCSP responder: %v", err))
 			continue
 		}
 		cfg.Responders = append(cfg.Responders, certs[0])
 	}
-	files, err := c.swanctl.Files("x509crl")
+	files, err := b.Swanctl.Files("x509crl")
 	if err != nil {
 		return nil, fmt.Errorf("load CRLs: %w", err)
 	}
 	for _, f := range files {
 		l, err := trust.LoadCRL(f)
 		if err != nil {
-			c.group(log.CFG).Warn(fmt.Sprintf("load CRL %s: %v", f, err))
+			b.group(log.CFG).Warn(fmt.Sprintf("load CRL %s: %v", f, err))
 			continue
 		}
 		cfg.CRLs = append(cfg.CRLs, l)
 	}
-	if c.strongswan.View("charon").Bool("cache_crls", false) {
-		cfg.SaveCRL = c.saveCRL
+	if b.Strongswan.View("charon").Bool("cache_crls", false) {
+		cfg.SaveCRL = b.saveCRL
 	}
-	c.trust = trust.New(cfg)
-	return c.trust, nil
+	b.trust = trust.New(cfg)
+	return b.trust, nil
 }
 
 // saveCRL keeps a CRL in x509crl, named by its issuer's key (cache_crls).
-func (c *connection) saveCRL(issuer *x509.Certificate, der []byte) {
-	err := c.swanctl.WriteFile("x509crl", hex.EncodeToString(trust.KeyHash(issuer))+".crl", der)
+func (b *Builder) saveCRL(issuer *x509.Certificate, der []byte) {
+	err := b.Swanctl.WriteFile("x509crl", hex.EncodeToString(trust.KeyHash(issuer))+".crl", der)
 	if err != nil {
-		c.group(log.CFG).Warn(fmt.Sprintf("cache CRL: %v", err))
+		b.group(log.CFG).Warn(fmt.Sprintf("cache CRL: %v", err))
 		return
 	}
-	c.group(log.CFG).Info(fmt.Sprintf("  written crl of %q to x509crl", issuer.Subject))
+	b.group(log.CFG).Info(fmt.Sprintf("  written crl of %q to x509crl", issuer.Subject))
 }
 
 // ownStatus fetches OCSP responses about a certificate of ours and its chain.
-func (c *connection) ownStatus(o credential.Own) (func() [][]byte, error) {
-	store, err := c.trusted()
+func (b *Builder) ownStatus(o credential.Own) (func() [][]byte, error) {
+	store, err := b.trusted()
 	if err != nil {
 		return nil, err
 	}
 	issued := map[*x509.Certificate]*x509.Certificate{}
 	certs := append([]*x509.Certificate{o.Cert}, o.Chain...)
 	for _, cert := range certs {
-		issued[cert] = c.store().Issuer(cert)
+		issued[cert] = b.store().Issuer(cert)
 	}
 	return func() (out [][]byte) {
 		ctx, cancel := context.WithTimeout(context.Background(), trust.FetchTimeout)
@@ -133,47 +163,47 @@ type gatewayVerifier struct {
 }
 
 // verifier makes the verifier of a remote round.
-func (c *connection) verifier(r *swanctl.Round, round ike.RemoteRound) (ike.Verifier, error) {
-	store, err := c.trusted()
+func (b *Builder) verifier(r *swanctl.Round, round ike.RemoteRound) (ike.Verifier, error) {
+	store, err := b.trusted()
 	if err != nil {
 		return nil, err
 	}
 	v := &gatewayVerifier{store: store, round: round}
-	if v.policy, err = c.policy(r, round.Constraints); err != nil {
+	if v.policy, err = b.policy(r, round.Constraints); err != nil {
 		return nil, err
 	}
 	for _, f := range r.PubKeys {
 		key, err := credential.LoadPublicKey(f)
 		if err != nil {
-			return nil, r.Pos.Errorf("remote.pubkeys of connection %q: %w", c.conn.Name, err)
+			return nil, r.Pos.Errorf("remote.pubkeys of connection %q: %w", b.Connection.Name, err)
 		}
 		v.keys = append(v.keys, key)
 	}
-	if c.roots.Missing != nil && len(v.keys)+len(v.policy.Certs)+len(c.store().Certificates()) == 0 {
-		return nil, c.roots.Missing
+	if b.Roots.Missing != nil && len(v.keys)+len(v.policy.Certs)+len(b.store().Certificates()) == 0 {
+		return nil, b.Roots.Missing
 	}
 	return v, nil
 }
 
 // policy is what a remote section says of certificates, but for who holds them.
-func (c *connection) policy(r *swanctl.Round, k signature.Constraints) (p trust.Policy, err error) {
+func (b *Builder) policy(r *swanctl.Round, k signature.Constraints) (p trust.Policy, err error) {
 	if p.Revocation, err = trust.ParseRevocation(r.Revocation); err != nil {
-		return p, r.Pos.Errorf("connection %q: %w", c.conn.Name, err)
+		return p, r.Pos.Errorf("connection %q: %w", b.Connection.Name, err)
 	}
-	if p.CAs, err = c.swanctl.NamedCAs(r); err != nil {
-		return p, r.Pos.Errorf("remote.cacerts of connection %q: %w", c.conn.Name, err)
+	if p.CAs, err = b.Swanctl.NamedCAs(r); err != nil {
+		return p, r.Pos.Errorf("remote.cacerts of connection %q: %w", b.Connection.Name, err)
 	}
 	for _, f := range r.Certs {
 		certs, err := swanctl.LoadCertificates(f)
 		if err != nil {
-			return p, r.Pos.Errorf("remote.certs of connection %q: %w", c.conn.Name, err)
+			return p, r.Pos.Errorf("remote.certs of connection %q: %w", b.Connection.Name, err)
 		}
 		p.Certs = append(p.Certs, certs[0])
 	}
 	var ca ike.Identity
 	if r.CAID != "" {
 		if ca, err = ike.ParseIdentity(r.CAID); err != nil {
-			return p, r.Pos.Errorf("remote.ca_id of connection %q: %w", c.conn.Name, err)
+			return p, r.Pos.Errorf("remote.ca_id of connection %q: %w", b.Connection.Name, err)
 		}
 	}
 	p.Chain = func(path []*x509.Certificate) error {
@@ -250,34 +280,25 @@ func (v *gatewayVerifier) Verify(p ike.PeerCertificates) ([]crypto.PublicKey, er
 // tlsVerifier holds the certificates of a server of EAP-TLS, EAP-TTLS or PEAP
 // against the trusted CAs, and what the first remote section says of revocation
 // and CAs.
-func (c *connection) tlsVerifier(l *swanctl.Round, gw *gatewayIdentity) (func([]*x509.Certificate, []byte) error, error) {
-	store, err := c.trusted()
+func (b *Builder) tlsVerifier(l *swanctl.Round, gw *gatewayIdentity) (VerifyTLS, error) {
+	store, err := b.trusted()
 	if err != nil {
 		return nil, err
 	}
 	var k signature.Constraints
 	if l.Auth.Constraints != "" {
 		if k, err = signature.ParseConstraints(l.Auth.Constraints); err != nil {
-			return nil, l.Pos.Errorf("local.auth of connection %q: %w", c.conn.Name, err)
+			return nil, l.Pos.Errorf("local.auth of connection %q: %w", b.Connection.Name, err)
 		}
 	}
 	r := &swanctl.Round{Pos: l.Pos}
-	if len(c.conn.Remote) > 0 {
-		r.Revocation, r.CACerts = c.conn.Remote[0].Revocation, c.conn.Remote[0].CACerts
+	if len(b.Connection.Remote) > 0 {
+		r.Revocation, r.CACerts = b.Connection.Remote[0].Revocation, b.Connection.Remote[0].CACerts
 	}
-	p, err := c.policy(r, k)
+	p, err := b.policy(r, k)
 	if err != nil {
 		return nil, err
 	}
-	p.KeyUsages, p.Holds = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, gw.match
-	return func(certs []*x509.Certificate, ocsp []byte) error {
-		ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout)
-		defer cancel()
-		shown := trust.Shown{Certs: certs}
-		if len(ocsp) > 0 {
-			shown.OCSP = [][]byte{ocsp}
-		}
-		_, err := store.Verify(ctx, shown, p, time.Now())
-		return err
-	}, nil
+	p.Holds = gw.match
+	return verifyTLS(store, p), nil
 }

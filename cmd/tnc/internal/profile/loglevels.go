@@ -1,23 +1,21 @@
-package main
+package profile
 
 import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// logLevels are strongSwan's levels by group; "DEFAULT" is for the others.
-type logLevels map[string]int
+// LogLevels are strongSwan's log levels by group; "DEFAULT" is for the groups
+// that are not named. Nil names none.
+type LogLevels map[string]int
 
-// parseLevels reads what charondebug holds: "tnc 3, imc 2". Nil for "".
-func parseLevels(text string) (logLevels, error) {
+// ParseLogLevels reads what charondebug holds, as in "tnc 3, imc 2"; nil for "".
+func ParseLogLevels(text string) (LogLevels, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
@@ -25,7 +23,7 @@ func parseLevels(text string) (logLevels, error) {
 	for _, g := range []string{log.DMN, log.CFG, log.IKE, log.ENC, log.NET, log.CHD, log.ESP, log.KNL, log.TLS, log.TNC, log.IMC, log.IMV, log.PTS, log.LIB} {
 		known[g] = true
 	}
-	out := logLevels{}
+	out := LogLevels{}
 	for _, item := range strings.Split(text, ",") {
 		f := strings.Fields(strings.ReplaceAll(item, "=", " "))
 		if len(f) != 2 {
@@ -48,26 +46,25 @@ func parseLevels(text string) (logLevels, error) {
 // libimcv.debug_level (capi reads it).
 const imcLevelEnv = "GOTNC_IMC_DEBUG_LEVEL"
 
-// takeLevels completes the log levels: those of ipsec.conf hold where no flag
-// names any, and IMCs log as much as their groups want.
-func (s *setup) takeLevels(o *options) {
-	if o.levels == "" && s.swanctl.LogLevels != "" {
-		if _, err := parseLevels(s.swanctl.LogLevels); err != nil {
-			s.warnings = append(s.warnings, fmt.Errorf("%s: charondebug: %w", s.swanctl.File, err))
-			return
+// setLogLevels completes the log levels of a flag: those of ipsec.conf hold where
+// it names none, and IMCs log as much as their groups want.
+func (p *Profile) setLogLevels(flag LogLevels) {
+	p.LogLevels = flag
+	if flag == nil {
+		var err error
+		if p.LogLevels, err = ParseLogLevels(p.Swanctl.LogLevels); err != nil {
+			p.Warnings = append(p.Warnings, fmt.Errorf("%s: charondebug: %w", p.Swanctl.File, err))
 		}
-		o.levels = s.swanctl.LogLevels
 	}
-	levels, err := parseLevels(o.levels)
-	if err != nil {
-		return // check has told
-	}
-	s.imcLevel = max(levels[log.IMC], levels[log.PTS])
+	p.imcLevel = max(p.LogLevels[log.IMC], p.LogLevels[log.PTS])
 }
 
-// logger writes the lines that the levels let pass; groups that are not named
-// follow verbosity.
-func (l logLevels) logger(w io.Writer, verbosity int) *slog.Logger {
+// Logger writes to w the lines that the levels let pass; groups that are not
+// named follow verbosity, the number of -v.
+func (l LogLevels) Logger(w io.Writer, verbosity int) *slog.Logger {
+	if l == nil {
+		return byVerbosity(w, verbosity)
+	}
 	line := log.LineFor(w)
 	return slog.New(log.NewHandler(slog.LevelDebug, func(r log.Record) {
 		limit, ok := l[r.Group]
@@ -92,12 +89,14 @@ func (l logLevels) logger(w io.Writer, verbosity int) *slog.Logger {
 	}))
 }
 
-// openKeyLog makes the file, which must not exist: mode 0600 holds from the
-// first octet on.
-func openKeyLog(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("make the key file: %w: name one that does not exist", err)
+func byVerbosity(w io.Writer, verbosity int) *slog.Logger {
+	switch verbosity {
+	case 0:
+		return log.NewWriter(w, slog.LevelWarn)
+	case 1:
+		return log.NewWriter(w, slog.LevelInfo)
+	case 2:
+		return log.NewWriter(w, log.LevelDetail)
 	}
-	return f, nil
+	return log.NewWriter(w, slog.LevelDebug)
 }

@@ -1,10 +1,11 @@
-package main
+package profile
 
 import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,7 +17,7 @@ import (
 // What is offered to the gateway, by local.auth, and whether the gateway proves
 // itself before EAP.
 func TestOuterMethods(t *testing.T) {
-	m := eapMethods{connection: &connection{setup: &setup{strongswan: config.New()}}, name: "carol"}
+	m := eapMethods{Builder: NewBuilder(&Profile{Strongswan: config.New()}, nil, nil), name: "carol"}
 	types := func(method string, signed bool) (out []eap.Type) {
 		offers, err := m.outer(method, signed)
 		require.NoError(t, err)
@@ -58,7 +59,7 @@ func TestConfigCheckOfAlgorithmsAndMethods(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "x509ca"), 0o755))
 	write("x509ca/ca.pem", string(ca.PEM()))
 	check := func(proposals, esp, local, remote string) (errs []string) {
-		o := options{strongswan: write("strongswan.conf", ""), tncConfig: write("tnc_config", ""), swanctl: write("swanctl.conf", `
+		files := Files{Strongswan: write("strongswan.conf", ""), TNCConfig: write("tnc_config", ""), Swanctl: write("swanctl.conf", `
 connections {
   home {
     remote_addrs = 192.0.2.1
@@ -79,14 +80,11 @@ connections {
   }
 }
 `)}
-		m, err := o.connections()
-		require.NoError(t, err)
-		defer m.Close()
-		o.checkConfig(m, nil, func(kind string, what error) {
-			if kind == "error" {
-				errs = append(errs, what.Error())
+		for _, f := range files.Check(time.Now()) {
+			if f.Kind == Error {
+				errs = append(errs, f.Text)
 			}
-		})
+		}
 		return errs
 	}
 	const good, hybrid = "aes128-sha256-x25519", "aes256gcm16-prfsha384-ecp384-ke1_mlkem1024"

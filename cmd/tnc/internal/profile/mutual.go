@@ -1,7 +1,6 @@
-package main
+package profile
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -62,32 +61,6 @@ func mutualPolicy(c *config.Config) (imv.Policy, error) {
 		return p, fmt.Errorf("tnc.mutual: %w", err)
 	}
 	return p, nil
-}
-
-// peerVerdict says in a word what mutual measurement came to; empty where there
-// was none and none is required.
-func peerVerdict(s *tnccs.Session) string {
-	switch err := s.PeerVerdict(); {
-	case errors.Is(err, tnccs.ErrPeerRefused):
-		return "refused"
-	case err != nil:
-		return "unmeasured"
-	case s.Outcome().Mutual:
-		return "accepted"
-	}
-	return ""
-}
-
-// peerVerdict returns what speaks against the gateway in mutual measurement, also
-// where it asked for no attestation at all.
-func (c *connection) peerVerdict() error {
-	if c.begun {
-		return c.session.PeerVerdict()
-	}
-	if c.strongswan != nil && c.strongswan.View("tnc.mutual").Bool("required", false) {
-		return tnccs.ErrPeerUnmeasured
-	}
-	return nil
 }
 
 // mutualHalf is the TNC server that measures the gateway.

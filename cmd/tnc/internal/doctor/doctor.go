@@ -1,0 +1,114 @@
+// Package doctor finds what on this machine would keep a connection from
+// working. It changes nothing.
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
+	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/internal/base/config"
+)
+
+// oldestClock is before any release of this program: a clock that shows less
+// was never set.
+var oldestClock = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+
+type findings []profile.Finding
+
+func (f *findings) add(kind profile.Kind, remedy, format string, args ...any) {
+	*f = append(*f, profile.Finding{Kind: kind, Text: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// Examine looks at the kernel, rights, ports, clock, TPM, IMA and the
+// configuration files.
+func Examine(files profile.Files, now time.Time) []profile.Finding {
+	var f findings
+	f.dataPlanes()
+	if os.Geteuid() != 0 {
+		f.add(profile.Warning, "run as root; tnc attest needs no rights beyond those to measure", "not root: tunnels cannot be made, and what is measured may not be readable")
+	}
+	charon := config.New().Charon()
+	if p, err := files.LoadSettings(); err == nil {
+		charon = p.Charon
+	}
+	f.port(charon.Port)
+	f.port(charon.PortNATT)
+	if now.Before(oldestClock) {
+		f.add(profile.Error, "set the clock: timedatectl set-ntp true", "the clock shows %s: certificates will not be valid", now.Format(time.DateOnly))
+	} else {
+		f.add(profile.OK, "", "the clock shows %s", now.UTC().Format(time.DateTime+" UTC"))
+	}
+	f.tpm()
+	f.ima()
+	bad := false
+	for _, c := range files.Check(now) {
+		bad = bad || c.Kind == profile.Error
+		if c.Kind != profile.OK {
+			f = append(f, c)
+		}
+	}
+	if !bad {
+		f.add(profile.OK, "", "the configuration has no errors")
+	}
+	return f
+}
+
+func (f *findings) dataPlanes() {
+	kernel, tun := xfrm.Probe(), esp.ProbeTUN()
+	if kernel == nil {
+		f.add(profile.OK, "", "the kernel has ESP: data plane xfrm")
+	} else {
+		f.add(profile.Note, "", "data plane xfrm: %v", kernel)
+	}
+	switch {
+	case tun == nil:
+		f.add(profile.OK, "", "TUN devices work: data plane tun")
+	case kernel != nil:
+		f.add(profile.Error, "make one of the two work, or carry no packets with --dataplane none", "data plane tun: %v", tun)
+	default:
+		f.add(profile.Note, "", "data plane tun: %v", tun)
+	}
+}
+
+// port tries to bind a UDP port; 0 is any.
+func (f *findings) port(port uint16) {
+	if port == 0 {
+		return
+	}
+	pc, err := net.ListenPacket("udp4", fmt.Sprintf(":%d", port))
+	switch {
+	case err == nil:
+		pc.Close()
+		f.add(profile.OK, "", "UDP port %d is free", port)
+	case errors.Is(err, unix.EADDRINUSE):
+		f.add(profile.Note, "stop the other IKE daemon (systemctl stop strongswan-starter strongswan) where the usual ports are wanted", "UDP port %d is taken: another one will be used, as behind a NAT", port)
+	default:
+		f.add(profile.Note, "", "UDP port %d cannot be used (%v): another one will be used", port, err)
+	}
+}
+
+func (f *findings) tpm() {
+	if _, err := os.Stat("/dev/tpmrm0"); err == nil {
+		f.add(profile.OK, "", "a TPM 2.0 is there: /dev/tpmrm0")
+	} else if _, err := os.Stat("/dev/tpm0"); err == nil {
+		f.add(profile.OK, "", "a TPM is there: /dev/tpm0")
+	} else {
+		f.add(profile.Note, "switch it on in the firmware where the gateway asks for quotes", "no TPM")
+	}
+}
+
+func (f *findings) ima() {
+	if i, err := os.Stat("/sys/kernel/security/ima/ascii_runtime_measurements"); err == nil && i.Mode().IsRegular() {
+		f.add(profile.OK, "", "the kernel measures with IMA")
+	} else {
+		f.add(profile.Note, "boot with ima_policy=tcb, and mount securityfs, where the gateway asks for it", "no IMA measurements are readable")
+	}
+}

@@ -1,0 +1,75 @@
+package profile
+
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/internal/base/credential"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/trust"
+)
+
+// Builder makes the configurations of a connection's IKE_SAs. It opens private
+// keys and trusted certificates once, and keeps CRLs and OCSP responses between
+// IKE_SAs.
+type Builder struct {
+	*Profile
+	logger  *slog.Logger
+	session tnc.Session
+
+	credentials *credential.Store // see store
+	trust       *trust.Store      // see trusted
+}
+
+// NewBuilder returns a Builder for p, which has a connection. session attests
+// inside EAP; logger nil discards.
+func NewBuilder(p *Profile, session tnc.Session, logger *slog.Logger) *Builder {
+	return &Builder{Profile: p, session: session, logger: logger}
+}
+
+func (b *Builder) group(name string) *slog.Logger { return log.Group(b.logger, name) }
+
+// Config makes the configuration of one IKE_SA, with EAP peers of its own, which
+// the caller closes. local is this end's address, the identity of a preshared
+// key that has no other; it may be invalid.
+func (b *Builder) Config(local netip.Addr) (cfg ike.Config, peers []*eap.Peer, err error) {
+	cfg = ike.Config{
+		Name:     b.Connection.Name,
+		Logger:   b.logger,
+		DPDDelay: b.Connection.DPDDelay,
+
+		Proposals:       b.Connection.Proposals,
+		VirtualIPs:      b.Connection.VIPs,
+		NoFragmentation: b.Connection.Fragmentation == "no",
+		MaxPacket:       b.Charon.MaxPacket,
+		Retransmission: ike.Retransmission{
+			Timeout: b.Charon.RetransmitTimeout,
+			Base:    b.Charon.RetransmitBase,
+			Tries:   b.Charon.RetransmitTries,
+			Limit:   b.Charon.RetransmitLimit,
+		},
+		NoMOBIKE:        !b.Connection.MOBIKE,
+		FollowRedirects: b.Charon.FollowRedirects,
+		ForceEncap:      b.Connection.Encap,
+		RekeyTime:       b.Connection.RekeyTime,
+		OverTime:        b.Connection.OverTime,
+		RandTime:        b.Connection.RandTime,
+		ReauthTime:      b.Connection.ReauthTime,
+	}
+	if cfg.Retransmission.Tries == 0 {
+		cfg.Retransmission.Tries = -1 // strongSwan's 0 means none
+	}
+	if err := b.childConfigs(&cfg); err != nil {
+		return cfg, nil, err
+	}
+	if peers, err = b.rounds(&cfg, local); err != nil {
+		for _, p := range peers {
+			p.Close()
+		}
+		return cfg, nil, err
+	}
+	return cfg, peers, nil
+}

@@ -1,0 +1,260 @@
+package profile
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/imc"
+	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// Kind says how much a Finding matters.
+type Kind string
+
+// Kinds of findings.
+const (
+	OK      Kind = "ok"
+	Note    Kind = "note"    // nothing to be done
+	Warning Kind = "warning" // has no effect, or will fail later
+	Error   Kind = "error"   // keeps a connection from working
+)
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Kind   Kind
+	Text   string
+	Remedy string // what to do; "" where Text says it, or nothing is to be done
+}
+
+// checker collects findings.
+type checker struct {
+	Profile
+	now      time.Time
+	findings []Finding
+	bad      int // errors
+}
+
+func (c *checker) add(kind Kind, remedy, format string, args ...any) {
+	if kind == Error {
+		c.bad++
+	}
+	c.findings = append(c.findings, Finding{kind, fmt.Sprintf(format, args...), remedy})
+}
+
+func (c *checker) fail(err error) { c.add(Error, "", "%v", err) }
+func (c *checker) warn(err error) { c.add(Warning, "", "%v", err) }
+
+// Check reads all files and returns what is wrong in them and what is right,
+// certificates that are out of date at now last.
+func (f Files) Check(now time.Time) []Finding {
+	c := &checker{now: now}
+	c.files = f
+	c.settings()
+	m, err := f.Connections()
+	if err != nil {
+		c.fail(err)
+	} else {
+		defer m.Close()
+		c.Swanctl = m
+		c.connections()
+	}
+	c.imcs()
+	if err == nil {
+		c.certificates()
+	}
+	return c.findings
+}
+
+// settings checks strongswan.conf.
+func (c *checker) settings() {
+	sc, err := c.files.strongswan()
+	if err != nil {
+		c.fail(err)
+		sc = config.New()
+	}
+	c.Strongswan, c.Charon = sc, sc.Charon()
+	for _, w := range sc.Warnings() {
+		c.warn(w)
+	}
+	c.mistyped()
+	tc, err := c.TNC(nil, false)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	client, err := tnccs.NewClient(tc)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	_ = client.Close() // it has no IMCs
+}
+
+// mistyped warns of settings below imc-attestation that mean nothing: with one in
+// measure_deny a verifier may ask for everything.
+func (c *checker) mistyped() {
+	for _, ns := range imcSections {
+		section := ns + ".plugins.imc-attestation"
+		for _, v := range c.Strongswan.Node(section).Values() {
+			if !slices.Contains(imc.AttestationSettings, v.Key) {
+				c.warn(v.Errorf("setting %q is not known in %s", v.Key, section))
+			}
+		}
+	}
+}
+
+// connections checks swanctl.conf or ipsec.conf.
+func (c *checker) connections() {
+	if len(c.Swanctl.Connections) == 0 {
+		c.add(Warning, "", "%s: no connection is configured; add a section connections.<name>", c.Swanctl.File)
+	}
+	for _, conn := range c.Swanctl.Connections {
+		before := c.bad
+		c.connection(conn)
+		if c.bad == before {
+			c.add(OK, "", "%v", conn.Pos.Errorf("connection %q", conn.Name))
+		}
+	}
+	for _, w := range c.Swanctl.Warnings() {
+		c.warn(w)
+	}
+}
+
+func (c *checker) connection(conn *swanctl.Connection) {
+	before := c.bad
+	for _, p := range conn.Problems {
+		c.fail(p)
+	}
+	roots, err := c.Swanctl.Roots(conn)
+	if err != nil {
+		c.fail(fmt.Errorf("connection %q: %w", conn.Name, err))
+	} else {
+		for _, w := range roots.Warnings {
+			c.warn(w)
+		}
+	}
+	if _, ok := conn.RemoteHost(); !ok {
+		c.fail(noRemoteAddress(conn))
+	}
+	if c.bad == before {
+		if err := c.tryConnection(conn, roots); err != nil {
+			if at := new(config.Error); !errors.As(err, &at) {
+				err = conn.Pos.Errorf("connection %q: %w", conn.Name, err)
+			}
+			c.fail(err)
+		}
+	}
+	if err := checkProposals(conn); err != nil {
+		c.fail(err)
+	}
+	for _, l := range conn.Local {
+		if l.Auth.Class != "eap" {
+			continue
+		}
+		if id := l.EAPIdentity(); id != "" {
+			if _, ok := c.Swanctl.Secret("eap", id); !ok {
+				c.warn(l.Pos.Errorf("connection %q: there is no eap secret for %q", conn.Name, id))
+			}
+		}
+	}
+}
+
+// tryConnection makes the configuration of an IKE_SA, with keys, certificates
+// and secrets, and discards it.
+func (c *checker) tryConnection(conn *swanctl.Connection, roots *swanctl.Roots) error {
+	p := c.Profile
+	p.Connection, p.Roots = conn, roots
+	_, peers, err := NewBuilder(&p, nil, slog.New(slog.DiscardHandler)).Config(netip.Addr{})
+	for _, p := range peers {
+		p.Close()
+	}
+	return err
+}
+
+// checkProposals reads the algorithms of a connection and of its children.
+func checkProposals(conn *swanctl.Connection) error {
+	if _, err := crypto.ParseProposals(message.ProtocolIKE, conn.Proposals); err != nil {
+		return conn.Pos.Errorf("proposals of connection %q: %w", conn.Name, err)
+	}
+	for _, ch := range conn.Children {
+		if _, err := crypto.ParseProposals(message.ProtocolESP, ch.ESPProposals); err != nil {
+			return ch.Pos.Errorf("esp_proposals of child %q: %w", ch.Name, err)
+		}
+	}
+	return nil
+}
+
+// imcs checks tnc_config and the libraries that it names.
+func (c *checker) imcs() {
+	if err := c.readTNCConfig(); err != nil {
+		c.fail(err)
+	}
+	for _, w := range c.Warnings {
+		c.warn(w)
+	}
+	for _, e := range c.IMCs {
+		i, err := os.Stat(e.Path)
+		switch {
+		case err != nil:
+			c.add(Error, "", "%s:%d: IMC %q: %v", e.File, e.Line, e.Name, err)
+		case !i.Mode().IsRegular():
+			c.add(Error, "", "%s:%d: IMC %q: %s is no file", e.File, e.Line, e.Name, e.Path)
+		default:
+			c.add(OK, "", "%s:%d: IMC %q", e.File, e.Line, e.Name)
+		}
+	}
+}
+
+// certificates checks the validity times of all certificates that connections
+// name. One of several CAs that is out of date keeps no connection from working.
+func (c *checker) certificates() {
+	seen := map[string]bool{}
+	look := func(x *x509.Certificate, file string, kind Kind) {
+		if !seen[string(x.Raw)] {
+			seen[string(x.Raw)] = true
+			c.certificate(x, file, kind)
+		}
+	}
+	for _, conn := range c.Swanctl.Connections {
+		if r, err := c.Swanctl.Roots(conn); err == nil {
+			kind := Error
+			if slices.ContainsFunc(r.Certs, func(x *x509.Certificate) bool { return c.now.After(x.NotBefore) && c.now.Before(x.NotAfter) }) {
+				kind = Warning
+			}
+			for _, x := range r.Certs {
+				look(x, "", kind)
+			}
+		}
+		for _, l := range conn.Local {
+			for _, f := range l.Certs {
+				certs, _ := swanctl.LoadCertificates(f) // connection says what is wrong
+				for _, x := range certs {
+					look(x, f, Error)
+				}
+			}
+		}
+	}
+}
+
+func (c *checker) certificate(x *x509.Certificate, file string, kind Kind) {
+	name := strings.TrimSpace(x.Subject.String() + " " + file)
+	switch {
+	case c.now.After(x.NotAfter):
+		c.add(kind, "replace it", "certificate %s expired on %s", name, x.NotAfter.Format(time.DateOnly))
+	case c.now.Before(x.NotBefore):
+		c.add(kind, "check the clock", "certificate %s is valid from %s on", name, x.NotBefore.Format(time.DateOnly))
+	case x.NotAfter.Sub(c.now) < 30*24*time.Hour:
+		c.add(Warning, "have it renewed", "certificate %s expires on %s", name, x.NotAfter.Format(time.DateOnly))
+	}
+}

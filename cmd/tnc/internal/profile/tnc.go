@@ -1,0 +1,153 @@
+package profile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+
+	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
+)
+
+const defaultTNCConfig = "/etc/tnc_config"
+
+// TNCConfigPath returns which tnc_config is read: the file that is named, or the
+// one of strongswan.conf; "" where that says none.
+func (p *Profile) TNCConfigPath() string {
+	if p.files.TNCConfig != "" {
+		return p.files.TNCConfig
+	}
+	return p.Charon.TNCConfig
+}
+
+// readTNCConfig reads which IMCs to load. The default file may be missing: a
+// gateway that asks for no attestation needs none.
+func (p *Profile) readTNCConfig() error {
+	path := p.TNCConfigPath()
+	if path == "" {
+		return nil
+	}
+	entries, problems, err := dlimc.ParseTNCConfig(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && p.files.TNCConfig == "" && path == defaultTNCConfig:
+		p.Warnings = append(p.Warnings, fmt.Errorf("%s does not exist: no IMC is loaded, a gateway that asks for measurements gets none", path))
+		return nil
+	case err != nil:
+		return fileError("tnc_config", err, "write it, or name another one with --tnc-config")
+	case len(problems) > 0:
+		return fmt.Errorf("read tnc_config: %w", problems[0])
+	}
+	p.IMCs = entries
+	return nil
+}
+
+// ListTNCConfig reads tnc_config with what is wrong in it, each a
+// *dlimc.ConfigError. An error is that of a file that cannot be read.
+func (p *Profile) ListTNCConfig() (entries []dlimc.Entry, problems []error, err error) {
+	path := p.TNCConfigPath()
+	if path == "" {
+		return nil, nil, errors.New("tnc_config is set to nothing in strongswan.conf: no IMC is loaded; name a file with --tnc-config")
+	}
+	entries, problems, err = dlimc.ParseTNCConfig(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s does not exist: no IMC is loaded; write a line IMC \"NAME\" /path/to/library.so for each", path)
+	}
+	if err != nil {
+		return nil, nil, fileError("tnc_config", err, "")
+	}
+	return entries, problems, nil
+}
+
+// TNC returns the configuration of the TNC client in charon's settings. mutual
+// measures the gateway too, whatever tnccs-20.mutual says.
+func (p *Profile) TNC(logger *slog.Logger, mutual bool) (tnccs.Config, error) {
+	v := p.Strongswan.View("charon")
+	cfg := tnccs.Config{
+		Logger:            logger,
+		PreferredLanguage: v.String("plugins.tnc-imc.preferred_language", ""),
+		MaxBatchSize:      v.Int("plugins.tnccs-20.max_batch_size", 0),
+		MaxMessageSize:    v.Int("plugins.tnccs-20.max_message_size", 0),
+		MaxMessageSizeXML: v.Int("plugins.tnccs-11.max_message_size", 0),
+		Protocol:          tnccs.Protocol(v.String("plugins.eap-tnc.protocol", "")),
+		Tests: tnccs.Tests{
+			NoSkip:  v.Bool("plugins.tnccs-20.tests.pb_tnc_noskip", false),
+			Version: uint8(v.Int("plugins.tnccs-20.tests.pb_tnc_version", 0)),
+		},
+	}
+	required := p.MutualRequired()
+	if mutual || v.Bool("plugins.tnccs-20.mutual", false) {
+		policy, err := mutualPolicy(p.Strongswan)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Mutual, cfg.MutualRequired = mutualServer(policy, logger), required
+	} else if required {
+		return cfg, errors.New("tnc.mutual.required = yes measures nobody alone: set charon.plugins.tnccs-20.mutual = yes, or give pt-tls the flag --mutual")
+	}
+	return cfg, nil
+}
+
+// MutualRequired reports whether a gateway that does not let itself be measured
+// is refused.
+func (p *Profile) MutualRequired() bool {
+	return p.Strongswan.View("tnc.mutual").Bool("required", false)
+}
+
+// IMCOptions returns how IMCs are loaded. Beside strongSwan's settings there are
+// charon.plugins.tnc-imc.in_process, which loads all of them into this process
+// instead of a child each, and call_timeout. Once ctx is done calls end soon.
+func (p *Profile) IMCOptions(ctx context.Context, logger *slog.Logger) dlimc.Options {
+	v := p.Strongswan.View("charon")
+	return dlimc.Options{
+		InProcess:   v.Bool("plugins.tnc-imc.in_process", false),
+		CallTimeout: v.Duration("plugins.tnc-imc.call_timeout", dlimc.DefaultCallTimeout),
+		Logger:      logger,
+		Env:         p.environ(),
+		Context:     ctx,
+	}
+}
+
+// LoadIMCs loads the IMCs of tnc_config into the client, and calls loading
+// before each. One that is lost later is loaded again for the next connection.
+// The error names the entry.
+func (p *Profile) LoadIMCs(client *tnccs.Client, o dlimc.Options, loading func(dlimc.Entry)) error {
+	if len(p.IMCs) > 0 {
+		log.Infof(log.Group(o.Logger, log.TNC), "loading IMCs from '%s'", p.IMCs[0].File)
+	}
+	o.Beside = p.IMCs
+	for _, e := range p.IMCs {
+		loading(e)
+		err := LoadIMC(client, e, o)
+		switch le := new(dlimc.LoadError); {
+		case errors.As(err, &le):
+			return err // it names the entry and its line
+		case err != nil:
+			return fmt.Errorf("%s:%d: load IMC %q from %s: %w", e.File, e.Line, e.Name, e.Path, err)
+		}
+	}
+	return nil
+}
+
+// LoadIMC loads one IMC into the client.
+func LoadIMC(client *tnccs.Client, e dlimc.Entry, o dlimc.Options) error {
+	return client.AddLoader(e.Name, func() (tnccs.IMC, error) { return dlimc.Load(e, o) })
+}
+
+// tncMethod configures EAP-TNC and PT-EAP. strongSwan's default of 10 packets
+// breaks any longer measurement: the limit holds where it is set. fragment_size
+// is a setting of this client: the largest EAP-TNC packet, for servers that
+// reassemble.
+func (b *Builder) tncMethod() tnc.Config {
+	v := b.Strongswan.View("charon.plugins.eap-tnc")
+	return tnc.Config{
+		Session:      b.session,
+		FragmentSize: v.IntIn("fragment_size", 0, 64, 65535),
+		MaxMessages:  v.IntIn("max_message_count", 0, 0, math.MaxInt32),
+		Log:          b.logger,
+	}
+}
