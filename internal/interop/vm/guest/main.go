@@ -26,7 +26,6 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/pcr"
@@ -221,7 +220,7 @@ func verify(as []patnc.Attribute, secret, version, spki []byte) error {
 		if err != nil {
 			return err
 		}
-		v, err := pts.Attributes[pts.TypeSimpleComponentEvidence].Parse(wire.NewReader("evidence", enc))
+		v, err := pts.Attributes[pts.TypeSimpleComponentEvidence].Parse(enc)
 		if err != nil {
 			return err
 		}
