@@ -62,7 +62,7 @@ func (defaults) Bool(_ string, def bool) bool { return def }
 
 func (defaults) Int(_ string, def int) int { return def }
 
-// Initialize is TNC_IMC_Initialize (IF-IMC 1.3 section 3.9.1). Only version 1 exists.
+// Initialize is TNC_IMC_Initialize (IF-IMC 1.3 section 3.8.1). Only version 1 exists.
 func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32, r Result) {
 	if a.Initialized() {
 		a.infof("IMC %q has already been initialized", a.name)
@@ -103,8 +103,7 @@ func (a *Agent) Initialized() bool {
 }
 
 // get returns what is loaded, or the result of a call that may not go on, after
-// a line of log: every function takes the ID that Initialize was called with
-// (IF-IMC 1.3 section 3.3.1).
+// a line of log: every function takes the ID that Initialize was called with.
 func (a *Agent) get(imcID uint32) (*loaded, Result) {
 	a.mu.Lock()
 	l := a.loaded
@@ -120,8 +119,8 @@ func (a *Agent) get(imcID uint32) (*loaded, Result) {
 	return l, ResultSuccess
 }
 
-// ProvideHost is TNC_IMC_ProvideBindFunction (IF-IMC 1.3 section 3.9.9), after the
-// caller has bound the host's functions: it reports the message types, in the
+// ProvideHost is TNC_IMC_ProvideBindFunction (IF-IMC 1.3 section 4.2.8.1), after
+// the caller has bound the host's functions: it reports the message types, in the
 // long form where the host has it. A host needs one way to report and one to
 // send.
 func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
@@ -174,7 +173,7 @@ func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
 // of PTS, one for one received.
 func keepsOneMessage(h Host) bool { return h == nil || !h.Has(FuncSendMessageLong) }
 
-// NotifyConnectionChange is TNC_IMC_NotifyConnectionChange (IF-IMC 1.3 section 3.9.2).
+// NotifyConnectionChange is TNC_IMC_NotifyConnectionChange (IF-IMC 1.3 section 3.8.2).
 func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state ConnectionState) Result {
 	l, r := a.get(imcID)
 	if r != ResultSuccess {
@@ -226,7 +225,7 @@ func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state Connect
 }
 
 // busy answers a call for a connection that another call works on: the host
-// drives a connection by one thread at a time (IF-IMC 1.3 section 3.3.3).
+// drives a connection by one thread at a time.
 func (a *Agent) busy(l *loaded, c *connection) Result {
 	a.infof("IMC %d %q is busy with Connection ID %d", l.id, a.name, c.id)
 	return ResultIllegalOperation
@@ -243,7 +242,7 @@ func (a *Agent) connection(l *loaded, id uint32) (*connection, bool) {
 	return c, c != nil
 }
 
-// Terminate is TNC_IMC_Terminate (IF-IMC 1.3 section 3.9.8). It stops measurements
+// Terminate is TNC_IMC_Terminate (IF-IMC 1.3 section 3.8.8). It stops measurements
 // under way, drops every connection's state and returns the Agent to where it
 // was before Initialize.
 func (a *Agent) Terminate(imcID uint32) Result {

@@ -1,6 +1,6 @@
 package imc
 
-// attributes reads a connection's attributes (IF-IMC 1.3 section 3.8.6).
+// attributes reads a connection's attributes (IF-IMC 1.3, TNC_TNCC_GetAttribute).
 type attributes struct {
 	host                Host
 	imcID, connectionID uint32

@@ -51,9 +51,10 @@ func Functions() []Function {
 	return fs
 }
 
-// Host is the TNC client as an IMC sees it (IF-IMC 1.3 section 3.8). The Agent calls a
-// function only where Has reports it, holds no lock while it calls, and may be
-// re-entered. Message octets belong to the Agent: a Host copies what it keeps.
+// Host is the TNC client as an IMC sees it: the TNC_TNCC_* functions of IF-IMC
+// 1.3. The Agent calls a function only where Has reports it, holds no lock while
+// it calls, and may be re-entered. Message octets belong to the Agent: a Host
+// copies what it keeps.
 type Host interface {
 	// Has reports whether the host offers f: bound with SUCCESS and not NULL
 	// (wpa_supplicant answers SUCCESS with a NULL pointer).

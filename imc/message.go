@@ -23,7 +23,7 @@ const (
 // errReplySize ends a turn that asks for too much at once.
 var errReplySize = fmt.Errorf("the answers to one message exceed %d octets", maxReply)
 
-// BeginHandshake is TNC_IMC_BeginHandshake (IF-IMC 1.3 section 3.9.3). Unless
+// BeginHandshake is TNC_IMC_BeginHandshake (IF-IMC 1.3 section 3.8.3). Unless
 // imc-attestation.os_info or imc-os.push_info is off it sends the operating
 // system's attributes in one message.
 func (a *Agent) BeginHandshake(imcID, connectionID uint32) Result {
@@ -59,18 +59,18 @@ func (a *Agent) BeginHandshake(imcID, connectionID uint32) Result {
 // the verifier what this one would, and one of them is enough.
 func (a *Agent) beside(name string) bool { return a.cfg.Beside != nil && a.cfg.Beside(name) }
 
-// ReceiveMessage is TNC_IMC_ReceiveMessage (IF-IMC 1.3 section 3.9.4). The Agent keeps
+// ReceiveMessage is TNC_IMC_ReceiveMessage (IF-IMC 1.3 section 3.8.4). The Agent keeps
 // no view of message.
 func (a *Agent) ReceiveMessage(imcID, connectionID uint32, message []byte, messageType uint32) Result {
 	return a.receive(imcID, connectionID, message, TypeOfShort(messageType), AnyIMV, AnyIMC)
 }
 
-// ReceiveMessageLong is TNC_IMC_ReceiveMessageLong (IF-IMC 1.3 section 3.9.6).
+// ReceiveMessageLong is TNC_IMC_ReceiveMessageLong (IF-IMC 1.3 section 3.8.6).
 func (a *Agent) ReceiveMessageLong(imcID, connectionID, flags uint32, message []byte, vendor, subtype, sourceIMVID, destinationIMCID uint32) Result {
 	return a.receive(imcID, connectionID, message, MessageType{Vendor: vendor, Subtype: subtype}, sourceIMVID, destinationIMCID)
 }
 
-// ReceiveMessageSOH is TNC_IMC_ReceiveMessageSOH (IF-IMC 1.3 section 3.9.5): no message
+// ReceiveMessageSOH is TNC_IMC_ReceiveMessageSOH (IF-IMC 1.3 section 3.8.5): no message
 // of IF-TNCCS-SOH is received.
 func (a *Agent) ReceiveMessageSOH(imcID, connectionID uint32) Result {
 	if _, r := a.get(imcID); r != ResultSuccess {
@@ -80,7 +80,7 @@ func (a *Agent) ReceiveMessageSOH(imcID, connectionID uint32) Result {
 	return ResultNoSOHSupport
 }
 
-// BatchEnding is TNC_IMC_BatchEnding (IF-IMC 1.3 section 3.9.7). Replies have left
+// BatchEnding is TNC_IMC_BatchEnding (IF-IMC 1.3 section 3.8.7). Replies have left
 // with the messages that asked for them.
 func (a *Agent) BatchEnding(imcID, connectionID uint32) Result {
 	_, r := a.get(imcID)

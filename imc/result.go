@@ -1,120 +1,106 @@
 package imc
 
-import "fmt"
-
-// Result is a TNC_Result (IF-IMC 1.3 section 3.4.2.7).
-type Result uint32
-
-// Result codes of IF-IMC 1.3, and TCG's extensions of it.
-const (
-	ResultSuccess                Result = 0
-	ResultNotInitialized         Result = 1
-	ResultAlreadyInitialized     Result = 2
-	ResultNoCommonVersion        Result = 3
-	ResultCantRetry              Result = 4
-	ResultWontRetry              Result = 5
-	ResultInvalidParameter       Result = 6
-	ResultCantRespond            Result = 7
-	ResultIllegalOperation       Result = 8
-	ResultOther                  Result = 9
-	ResultFatal                  Result = 10
-	ResultExceededMaxRoundTrips  Result = 0x00559700
-	ResultExceededMaxMessageSize Result = 0x00559701
-	ResultNoLongMessageTypes     Result = 0x00559702
-	ResultNoSOHSupport           Result = 0x00559703
+import (
+	"github.com/gotnc/gotnc/internal/base/ifimc"
 )
 
-var resultNames = map[Result]string{
-	ResultSuccess:                "success",
-	ResultNotInitialized:         "not initialized",
-	ResultAlreadyInitialized:     "already initialized",
-	ResultNoCommonVersion:        "no common version",
-	ResultCantRetry:              "cannot retry",
-	ResultWontRetry:              "will not retry",
-	ResultInvalidParameter:       "invalid parameter",
-	ResultCantRespond:            "cannot respond",
-	ResultIllegalOperation:       "illegal operation",
-	ResultOther:                  "other error",
-	ResultFatal:                  "fatal error",
-	ResultExceededMaxRoundTrips:  "exceeded maximum round trips",
-	ResultExceededMaxMessageSize: "exceeded maximum message size",
-	ResultNoLongMessageTypes:     "no long message types",
-	ResultNoSOHSupport:           "no SOH support",
-}
+// Result is a TNC_Result of IF-IMC 1.3. Values other than ResultSuccess are
+// errors.
+type Result uint32
 
-func (r Result) String() string {
-	if s, ok := resultNames[r]; ok {
-		return s
-	}
-	return fmt.Sprintf("result 0x%08x", uint32(r))
-}
+// Results of IF-IMC 1.3, and TCG's extensions of it.
+const (
+	ResultSuccess                Result = ifimc.ResultSuccess
+	ResultNotInitialized         Result = ifimc.ResultNotInitialized
+	ResultAlreadyInitialized     Result = ifimc.ResultAlreadyInitialized
+	ResultNoCommonVersion        Result = ifimc.ResultNoCommonVersion
+	ResultCantRetry              Result = ifimc.ResultCantRetry
+	ResultWontRetry              Result = ifimc.ResultWontRetry
+	ResultInvalidParameter       Result = ifimc.ResultInvalidParameter
+	ResultCantRespond            Result = ifimc.ResultCantRespond
+	ResultIllegalOperation       Result = ifimc.ResultIllegalOperation
+	ResultOther                  Result = ifimc.ResultOther
+	ResultFatal                  Result = ifimc.ResultFatal
+	ResultExceededMaxRoundTrips  Result = ifimc.ResultExceededMaxRoundTrips
+	ResultExceededMaxMessageSize Result = ifimc.ResultExceededMaxMessageSize
+	ResultNoLongMessageTypes     Result = ifimc.ResultNoLongMessageTypes
+	ResultNoSOHSupport           Result = ifimc.ResultNoSOHSupport
+)
+
+// String returns the name of the result: "no common version".
+func (r Result) String() string { return ifimc.ResultName(uint32(r)) }
 
 // Error makes a Result other than ResultSuccess usable as an error.
 func (r Result) Error() string { return "TNC client answered: " + r.String() }
 
-// ConnectionState is a TNC_ConnectionState (IF-IMC 1.3 section 3.4.2.4).
+// ConnectionState is a TNC_ConnectionState of IF-IMC 1.3.
 type ConnectionState uint32
 
-// Connection states.
+// States of a connection.
 const (
-	ConnectionCreate         ConnectionState = 0
-	ConnectionHandshake      ConnectionState = 1
-	ConnectionAccessAllowed  ConnectionState = 2
-	ConnectionAccessIsolated ConnectionState = 3
-	ConnectionAccessNone     ConnectionState = 4
-	ConnectionDelete         ConnectionState = 5
+	ConnectionCreate         ConnectionState = ifimc.ConnectionCreate
+	ConnectionHandshake      ConnectionState = ifimc.ConnectionHandshake
+	ConnectionAccessAllowed  ConnectionState = ifimc.ConnectionAccessAllowed
+	ConnectionAccessIsolated ConnectionState = ifimc.ConnectionAccessIsolated
+	ConnectionAccessNone     ConnectionState = ifimc.ConnectionAccessNone
+	ConnectionDelete         ConnectionState = ifimc.ConnectionDelete
 )
 
-func (s ConnectionState) String() string {
-	names := [...]string{"Create", "Handshake", "Allowed", "Isolated", "None", "Delete"}
-	if int(s) < len(names) {
-		return names[s]
-	}
-	return fmt.Sprintf("state %d", uint32(s))
-}
+// String returns the name of the state as strongSwan logs it: "Handshake".
+func (s ConnectionState) String() string { return ifimc.ConnectionName(uint32(s)) }
 
-// RetryReason is a TNC_RetryReason (IF-IMC 1.3 section 3.4.2.6).
+// RetryReason is a TNC_RetryReason of IF-IMC 1.3.
 type RetryReason uint32
 
-// Reasons that an IMC may give.
+// Reasons for a handshake retry that an IMC may give.
 const (
-	RetryRemediationComplete RetryReason = 0
-	RetrySeriousEvent        RetryReason = 1
-	RetryInformationalEvent  RetryReason = 2
-	RetryPeriodic            RetryReason = 3
+	RetryRemediationComplete RetryReason = ifimc.RetryRemediationComplete
+	RetrySeriousEvent        RetryReason = ifimc.RetrySeriousEvent
+	RetryInformationalEvent  RetryReason = ifimc.RetryInformationalEvent
+	RetryPeriodic            RetryReason = ifimc.RetryPeriodic
 )
 
-// AttributeID is a TNC_AttributeID (IF-IMC 1.3 section 3.4.2.8).
+// String returns the name of the reason: "serious event".
+func (r RetryReason) String() string { return ifimc.RetryName(uint32(r)) }
+
+// AttributeID is a TNC_AttributeID of IF-IMC 1.3.
 type AttributeID uint32
 
-// Attributes that an IMC reads.
+// Attributes that an IMC may ask for.
 const (
-	AttributePreferredLanguage AttributeID = 0x00000001
-	AttributeMaxRoundTrips     AttributeID = 0x00559700
-	AttributeMaxMessageSize    AttributeID = 0x00559701
-	AttributeDHPN              AttributeID = 0x00559702
-	AttributeHasLongTypes      AttributeID = 0x00559703
-	AttributeHasExclusive      AttributeID = 0x00559704
-	AttributeHasSOH            AttributeID = 0x00559705
-	AttributeIFTNCCSProtocol   AttributeID = 0x0055970A
-	AttributeIFTNCCSVersion    AttributeID = 0x0055970B
-	AttributeIFTProtocol       AttributeID = 0x0055970C
-	AttributeIFTVersion        AttributeID = 0x0055970D
-	AttributeTLSUnique         AttributeID = 0x0055970E
-	AttributePrimaryIMCID      AttributeID = 0x00559711
+	AttributePreferredLanguage AttributeID = ifimc.AttributePreferredLanguage
+	AttributeMaxRoundTrips     AttributeID = ifimc.AttributeMaxRoundTrips
+	AttributeMaxMessageSize    AttributeID = ifimc.AttributeMaxMessageSize
+	AttributeDHPN              AttributeID = ifimc.AttributeDHPN
+	AttributeHasLongTypes      AttributeID = ifimc.AttributeHasLongTypes
+	AttributeHasExclusive      AttributeID = ifimc.AttributeHasExclusive
+	AttributeHasSOH            AttributeID = ifimc.AttributeHasSOH
+	AttributeIFTNCCSProtocol   AttributeID = ifimc.AttributeIFTNCCSProtocol
+	AttributeIFTNCCSVersion    AttributeID = ifimc.AttributeIFTNCCSVersion
+	AttributeIFTProtocol       AttributeID = ifimc.AttributeIFTProtocol
+	AttributeIFTVersion        AttributeID = ifimc.AttributeIFTVersion
+	AttributeTLSUnique         AttributeID = ifimc.AttributeTLSUnique
+	AttributePrimaryIMCID      AttributeID = ifimc.AttributePrimaryIMCID
 )
 
-// Wildcards and limits of IF-IMC 1.3.
+// String returns the name of the attribute: "MAX_MESSAGE_SIZE".
+func (id AttributeID) String() string { return ifimc.AttributeName(uint32(id)) }
+
+// Version1 is the only version of IF-IMC (TNC_IFIMC_VERSION_1).
+const Version1 uint32 = ifimc.Version1
+
+// Reserved values of IF-IMC 1.3: they stand for "any".
 const (
-	Version1 uint32 = 1 // the only version of IF-IMC
-
-	AnyConnection uint32 = 0xFFFFFFFF // TNC_CONNECTIONID_ANY
-
-	AnyIMC uint32 = 0xFFFF
-	AnyIMV uint32 = 0xFFFF
-
-	FlagExclusive uint32 = 0x80000000 // TNC_MESSAGE_FLAGS_EXCLUSIVE
+	AnyConnection uint32 = ifimc.AnyConnection // TNC_CONNECTIONID_ANY
+	AnyIMC        uint32 = ifimc.AnyIMC        // TNC_IMCID_ANY
+	AnyIMV        uint32 = ifimc.AnyIMV        // TNC_IMVID_ANY
+	AnyVendor     uint32 = ifimc.AnyVendor     // TNC_VENDORID_ANY
+	AnySubtype    uint32 = ifimc.AnySubtype    // TNC_SUBTYPE_ANY
 )
+
+// FlagExclusive marks a message for one IMC or IMV only
+// (TNC_MESSAGE_FLAGS_EXCLUSIVE).
+const FlagExclusive uint32 = ifimc.FlagExclusive
 
 // MessageType is a PA message type in its long form.
 type MessageType struct {
@@ -144,15 +130,6 @@ func TypeOfShort(short uint32) MessageType {
 	return MessageType{Vendor: short >> 8, Subtype: short & 0xFF}
 }
 
-func (t MessageType) String() string {
-	name := "unknown"
-	switch t {
-	case TypePTS:
-		name = "TCG/PTS"
-	case TypeOperatingSystem:
-		name = "IETF/Operating System"
-	case TypeFirewall:
-		name = "IETF/Firewall"
-	}
-	return fmt.Sprintf("'%s' 0x%06x/0x%08x", name, t.Vendor, t.Subtype)
-}
+// String returns the type as strongSwan logs it:
+// "'TCG/PTS' 0x005597/0x00000001".
+func (t MessageType) String() string { return ifimc.MessageName(t.Vendor, t.Subtype) }

@@ -183,7 +183,7 @@ typedef enum tnccs_imc_mode {
 typedef struct tnccs_options {
 	size_t size; /* of this structure, as the program knows it */
 
-	/* The file that names the IMCs, as IF-IMC 1.3 section 4.2.2 describes it: a
+	/* The file that names the IMCs, as IF-IMC 1.3 describes it: a
 	 * line IMC "name" /path/of/library.so for each. Every line must be right.
 	 * NULL (default): /etc/tnc_config. "": no IMC is loaded. */
 	const char *tnc_config;

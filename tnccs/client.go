@@ -119,7 +119,7 @@ func (c *Client) NewSession() *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &Session{c: c, id: c.nextConn}
-	if c.nextConn++; c.nextConn == ConnectionAny {
+	if c.nextConn++; c.nextConn == AnyConnection {
 		c.nextConn = 1
 	}
 	if c.closed {

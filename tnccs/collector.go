@@ -30,8 +30,8 @@ func (c *collector) wants(vendor, subtype uint32) bool {
 		return false
 	}
 	for _, s := range *subs {
-		if s.vendor == VendorAny && s.subtype == SubtypeAny ||
-			s.vendor == vendor && (s.subtype == SubtypeAny || s.subtype == subtype) {
+		if s.vendor == AnyVendor && s.subtype == AnySubtype ||
+			s.vendor == vendor && (s.subtype == AnySubtype || s.subtype == subtype) {
 			return true
 		}
 	}

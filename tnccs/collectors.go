@@ -1,7 +1,7 @@
 package tnccs
 
 import (
-	"github.com/gotnc/gotnc/tnccs/pb"
+	"github.com/gotnc/gotnc/internal/base/ifimc"
 )
 
 // IMCs returns the names of the collectors in load order, without those lost.
@@ -27,12 +27,12 @@ type Collector struct {
 	Lost  bool // it crashed or hung and has not been started again
 }
 
-// MessageType is a kind of PA-TNC messages that an IMC receives. VendorAny and
-// SubtypeAny stand for all.
+// MessageType is a kind of PA-TNC messages that an IMC receives. AnyVendor and
+// AnySubtype stand for all.
 type MessageType struct{ Vendor, Subtype uint32 }
 
 // String returns "'TCG/PTS' 0x005597/0x00000001".
-func (t MessageType) String() string { return pb.PAName(t.Vendor, t.Subtype) }
+func (t MessageType) String() string { return ifimc.MessageName(t.Vendor, t.Subtype) }
 
 // Collectors describes the IMCs in load order.
 func (c *Client) Collectors() []Collector {

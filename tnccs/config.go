@@ -42,8 +42,8 @@ type Exchange struct {
 	Connection      uint32
 	Sent            bool     // by an IMC; else received
 	IMCs            []string // who sent it, or those it was delivered to
-	IMC             uint32   // ID of the sender, or who it is addressed to; IMCAny for all
-	IMV             uint32   // who it is addressed to, or the sender's ID; IMVAny where not known
+	IMC             uint32   // ID of the sender, or who it is addressed to; AnyIMC for all
+	IMV             uint32   // who it is addressed to, or the sender's ID; AnyIMV where not known
 	Exclusive       bool
 	Vendor, Subtype uint32
 	Body            []byte // the receiver's to keep

@@ -83,7 +83,7 @@ func (f *fake) Terminate() error {
 }
 
 func (f *fake) send(conn uint32, vendor, subtype uint32, text string) Result {
-	return f.host.SendMessageLong(f.id, conn, 0, []byte(text), vendor, subtype, IMVAny)
+	return f.host.SendMessageLong(f.id, conn, 0, []byte(text), vendor, subtype, AnyIMV)
 }
 
 func setup(t *testing.T, cfg Config, imcs ...*fake) (*Client, *bytes.Buffer) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/gotnc/gotnc/internal/base/ifimc"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
@@ -26,7 +27,7 @@ func (c *Client) registered(id uint32, call string) bool {
 	return true
 }
 
-// ReportMessageTypes replaces what the collector subscribed to (IF-IMC §3.8.6.1).
+// ReportMessageTypes replaces what the collector subscribed to (TNC_TNCC_ReportMessageTypes).
 func (c *Client) ReportMessageTypes(imc uint32, types []uint32) Result {
 	subs := make([]subscription, 0, min(len(types), MaxSubscriptions))
 	for _, t := range types[:min(len(types), MaxSubscriptions+1)] {
@@ -57,14 +58,14 @@ func (c *Client) report(call string, imc uint32, subs []subscription, digits int
 		return ResultInvalidParameter
 	}
 	for _, s := range subs {
-		if s.vendor > VendorAny {
+		if s.vendor > AnyVendor {
 			return ResultInvalidParameter
 		}
 	}
 	col.subscribed.Store(&subs)
 	var b strings.Builder
 	for _, s := range subs {
-		name := pb.PAName(s.vendor, s.subtype)
+		name := ifimc.MessageName(s.vendor, s.subtype)
 		if digits == 2 {
 			name = strings.Replace(name, fmt.Sprintf("/0x%08x", s.subtype), fmt.Sprintf("/0x%02x", s.subtype), 1)
 		}
@@ -80,11 +81,11 @@ func (c *Client) report(call string, imc uint32, subs []subscription, digits int
 
 // RequestHandshakeRetry asks for a new handshake. The session looks at it when
 // it builds its next batch, and acts on it only in state Decided.
-func (c *Client) RequestHandshakeRetry(imc, connection, reason uint32) Result {
+func (c *Client) RequestHandshakeRetry(imc, connection uint32, reason RetryReason) Result {
 	if !c.registered(imc, "RequestHandshakeRetry") {
 		return ResultInvalidParameter
 	}
-	if connection != ConnectionAny {
+	if connection != AnyConnection {
 		log.Infof(c.tnc, "IMC %d requests handshake retry for Connection ID %d (reason: %d)", imc, connection, reason)
 		s := c.session(connection)
 		if s == nil {
@@ -108,7 +109,7 @@ func (c *Client) RequestHandshakeRetry(imc, connection, reason uint32) Result {
 
 // SendMessage queues a message of a short type for the next batch.
 func (c *Client) SendMessage(imc, connection uint32, message []byte, messageType uint32) Result {
-	return c.send(imc, connection, 0, message, messageType>>8, messageType&0xff, IMVAny)
+	return c.send(imc, connection, 0, message, messageType>>8, messageType&0xff, AnyIMV)
 }
 
 // SendMessageLong queues a message for the next batch.
@@ -120,11 +121,11 @@ func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, sub
 	if !c.registered(imc, "SendMessage") {
 		return ResultInvalidParameter
 	}
-	if vendor >= VendorAny || subtype == SubtypeAny || subtype == pb.TypeReserved {
+	if vendor >= AnyVendor || subtype == AnySubtype || subtype == pb.TypeReserved {
 		log.Warnf(c.tnc, "not sending message of invalid type 0x%02x/0x%08x", vendor, subtype)
 		return ResultInvalidParameter
 	}
-	if imc > IMCAny || imv > IMVAny {
+	if imc > AnyIMC || imv > AnyIMV {
 		return ResultInvalidParameter
 	}
 	s := c.session(connection)
@@ -132,7 +133,7 @@ func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, sub
 		return ResultInvalidParameter
 	}
 	return s.enqueue(c.owner(imc), pb.PA{
-		Exclusive: flags&FlagsExclusive != 0,
+		Exclusive: flags&FlagExclusive != 0,
 		Vendor:    vendor,
 		Subtype:   subtype,
 		Collector: uint16(imc),
@@ -142,7 +143,7 @@ func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, sub
 }
 
 // GetAttribute answers as strongSwan does; what it does not know is INVALID_PARAMETER.
-func (c *Client) GetAttribute(imc, connection, attribute uint32) ([]byte, Result) {
+func (c *Client) GetAttribute(imc, connection uint32, id AttributeID) ([]byte, Result) {
 	if !c.registered(imc, "GetAttribute") {
 		return nil, ResultInvalidParameter
 	}
@@ -150,8 +151,8 @@ func (c *Client) GetAttribute(imc, connection, attribute uint32) ([]byte, Result
 	if s == nil {
 		return nil, ResultInvalidParameter
 	}
-	switch attribute {
-	case AttrPrimaryIMCID:
+	switch id {
+	case AttributePrimaryIMCID:
 		// strongSwan lets it through and then knows no answer; the value is plain.
 		col := c.owner(imc)
 		if col == nil {
@@ -159,12 +160,12 @@ func (c *Client) GetAttribute(imc, connection, attribute uint32) ([]byte, Result
 		}
 		return u32(col.id), ResultSuccess
 	default:
-		return s.attribute(attribute)
+		return s.attribute(id)
 	}
 }
 
 // SetAttribute knows no attribute that an IMC may set.
-func (c *Client) SetAttribute(imc, _, _ uint32, _ []byte) Result {
+func (c *Client) SetAttribute(imc, _ uint32, _ AttributeID, _ []byte) Result {
 	c.registered(imc, "SetAttribute")
 	return ResultInvalidParameter
 }
@@ -177,7 +178,7 @@ func (c *Client) ReserveAdditionalIMCID(imc uint32) (uint32, Result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	col := c.ids[imc]
-	if col == nil || len(c.ids) >= MaxIDs || c.nextIMC >= IMCAny {
+	if col == nil || len(c.ids) >= MaxIDs || c.nextIMC >= AnyIMC {
 		return 0, ResultOther
 	}
 	id := c.nextIMC

@@ -282,16 +282,16 @@ type sequenceIMC struct {
 
 func (q *sequenceIMC) Initialize(id uint32, host TNCC) error {
 	q.id, q.host = id, host
-	return ErrorOf(host.ReportMessageTypesLong(id, []uint32{VendorAny}, []uint32{SubtypeAny}))
+	return ErrorOf(host.ReportMessageTypesLong(id, []uint32{AnyVendor}, []uint32{AnySubtype}))
 }
 func (q *sequenceIMC) NotifyConnectionChange(conn uint32, st ConnectionState) error {
-	if q.retry && st == StateAccessNone {
+	if q.retry && st == ConnectionAccessNone {
 		return ErrorOf(q.host.RequestHandshakeRetry(q.id, conn, 0))
 	}
 	return nil
 }
 func (q *sequenceIMC) BeginHandshake(conn uint32) error {
-	return ErrorOf(q.host.SendMessageLong(q.id, conn, 0, []byte("begin"), 1, 1, IMVAny))
+	return ErrorOf(q.host.SendMessageLong(q.id, conn, 0, []byte("begin"), 1, 1, AnyIMV))
 }
 func (q *sequenceIMC) ReceiveMessage(conn uint32, m Message) error {
 	return ErrorOf(q.host.SendMessageLong(q.id, conn, 0, m.Data, 1, 1, m.SourceIMV))

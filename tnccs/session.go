@@ -99,7 +99,7 @@ func (s *Session) Open(maxBatch int, protocol, version string) error {
 	if s.c.cfg.Protocol == ProtocolXML && carriesXML(protocol, version) {
 		s.speakXML()
 	}
-	s.notify(StateCreate)
+	s.notify(ConnectionCreate)
 	return nil
 }
 
@@ -215,7 +215,7 @@ func (s *Session) Close() error {
 	}
 	s.closed = true
 	if s.opened {
-		s.notify(StateDelete)
+		s.notify(ConnectionDelete)
 	}
 	s.mutual.close()
 	s.clearQueue()

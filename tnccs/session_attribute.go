@@ -1,39 +1,40 @@
 package tnccs
 
-// attribute answers GetAttribute for the connection (IF-IMC §3.8.6.7).
-func (s *Session) attribute(a uint32) ([]byte, Result) {
+// attribute returns the value of an attribute of the connection (IF-IMC 1.3,
+// TNC_TNCC_GetAttribute).
+func (s *Session) attribute(id AttributeID) ([]byte, Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.opened {
 		return nil, ResultInvalidParameter
 	}
 	text := func(t string) ([]byte, Result) { return append([]byte(t), 0), ResultSuccess }
-	switch a {
-	case AttrTLSUnique:
+	switch id {
+	case AttributeTLSUnique:
 		if s.tlsUnique != nil {
 			return s.tlsUnique, ResultSuccess
 		}
-	case AttrMaxRoundTrips:
+	case AttributeMaxRoundTrips:
 		return u32(0xffffffff), ResultSuccess
-	case AttrMaxMessageSize:
+	case AttributeMaxMessageSize:
 		return u32(uint32(s.maxMsg)), ResultSuccess
-	case AttrHasLongTypes, AttrHasExclusive:
+	case AttributeHasLongTypes, AttributeHasExclusive:
 		if s.xml != nil {
 			return []byte{0}, ResultSuccess
 		}
 		return []byte{1}, ResultSuccess
-	case AttrHasSOH:
+	case AttributeHasSOH:
 		return []byte{0}, ResultSuccess
-	case AttrIFTNCCSProtocol:
+	case AttributeIFTNCCSProtocol:
 		return text("IF-TNCCS")
-	case AttrIFTNCCSVersion:
+	case AttributeIFTNCCSVersion:
 		if s.xml != nil {
 			return text("1.1")
 		}
 		return text("2.0")
-	case AttrIFTProtocol:
+	case AttributeIFTProtocol:
 		return text(s.protocol)
-	case AttrIFTVersion:
+	case AttributeIFTVersion:
 		return text(s.version)
 	}
 	return nil, ResultInvalidParameter

@@ -9,7 +9,7 @@ import (
 
 // handshake runs the beginning of a handshake in all IMCs.
 func (s *Session) handshake() {
-	s.notify(StateHandshake)
+	s.notify(ConnectionHandshake)
 	s.each(true, func(i IMC) error { return i.BeginHandshake(s.id) })
 }
 

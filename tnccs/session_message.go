@@ -68,11 +68,11 @@ func (s *Session) recommended(r Recommendation) {
 	s.mu.Unlock()
 	switch r {
 	case RecommendAllow:
-		s.notify(StateAccessAllowed)
+		s.notify(ConnectionAccessAllowed)
 	case RecommendIsolate:
-		s.notify(StateAccessIsolated)
+		s.notify(ConnectionAccessIsolated)
 	default:
-		s.notify(StateAccessNone)
+		s.notify(ConnectionAccessNone)
 	}
 }
 

@@ -3,6 +3,7 @@ package tnccs
 import (
 	"bytes"
 
+	"github.com/gotnc/gotnc/internal/base/ifimc"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
@@ -13,7 +14,7 @@ func (s *Session) enqueue(col *collector, m pb.PA) Result {
 		return ResultInvalidParameter
 	}
 	s.mu.Lock()
-	if s.xml != nil && m.Subtype > SubtypeAny {
+	if s.xml != nil && m.Subtype > AnySubtype {
 		s.mu.Unlock()
 		log.Warnf(s.c.tnc, "IMC %d: message type 0x%06x/0x%08x does not fit IF-TNCCS 1.1", m.Collector, m.Vendor, m.Subtype)
 		return ResultNoLongMessageTypes
@@ -29,7 +30,7 @@ func (s *Session) enqueue(col *collector, m pb.PA) Result {
 	s.mu.Unlock()
 	switch {
 	case take:
-		s.c.tnc.Info("creating PB-PA message type " + pb.PAName(m.Vendor, m.Subtype))
+		s.c.tnc.Info("creating PB-PA message type " + ifimc.MessageName(m.Vendor, m.Subtype))
 		if s.c.cfg.Trace != nil {
 			s.c.cfg.Trace(Exchange{
 				Connection: s.id, Sent: true, IMCs: []string{col.name}, IMC: uint32(m.Collector), IMV: uint32(m.Validator),

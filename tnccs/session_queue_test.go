@@ -18,8 +18,8 @@ func TestSendWindowAndLimits(t *testing.T) {
 	}
 	f.onBegin = func(conn uint32) error {
 		require.Equal(t, ResultExceededMaxMessageSize, f.send(conn, 0x5597, 1, strings.Repeat("x", 969)))
-		require.Equal(t, ResultInvalidParameter, f.send(conn, VendorAny, 1, "x"))
-		require.Equal(t, ResultInvalidParameter, f.send(conn, 1, SubtypeAny, "x"))
+		require.Equal(t, ResultInvalidParameter, f.send(conn, AnyVendor, 1, "x"))
+		require.Equal(t, ResultInvalidParameter, f.send(conn, 1, AnySubtype, "x"))
 		require.Equal(t, ResultInvalidParameter, f.send(conn+1, 1, 1, "x"))
 		require.Equal(t, ResultInvalidParameter, f.host.SendMessage(99, conn, nil, 1))
 		for range 3 {
@@ -68,7 +68,7 @@ func TestDefaultMessageSizes(t *testing.T) {
 		s := c.NewSession()
 		_, err := s.Begin(tt.max, tt.proto, "2.0")
 		require.NoError(t, err)
-		v, _ := c.GetAttribute(1, s.ID(), AttrMaxMessageSize)
+		v, _ := c.GetAttribute(1, s.ID(), AttributeMaxMessageSize)
 		require.Equal(t, u32(tt.want), v)
 	}
 }

@@ -26,7 +26,7 @@ func (s *Session) Wanted() <-chan struct{} {
 
 // Poll returns the batch that an IMC's request for a handshake retry leads to,
 // nil where there is none to send. A request in another state than Decided is
-// dropped (IF-IMC 1.3 §3.8.6.5).
+// dropped, as strongSwan does.
 func (s *Session) Poll() ([]byte, error) {
 	if s.failed != nil || !s.opened || s.closed {
 		return nil, s.failed

@@ -23,8 +23,8 @@ func TestRetries(t *testing.T) {
 	require.Equal(t, pb.CDATA, decode(t, b).Type, "in another state than Decided it is forgotten")
 
 	f.onNotify = func(conn uint32, st ConnectionState) error {
-		if st == StateAccessNone {
-			return ErrorOf(f.host.RequestHandshakeRetry(f.id, ConnectionAny, 0))
+		if st == ConnectionAccessNone {
+			return ErrorOf(f.host.RequestHandshakeRetry(f.id, AnyConnection, 0))
 		}
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/gotnc/gotnc/internal/base/ifimc"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
@@ -12,7 +13,7 @@ import (
 // deliver gives a PA-TNC message to every IMC that it is for (RFC 5793 §4.5).
 func (s *Session) deliver(m *pb.PA) {
 	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
-		s.c.tnc.Info("handling PB-PA message type " + pb.PAName(m.Vendor, m.Subtype))
+		s.c.tnc.Info("handling PB-PA message type " + ifimc.MessageName(m.Vendor, m.Subtype))
 	}
 	s.mu.Lock()
 	s.out.MessagesReceived++

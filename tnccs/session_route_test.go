@@ -12,9 +12,9 @@ import (
 
 func TestSubscriptionsAndExclusive(t *testing.T) {
 	a := &fake{types: []uint32{0x5597, 1}}
-	b := &fake{types: []uint32{0x5597, SubtypeAny}}
-	all := &fake{types: []uint32{VendorAny, SubtypeAny}}
-	odd := &fake{types: []uint32{VendorAny, 1}}
+	b := &fake{types: []uint32{0x5597, AnySubtype}}
+	all := &fake{types: []uint32{AnyVendor, AnySubtype}}
+	odd := &fake{types: []uint32{AnyVendor, 1}}
 	c, _ := setup(t, Config{}, a, b, all, odd)
 	extra, r := c.ReserveAdditionalIMCID(a.id)
 	require.Equal(t, ResultSuccess, r)

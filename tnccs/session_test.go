@@ -12,7 +12,7 @@ func TestWholeSession(t *testing.T) {
 	f := &fake{types: []uint32{0x5597, 1}}
 	f.onBegin = func(conn uint32) error { return ErrorOf(f.send(conn, 0x5597, 1, "hello")) }
 	f.onMsg = func(conn uint32, m Message) error {
-		require.Equal(t, ResultSuccess, f.host.SendMessageLong(f.id, conn, FlagsExclusive, []byte("evidence"), m.Vendor, m.Subtype, m.SourceIMV))
+		require.Equal(t, ResultSuccess, f.host.SendMessageLong(f.id, conn, FlagExclusive, []byte("evidence"), m.Vendor, m.Subtype, m.SourceIMV))
 		return nil
 	}
 	c, text := setup(t, Config{}, f)
@@ -96,7 +96,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		c, err := NewClient(Config{})
 		require.NoError(t, err)
-		i := &fake{t: t, types: []uint32{VendorAny, SubtypeAny}}
+		i := &fake{t: t, types: []uint32{AnyVendor, AnySubtype}}
 		i.onMsg = func(conn uint32, m Message) error {
 			i.host.SendMessageLong(i.id, conn, 0, m.Data, m.Vendor, m.Subtype, m.SourceIMV)
 			return nil

@@ -27,10 +27,10 @@ func TestXMLSession(t *testing.T) {
 	var results []Result
 	f.onBegin = func(conn uint32) error {
 		results = append(results, f.send(conn, 0x5597, 1, "hello"), f.host.SendMessage(f.id, conn, []byte("short"), 0x00559701),
-			f.host.SendMessageLong(f.id, conn, 0, []byte("x"), 1, 0x100, IMVAny), f.send(conn, 1, 1, string(make([]byte, 45001))))
-		for a, want := range map[uint32]string{
-			AttrMaxMessageSize: string(u32(45000)), AttrHasLongTypes: "\x00", AttrHasExclusive: "\x00",
-			AttrIFTNCCSProtocol: "IF-TNCCS\x00", AttrIFTNCCSVersion: "1.1\x00", AttrIFTVersion: "1.1\x00",
+			f.host.SendMessageLong(f.id, conn, 0, []byte("x"), 1, 0x100, AnyIMV), f.send(conn, 1, 1, string(make([]byte, 45001))))
+		for a, want := range map[AttributeID]string{
+			AttributeMaxMessageSize: string(u32(45000)), AttributeHasLongTypes: "\x00", AttributeHasExclusive: "\x00",
+			AttributeIFTNCCSProtocol: "IF-TNCCS\x00", AttributeIFTNCCSVersion: "1.1\x00", AttributeIFTVersion: "1.1\x00",
 		} {
 			v, r := f.host.GetAttribute(f.id, conn, a)
 			require.Equal(t, ResultSuccess, r)
@@ -50,7 +50,7 @@ func TestXMLSession(t *testing.T) {
 	b, err = s.Receive(xmlBatch(t, 2, xml.IMCIMV{Type: 0x559701, Body: []byte("ask")}))
 	require.NoError(t, err)
 	require.Empty(t, xmlParse(t, b, 3), "a batch all the same")
-	require.Equal(t, Message{Vendor: 0x5597, Subtype: 1, SourceIMV: 0, DestIMC: IMCAny, Data: []byte("ask")}, got)
+	require.Equal(t, Message{Vendor: 0x5597, Subtype: 1, SourceIMV: 0, DestIMC: AnyIMC, Data: []byte("ask")}, got)
 	b, err = s.Receive(xmlBatch(t, 4, xml.Recommendation{Type: xml.Isolate},
 		xml.ReasonStrings{Reasons: []xml.Reason{{Language: "en", Text: "why"}, {Language: "de", Text: "darum"}}},
 		xml.ContactInfo{}))

@@ -47,9 +47,9 @@ func (s *slow) NotifyConnectionChange(c uint32, state tnccs.ConnectionState) err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch state {
-	case tnccs.StateCreate:
+	case tnccs.ConnectionCreate:
 		s.open[c] = true
-	case tnccs.StateDelete:
+	case tnccs.ConnectionDelete:
 		if !s.open[c] {
 			s.bad = errors.New("a connection was deleted that is not there")
 		}
@@ -147,14 +147,14 @@ func TestTransports(t *testing.T) {
 		}
 		require.NoError(t, err)
 		id := lookup[session](n).tnc.ID()
-		get := func(a uint32) string {
+		get := func(a tnccs.AttributeID) string {
 			v, r := c.tnc.GetAttribute(1, id, a)
 			require.Equal(t, tnccs.ResultSuccess, r)
 			return string(v)
 		}
-		require.Equal(t, want.protocol+"\x00", get(tnccs.AttrIFTProtocol))
-		require.Equal(t, want.version+"\x00", get(tnccs.AttrIFTVersion))
-		require.Equal(t, uint32(want.batch-pb.HeaderSize-pb.MessageOverhead-pb.PAOverhead), binary.BigEndian.Uint32([]byte(get(tnccs.AttrMaxMessageSize))))
+		require.Equal(t, want.protocol+"\x00", get(tnccs.AttributeIFTProtocol))
+		require.Equal(t, want.version+"\x00", get(tnccs.AttributeIFTVersion))
+		require.Equal(t, uint32(want.batch-pb.HeaderSize-pb.MessageOverhead-pb.PAOverhead), binary.BigEndian.Uint32([]byte(get(tnccs.AttributeMaxMessageSize))))
 	}
 }
 

@@ -68,6 +68,7 @@ var allowed = []struct {
 	{"internal/base/wire", []string{""}},
 	{"internal/base/log", nil},
 	{"internal/base/text", nil},
+	{"internal/base/ifimc", nil},
 	{"internal/base/config", []string{"internal/base/config"}},
 	{"internal/base/trust", nil},
 	{"internal/base/credential", []string{"internal/base/config"}},
@@ -91,12 +92,12 @@ var allowed = []struct {
 	{"ike/udp", []string{"ike", "ike/crypto", "ike/message", "ike/eap"}},
 	{"ike", []string{"ike/message", "ike/crypto", "ike/identity", "ike/signature", "ike/eap"}},
 
-	{"tnccs/pb", nil},
+	{"tnccs/pb", []string{"internal/base/ifimc"}},
 	{"tnccs/xml", nil},
-	{"tnccs/server", []string{"tnccs/pb"}},
+	{"tnccs/server", []string{"tnccs/pb", "internal/base/ifimc"}},
 	{"tnccs/dlimc", []string{"tnccs"}},
 	{"tnccs/pttls", []string{"tnccs/pttls"}},
-	{"tnccs", []string{"tnccs/pb", "tnccs/xml"}},
+	{"tnccs", []string{"tnccs/pb", "tnccs/xml", "internal/base/ifimc"}},
 
 	{"imc/patnc", nil},
 	{"imc/pts", []string{"imc/patnc", "tpm/pcr"}},
@@ -106,7 +107,7 @@ var allowed = []struct {
 	{"imc/evidence/quoter", []string{"imc/pts", "tpm"}},
 	{"imc/measure", []string{"imc/patnc", "imc/pts", "internal/base/config"}},
 	{"imc/imv", []string{"imc/patnc", "imc/pts", "tnccs/pb", "tnccs/server"}}, // its own types instead of the broker's: next
-	{"imc", []string{"imc/patnc", "imc/pts", "internal/base/config"}},
+	{"imc", []string{"imc/patnc", "imc/pts", "internal/base/config", "internal/base/ifimc"}},
 
 	{"capi/tnccs", []string{"tnccs"}},
 	{"capi", []string{"capi", "imc", "internal/base/config", "tpm"}},

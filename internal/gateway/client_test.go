@@ -85,7 +85,7 @@ func (h tncHost) ReportMessageTypesLong(id uint32, types []imc.MessageType) imc.
 	return imc.Result(h.t.ReportMessageTypesLong(id, vendors, subtypes))
 }
 func (h tncHost) RequestHandshakeRetry(id, c uint32, reason imc.RetryReason) imc.Result {
-	return imc.Result(h.t.RequestHandshakeRetry(id, c, uint32(reason)))
+	return imc.Result(h.t.RequestHandshakeRetry(id, c, tnccs.RetryReason(reason)))
 }
 func (h tncHost) SendMessage(id, c uint32, m []byte, t uint32) imc.Result {
 	return imc.Result(h.t.SendMessage(id, c, m, t))
@@ -99,11 +99,11 @@ func (h tncHost) ReserveAdditionalIMCID(id uint32) (uint32, imc.Result) {
 }
 
 func (h tncHost) SetAttribute(id, c uint32, a imc.AttributeID, value []byte) imc.Result {
-	return imc.Result(h.t.SetAttribute(id, c, uint32(a), value))
+	return imc.Result(h.t.SetAttribute(id, c, tnccs.AttributeID(a), value))
 }
 
 func (h tncHost) GetAttribute(id, c uint32, a imc.AttributeID, _ int) ([]byte, imc.Result) {
-	b, r := h.t.GetAttribute(id, c, uint32(a))
+	b, r := h.t.GetAttribute(id, c, tnccs.AttributeID(a))
 	return b, imc.Result(r)
 }
 

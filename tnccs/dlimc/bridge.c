@@ -150,7 +150,7 @@ static gotnc_u32 send_soh(gotnc_u32 id, gotnc_u32 conn, unsigned char *entry, go
 	return 0x00559703; /* TNC_RESULT_NO_SOH_SUPPORT */
 }
 
-/* The function that IMCs find all others with (IF-IMC 1.3 section 3.8.8). */
+/* The function that IMCs find all others with (IF-IMC 1.3 section 4.2.8). */
 static gotnc_u32 bind_function(gotnc_u32 id, char *name, void **out)
 {
 	static const struct {

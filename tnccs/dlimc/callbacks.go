@@ -16,7 +16,7 @@ import (
 	"github.com/gotnc/gotnc/tnccs"
 )
 
-// The functions that a library in this process calls (IF-IMC 1.3 §3.9). It may
+// The functions that a library in this process calls (IF-IMC 1.3, TNC_TNCC_*). It may
 // do so from any thread; a panic is its TNC_RESULT_FATAL, not the end of the
 // process.
 
@@ -69,7 +69,7 @@ func gotncRequestHandshakeRetry(imc, connection, reason C.gotnc_u32) (ret C.gotn
 	if h == nil || !ok {
 		return invalidParameter
 	}
-	return C.gotnc_u32(h.RequestHandshakeRetry(id, v[1], v[2]))
+	return C.gotnc_u32(h.RequestHandshakeRetry(id, v[1], tnccs.RetryReason(v[2])))
 }
 
 //export gotncSendMessage
@@ -122,11 +122,12 @@ func gotncGetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buf
 	if h == nil || !ok || valueLength == nil {
 		return invalidParameter
 	}
-	value, r := h.GetAttribute(id, v[1], v[2])
+	attr := tnccs.AttributeID(v[2])
+	value, r := h.GetAttribute(id, v[1], attr)
 	if r != tnccs.ResultSuccess {
 		return C.gotnc_u32(r)
 	}
-	if v[2] == tnccs.AttrPrimaryIMCID {
+	if attr == tnccs.AttributePrimaryIMCID {
 		value = wire.AppendU32(nil, seats.primary(v[0]))
 	}
 	*valueLength = C.gotnc_u32(len(value)) // also where the buffer is too small
@@ -149,7 +150,7 @@ func gotncSetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buf
 	if h == nil || !ok {
 		return invalidParameter
 	}
-	return C.gotnc_u32(h.SetAttribute(id, v[1], v[2], b))
+	return C.gotnc_u32(h.SetAttribute(id, v[1], tnccs.AttributeID(v[2]), b))
 }
 
 //export gotncReserveAdditionalIMCID

@@ -226,8 +226,8 @@ func (c *hosted) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) 
 	return c.ask(opReportTypesLong, append(append(u32s(imc), u32s(vendors...)...), u32s(subtypes...)...)).result
 }
 
-func (c *hosted) RequestHandshakeRetry(imc, connection, reason uint32) tnccs.Result {
-	return c.ask(opRetry, u32s(imc, connection, reason)).result
+func (c *hosted) RequestHandshakeRetry(imc, connection uint32, reason tnccs.RetryReason) tnccs.Result {
+	return c.ask(opRetry, u32s(imc, connection, uint32(reason))).result
 }
 
 func (c *hosted) SendMessage(imc, connection uint32, message []byte, messageType uint32) tnccs.Result {
@@ -238,13 +238,13 @@ func (c *hosted) SendMessageLong(imc, connection, flags uint32, message []byte, 
 	return c.ask(opSendLong, append(u32s(imc, connection, flags, vendor, subtype, imv), message...)).result
 }
 
-func (c *hosted) GetAttribute(imc, connection, attribute uint32) ([]byte, tnccs.Result) {
-	a := c.ask(opGetAttribute, u32s(imc, connection, attribute))
+func (c *hosted) GetAttribute(imc, connection uint32, id tnccs.AttributeID) ([]byte, tnccs.Result) {
+	a := c.ask(opGetAttribute, u32s(imc, connection, uint32(id)))
 	return a.data, a.result
 }
 
-func (c *hosted) SetAttribute(imc, connection, attribute uint32, value []byte) tnccs.Result {
-	return c.ask(opSetAttribute, append(u32s(imc, connection, attribute), value...)).result
+func (c *hosted) SetAttribute(imc, connection uint32, id tnccs.AttributeID, value []byte) tnccs.Result {
+	return c.ask(opSetAttribute, append(u32s(imc, connection, uint32(id)), value...)).result
 }
 
 func (c *hosted) ReserveAdditionalIMCID(imc uint32) (uint32, tnccs.Result) {

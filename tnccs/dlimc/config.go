@@ -39,7 +39,7 @@ type ConfigError struct {
 
 func (e *ConfigError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.What) }
 
-// ParseTNCConfig reads the IMC entries of a tnc_config file (IF-IMC 1.3 §4.2.2):
+// ParseTNCConfig reads the IMC entries of a tnc_config file (IF-IMC 1.3, /etc/tnc_config):
 //
 //	IMC "human-readable name" /absolute/path.so
 //

@@ -50,7 +50,7 @@ func TestParseTNCConfig(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// What one line means (IF-IMC 1.3 §4.2.2, and strongSwan's tnc_imc plugin).
+// What one line means (IF-IMC 1.3, and strongSwan's tnc_imc plugin).
 func TestTNCConfigLines(t *testing.T) {
 	for line, want := range map[string]struct{ name, path, problem string }{
 		`IMC "a" /x.so`:                  {"a", "/x.so", ""},

@@ -28,7 +28,7 @@ func TestInterrupted(t *testing.T) {
 		require.NoError(t, c.Add("Bad", imc))
 		if before {
 			cancel()
-			require.NoError(t, imc.NotifyConnectionChange(1, tnccs.StateCreate))
+			require.NoError(t, imc.NotifyConnectionChange(1, tnccs.ConnectionCreate))
 		} else {
 			time.AfterFunc(50*time.Millisecond, cancel)
 		}

@@ -134,12 +134,12 @@ func (m *module) ReceiveMessage(connection uint32, x tnccs.Message) error {
 	if m.c.receive_long != nil && (x.SourceIMV != 0 || m.c.receive == nil) {
 		var flags C.gotnc_u32
 		if x.Exclusive {
-			flags = tnccs.FlagsExclusive
+			flags = C.gotnc_u32(tnccs.FlagExclusive)
 		}
 		return failed(C.gotnc_receive_long(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection), flags, p, n,
 			C.gotnc_u32(x.Vendor), C.gotnc_u32(x.Subtype), C.gotnc_u32(x.SourceIMV), C.gotnc_u32(seats.local(m, x.DestIMC))))
 	}
-	if x.Subtype > tnccs.SubtypeAny {
+	if x.Subtype > tnccs.AnySubtype {
 		return nil // a short type cannot name it
 	}
 	return failed(C.gotnc_receive(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection), p, n, C.gotnc_u32(x.Vendor<<8|x.Subtype)))

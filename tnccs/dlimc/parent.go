@@ -386,7 +386,7 @@ func (c *remote) serve(o op, payload []byte) (a answer) {
 		all := rest(r)
 		a.result = host.ReportMessageTypesLong(imc, all[:len(all)/2], all[len(all)/2:])
 	case opRetry:
-		a.result = host.RequestHandshakeRetry(imc, r.U32(), r.U32())
+		a.result = host.RequestHandshakeRetry(imc, r.U32(), tnccs.RetryReason(r.U32()))
 	case opSend:
 		conn, typ := r.U32(), r.U32()
 		a.result = host.SendMessage(imc, conn, r.Rest(), typ)
@@ -394,9 +394,9 @@ func (c *remote) serve(o op, payload []byte) (a answer) {
 		conn, flags, vendor, subtype, imv := r.U32(), r.U32(), r.U32(), r.U32(), r.U32()
 		a.result = host.SendMessageLong(imc, conn, flags, r.Rest(), vendor, subtype, imv)
 	case opGetAttribute:
-		a.data, a.result = host.GetAttribute(imc, r.U32(), r.U32())
+		a.data, a.result = host.GetAttribute(imc, r.U32(), tnccs.AttributeID(r.U32()))
 	case opSetAttribute:
-		conn, attribute := r.U32(), r.U32()
+		conn, attribute := r.U32(), tnccs.AttributeID(r.U32())
 		a.result = host.SetAttribute(imc, conn, attribute, r.Rest())
 	case opReserve:
 		var id uint32

@@ -34,8 +34,8 @@ func (t *seatTable) take(m *module, id uint32, host tnccs.TNCC) uint32 {
 
 // put is take with the lock held.
 func (t *seatTable) put(id uint32, s seat) uint32 {
-	for n, local := 0, id; n < tnccs.IMCAny; n, local = n+1, local+1 {
-		if local %= tnccs.IMCAny; local == 0 {
+	for n, local := uint32(0), id; n < tnccs.AnyIMC; n, local = n+1, local+1 {
+		if local %= tnccs.AnyIMC; local == 0 {
 			continue
 		}
 		if _, taken := t.m[local]; !taken {
@@ -89,7 +89,7 @@ func (t *seatTable) primary(local uint32) uint32 {
 // local returns what the library m calls the ID that a message is addressed to.
 // That of another library stays, unless m would take it for its own.
 func (t *seatTable) local(m *module, id uint32) uint32 {
-	if id == tnccs.IMCAny {
+	if id == tnccs.AnyIMC {
 		return id
 	}
 	t.mu.RLock()
@@ -103,7 +103,7 @@ func (t *seatTable) local(m *module, id uint32) uint32 {
 		case s.m == m && s.id == id:
 			return l
 		case s.m == m && l == id:
-			out = tnccs.IMCAny
+			out = tnccs.AnyIMC
 		}
 	}
 	return out

@@ -31,9 +31,9 @@ func TestSeats(t *testing.T) {
 
 	require.EqualValues(t, 2, table.local(b, 1))
 	require.EqualValues(t, 3, table.local(b, 2))
-	require.EqualValues(t, tnccs.IMCAny, table.local(b, 3), "that of another library in client two: b would take it for its own")
+	require.EqualValues(t, tnccs.AnyIMC, table.local(b, 3), "that of another library in client two: b would take it for its own")
 	require.EqualValues(t, 7, table.local(b, 7))
-	require.EqualValues(t, tnccs.IMCAny, table.local(b, tnccs.IMCAny))
+	require.EqualValues(t, tnccs.AnyIMC, table.local(b, tnccs.AnyIMC))
 	require.EqualValues(t, 1, table.local(a, 1))
 
 	table.release(b)

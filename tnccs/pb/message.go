@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gotnc/gotnc/internal/base/ifimc"
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
@@ -65,9 +66,9 @@ var typeNames = map[MessageType]string{
 // String returns "IETF/PB-PA".
 func (t MessageType) String() string {
 	if n, ok := typeNames[t]; ok {
-		return VendorName(t.Vendor) + "/" + n
+		return ifimc.VendorName(t.Vendor) + "/" + n
 	}
-	return fmt.Sprintf("%s/(%d)", VendorName(t.Vendor), t.Type)
+	return fmt.Sprintf("%s/(%d)", ifimc.VendorName(t.Vendor), t.Type)
 }
 
 // rule is what RFC 5793 §4 says of one message type.

@@ -136,10 +136,6 @@ func TestError(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	require.Equal(t, "'TCG/PTS' 0x005597/0x00000001", PAName(0x5597, 1))
-	require.Equal(t, "'IETF/Operating System' 0x000000/0x00000001", PAName(0, 1))
-	require.Equal(t, "'IETF/(77)' 0x000000/0x0000004d", PAName(0, 77))
-	require.Equal(t, "'(5)' 0x000005/0x00000001", PAName(5, 1))
 	require.Equal(t, "IETF/PB-Language-Preference", TypeLanguagePreference.String())
 	require.Equal(t, "TCG/(9)", MessageType{VendorTCG, 9}.String())
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/gotnc/gotnc/internal/base/ifimc"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
@@ -135,7 +136,7 @@ func (s *Server) Receive(batch []byte) ([]byte, error) {
 	for _, m := range messages {
 		switch m := m.(type) {
 		case pb.PA:
-			s.log.Info("handling PB-PA message type " + pb.PAName(m.Vendor, m.Subtype))
+			s.log.Info("handling PB-PA message type " + ifimc.MessageName(m.Vendor, m.Subtype))
 			s.imv.Receive(m)
 		case pb.LanguagePreference:
 			s.language = m.Languages
@@ -149,7 +150,7 @@ func (s *Server) Receive(batch []byte) ([]byte, error) {
 		}
 	}
 	for _, m := range s.imv.BatchEnding() {
-		s.log.Info("creating PB-PA message type " + pb.PAName(m.Vendor, m.Subtype))
+		s.log.Info("creating PB-PA message type " + ifimc.MessageName(m.Vendor, m.Subtype))
 		s.queue = append(s.queue, m)
 	}
 	if r, ok := s.imv.Result(); ok && !s.cfg.Undecided {

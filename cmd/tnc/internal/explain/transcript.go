@@ -105,7 +105,7 @@ func (x *explainer) add(r *Row) {
 func (x *explainer) exchange(e tnccs.Exchange) {
 	subtype := subtypeName(e.Vendor, e.Subtype)
 	who := "the verifier"
-	if e.IMV != tnccs.IMVAny && e.IMV != 0 {
+	if e.IMV != tnccs.AnyIMV && e.IMV != 0 {
 		who = fmt.Sprintf("IMV %d", e.IMV)
 	}
 	who += " of " + subtype

@@ -26,10 +26,10 @@ func TestRowsOfForeignVerifiers(t *testing.T) {
 	}
 	tr := &Transcript{}
 	ask := func(imcs []string, as ...patnc.Value) {
-		tr.Add(tnccs.Exchange{IMCs: imcs, IMC: tnccs.IMCAny, IMV: 3, Vendor: 0x5597, Subtype: 1, Body: message(as...)})
+		tr.Add(tnccs.Exchange{IMCs: imcs, IMC: tnccs.AnyIMC, IMV: 3, Vendor: 0x5597, Subtype: 1, Body: message(as...)})
 	}
 	say := func(as ...patnc.Value) {
-		tr.Add(tnccs.Exchange{Sent: true, IMCs: []string{"OS"}, IMC: 1, IMV: tnccs.IMVAny, Vendor: 0x5597, Subtype: 1, Body: message(as...)})
+		tr.Add(tnccs.Exchange{Sent: true, IMCs: []string{"OS"}, IMC: 1, IMV: tnccs.AnyIMV, Vendor: 0x5597, Subtype: 1, Body: message(as...)})
 	}
 	raw := func(vendor, typ uint32) patnc.Value {
 		return patnc.Raw{T: patnc.Type{Vendor: vendor, Type: typ}, Data: []byte("x")}

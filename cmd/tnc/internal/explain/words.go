@@ -8,7 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/tnccs/pb"
+	"github.com/gotnc/gotnc/tnccs"
 )
 
 // meanings says in plain words what an attribute tells.
@@ -42,7 +42,7 @@ func meaning(t patnc.Type) string {
 // subtypeName is the name of a kind of PA-TNC messages, without its vendor
 // where it has one: "PTS".
 func subtypeName(vendor, subtype uint32) string {
-	name := pb.PAName(vendor, subtype)
+	name := tnccs.MessageType{Vendor: vendor, Subtype: subtype}.String()
 	quoted, rest, _ := strings.Cut(strings.TrimPrefix(name, "'"), "'")
 	if _, short, ok := strings.Cut(quoted, "/"); ok && !strings.HasPrefix(short, "(") {
 		return short

@@ -1,4 +1,4 @@
-package pb
+package ifimc
 
 import "fmt"
 
@@ -19,8 +19,8 @@ var vendorNames = map[uint32]string{
 	0xffffff: "Unassigned",
 }
 
-// VendorName returns the name of a Private Enterprise Number as strongSwan's
-// log has it, or "(n)".
+// VendorName returns the name of a Private Enterprise Number as strongSwan
+// logs it, or "(n)" in decimal.
 func VendorName(vendor uint32) string {
 	if n, ok := vendorNames[vendor]; ok {
 		return n
@@ -28,7 +28,8 @@ func VendorName(vendor uint32) string {
 	return fmt.Sprintf("(%d)", vendor)
 }
 
-var paNames = map[uint32]map[uint32]string{
+// subtypeNames are the names that strongSwan has for PA-TNC message subtypes.
+var subtypeNames = map[uint32]map[uint32]string{
 	0x000000: {
 		0: "Testing", 1: "Operating System", 2: "Anti-Virus", 3: "Anti-Spyware", 4: "Anti-Malware",
 		5: "Firewall", 6: "IDPS", 7: "VPN", 8: "NEA Client", 9: "SWIMA", 0xff: "Any",
@@ -43,10 +44,10 @@ var paNames = map[uint32]map[uint32]string{
 	0x00902a: {1: "Test", 2: "Echo", 0xff: "Any"},
 }
 
-// PAName describes the subtype of a PA-TNC message as strongSwan logs it:
+// MessageName describes the type of a PA-TNC message as strongSwan logs it:
 // "'TCG/PTS' 0x005597/0x00000001".
-func PAName(vendor, subtype uint32) string {
-	names, ok := paNames[vendor]
+func MessageName(vendor, subtype uint32) string {
+	names, ok := subtypeNames[vendor]
 	if !ok {
 		return fmt.Sprintf("'%s' 0x%06x/0x%08x", VendorName(vendor), vendor, subtype)
 	}
