@@ -22,19 +22,19 @@ import (
 // locked is a server's session that the test may ask for a new assessment.
 type locked struct {
 	mu sync.Mutex
-	*server.Server
+	*server.Session
 }
 
 func (l *locked) Receive(b []byte) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.Server.Receive(b)
+	return l.Session.Receive(b)
 }
 
 func (l *locked) Retry() (sretry, sdata []byte, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.Server.Retry()
+	return l.Session.Retry()
 }
 
 // The server asks again on the same connection, and sees that a file has changed.
@@ -48,7 +48,7 @@ func TestPTTLSStays(t *testing.T) {
 		inner := c.Session
 		c.Push = push
 		c.Session = func() pttlstest.Session {
-			l := &locked{Server: inner().(*server.Server)}
+			l := &locked{Session: inner().(*server.Session)}
 			session <- l
 			return l
 		}

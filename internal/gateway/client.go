@@ -45,7 +45,7 @@ type client struct {
 	eap      *eapserver.Server
 	eapDone  bool
 	verifier *imv.Verifier
-	pb       *server.Server
+	pb       *server.Session
 
 	child     *childSA
 	virtualIP netip.Addr

@@ -126,24 +126,15 @@ func (c *client) startEAP() error {
 		FailFirst: cfg.Faults.EAPFailure, SucceedFirst: cfg.Faults.EarlySuccess, Logger: cfg.Logger,
 		NewTNC: func(string) (eapserver.TNCServer, error) {
 			c.verifier = v
-			c.pb = server.New(server.Config{
-				Rewrite: c.rewriteBatch, Undecided: cfg.Faults.NoRecommendation, Logger: cfg.Logger,
-			}, v)
-			return c.pb, nil
+			var verifier server.IMV = v
+			if cfg.Faults.NoRecommendation {
+				verifier = undecided{v}
+			}
+			c.pb = server.New(server.Config{Logger: cfg.Logger}, verifier)
+			return &rewriter{Session: c.pb, f: &cfg.Faults}, nil
 		},
 	})
 	return err
-}
-
-func (c *client) rewriteBatch(n int, batch []byte) []byte {
-	f := &c.g.cfg.Faults
-	if f.BadBatch && n == 0 {
-		batch[0] = 9
-	}
-	if f.ReplaceBatch != nil {
-		return f.ReplaceBatch(n, batch)
-	}
-	return batch
 }
 
 // finalAuth verifies the client's AUTH, answers with ours and sets up the

@@ -64,11 +64,11 @@ func mutualPolicy(c *config.Config) (imv.Policy, error) {
 }
 
 // mutualHalf is the TNC server that measures the gateway.
-type mutualHalf struct{ *server.Server }
+type mutualHalf struct{ *server.Session }
 
 // Allowed accepts a full recommendation only: this side has nowhere to isolate
 // a gateway.
-func (m mutualHalf) Allowed() bool { return m.Server.Allowed() && !m.Isolated() }
+func (m mutualHalf) Allowed() bool { return m.Session.Allowed() && !m.Isolated() }
 
 func mutualServer(p imv.Policy, logger *slog.Logger) func(uint32) (tnccs.Server, error) {
 	return func(uint32) (tnccs.Server, error) {

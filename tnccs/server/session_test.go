@@ -79,7 +79,7 @@ func TestRunToTheEnd(t *testing.T) {
 	require.True(t, s.Allowed())
 	require.Equal(t, 7, s.Batches())
 	_, err = s.Receive(batch(t, pb.CLOSE))
-	require.ErrorIs(t, err, errEnded)
+	require.ErrorIs(t, err, ErrEnded)
 }
 
 func TestRetryBeginsAgain(t *testing.T) {
