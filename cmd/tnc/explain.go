@@ -10,14 +10,13 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
 // explain makes one sentence of the reason why a connection failed: what
 // happened, and what its user can do.
 func (c *connection) explain(err error) error {
-	var verify *tlspeer.VerifyError
+	var verify *eap.VerifyError
 	var imcs []string
 	if c.session != nil {
 		for _, e := range c.session.Outcome().IMCErrors {
@@ -36,6 +35,9 @@ func (c *connection) explain(err error) error {
 		err = fmt.Errorf("%w; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here", err)
 	case errors.Is(err, eap.ErrFailure) && c.out.Recommendation == recDenied:
 		err = errors.New("the verifier denied access")
+	}
+	if s := eapRemedy(err); s != "" {
+		err = fmt.Errorf("%w; %s", err, s)
 	}
 	if c.session != nil && errors.Is(err, eap.ErrEarly) {
 		if v := c.session.PeerVerdict(); v != nil {

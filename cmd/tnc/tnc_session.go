@@ -10,12 +10,12 @@ import (
 // tncSession is the TNC session as the EAP method sees it.
 type tncSession struct{ c *connection }
 
-var _ tnc.Accepter = tncSession{}
+var _ tnc.Judge = tncSession{}
 
-func (s tncSession) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
+func (s tncSession) Begin(maxBatch int, protocol, version string) ([]byte, error) {
 	s.c.progress.note("attestation begins")
 	s.c.newSession()
-	return s.c.session.Begin(maxBatch, t.Protocol, t.Version)
+	return s.c.session.Begin(maxBatch, protocol, version)
 }
 
 // newSession begins a session. The one before ends, unless an IKE_SA that stands
@@ -31,9 +31,13 @@ func (c *connection) newSession() {
 	}
 }
 
-// Accepts reports whether this side, where it measures the gateway, accepts it.
-func (s tncSession) Accepts() bool {
-	return !s.c.begun || s.c.session.PeerVerdict() == nil
+// PeerVerdict returns what speaks against the gateway, where this side measures
+// it and a session has begun.
+func (s tncSession) PeerVerdict() error {
+	if !s.c.begun {
+		return nil
+	}
+	return s.c.session.PeerVerdict()
 }
 
 func (s tncSession) Receive(batch []byte) ([]byte, error) {

@@ -1,7 +1,7 @@
 package eap
 
-// Decision says whether the lower layer may take a Success from the server as
-// things stand (RFC 4137 §4.2, decision and methodState in one).
+// Decision says whether the lower layer may accept a Success from the server
+// now (RFC 4137 section 4.2, decision and methodState in one).
 type Decision uint8
 
 const (
@@ -45,11 +45,12 @@ type Keyer interface {
 	SessionID() []byte
 }
 
-// Explainer is a Method that can say what a Failure from the server probably
-// means, in a sentence with what to do next.
+// Explainer is a Method that knows what a Failure from the server probably
+// means.
 type Explainer interface {
-	// Explain returns the sentence, lower case, or "".
-	Explain() string
+	// Explain returns the probable cause of a Failure at this point, one of the
+	// causes of ErrFailure, or nil where none is known.
+	Explain() error
 }
 
 // Sizer is a Method whose packet size the lower layer may limit.
@@ -66,10 +67,10 @@ type Offer struct {
 	New func() (Method, error)
 }
 
-// OfferOf returns an offer of type t whose methods make makes.
-func OfferOf[M Method](t Type, make func() (M, error)) Offer {
+// OfferOf returns an offer of type t whose methods create makes.
+func OfferOf[M Method](t Type, create func() (M, error)) Offer {
 	return Offer{Type: t, New: func() (Method, error) {
-		m, err := make()
+		m, err := create()
 		if err != nil {
 			return nil, err // the nil pointer m would not be a nil Method
 		}

@@ -24,7 +24,7 @@ var (
 	errNoType = errors.New("EAP request or response without a type")
 )
 
-// Packet is one EAP packet (RFC 3748 §4):
+// Packet is one EAP packet (RFC 3748 section 4):
 //
 //	Code (1)  Identifier (1)  Length (2)  Type (1)  Type-Data
 //
@@ -34,13 +34,13 @@ type Packet struct {
 	ID   uint8
 	Type Type
 	// Expanded keeps the form in which a legacy type was written (RFC 3748
-	// §5.7); types of vendors always have the expanded form.
+	// section 5.7); types of vendors always have the expanded form.
 	Expanded bool
 	Data     []byte // Type-Data, without the expanded header
 }
 
 // Parse decodes the packet at the start of b. Octets beyond the Length field
-// are ignored (RFC 3748 §4.1). Data is a view into b.
+// are ignored (RFC 3748 section 4.1). Data is a view into b.
 func Parse(b []byte) (Packet, error) {
 	r := wire.NewReader("EAP packet", b)
 	p := Packet{Code: Code(r.U8()), ID: r.U8()}
@@ -120,7 +120,7 @@ func (p Packet) String() string {
 	return "EAP/" + p.Code.String() + "/" + p.Type.Short()
 }
 
-// NakTypes returns the types that a Nak or Expanded Nak (RFC 3748 §5.3) asks
+// NakTypes returns the types that a Nak or Expanded Nak (RFC 3748 section 5.3) asks
 // for; none when the peer accepts no other type. At most 64 are read.
 func (p Packet) NakTypes() ([]Type, error) {
 	if p.Code != CodeResponse || p.Type != TypeNak {
@@ -141,7 +141,7 @@ func (p Packet) NakTypes() ([]Type, error) {
 	return types, r.Err()
 }
 
-// nak answers req with the types on offer (RFC 3748 §5.3.1, §5.3.2).
+// nak answers req with the types on offer (RFC 3748 sections 5.3.1 and 5.3.2).
 func nak(req Packet, offers []Type) Packet {
 	p := Packet{Code: CodeResponse, ID: req.ID, Type: TypeNak}
 	if req.Expanded {

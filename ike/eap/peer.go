@@ -9,7 +9,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// Status is where a conversation stands.
+// Status is the progress of a conversation.
 type Status uint8
 
 const (
@@ -18,6 +18,7 @@ const (
 	StatusFailure                // the conversation has failed; the error says why
 )
 
+// String returns the status in one word.
 func (s Status) String() string {
 	switch s {
 	case StatusContinue:
@@ -29,15 +30,6 @@ func (s Status) String() string {
 	}
 	return fmt.Sprintf("(%d)", uint8(s))
 }
-
-// Errors that stem from what the server says of the whole conversation.
-var (
-	// ErrFailure is wrapped by errors about its EAP-Failure.
-	ErrFailure = errors.New("received EAP_FAILURE")
-	// ErrEarly is wrapped by errors about its EAP-Success where the method rules
-	// a success out.
-	ErrEarly = errors.New("received EAP_SUCCESS before the method completed; the gateway has not proven that it holds the keys")
-)
 
 var (
 	errEnded       = errors.New("EAP conversation has ended")
@@ -61,11 +53,11 @@ type Config struct {
 	// Sequence accepts one method after the other without a Success between
 	// them, as servers do inside the tunnel of EAP-TTLS.
 	Sequence bool
-	// Log gets strongSwan's lines about methods; nil discards.
-	Log *slog.Logger
+	// Logger gets strongSwan's lines about methods; nil discards.
+	Logger *slog.Logger
 }
 
-// Peer is the client's EAP state machine (RFC 4137 §4) without the lower
+// Peer is the client's EAP state machine (RFC 4137 section 4) without the lower
 // layer's retransmission. It belongs to one goroutine; Close it.
 type Peer struct {
 	cfg      Config
@@ -84,13 +76,13 @@ type Peer struct {
 
 // NewPeer returns a Peer that waits for the first request.
 func NewPeer(cfg Config) *Peer {
-	return &Peer{cfg: cfg, log: log.Group(cfg.Log, log.IKE)}
+	return &Peer{cfg: cfg, log: log.Group(cfg.Logger, log.IKE)}
 }
 
 // Handle takes one packet from the server and returns the response to send.
 // With StatusContinue there is a response and no error; with StatusSuccess
 // there is neither; with StatusFailure there is an error. A repeated request
-// gets the stored response again (RFC 3748 §4.1). The response belongs to the
+// gets the stored response again (RFC 3748 section 4.1). The response belongs to the
 // Peer until the next call.
 func (p *Peer) Handle(packet []byte) (response []byte, status Status, err error) {
 	if p.ended {
@@ -167,26 +159,27 @@ func (p *Peer) failure() error {
 		return p.cause
 	}
 	if p.last == TypeNone {
-		return fmt.Errorf("%w: the server offered no method; check the EAP identity %q", ErrFailure, p.cfg.Identity)
+		return fmt.Errorf("%w: %w (EAP identity %q)", ErrFailure, ErrNoMethodOffered, p.cfg.Identity)
 	}
-	if s := p.Explain(); s != "" {
-		return fmt.Errorf("%w: %s", ErrFailure, s)
+	if cause := p.Explain(); cause != nil {
+		return fmt.Errorf("%w: %w", ErrFailure, cause)
 	}
 	return fmt.Errorf("%w after %s", ErrFailure, p.last)
 }
 
-// Explain says what a Failure at this point probably means, or returns "".
-func (p *Peer) Explain() string {
+// Explain returns the probable cause of a Failure at this point, nil where
+// none is known.
+func (p *Peer) Explain() error {
 	if e, ok := p.method.(Explainer); ok {
 		return e.Explain()
 	}
 	switch p.last {
 	case TypeIdentity:
-		return fmt.Sprintf("the server does not accept the EAP identity %q", p.cfg.Identity)
+		return fmt.Errorf("%w %q", ErrIdentityRefused, p.cfg.Identity)
 	case TypeNak:
-		return "the server asks for a method that is not configured here; compare the EAP methods of both ends"
+		return ErrNoCommonMethod
 	}
-	return ""
+	return nil
 }
 
 func (p *Peer) answer(req Packet) (Packet, error) {
@@ -277,7 +270,7 @@ func (p *Peer) offers() []Type {
 
 // IdentityResponse returns a Response/Identity with identifier 0 that no
 // request asked for: the first packet inside the tunnel of EAP-TTLS
-// (RFC 5281 §11.2.1).
+// (RFC 5281 section 11.2.1).
 func (p *Peer) IdentityResponse() ([]byte, error) {
 	p.last = TypeIdentity
 	return Packet{Code: CodeResponse, Type: TypeIdentity, Data: []byte(p.cfg.Identity)}.AppendBinary(nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,7 +60,7 @@ func TestPeerConversation(t *testing.T) {
 	m := &scripted{typ: TypeTTLS, msk: make([]byte, 64), replies: []Reply{
 		{Data: []byte("one")}, {Data: []byte("two"), Decision: DecisionMaySucceed},
 	}}
-	p := NewPeer(Config{Identity: "carol", Methods: []Offer{offer(m)}, Log: log.NewWriter(&buf, slog.LevelInfo)})
+	p := NewPeer(Config{Identity: "carol", Methods: []Offer{offer(m)}, Logger: log.NewWriter(&buf, slog.LevelInfo)})
 	p.SetFragmentSize(2000)
 	require.Equal(t, TypeNone, p.Method())
 
@@ -110,9 +111,9 @@ func TestPeerFailures(t *testing.T) {
 	}{
 		"success first":      {nil, [][]byte{success}, errNoMethod, ""},
 		"success early":      {&scripted{replies: []Reply{{}}}, [][]byte{req(t, 1, TypeTTLS, ""), success}, ErrEarly, "keys"},
-		"failure first":      {nil, [][]byte{failure}, ErrFailure, `identity "carol"`},
-		"failure after id":   {nil, [][]byte{req(t, 1, TypeIdentity, ""), failure}, ErrFailure, "does not accept"},
-		"failure after nak":  {nil, [][]byte{req(t, 1, TypeSIM, ""), failure}, ErrFailure, "not configured"},
+		"failure first":      {nil, [][]byte{failure}, ErrNoMethodOffered, `identity "carol"`},
+		"failure after id":   {nil, [][]byte{req(t, 1, TypeIdentity, ""), failure}, ErrIdentityRefused, `does not accept the EAP identity "carol"`},
+		"failure after nak":  {nil, [][]byte{req(t, 1, TypeSIM, ""), failure}, ErrNoCommonMethod, "not configured"},
 		"failure":            {&scripted{replies: []Reply{may}}, [][]byte{req(t, 1, TypeTTLS, ""), failure}, ErrFailure, "EAP_TTLS"},
 		"method error":       {&scripted{err: boom}, [][]byte{req(t, 1, TypeTTLS, "")}, boom, "EAP_TTLS: boom"},
 		"last words":         {&scripted{replies: []Reply{{Err: boom, Decision: DecisionMaySucceed}}}, [][]byte{req(t, 1, TypeTTLS, ""), failure}, boom, ""},
@@ -142,6 +143,7 @@ func TestPeerFailures(t *testing.T) {
 				if c.is != nil {
 					require.ErrorIs(t, err, c.is)
 				}
+				require.Equal(t, strings.HasPrefix(name, "failure"), errors.Is(err, ErrFailure))
 				require.ErrorContains(t, err, c.says)
 			}
 			require.Equal(t, DecisionFail, p.Decision())

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Code is the first octet of a packet (RFC 3748 §4).
+// Code is the first octet of a packet (RFC 3748 section 4).
 type Code uint8
 
 // The four codes.
@@ -32,7 +32,7 @@ func (c Code) String() string {
 }
 
 // Type is a method type: a legacy type below 254 as it is, an expanded one as
-// vendor (24 bits) above 32 bits of type (RFC 3748 §5.7). Expanded types of
+// vendor (24 bits) above 32 bits of type (RFC 3748 section 5.7). Expanded types of
 // vendor 0 equal the legacy type of that number.
 type Type uint64
 
@@ -70,7 +70,7 @@ func (t Type) Vendor() uint32 { return uint32(t >> 32) }
 func (t Type) Number() uint32 { return uint32(t) }
 
 // Mutual reports whether the server proves itself within the method, so that
-// nothing else has to prove it (RFC 5998 §4). strongSwan draws the same line.
+// nothing else has to prove it (RFC 5998 section 4). strongSwan draws the same line.
 func (t Type) Mutual() bool {
 	switch t {
 	case TypeTLS, TypeTTLS, TypePEAP, TypeSIM, TypeAKA:

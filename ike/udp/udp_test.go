@@ -17,7 +17,6 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/md5"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/ike/udp"
 	"github.com/gotnc/gotnc/internal/gateway"
@@ -194,7 +193,7 @@ func newWorld(t *testing.T, edit func(*gateway.Config)) *world {
 
 func (w *world) peer(t *testing.T) *eap.Peer {
 	p := eap.NewPeer(eap.Config{Identity: "carol", Methods: []eap.Offer{ttls.Offer(ttls.Config{
-		Config: tlspeer.Config{Roots: w.roots, ServerName: serverName}, Inner: eap.Config{Identity: "carol", Methods: []eap.Offer{md5.Offer([]byte("secret"))}}})}})
+		TLS: eap.TLSConfig{Roots: w.roots, ServerName: serverName}, Inner: eap.Config{Identity: "carol", Methods: []eap.Offer{md5.Offer([]byte("secret"))}}})}})
 	t.Cleanup(p.Close)
 	return p
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/md5"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -114,8 +113,8 @@ func (w *clients) psk(c *ike.Config) func() {
 
 func (w *clients) ttls(c *ike.Config) func() {
 	p := eap.NewPeer(eap.Config{Identity: w.user, Methods: []eap.Offer{ttls.Offer(ttls.Config{
-		Config: tlspeer.Config{Roots: w.roots, ServerName: serverName},
-		Inner:  eap.Config{Identity: w.user, Methods: []eap.Offer{md5.Offer([]byte(w.password))}},
+		TLS:   eap.TLSConfig{Roots: w.roots, ServerName: serverName},
+		Inner: eap.Config{Identity: w.user, Methods: []eap.Offer{md5.Offer([]byte(w.password))}},
 	})}})
 	c.LocalRounds = []ike.LocalRound{{ID: w.local, EAP: p}}
 	c.RemoteRounds = []ike.RemoteRound{{ID: w.remote, Method: ike.RemoteEAP}}

@@ -20,7 +20,6 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/md5"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	eaptnc "github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/ike/udp"
@@ -105,13 +104,6 @@ func (h tncHost) SetAttribute(id, c uint32, a imc.AttributeID, value []byte) imc
 func (h tncHost) GetAttribute(id, c uint32, a imc.AttributeID, _ int) ([]byte, imc.Result) {
 	b, r := h.t.GetAttribute(id, c, tnccs.AttributeID(a))
 	return b, imc.Result(r)
-}
-
-// session is a tnccs.Session inside EAP-TNC.
-type session struct{ *tnccs.Session }
-
-func (s session) Begin(maxBatch int, t eaptnc.Transport) ([]byte, error) {
-	return s.Session.Begin(maxBatch, t.Protocol, t.Version)
 }
 
 // peer is an eap.Peer below IKE.
@@ -209,10 +201,10 @@ func (w *world) connect(o options) outcome {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(w.ca.Cert)
-	inner := eap.Config{Identity: user, Methods: append([]eap.Offer{md5.Offer([]byte(o.password))},
-		eaptnc.Offers(eaptnc.Config{Type: o.method, Session: session{s}})...)}
-	p := eap.NewPeer(eap.Config{Identity: user, Log: w.log, Methods: []eap.Offer{
-		ttls.Offer(ttls.Config{Config: tlspeer.Config{Roots: roots, ServerName: serverName, Log: w.log}, Inner: inner})}})
+	inner := eap.Config{Identity: user, Methods: []eap.Offer{md5.Offer([]byte(o.password)),
+		eaptnc.OfferPT(eaptnc.Config{Session: s}), eaptnc.OfferTNC(eaptnc.Config{Session: s})}}
+	p := eap.NewPeer(eap.Config{Identity: user, Logger: w.log, Methods: []eap.Offer{
+		ttls.Offer(ttls.Config{TLS: eap.TLSConfig{Roots: roots, ServerName: serverName}, Inner: inner, Logger: w.log})}})
 	defer p.Close()
 
 	conn, err := udp.Open(udp.Options{Remote: w.gw.Addr(), Logger: w.log, CloseTimeout: 2 * time.Second})

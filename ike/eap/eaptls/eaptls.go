@@ -1,46 +1,64 @@
-// Package eaptls is EAP-TLS (RFC 5216 with TLS 1.2, RFC 9190 with TLS 1.3): the
-// peer's side, and the server's for gateways and tests.
+// Package eaptls is the peer's side of EAP-TLS (RFC 5216 with TLS 1.2, RFC 9190
+// with TLS 1.3).
 package eaptls
 
 import (
 	"crypto/tls"
 	"errors"
+	"log/slog"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
-	"github.com/gotnc/gotnc/ike/eap/tlsstep"
+	"github.com/gotnc/gotnc/ike/eap/internal/tlskind"
+	"github.com/gotnc/gotnc/ike/eap/internal/tlspeer"
 )
 
-var (
-	errNoOwn = errors.New("EAP-TLS needs a certificate of ours with its private key: set local.certs")
-	errData  = errors.New("server sent application data, which EAP-TLS does not have")
-)
+// ErrNoCertificate is returned by New where TLS.Certificates is empty.
+var ErrNoCertificate = errors.New("EAP-TLS needs a client certificate with its private key")
 
-var kind = tlspeer.Kind{Type: eap.TypeTLS, Label: tlsstep.LabelTLS, Version: -1, LengthAlways: true}
+var errData = errors.New("server sent application data, which EAP-TLS does not have")
 
-// Config is what a Method needs. Certificates must hold the one that
-// authenticates us.
+// Config is what a Method needs.
 type Config struct {
-	tlspeer.Config
+	// TLS says who the server has to be. Its Certificates must hold the one
+	// that authenticates the client.
+	TLS eap.TLSConfig
 	// Tunneled says that the method runs inside of EAP-TTLS or PEAP, whose server
-	// is verified: hostapd then leaves the commitment message away.
+	// is verified: hostapd then leaves the commitment message out.
 	Tunneled bool
+	// FragmentSize is the largest EAP packet that is sent, in octets; 0 is 9980,
+	// which fits IKE fragmentation.
+	FragmentSize int
+	// OmitLength leaves the Message Length out of packets that are not
+	// fragmented.
+	OmitLength bool
+	// MaxMessages limits the EAP-TLS packets that the server may send,
+	// acknowledgements included; 0 is no limit.
+	MaxMessages int
+	// Logger gets strongSwan's lines; nil discards.
+	Logger *slog.Logger
 }
 
-// Method is the peer's side. It belongs to one goroutine. Close it.
+// Method is the peer's side: an eap.Method, eap.Keyer, eap.Explainer and
+// eap.Sizer. It belongs to one goroutine. Close it.
 type Method struct {
-	*tlspeer.Conn
+	*conn
 	in inside
 }
 
+type conn = tlspeer.Conn
+
 // New returns a Method that waits for the server's start packet.
 func New(cfg Config) (*Method, error) {
-	if len(cfg.Certificates) == 0 {
-		return nil, errNoOwn
+	if len(cfg.TLS.Certificates) == 0 {
+		return nil, ErrNoCertificate
 	}
 	m := &Method{in: inside{tunneled: cfg.Tunneled}}
 	var err error
-	if m.Conn, err = tlspeer.New(kind, cfg.Config, &m.in); err != nil {
+	m.conn, err = tlspeer.New(tlskind.TLS, tlspeer.Config{
+		TLS: cfg.TLS, FragmentSize: cfg.FragmentSize, Length: !cfg.OmitLength,
+		MaxMessages: cfg.MaxMessages, Logger: cfg.Logger,
+	}, &m.in)
+	if err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -51,27 +69,27 @@ func Offer(cfg Config) eap.Offer {
 	return eap.OfferOf(eap.TypeTLS, func() (*Method, error) { return New(cfg) })
 }
 
-// Explain names the likely cause of a Failure.
-func (m *Method) Explain() string {
-	if s := m.Conn.Explain(); s != "" {
-		return s
+// Explain returns the probable cause of a Failure.
+func (m *Method) Explain() error {
+	if cause := m.conn.Explain(); cause != nil {
+		return cause
 	}
-	return "the server refused our certificate; its log says why: compare its CA certificates, and the identity, with local.certs of this connection"
+	return eap.ErrCertificate
 }
 
-// inside knows whether the server is content with us.
+// inside knows whether the server has accepted the client.
 type inside struct {
 	tunneled  bool
 	tls13     bool
-	committed bool // "commitment message" of RFC 9190 §2.5
+	committed bool // "commitment message" of RFC 9190 section 2.5
 }
 
 func (in *inside) Enter(st tls.ConnectionState) { in.tls13 = st.Version >= tls.VersionTLS13 }
 
 func (in *inside) First() ([]byte, error) { return nil, nil }
 
-// Receive takes the commitment message, one octet 0: with TLS 1.3 the server
-// judges our certificate after its own last handshake message.
+// Receive accepts the commitment message, one octet 0: with TLS 1.3 the server
+// judges the client's certificate after its own last handshake message.
 func (in *inside) Receive(_ uint8, app []byte) ([]byte, error) {
 	if !in.tls13 || in.committed || len(app) != 1 || app[0] != 0 {
 		return nil, errData
@@ -80,6 +98,6 @@ func (in *inside) Receive(_ uint8, app []byte) ([]byte, error) {
 	return nil, nil
 }
 
-// Accepts: with TLS 1.2 the server's Finished says that our certificate was
-// accepted.
+// Accepts reports whether a Success may come: with TLS 1.2 the server's
+// Finished says that the client's certificate was accepted.
 func (in *inside) Accepts() bool { return !in.tls13 || in.committed || in.tunneled }

@@ -10,24 +10,24 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/eaptest"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
+	"github.com/gotnc/gotnc/ike/eap/internal/eaptest"
+	"github.com/gotnc/gotnc/ike/eap/server"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func client(pki *eaptest.PKI) Config {
-	c := Config{Config: pki.Peer()}
-	c.Certificates = []tls.Certificate{pki.Client}
+	c := Config{TLS: pki.Peer()}
+	c.TLS.Certificates = []tls.Certificate{pki.Client}
 	return c
 }
 
-func converse(t *testing.T, cfg Config, server ServerConfig) (*eaptest.Run, *eap.Peer, eaptest.Server) {
+func converse(t *testing.T, cfg Config, srv server.Config) (*eaptest.Run, *eap.Peer, eaptest.Server) {
 	t.Helper()
 	p := eap.NewPeer(eap.Config{Identity: "carol", Methods: []eap.Offer{Offer(cfg)}})
 	t.Cleanup(p.Close)
-	s := NewServer(server)
+	s := server.NewTLS(srv)
 	t.Cleanup(s.Close)
 	return eaptest.Converse(t, p, s), p, s
 }
@@ -39,7 +39,7 @@ func TestBothCertificatesAreProven(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				cfg := client(pki)
 				cfg.FragmentSize = fragment
-				r, p, s := converse(t, cfg, ServerConfig{TLS: pki.TLS(version), FragmentSize: fragment, FirstID: 0xfe})
+				r, p, s := converse(t, cfg, server.Config{TLS: pki.TLS(version), FragmentSize: fragment, FirstID: 0xfe})
 				require.NoError(t, r.ClientErr)
 				require.NoError(t, r.ServerErr)
 				require.Equal(t, eap.StatusSuccess, r.Status)
@@ -63,29 +63,34 @@ func TestRefusals(t *testing.T) {
 	require.NoError(t, err)
 	for name, version := range eaptest.Versions {
 		for what, c := range map[string]struct {
-			edit func(*Config, *ServerConfig)
+			edit func(*Config, *server.Config)
 			says string
+			as   any
 		}{
-			"foreign server":                 {func(_ *Config, s *ServerConfig) { s.TLS.Certificates = []tls.Certificate{other.Server} }, "configure the CA"},
-			"other server":                   {func(c *Config, _ *ServerConfig) { c.ServerName = "sun.strongswan.org" }, "aaa_id"},
-			"foreign client":                 {func(_ *Config, s *ServerConfig) { s.TLS.ClientCAs = other.Roots() }, ""},
-			"server's certificate as client": {func(c *Config, _ *ServerConfig) { c.Certificates = []tls.Certificate{stranger} }, ""},
+			"foreign server":                 {func(_ *Config, s *server.Config) { s.TLS.Certificates = []tls.Certificate{other.Server} }, "", new(x509.UnknownAuthorityError)},
+			"other server":                   {func(c *Config, _ *server.Config) { c.TLS.ServerName = "sun.strongswan.org" }, "sun.strongswan.org", new(x509.HostnameError)},
+			"foreign client":                 {func(_ *Config, s *server.Config) { s.TLS.ClientCAs = other.Roots() }, "", nil},
+			"server's certificate as client": {func(c *Config, _ *server.Config) { c.TLS.Certificates = []tls.Certificate{stranger} }, "", nil},
 		} {
 			t.Run(name+"/"+what, func(t *testing.T) {
-				cfg, server := client(pki), ServerConfig{TLS: pki.TLS(version)}
-				c.edit(&cfg, &server)
-				r, p, _ := converse(t, cfg, server)
+				cfg, srv := client(pki), server.Config{TLS: pki.TLS(version)}
+				c.edit(&cfg, &srv)
+				r, p, _ := converse(t, cfg, srv)
 				require.Equal(t, eap.StatusFailure, r.Status)
 				require.ErrorContains(t, r.ClientErr, c.says)
+				if c.as != nil {
+					require.ErrorAs(t, r.ClientErr, new(*eap.VerifyError))
+					require.ErrorAs(t, r.ClientErr, c.as)
+				}
 				require.Error(t, r.ServerErr)
 				require.NotEqual(t, eap.DecisionMaySucceed, p.Decision())
 			})
 		}
 	}
-	_, err = New(Config{Config: pki.Peer()})
-	require.ErrorIs(t, err, errNoOwn)
-	_, err = New(Config{Config: tlspeer.Config{Certificates: []tls.Certificate{pki.Client}, ServerName: "x"}})
-	require.ErrorIs(t, err, tlspeer.ErrNoRoots)
+	_, err = New(Config{TLS: pki.Peer()})
+	require.ErrorIs(t, err, ErrNoCertificate)
+	_, err = New(Config{TLS: eap.TLSConfig{Certificates: []tls.Certificate{pki.Client}, ServerName: "x"}})
+	require.ErrorIs(t, err, eap.ErrNoRoots)
 }
 
 // With TLS 1.3 the client's handshake ends before the server has judged the
@@ -97,7 +102,7 @@ func TestSuccessOutOfPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for stop := range 4 {
 				p := eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(client(pki))}})
-				s := NewServer(ServerConfig{TLS: pki.TLS(version)})
+				s := server.NewTLS(server.Config{TLS: pki.TLS(version)})
 				packet := s.Start()
 				for range stop {
 					response, _, err := p.Handle(packet)
@@ -138,7 +143,7 @@ func TestFragmentSizeOfTheLowerLayer(t *testing.T) {
 		cfg.FragmentSize = c.configured
 		p := eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(cfg)}})
 		p.SetFragmentSize(c.lower)
-		s := NewServer(ServerConfig{TLS: pki.TLS(tls.VersionTLS13)})
+		s := server.NewTLS(server.Config{TLS: pki.TLS(tls.VersionTLS13)})
 		r := eaptest.Converse(t, p, s)
 		require.NoError(t, r.ClientErr)
 		require.Equal(t, c.most, r.Largest[1])
@@ -153,7 +158,7 @@ func TestTruncated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eaptest.Truncated(t, func() (*eap.Peer, eaptest.Server) {
 				return eap.NewPeer(eap.Config{Identity: "carol", Methods: []eap.Offer{Offer(client(pki))}}),
-					NewServer(ServerConfig{TLS: pki.TLS(version), FragmentSize: 400})
+					server.NewTLS(server.Config{TLS: pki.TLS(version), FragmentSize: 400})
 			})
 		})
 	}

@@ -1,4 +1,4 @@
-// Package gtc is the peer's side of EAP-GTC (RFC 3748 §5.6): the password
+// Package gtc is the peer's side of EAP-GTC (RFC 3748 section 5.6): the password
 // travels as it is. It derives no key: run it inside a tunnel.
 package gtc
 
@@ -21,6 +21,12 @@ type Method struct {
 // New returns the method for a password, which is copied.
 func New(password []byte) *Method { return &Method{password: bytes.Clone(password)} }
 
+// Offer returns the offer of this method for an eap.Config. The password
+// stays the caller's.
+func Offer(password []byte) eap.Offer {
+	return eap.Offer{Type: eap.TypeGTC, New: func() (eap.Method, error) { return New(password), nil }}
+}
+
 // Type returns eap.TypeGTC.
 func (m *Method) Type() eap.Type { return eap.TypeGTC }
 
@@ -33,12 +39,12 @@ func (m *Method) Handle(eap.Packet) (eap.Reply, error) {
 	return eap.Reply{Data: bytes.Clone(m.password), Decision: eap.DecisionMaySucceed}, nil
 }
 
-// Explain names the likely cause of a Failure.
-func (m *Method) Explain() string {
+// Explain returns eap.ErrCredentials once the server has the answer.
+func (m *Method) Explain() error {
 	if !m.done {
-		return ""
+		return nil
 	}
-	return "the server refused the EAP identity or its password; check the identity and the secret of this connection"
+	return eap.ErrCredentials
 }
 
 // Close zeroes the password.

@@ -15,7 +15,7 @@ func TestVectors(t *testing.T) {
 		"\x01\x2a\x00\x0d\x06password":         "\x02\x2a\x00\x0a\x06token",
 		"\x01\x07\x00\x05\x06":                 "\x02\x07\x00\x0a\x06token", // no prompt
 	} {
-		p := eap.NewPeer(eap.Config{Methods: []eap.Offer{{Type: eap.TypeGTC, New: func() (eap.Method, error) { return New([]byte("token")), nil }}}})
+		p := eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer([]byte("token"))}})
 		b, _, err := p.Handle([]byte(request))
 		if response == "" {
 			require.Error(t, err, "the length is wrong")
@@ -36,12 +36,12 @@ func TestVectors(t *testing.T) {
 
 func TestAnswersThePrompt(t *testing.T) {
 	m := New([]byte("token"))
-	require.Empty(t, m.Explain())
+	require.NoError(t, m.Explain())
 	r, err := m.Handle(eap.Packet{Code: eap.CodeRequest, Type: eap.TypeGTC, Data: []byte("Password: ")})
 	require.NoError(t, err)
 	require.Equal(t, "token", string(r.Data))
 	require.Equal(t, eap.DecisionMaySucceed, r.Decision)
-	require.NotEmpty(t, m.Explain())
+	require.ErrorIs(t, m.Explain(), eap.ErrCredentials)
 	m.Close()
 	require.Equal(t, "token", string(r.Data), "the answer is the caller's")
 	_, err = m.Handle(eap.Packet{})

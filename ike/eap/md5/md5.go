@@ -1,11 +1,9 @@
-// Package md5 is the peer's side of EAP-MD5-Challenge (RFC 3748 §5.4). It
+// Package md5 is the peer's side of EAP-MD5-Challenge (RFC 3748 section 5.4). It
 // derives no key and does not authenticate the server: run it inside a tunnel.
 package md5
 
 import (
 	"crypto/md5" //nolint:gosec // the method is defined on MD5
-	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 
@@ -49,7 +47,7 @@ func (v Value) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, v.Name...), nil
 }
 
-// Response returns MD5(id ‖ password ‖ challenge) (RFC 1994 §4.1).
+// Response returns MD5(id ‖ password ‖ challenge) (RFC 1994 section 4.1).
 func Response(id uint8, password, challenge []byte) [md5.Size]byte {
 	h := md5.New() //nolint:gosec // as above
 	h.Write([]byte{id})
@@ -97,45 +95,16 @@ func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
 	return eap.Reply{Data: data, Decision: eap.DecisionMaySucceed}, nil
 }
 
-// Explain names the likely cause of a Failure.
-func (m *Method) Explain() string {
+// Explain returns eap.ErrCredentials once the server has the answer.
+func (m *Method) Explain() error {
 	if !m.done {
-		return ""
+		return nil
 	}
-	return "the server refused the EAP identity or its password; check the identity and the secret of this connection"
+	return eap.ErrCredentials
 }
 
 // Close zeroes the password.
 func (m *Method) Close() {
 	clear(m.password)
 	m.closed = true
-}
-
-// Challenge is the server's side: it makes one challenge and checks the
-// response.
-type Challenge struct {
-	id    uint8
-	value [16]byte
-}
-
-// NewChallenge draws a challenge of 16 octets for the request identifier id
-// and returns the Type-Data of the request.
-func NewChallenge(id uint8) (*Challenge, []byte, error) {
-	c := &Challenge{id: id}
-	if _, err := rand.Read(c.value[:]); err != nil {
-		return nil, nil, fmt.Errorf("draw EAP-MD5 challenge: %w", err)
-	}
-	b, err := Value{Value: c.value[:]}.AppendBinary(nil)
-	return c, b, err
-}
-
-// Verify reports whether the response's Type-Data proves the password, in
-// constant time.
-func (c *Challenge) Verify(data, password []byte) bool {
-	v, err := ParseValue(data)
-	if err != nil {
-		return false
-	}
-	want := Response(c.id, password, c.value[:])
-	return subtle.ConstantTimeCompare(v.Value, want[:]) == 1
 }

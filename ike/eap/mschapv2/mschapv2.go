@@ -39,10 +39,12 @@ const (
 	userMax      = 256
 )
 
+// ErrServer is the failure of the server's proof.
+var ErrServer = errors.New("the server does not know the password: its authenticator response does not verify")
+
 var (
 	errClosed    = errors.New("method is closed")
 	errOrder     = errors.New("packet not expected now")
-	errServer    = errors.New("the server does not know the password: its authenticator response does not verify")
 	errMalformed = errors.New("malformed packet")
 )
 
@@ -58,20 +60,35 @@ type Method struct {
 	answered  bool
 	msk       []byte
 	verified  bool
-	refused   string
+	refused   error // the server's refusal
 	closed    bool
 }
 
-// New returns the method for a user, which may have the form DOMAIN\name, and
-// a password in UTF-8, which is copied. Rand nil: crypto/rand.
-func New(user string, password []byte, random io.Reader) (*Method, error) {
-	if user == "" || len(user) > userMax {
-		return nil, fmt.Errorf("user name of %d octets: %w", len(user), wire.ErrLength)
+// Config is what a Method needs.
+type Config struct {
+	// User is the name, of 1 to 256 octets, which may have the form DOMAIN\name.
+	User string
+	// Password is in UTF-8. New copies it.
+	Password []byte
+	// Rand is where the peer's challenge comes from; nil is crypto/rand.
+	Rand io.Reader
+}
+
+// New returns a Method that waits for the server's challenge.
+func New(cfg Config) (*Method, error) {
+	if cfg.User == "" || len(cfg.User) > userMax {
+		return nil, fmt.Errorf("user name of %d octets: %w", len(cfg.User), wire.ErrLength)
 	}
-	if random == nil {
-		random = rand.Reader
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
 	}
-	return &Method{user: user, password: bytes.Clone(password), rand: random}, nil
+	return &Method{user: cfg.User, password: bytes.Clone(cfg.Password), rand: cfg.Rand}, nil
+}
+
+// Offer returns the offer of this method for an eap.Config. The password
+// stays the caller's.
+func Offer(cfg Config) eap.Offer {
+	return eap.OfferOf(eap.TypeMSCHAPv2, func() (*Method, error) { return New(cfg) })
 }
 
 // Type returns eap.TypeMSCHAPv2.
@@ -94,11 +111,11 @@ func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
 	switch {
 	case op == opChallenge && !m.answered:
 		return m.answer(id, body)
-	case op == opSuccess && m.answered && m.refused == "":
+	case op == opSuccess && m.answered && m.refused == nil:
 		return m.success(body)
 	case op == opFailure && m.answered && !m.verified:
-		m.refused = reason(body)
-		return eap.Reply{Data: []byte{opFailure}, Err: errors.New(m.refused)}, nil
+		m.refused = refusal(body)
+		return eap.Reply{Data: []byte{opFailure}, Err: m.refused}, nil
 	}
 	return eap.Reply{}, fmt.Errorf("OpCode %d: %w", op, errOrder)
 }
@@ -119,7 +136,7 @@ func (m *Method) answer(id byte, body []byte) (eap.Reply, error) {
 	return eap.Reply{Data: append(b, m.user...)}, nil
 }
 
-// compute fills hashes, NT-Response and MSK (RFC 2759 §8, RFC 3079 §3).
+// compute fills hashes, NT-Response and MSK (RFC 2759 section 8, RFC 3079 section 3).
 func (m *Method) compute(auth, peer [challengeLen]byte) {
 	name := m.user
 	if i := strings.LastIndexByte(name, '\\'); i >= 0 {
@@ -157,30 +174,45 @@ func (m *Method) success(body []byte) (eap.Reply, error) {
 	}
 	got, err := hex.DecodeString(string(body[2:42]))
 	if err != nil || subtle.ConstantTimeCompare(got, m.authenticatorResponse()) != 1 {
-		return eap.Reply{}, errServer
+		return eap.Reply{}, ErrServer
 	}
 	m.verified = true
 	return eap.Reply{Data: []byte{opSuccess}, Decision: eap.DecisionMaySucceed}, nil
 }
+
+// RefusedError is the server's refusal with its error code (RFC 2759 section 6).
+// It wraps eap.ErrCredentials.
+type RefusedError struct {
+	Code int // 691 and others; 0 where the server sent none
+}
+
+func (e *RefusedError) Error() string {
+	if s := codes[e.Code]; s != "" {
+		return fmt.Sprintf("%v: %s (error %d)", eap.ErrCredentials, s, e.Code)
+	}
+	if e.Code != 0 {
+		return fmt.Sprintf("%v: error %d", eap.ErrCredentials, e.Code)
+	}
+	return eap.ErrCredentials.Error()
+}
+
+func (e *RefusedError) Unwrap() error { return eap.ErrCredentials }
 
 var codes = map[int]string{
 	646: "logon is not allowed at this hour", 647: "the account is disabled", 648: "the password has expired",
 	649: "the account may not dial in", 691: "the user name or the password is wrong", 709: "the password could not be changed",
 }
 
-// reason reads "E=691 R=0 C=… V=3 M=…".
-func reason(body []byte) string {
+// refusal reads the code of "E=691 R=0 C=… V=3 M=…".
+func refusal(body []byte) *RefusedError {
 	for _, f := range strings.Fields(string(body[:min(len(body), 512)])) {
 		if v, ok := strings.CutPrefix(f, "E="); ok {
 			if n, err := strconv.Atoi(v); err == nil {
-				if s := codes[n]; s != "" {
-					return fmt.Sprintf("the server refused the EAP identity or its password: %s (error %d)", s, n)
-				}
-				return fmt.Sprintf("the server refused the EAP identity or its password: error %d", n)
+				return &RefusedError{Code: n}
 			}
 		}
 	}
-	return "the server refused the EAP identity or its password"
+	return &RefusedError{}
 }
 
 // MSK returns 64 octets once the server is verified (RFC 5247: of them 32 are
@@ -195,12 +227,12 @@ func (m *Method) MSK() []byte {
 // SessionID returns nil: the method has none.
 func (m *Method) SessionID() []byte { return nil }
 
-// Explain names the likely cause of a Failure.
-func (m *Method) Explain() string {
+// Explain returns eap.ErrCredentials once the server has the answer.
+func (m *Method) Explain() error {
 	if !m.answered {
-		return ""
+		return nil
 	}
-	return "the server refused the EAP identity or its password; check the identity and the secret of this connection"
+	return eap.ErrCredentials
 }
 
 // Close zeroes secrets. It may be called again.

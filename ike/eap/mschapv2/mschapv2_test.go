@@ -17,7 +17,7 @@ func un(t testing.TB, s string) []byte {
 }
 
 func method(t testing.TB) *Method {
-	m, err := New("User", []byte("clientPass"), bytes.NewReader(un(t, "21402324255E262A28295F2B3A337C7E")))
+	m, err := New(Config{User: "User", Password: []byte("clientPass"), Rand: bytes.NewReader(un(t, "21402324255E262A28295F2B3A337C7E"))})
 	require.NoError(t, err)
 	return m
 }
@@ -61,7 +61,7 @@ func TestServerWithoutThePassword(t *testing.T) {
 	_, err = m.Handle(request(challenge(t)))
 	require.NoError(t, err)
 	_, err = m.Handle(request(op(opSuccess, []byte("S=407A5589115FD0D6209F510FE9C04566932CDA57 M=OK"))))
-	require.ErrorIs(t, err, errServer)
+	require.ErrorIs(t, err, ErrServer)
 	require.Nil(t, m.MSK())
 }
 
@@ -73,6 +73,10 @@ func TestFailure(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []byte{opFailure}, r.Data)
 	require.ErrorContains(t, r.Err, "password is wrong")
+	require.ErrorIs(t, r.Err, eap.ErrCredentials)
+	var refused *RefusedError
+	require.ErrorAs(t, r.Err, &refused)
+	require.Equal(t, 691, refused.Code)
 }
 
 func TestTruncated(t *testing.T) {

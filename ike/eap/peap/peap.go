@@ -1,7 +1,7 @@
-// Package peap is PEAPv0 (draft-kamath-pppext-peapv0, [MS-PEAP]) as strongSwan
-// and wpa_supplicant speak it: the peer's side, and the server's for gateways
-// and tests. An EAP conversation without headers goes on inside TLS, and ends
-// with a result that both sides tell each other.
+// Package peap is the peer's side of PEAPv0 (draft-kamath-pppext-peapv0,
+// [MS-PEAP]) as strongSwan and wpa_supplicant speak it. An EAP conversation
+// without headers goes on inside TLS, and ends with a result that both sides
+// send each other.
 package peap
 
 import (
@@ -11,12 +11,11 @@ import (
 	"log/slog"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
-	"github.com/gotnc/gotnc/ike/eap/tlsstep"
+	"github.com/gotnc/gotnc/ike/eap/internal/peapmsg"
+	"github.com/gotnc/gotnc/ike/eap/internal/tlskind"
+	"github.com/gotnc/gotnc/ike/eap/internal/tlspeer"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
-
-const version = 0
 
 var (
 	errInnerEnd = errors.New("server ended the inner authentication inside the tunnel without a result")
@@ -24,21 +23,42 @@ var (
 	errEarly    = errors.New("server reported success before the inner method completed")
 )
 
-var kind = tlspeer.Kind{Type: eap.TypePEAP, Label: tlsstep.LabelTLS, Version: version}
-
 // Config is what a Method needs.
-type Config = tlspeer.TunnelConfig
+type Config struct {
+	// TLS says who the server has to be.
+	TLS eap.TLSConfig
+	// Inner is the authentication inside the tunnel; its Sequence is implied, and
+	// a Logger that is nil is that of the Config.
+	Inner eap.Config
+	// FragmentSize is the largest EAP packet that is sent, in octets; 0 is 9980,
+	// which fits IKE fragmentation.
+	FragmentSize int
+	// IncludeLength sends the Message Length also in packets that are not
+	// fragmented.
+	IncludeLength bool
+	// MaxMessages limits the PEAP packets that the server may send,
+	// acknowledgements included; 0 is no limit.
+	MaxMessages int
+	// Logger gets strongSwan's lines; nil discards.
+	Logger *slog.Logger
+}
 
-// Method is the peer's side. It belongs to one goroutine. Close it.
+// Method is the peer's side: an eap.Method, eap.Keyer, eap.Explainer and
+// eap.Sizer. It belongs to one goroutine. Close it.
 type Method struct {
-	*tlspeer.Tunnel
+	*tunnel
 	in *inside
 }
 
+type tunnel = tlspeer.Tunnel
+
 // New returns a Method that waits for the server's start packet.
 func New(cfg Config) (*Method, error) {
-	in := &inside{log: log.Group(cfg.Log, log.IKE)}
-	t, err := tlspeer.NewTunnel(kind, cfg, func(p *eap.Peer) tlspeer.Inside {
+	in := &inside{log: log.Group(cfg.Logger, log.IKE)}
+	t, err := tlspeer.NewTunnel(tlskind.PEAP, tlspeer.TunnelConfig{Config: tlspeer.Config{
+		TLS: cfg.TLS, FragmentSize: cfg.FragmentSize, Length: cfg.IncludeLength,
+		MaxMessages: cfg.MaxMessages, Logger: cfg.Logger,
+	}, Inner: cfg.Inner}, func(p *eap.Peer) tlspeer.Inside {
 		in.peer = p
 		return in
 	})
@@ -46,7 +66,7 @@ func New(cfg Config) (*Method, error) {
 		return nil, err
 	}
 	in.tunnel = t.MSK
-	return &Method{Tunnel: t, in: in}, nil
+	return &Method{tunnel: t, in: in}, nil
 }
 
 // Offer returns the offer of this method for an eap.Config.
@@ -54,19 +74,19 @@ func Offer(cfg Config) eap.Offer {
 	return eap.OfferOf(eap.TypePEAP, func() (*Method, error) { return New(cfg) })
 }
 
-// MSK returns the Master Session Key, nil before the tunnel stands. Where both
+// MSK returns the Master Session Key, nil before the handshake is complete. Where both
 // sides bound the inner method's key to the tunnel it is made of both.
 func (m *Method) MSK() []byte {
 	if m.in.msk != nil {
 		return m.in.msk
 	}
-	return m.Tunnel.MSK()
+	return m.tunnel.MSK()
 }
 
 // Close ends TLS and the method inside, and zeroes keys. It may be called again.
 func (m *Method) Close() {
 	clear(m.in.msk)
-	m.Tunnel.Close()
+	m.tunnel.Close()
 }
 
 // inside is what goes on in the tunnel.
@@ -81,7 +101,7 @@ type inside struct {
 
 func (in *inside) Enter(tls.ConnectionState) {}
 
-// First: the server speaks first.
+// First returns nothing: the server speaks first.
 func (in *inside) First() ([]byte, error) { return nil, nil }
 
 // Receive handles one inner packet; strongSwan and hostapd put each into
@@ -94,7 +114,7 @@ func (in *inside) Receive(id uint8, app []byte) ([]byte, error) {
 	if in.ended {
 		return nil, errAfterEnd
 	}
-	packet, err := expand(eap.CodeRequest, id, app)
+	packet, err := peapmsg.Expand(eap.CodeRequest, id, app)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +122,7 @@ func (in *inside) Receive(id uint8, app []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inside the tunnel: %w", err)
 	}
-	in.say("received", req)
+	in.logPacket("received", req)
 	if req.Type == eap.TypeMSTLV && req.Code == eap.CodeRequest {
 		return in.end(req)
 	}
@@ -114,51 +134,51 @@ func (in *inside) Receive(id uint8, app []byte) ([]byte, error) {
 		return nil, errInnerEnd
 	}
 	if res, err := eap.Parse(response); err == nil {
-		in.say("sending", res)
+		in.logPacket("sending", res)
 	}
-	return compress(response), nil
+	return peapmsg.Compress(response), nil
 }
 
-// end answers the server's result with ours.
+// end answers the server's result with the client's.
 func (in *inside) end(req eap.Packet) ([]byte, error) {
-	theirs, err := parseResult(req.Data)
+	theirs, err := peapmsg.ParseResult(req.Data)
 	if err != nil {
 		return nil, err
 	}
 	in.ended = true
-	ours := result{status: theirs.status}
-	if theirs.status == resultSuccess {
+	ours := peapmsg.Result{Status: theirs.Status}
+	if theirs.Status == peapmsg.ResultSuccess {
 		if in.peer.Method() != eap.TypeNone && in.peer.Decision() != eap.DecisionMaySucceed {
 			return nil, errEarly
 		}
-		if theirs.binding != nil {
-			if ours.binding, err = in.bind(theirs.binding); err != nil {
+		if theirs.Binding != nil {
+			if ours.Binding, err = in.bind(theirs.Binding); err != nil {
 				return nil, err
 			}
 		}
 	}
-	in.status = ours.status
-	res := eap.Packet{Code: eap.CodeResponse, ID: req.ID, Type: eap.TypeMSTLV, Data: ours.appendBinary(nil)}
-	in.say("sending", res)
+	in.status = ours.Status
+	res := eap.Packet{Code: eap.CodeResponse, ID: req.ID, Type: eap.TypeMSTLV, Data: ours.AppendBinary(nil)}
+	in.logPacket("sending", res)
 	return res.AppendBinary(nil)
 }
 
 // bind verifies that the server has the keys of tunnel and inner method, and
-// proves that we have.
+// returns the proof that the client has them.
 func (in *inside) bind(theirs []byte) ([]byte, error) {
-	k := newCompound(in.tunnel(), in.peer.MSK())
-	defer k.zero()
-	nonce, err := k.open(bindingRequest, theirs)
+	k := peapmsg.NewCompound(in.tunnel(), in.peer.MSK())
+	defer k.Zero()
+	nonce, err := k.Open(peapmsg.BindingRequest, theirs)
 	if err != nil {
 		return nil, err
 	}
-	in.msk = k.msk()
-	return k.seal(bindingResponse, nonce), nil
+	in.msk = k.MSK()
+	return k.Seal(peapmsg.BindingResponse, nonce), nil
 }
 
-// Accepts: only after both sides said success inside the tunnel.
-func (in *inside) Accepts() bool { return in.ended && in.status == resultSuccess }
+// Accepts reports whether both sides said success inside the tunnel.
+func (in *inside) Accepts() bool { return in.ended && in.status == peapmsg.ResultSuccess }
 
-func (in *inside) say(verb string, p eap.Packet) {
+func (in *inside) logPacket(verb string, p eap.Packet) {
 	log.Infof(in.log, "%s tunneled EAP-PEAP AVP [%s]", verb, p)
 }

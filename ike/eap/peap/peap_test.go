@@ -2,6 +2,7 @@ package peap
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"testing"
@@ -10,10 +11,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/eaptest"
 	"github.com/gotnc/gotnc/ike/eap/gtc"
+	"github.com/gotnc/gotnc/ike/eap/internal/eaptest"
+	"github.com/gotnc/gotnc/ike/eap/internal/peapmsg"
 	"github.com/gotnc/gotnc/ike/eap/md5"
 	"github.com/gotnc/gotnc/ike/eap/mschapv2"
+	"github.com/gotnc/gotnc/ike/eap/server"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -23,7 +26,7 @@ const password = "Ar3etTnp"
 
 // md5Server is an inner server that asks for MD5.
 type md5Server struct {
-	challenge *md5.Challenge
+	challenge *server.MD5
 	identity  string
 	refuse    error
 	msk       []byte
@@ -36,7 +39,7 @@ func (s *md5Server) Handle(id uint8, response []byte) ([]byte, error) {
 	}
 	if s.challenge == nil {
 		s.identity = string(res.Data)
-		c, data, err := md5.NewChallenge(id)
+		c, data, err := server.NewMD5(id)
 		if err != nil {
 			return nil, err
 		}
@@ -52,16 +55,16 @@ func (s *md5Server) Handle(id uint8, response []byte) ([]byte, error) {
 func (s *md5Server) MSK() []byte { return s.msk }
 
 func client(pki *eaptest.PKI, methods ...eap.Offer) Config {
-	return Config{Config: pki.Peer(), Inner: eap.Config{Identity: "carol", Methods: methods}}
+	return Config{TLS: pki.Peer(), Inner: eap.Config{Identity: "carol", Methods: methods}}
 }
 
-func converse(t *testing.T, cfg Config, server ServerConfig) (*eaptest.Run, *eap.Peer, *Server, string) {
+func converse(t *testing.T, cfg Config, srv server.PEAPConfig) (*eaptest.Run, *eap.Peer, *server.PEAP, string) {
 	t.Helper()
 	var text bytes.Buffer
-	cfg.Log = log.NewWriter(&text, slog.LevelInfo)
-	p := eap.NewPeer(eap.Config{Identity: "anonymous", Methods: []eap.Offer{Offer(cfg)}, Log: cfg.Log})
+	cfg.Logger = log.NewWriter(&text, slog.LevelInfo)
+	p := eap.NewPeer(eap.Config{Identity: "anonymous", Methods: []eap.Offer{Offer(cfg)}, Logger: cfg.Logger})
 	t.Cleanup(p.Close)
-	s := NewServer(server)
+	s := server.NewPEAP(srv)
 	t.Cleanup(s.Close)
 	return eaptest.Converse(t, p, s), p, s, text.String()
 }
@@ -72,7 +75,7 @@ func TestMD5Inside(t *testing.T) {
 		for _, bind := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				inner := &md5Server{}
-				r, p, s, text := converse(t, client(pki, md5.Offer([]byte(password))), ServerConfig{TLS: pki.TLS(tlsVersion), Inner: inner, Bind: bind, FirstID: 0xfd})
+				r, p, s, text := converse(t, client(pki, md5.Offer([]byte(password))), server.PEAPConfig{Config: server.Config{TLS: pki.TLS(tlsVersion), FirstID: 0xfd}, Inner: inner, Bind: bind})
 				require.NoError(t, r.ClientErr)
 				require.NoError(t, r.ServerErr)
 				require.Equal(t, eap.StatusSuccess, r.Status)
@@ -91,23 +94,26 @@ func TestMD5Inside(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	pki, other := eaptest.NewPKI(t), eaptest.NewPKI(t)
 	for name, c := range map[string]struct {
-		edit func(*Config, *ServerConfig)
-		says string
+		edit func(*Config, *server.PEAPConfig)
+		is   error // in the error's chain
+		as   any   // type in the error's chain
 	}{
-		"wrong password":  {func(c *Config, _ *ServerConfig) { c.Inner.Methods = []eap.Offer{md5.Offer([]byte("wrong"))} }, "secret"},
-		"refused":         {func(_ *Config, s *ServerConfig) { s.Inner.(*md5Server).refuse = errors.New("no") }, "secret"},
-		"no such method":  {func(c *Config, _ *ServerConfig) { c.Inner.Methods = nil }, "method that is not configured"},
-		"foreign server":  {func(c *Config, _ *ServerConfig) { c.Roots = other.Roots() }, "configure the CA"},
-		"another server":  {func(c *Config, _ *ServerConfig) { c.ServerName = "sun.strongswan.org" }, "aaa_id"},
-		"another binding": {func(_ *Config, s *ServerConfig) { s.Bind, s.Inner.(*md5Server).msk = true, bytes.Repeat([]byte{1}, 64) }, "does not verify"},
+		"wrong password": {func(c *Config, _ *server.PEAPConfig) { c.Inner.Methods = []eap.Offer{md5.Offer([]byte("wrong"))} }, eap.ErrCredentials, nil},
+		"refused":        {func(_ *Config, s *server.PEAPConfig) { s.Inner.(*md5Server).refuse = errors.New("no") }, eap.ErrCredentials, nil},
+		"no such method": {func(c *Config, _ *server.PEAPConfig) { c.Inner.Methods = nil }, eap.ErrNoCommonMethod, nil},
+		"foreign server": {func(c *Config, _ *server.PEAPConfig) { c.TLS.Roots = other.Roots() }, nil, new(x509.UnknownAuthorityError)},
+		"another server": {func(c *Config, _ *server.PEAPConfig) { c.TLS.ServerName = "sun.strongswan.org" }, nil, new(x509.HostnameError)},
+		"another binding": {func(_ *Config, s *server.PEAPConfig) {
+			s.Bind, s.Inner.(*md5Server).msk = true, bytes.Repeat([]byte{1}, 64)
+		}, peapmsg.ErrBinding, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := &md5Server{}
-			cfg, server := client(pki, md5.Offer([]byte(password))), ServerConfig{TLS: pki.TLS(0x0304), Inner: inner}
-			c.edit(&cfg, &server)
+			cfg, srv := client(pki, md5.Offer([]byte(password))), server.PEAPConfig{Config: server.Config{TLS: pki.TLS(0x0304)}, Inner: inner}
+			c.edit(&cfg, &srv)
 			p := eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(cfg)}})
 			defer p.Close()
-			s := NewServer(server)
+			s := server.NewPEAP(srv)
 			defer s.Close()
 			packet := s.Start()
 			var err error
@@ -118,7 +124,13 @@ func TestRefusals(t *testing.T) {
 				}
 				packet, _, _ = s.Handle(response)
 			}
-			require.ErrorContains(t, err, c.says)
+			require.Error(t, err)
+			if c.is != nil {
+				require.ErrorIs(t, err, c.is)
+			} else {
+				require.ErrorAs(t, err, new(*eap.VerifyError))
+				require.ErrorAs(t, err, c.as)
+			}
 			require.Equal(t, name == "foreign server" || name == "another server", inner.identity == "", "nothing is said to a server that is not verified")
 		})
 	}
@@ -131,7 +143,7 @@ func inner(methods ...eap.Offer) *inside {
 }
 
 func TestInsideWithoutHeaders(t *testing.T) {
-	in := inner(eap.Offer{Type: eap.TypeGTC, New: func() (eap.Method, error) { return gtc.New([]byte("token")), nil }})
+	in := inner(gtc.Offer([]byte("token")))
 	defer in.peer.Close()
 	out, err := in.Receive(7, []byte{1})
 	require.NoError(t, err)
@@ -160,7 +172,7 @@ func TestInsideWithoutHeaders(t *testing.T) {
 // MSCHAPv2 has to verify the server before its success is believed.
 func TestResultOutOfPlace(t *testing.T) {
 	success := []byte{1, 99, 0, 11, 33, 0x80, 3, 0, 2, 0, 1}
-	in := inner(eap.Offer{Type: eap.TypeMSCHAPv2, New: func() (eap.Method, error) { return mschapv2.New("carol", []byte(password), nil) }})
+	in := inner(mschapv2.Offer(mschapv2.Config{User: "carol", Password: []byte(password)}))
 	defer in.peer.Close()
 	_, err := in.Receive(1, append([]byte{26, 1, 1, 0, 24, 16}, append(make([]byte, 16), "moo"...)...))
 	require.NoError(t, err)
@@ -182,8 +194,23 @@ func TestTruncated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eaptest.Truncated(t, func() (*eap.Peer, eaptest.Server) {
 				return eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(client(pki, md5.Offer([]byte(password))))}}),
-					NewServer(ServerConfig{TLS: pki.TLS(tlsVersion), Inner: &md5Server{}, Bind: true, FragmentSize: 400})
+					server.NewPEAP(server.PEAPConfig{Config: server.Config{TLS: pki.TLS(tlsVersion), FragmentSize: 400}, Inner: &md5Server{}, Bind: true})
 			})
 		})
 	}
+}
+
+func FuzzInside(f *testing.F) {
+	f.Add([]byte{1}, []byte{1, 99, 0, 11, 33, 0x80, 3, 0, 2, 0, 1})
+	f.Add([]byte{4, 1, 2}, peapmsg.Result{Status: 1, Binding: make([]byte, 56)}.AppendBinary([]byte{1, 1, 0, 71, 33}))
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		in := inner()
+		defer in.peer.Close()
+		for _, d := range [][]byte{a, b} {
+			out, err := in.Receive(3, d)
+			if err == nil && len(out) == 0 && !in.ended {
+				t.Fatal("no answer")
+			}
+		}
+	})
 }

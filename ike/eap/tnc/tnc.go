@@ -1,6 +1,6 @@
 // Package tnc carries a TNC session inside EAP: EAP-TNC (type 38, TCG IF-T for
 // Tunneled EAP 1.1) and PT-EAP (type 54, RFC 7171). Neither derives a key;
-// both belong inside a TLS tunnel (RFC 7171 §4.1).
+// both belong inside a TLS tunnel (RFC 7171 section 4.1).
 package tnc
 
 import (
@@ -9,68 +9,55 @@ import (
 	"log/slog"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/tlsframe"
+	"github.com/gotnc/gotnc/ike/eap/internal/tlsframe"
+	"github.com/gotnc/gotnc/ike/eap/internal/tncframe"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
+// Version is the only version of both methods.
+const Version = tncframe.Version
+
+// MaxBatch is the largest batch that a session may send, in octets: what
+// strongSwan allows over EAP, four TLS records less the AVP and EAP headers.
+const MaxBatch = 4*16384 - 14
+
+// The IF-T binding that Session.Begin gets: protocol, and its version for each
+// method.
 const (
-	// Version is the only version of both methods.
-	Version = 1
-	// MaxBatch is the largest batch that a session may send, in octets: what
-	// strongSwan allows over EAP, four TLS records less the AVP and EAP headers.
-	MaxBatch = 4*16384 - 14
-
-	ptStart = 0x80 // S flag of PT-EAP (RFC 7171 §3.3)
-
-	ptOverhead = 6     // EAP header, type and flags
-	messageMax = 75000 // largest reassembled batch, hostap's limit
+	Protocol   = "IF-T for Tunneled EAP"
+	VersionTNC = "1.1"
+	VersionPT  = "2.0"
 )
 
-// Transport names the IF-T binding to the TNC client.
-type Transport struct {
-	Protocol string // attribute "IF-T protocol"
-	Version  string
-}
-
-// The bindings of the two methods.
-var (
-	TransportTNC = Transport{Protocol: "IF-T for Tunneled EAP", Version: "1.1"}
-	TransportPT  = Transport{Protocol: "IF-T for Tunneled EAP", Version: "2.0"}
-)
-
-// Session is the TNC client's side of one connection. The method neither
-// makes nor closes it.
+// Session is the TNC client's side of one connection; *tnccs.Session is one.
+// The method neither makes nor closes it.
 type Session interface {
 	// Begin starts the handshake and returns the first batch, of at most
-	// maxBatch octets; an empty one says nothing.
-	Begin(maxBatch int, transport Transport) ([]byte, error)
+	// maxBatch octets; an empty one says nothing. Protocol and version name the
+	// IF-T binding.
+	Begin(maxBatch int, protocol, version string) ([]byte, error)
 	// Receive takes one batch of the server, which is its own from then on, and
 	// returns the answer; empty where there is none.
 	Receive(batch []byte) ([]byte, error)
 }
 
-// Accepter is a Session that refuses a success while something speaks against
-// the server: in mutual measurement this end measures it as well.
-type Accepter interface {
-	// Accepts reports whether a success may be taken as things stand.
-	Accepts() bool
+// Judge is a Session that refuses a success while something speaks against the
+// server: in mutual measurement this end measures it as well.
+type Judge interface {
+	// PeerVerdict returns what speaks against the server, nil where a success
+	// may be accepted.
+	PeerVerdict() error
 }
 
 var (
-	errNotStarted  = errors.New("server sent data before the start packet")
-	errRestarted   = errors.New("server sent a second start packet")
-	errStartData   = errors.New("start packet carries data")
-	errBatch       = errors.New("batch exceeds what the transport carries")
-	errType        = errors.New("type is neither EAP-TNC nor PT-EAP")
-	errVersion     = errors.New("unsupported version")
-	errNoSession   = errors.New("no TNC session configured")
-	errManyPackets = errors.New("server sent more packets than allowed")
-	errNoFlags     = errors.New("packet has data but version 0")
+	errNotStarted = errors.New("server sent data before the start packet")
+	errRestarted  = errors.New("server sent a second start packet")
+	errNoSession  = errors.New("no TNC session configured")
 )
 
 // Config is what a Method needs.
 type Config struct {
-	Type    eap.Type // eap.TypeTNC or eap.TypePT
+	// Session is the TNC client's; it is required.
 	Session Session
 	// FragmentSize is the largest inner EAP packet of EAP-TNC, in octets; 0 is
 	// 65535: strongSwan's server does not reassemble. PT-EAP never fragments.
@@ -80,80 +67,55 @@ type Config struct {
 	// MaxMessages limits the packets that the server may send, acknowledgements
 	// included; 0 is no limit but the tunnel's.
 	MaxMessages int
-	// Log gets strongSwan's lines; nil discards.
-	Log *slog.Logger
+	// Logger gets strongSwan's lines; nil discards.
+	Logger *slog.Logger
 }
 
 // Method is the peer's side. It belongs to one goroutine.
 type Method struct {
-	cfg     Config
-	log     *slog.Logger
-	frame   framer
-	started bool
-	packets int
+	typ      eap.Type
+	cfg      Config
+	log      *slog.Logger
+	frame    tncframe.Framer
+	started  bool
+	messages int
 }
 
-// framer is what differs between the two types: tlsframe.Conn, or ptFrame.
-type framer interface {
-	Receive(data []byte) (tlsframe.Event, error)
-	Message() []byte
-	Send(msg []byte) error
-	Pending() bool
-	Next() []byte
-	Ack() []byte
-	StartPacket() []byte
-}
-
-func newFramer(t eap.Type, fragmentSize int) (framer, error) {
-	switch t {
-	case eap.TypeTNC:
-		if fragmentSize == 0 {
-			fragmentSize = tlsframe.MaxFragment
-		}
-		return tlsframe.New(tlsframe.Config{
-			Version: Version, CheckVersion: true,
-			FragmentSize: fragmentSize, MaxMessage: messageMax,
-		}), nil
-	case eap.TypePT:
-		return &ptFrame{}, nil
-	}
-	return nil, fmt.Errorf("%w: %s", errType, t)
-}
-
-// New returns a Method that waits for the server's start packet.
-func New(cfg Config) (*Method, error) {
+// New returns a Method of eap.TypeTNC or eap.TypePT that waits for the server's
+// start packet.
+func New(t eap.Type, cfg Config) (*Method, error) {
 	if cfg.Session == nil {
 		return nil, errNoSession
 	}
 	if cfg.MaxBatch <= 0 || cfg.MaxBatch > MaxBatch {
 		cfg.MaxBatch = MaxBatch
 	}
-	f, err := newFramer(cfg.Type, cfg.FragmentSize)
+	f, err := tncframe.New(t, cfg.FragmentSize)
 	if err != nil {
 		return nil, err
 	}
-	return &Method{cfg: cfg, log: log.Group(cfg.Log, log.TLS), frame: f}, nil
+	return &Method{typ: t, cfg: cfg, log: log.Group(cfg.Logger, log.TLS), frame: f}, nil
 }
 
-// Offers returns offers of PT-EAP and EAP-TNC on one session, for the
-// eap.Config of a tunnel. The type in cfg is ignored; only one of the two can
-// run.
-func Offers(cfg Config) []eap.Offer {
-	offer := func(t eap.Type) eap.Offer {
-		c := cfg
-		c.Type = t
-		return eap.Offer{Type: t, New: func() (eap.Method, error) { return New(c) }}
-	}
-	return []eap.Offer{offer(eap.TypePT), offer(eap.TypeTNC)}
+// OfferTNC returns the offer of EAP-TNC for the eap.Config of a tunnel. Offers
+// of both methods may share a session: a server runs one of them.
+func OfferTNC(cfg Config) eap.Offer { return offer(eap.TypeTNC, cfg) }
+
+// OfferPT returns the offer of PT-EAP for the eap.Config of a tunnel.
+func OfferPT(cfg Config) eap.Offer { return offer(eap.TypePT, cfg) }
+
+func offer(t eap.Type, cfg Config) eap.Offer {
+	return eap.OfferOf(t, func() (*Method, error) { return New(t, cfg) })
 }
 
-// Type returns the configured type.
-func (m *Method) Type() eap.Type { return m.cfg.Type }
+// Type returns the type that the method was made with.
+func (m *Method) Type() eap.Type { return m.typ }
 
 // Handle answers one request.
 func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
-	if m.packets++; m.cfg.MaxMessages > 0 && m.packets > m.cfg.MaxMessages {
-		return eap.Reply{}, fmt.Errorf("%w (%d): raise eap-tnc.max_message_count", errManyPackets, m.cfg.MaxMessages)
+	if m.messages++; m.cfg.MaxMessages > 0 && m.messages > m.cfg.MaxMessages {
+		log.Infof(m.log, "%s packet count exceeded (%d > %d)", m.typ, m.messages, m.cfg.MaxMessages)
+		return eap.Reply{}, &eap.MessageCountError{Type: m.typ, Limit: m.cfg.MaxMessages}
 	}
 	ev, err := m.frame.Receive(req.Data)
 	if err != nil {
@@ -165,8 +127,8 @@ func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
 		return eap.Reply{}, errRestarted
 	case ev == tlsframe.Start:
 		m.started = true
-		log.Infof(m.log, "%s version is v%d", m.cfg.Type, req.Data[0]&tlsframe.VersionMask)
-		batch, err = m.cfg.Session.Begin(m.cfg.MaxBatch, m.transport())
+		log.Infof(m.log, "%s version is v%d", m.typ, req.Data[0]&tlsframe.VersionMask)
+		batch, err = m.cfg.Session.Begin(m.cfg.MaxBatch, Protocol, m.version())
 		if err != nil {
 			return eap.Reply{}, fmt.Errorf("begin TNC session: %w", err)
 		}
@@ -184,7 +146,7 @@ func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
 		}
 	}
 	if len(batch) > m.cfg.MaxBatch {
-		return eap.Reply{}, fmt.Errorf("send TNC batch of %d octets: %w (%d)", len(batch), errBatch, m.cfg.MaxBatch)
+		return eap.Reply{}, fmt.Errorf("send TNC batch of %d octets: %w (%d)", len(batch), tncframe.ErrBatch, m.cfg.MaxBatch)
 	}
 	if err := m.frame.Send(batch); err != nil {
 		return eap.Reply{}, err
@@ -193,27 +155,25 @@ func (m *Method) Handle(req eap.Packet) (eap.Reply, error) {
 }
 
 // reply sends what is queued. Whether the session is over is the server's
-// decision, which is what its Success or Failure tells; only fragments under
-// way and an Accepter rule a Success out.
+// decision, which its Success or Failure announces; only fragments under way
+// and a Judge rule a Success out.
 func (m *Method) reply() eap.Reply {
 	r := eap.Reply{Data: m.frame.Next(), Decision: eap.DecisionMaySucceed}
-	if a, ok := m.cfg.Session.(Accepter); m.frame.Pending() || ok && !a.Accepts() {
+	if j, ok := m.cfg.Session.(Judge); m.frame.Pending() || ok && j.PeerVerdict() != nil {
 		r.Decision = eap.DecisionFail
 	}
 	return r
 }
 
-func (m *Method) transport() Transport {
-	if m.cfg.Type == eap.TypePT {
-		return TransportPT
+func (m *Method) version() string {
+	if m.typ == eap.TypePT {
+		return VersionPT
 	}
-	return TransportTNC
+	return VersionTNC
 }
 
-// Explain names the likely cause of a Failure.
-func (m *Method) Explain() string {
-	return "the gateway's policy refused this device after its assessment; its recommendation and reasons are in the log"
-}
+// Explain returns eap.ErrPolicy.
+func (m *Method) Explain() error { return eap.ErrPolicy }
 
 // Close does nothing: the session is its maker's.
 func (m *Method) Close() {}

@@ -1,5 +1,3 @@
-// Package ttls is EAP-TTLSv0 (RFC 5281, with TLS 1.3 RFC 9427): the peer's
-// side, and the half of a server that framing, TLS and AVPs are.
 package ttls
 
 import (
@@ -9,25 +7,47 @@ import (
 	"log/slog"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
-	"github.com/gotnc/gotnc/ike/eap/tlsstep"
+	"github.com/gotnc/gotnc/ike/eap/internal/avp"
+	"github.com/gotnc/gotnc/ike/eap/internal/tlskind"
+	"github.com/gotnc/gotnc/ike/eap/internal/tlspeer"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 var errInnerEnd = errors.New("server ended the inner authentication inside the tunnel")
 
-var kind = tlspeer.Kind{Type: eap.TypeTTLS, Label: tlsstep.LabelTTLS, LengthAlways: true}
-
 // Config is what a Method needs.
-type Config = tlspeer.TunnelConfig
+type Config struct {
+	// TLS says who the server has to be.
+	TLS eap.TLSConfig
+	// Inner is the authentication inside the tunnel; its Sequence is implied, and
+	// a Logger that is nil is that of the Config.
+	Inner eap.Config
+	// FragmentSize is the largest EAP packet that is sent, in octets; 0 is 9980,
+	// which fits IKE fragmentation.
+	FragmentSize int
+	// OmitLength leaves the Message Length out of packets that are not
+	// fragmented.
+	OmitLength bool
+	// MaxMessages limits the EAP-TTLS packets that the server may send,
+	// acknowledgements included; 0 is no limit.
+	MaxMessages int
+	// Logger gets strongSwan's lines; nil discards.
+	Logger *slog.Logger
+}
 
-// Method is the peer's side. It belongs to one goroutine. Close it.
-type Method struct{ *tlspeer.Tunnel }
+// Method is the peer's side: an eap.Method, eap.Keyer, eap.Explainer and
+// eap.Sizer. It belongs to one goroutine. Close it.
+type Method struct{ *tunnel }
+
+type tunnel = tlspeer.Tunnel
 
 // New returns a Method that waits for the server's start packet.
 func New(cfg Config) (*Method, error) {
-	t, err := tlspeer.NewTunnel(kind, cfg, func(p *eap.Peer) tlspeer.Inside {
-		return &inside{log: log.Group(cfg.Log, log.IKE), peer: p}
+	t, err := tlspeer.NewTunnel(tlskind.TTLS, tlspeer.TunnelConfig{Config: tlspeer.Config{
+		TLS: cfg.TLS, FragmentSize: cfg.FragmentSize, Length: !cfg.OmitLength,
+		MaxMessages: cfg.MaxMessages, Logger: cfg.Logger,
+	}, Inner: cfg.Inner}, func(p *eap.Peer) tlspeer.Inside {
+		return &inside{log: log.Group(cfg.Logger, log.IKE), peer: p}
 	})
 	if err != nil {
 		return nil, err
@@ -44,13 +64,13 @@ func Offer(cfg Config) eap.Offer {
 type inside struct {
 	log  *slog.Logger
 	peer *eap.Peer
-	avps avpStream
+	avps avp.Stream
 }
 
 func (in *inside) Enter(tls.ConnectionState) {}
 
-// First says who we are: the client speaks first, unless the server asked for
-// the identity together with its Finished (RFC 5281 §11.2.1).
+// First returns the client's identity: the client speaks first, unless the server asked for
+// the identity together with its Finished (RFC 5281 section 11.2.1).
 func (in *inside) First() ([]byte, error) {
 	p, err := in.peer.IdentityResponse()
 	if err != nil {
@@ -62,11 +82,11 @@ func (in *inside) First() ([]byte, error) {
 // Receive handles application data of the server.
 func (in *inside) Receive(_ uint8, app []byte) ([]byte, error) {
 	// A single octet 0 is the protected success indication of TLS 1.3
-	// (RFC 9427 §3.2): the answer is an empty packet.
-	if len(app) == 1 && app[0] == 0 && in.avps.idle() {
+	// (RFC 9427 section 3.2): the answer is an empty packet.
+	if len(app) == 1 && app[0] == 0 && in.avps.Idle() {
 		return nil, nil
 	}
-	packet, err := in.avps.push(app)
+	packet, err := in.avps.Push(app)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +94,7 @@ func (in *inside) Receive(_ uint8, app []byte) ([]byte, error) {
 		in.log.Debug("need more AVP data")
 		return nil, nil
 	}
-	in.say("received", packet)
+	in.logPacket("received", packet)
 	response, status, err := in.peer.Handle(packet)
 	if err != nil {
 		return nil, fmt.Errorf("inside the tunnel: %w", err)
@@ -85,18 +105,18 @@ func (in *inside) Receive(_ uint8, app []byte) ([]byte, error) {
 	return in.wrap(response)
 }
 
-// Accepts: no inner method is half done.
+// Accepts reports whether no inner method is half done.
 func (in *inside) Accepts() bool {
 	inner := in.peer.Method() == eap.TypeNone || in.peer.Decision() == eap.DecisionMaySucceed
-	return inner && in.avps.idle()
+	return inner && in.avps.Idle()
 }
 
 func (in *inside) wrap(packet []byte) ([]byte, error) {
-	in.say("sending", packet)
-	return AppendEAP(nil, packet)
+	in.logPacket("sending", packet)
+	return avp.AppendEAP(nil, packet)
 }
 
-func (in *inside) say(verb string, packet []byte) {
+func (in *inside) logPacket(verb string, packet []byte) {
 	p, err := eap.Parse(packet)
 	if err != nil {
 		return // the inner Peer reports it

@@ -14,9 +14,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/eaptest"
+	"github.com/gotnc/gotnc/ike/eap/internal/eaptest"
+	"github.com/gotnc/gotnc/ike/eap/internal/tlskind"
 	"github.com/gotnc/gotnc/ike/eap/md5"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
+	"github.com/gotnc/gotnc/ike/eap/server"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -56,16 +57,17 @@ func pool(ca *testpki.CA) *x509.CertPool {
 // fakeSession sends size octets in its first batch and answers batches with
 // themselves, until the server closes.
 type fakeSession struct {
-	size      int
-	begun     int
-	transport tnc.Transport
-	maxBatch  int
-	received  [][]byte
+	size  int
+	begun int
+	// the IF-T binding of Begin
+	protocol, version string
+	maxBatch          int
+	received          [][]byte
 }
 
-func (s *fakeSession) Begin(maxBatch int, tr tnc.Transport) ([]byte, error) {
+func (s *fakeSession) Begin(maxBatch int, protocol, version string) ([]byte, error) {
 	s.begun++
-	s.maxBatch, s.transport = maxBatch, tr
+	s.maxBatch, s.protocol, s.version = maxBatch, protocol, version
 	return bytes.Repeat([]byte{0xc1}, s.size), nil
 }
 
@@ -88,8 +90,8 @@ type innerServer struct {
 	fragment int
 
 	step     string
-	md5      *md5.Challenge
-	tnc      *tnc.Server
+	md5      *server.MD5
+	tnc      *server.TNC
 	id       uint8
 	identity string
 	batches  [][]byte
@@ -113,7 +115,7 @@ func (s *innerServer) Handle(response []byte) ([]byte, error) {
 		require.Equal(s.t, eap.TypeIdentity, res.Type)
 		s.identity = string(res.Data)
 		s.step = "md5"
-		c, data, err := md5.NewChallenge(s.id + 7)
+		c, data, err := server.NewMD5(s.id + 7)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +129,7 @@ func (s *innerServer) Handle(response []byte) ([]byte, error) {
 		if s.tncType == eap.TypeNone {
 			return nil, nil
 		}
-		s.tnc, err = tnc.NewServer(s.tncType, s.fragment)
+		s.tnc, err = server.NewTNC(s.tncType, s.fragment)
 		if err != nil {
 			return nil, err
 		}
@@ -169,18 +171,18 @@ func (s *innerServer) Handle(response []byte) ([]byte, error) {
 type run struct {
 	*eaptest.Run
 	peer   *eap.Peer
-	server *Server
+	server *server.Server
 	log    string
 }
 
 // converse runs an outer conversation to its end.
-func converse(t *testing.T, client Config, server ServerConfig) *run {
+func converse(t *testing.T, client Config, srv server.TTLSConfig) *run {
 	t.Helper()
 	var buf bytes.Buffer
-	client.Log = log.NewWriter(&buf, slog.LevelInfo)
+	client.Logger = log.NewWriter(&buf, slog.LevelInfo)
 	r := &run{
-		peer:   eap.NewPeer(eap.Config{Identity: identity, Methods: []eap.Offer{Offer(client)}, Log: client.Log}),
-		server: NewServer(server),
+		peer:   eap.NewPeer(eap.Config{Identity: identity, Methods: []eap.Offer{Offer(client)}, Logger: client.Logger}),
+		server: server.NewTTLS(srv),
 	}
 	t.Cleanup(r.peer.Close)
 	t.Cleanup(r.server.Close)
@@ -191,20 +193,22 @@ func converse(t *testing.T, client Config, server ServerConfig) *run {
 
 func (w *world) client(s tnc.Session) Config {
 	c := Config{
-		Config: tlspeer.Config{Roots: pool(w.ca), ServerName: serverName},
-		Inner:  eap.Config{Identity: identity, Methods: []eap.Offer{md5.Offer([]byte(password))}},
+		TLS:   eap.TLSConfig{Roots: pool(w.ca), ServerName: serverName},
+		Inner: eap.Config{Identity: identity, Methods: []eap.Offer{md5.Offer([]byte(password))}},
 	}
 	if s != nil {
-		c.Inner.Methods = append(c.Inner.Methods, tnc.Offers(tnc.Config{Session: s})...)
+		c.Inner.Methods = append(c.Inner.Methods, tnc.OfferPT(tnc.Config{Session: s}), tnc.OfferTNC(tnc.Config{Session: s}))
 	}
 	return c
 }
 
-func (w *world) server(version uint16, inner Inner) ServerConfig {
-	return ServerConfig{
-		TLS:     &tls.Config{Certificates: []tls.Certificate{w.cert}, MinVersion: version, MaxVersion: version},
-		Inner:   inner,
-		FirstID: 0xfe, // wraps around
+func (w *world) server(version uint16, inner server.TTLSInner) server.TTLSConfig {
+	return server.TTLSConfig{
+		Config: server.Config{
+			TLS:     &tls.Config{Certificates: []tls.Certificate{w.cert}, MinVersion: version, MaxVersion: version},
+			FirstID: 0xfe, // wraps around
+		},
+		Inner: inner,
 	}
 }
 
@@ -219,9 +223,9 @@ func TestIdentityMD5AndTNC(t *testing.T) {
 					t.Run(fmt.Sprintf("%s/%s/%d/%d", name, typ, size, fragment), func(t *testing.T) {
 						s := &fakeSession{size: size}
 						inner := &innerServer{t: t, tncType: typ, reply: size}
-						client, server := w.client(s), w.server(version, inner)
-						client.FragmentSize, server.FragmentSize = fragment, fragment
-						r := converse(t, client, server)
+						client, srv := w.client(s), w.server(version, inner)
+						client.FragmentSize, srv.FragmentSize = fragment, fragment
+						r := converse(t, client, srv)
 						require.NoError(t, r.ClientErr)
 						require.NoError(t, r.ServerErr)
 						require.Equal(t, eap.StatusSuccess, r.Status)
@@ -233,15 +237,15 @@ func TestIdentityMD5AndTNC(t *testing.T) {
 						require.Equal(t, identity, inner.identity)
 						require.Equal(t, 1, s.begun)
 						require.Equal(t, tnc.MaxBatch, s.maxBatch)
-						require.Equal(t, "IF-T for Tunneled EAP", s.transport.Protocol)
-						require.Equal(t, map[eap.Type]string{eap.TypePT: "2.0", eap.TypeTNC: "1.1"}[typ], s.transport.Version)
+						require.Equal(t, "IF-T for Tunneled EAP", s.protocol)
+						require.Equal(t, map[eap.Type]string{eap.TypePT: "2.0", eap.TypeTNC: "1.1"}[typ], s.version)
 						require.Len(t, inner.batches, 3)
 						require.Len(t, inner.batches[0], size)
 						require.Len(t, inner.batches[1], size)
 						require.Equal(t, "CLOSE", string(inner.batches[2]))
 						limit := fragment
 						if limit == 0 {
-							limit = tlspeer.FragmentSize
+							limit = tlskind.FragmentSize
 						}
 						require.LessOrEqual(t, r.Largest[0], limit)
 						require.LessOrEqual(t, r.Largest[1], limit)
@@ -266,7 +270,7 @@ func TestTNCFragments(t *testing.T) {
 	w := newWorld(t)
 	s := &fakeSession{size: 5000}
 	client := w.client(nil)
-	client.Inner.Methods = append(client.Inner.Methods, tnc.Offers(tnc.Config{Session: s, FragmentSize: 1300})...)
+	client.Inner.Methods = append(client.Inner.Methods, tnc.OfferTNC(tnc.Config{Session: s, FragmentSize: 1300}))
 	inner := &innerServer{t: t, tncType: eap.TypeTNC, reply: 7000, fragment: 1200}
 	r := converse(t, client, w.server(tls.VersionTLS13, inner))
 	require.NoError(t, r.ClientErr)
@@ -277,11 +281,11 @@ func TestTNCFragments(t *testing.T) {
 func TestServerThatAsksForTheIdentity(t *testing.T) {
 	w := newWorld(t)
 	inner := &innerServer{t: t}
-	server := w.server(tls.VersionTLS12, inner)
+	srv := w.server(tls.VersionTLS12, inner)
 	ask, err := eap.Packet{Code: eap.CodeRequest, ID: 0, Type: eap.TypeIdentity, Data: []byte("who?")}.AppendBinary(nil)
 	require.NoError(t, err)
-	server.Greeting = ask
-	r := converse(t, w.client(nil), server)
+	srv.Greeting = ask
+	r := converse(t, w.client(nil), srv)
 	require.NoError(t, r.ClientErr)
 	require.Equal(t, identity, inner.identity)
 	require.Contains(t, r.log, "received tunneled EAP-TTLS AVP [EAP/REQ/ID]")
@@ -289,9 +293,9 @@ func TestServerThatAsksForTheIdentity(t *testing.T) {
 
 func TestProtectedSuccessIndication(t *testing.T) {
 	w := newWorld(t)
-	server := w.server(tls.VersionTLS13, &innerServer{t: t})
-	server.ProtectedSuccess = true
-	r := converse(t, w.client(nil), server)
+	srv := w.server(tls.VersionTLS13, &innerServer{t: t})
+	srv.ProtectedSuccess = true
+	r := converse(t, w.client(nil), srv)
 	require.NoError(t, r.ClientErr)
 	require.NoError(t, r.ServerErr)
 }
@@ -309,25 +313,29 @@ func TestServerIsVerifiedBeforeAnythingInsideIsSent(t *testing.T) {
 	for name, version := range versions {
 		for _, c := range []struct {
 			name string
-			edit func(*Config, *ServerConfig)
+			edit func(*Config, *server.TTLSConfig)
 			want string
+			as   any // type in the error's chain
 		}{
-			{"wrong CA", func(_ *Config, s *ServerConfig) { s.TLS.Certificates[0] = foreign }, "configure the CA"},
-			{"wrong name", func(c *Config, _ *ServerConfig) { c.ServerName = "sun.strongswan.org" }, "aaa_id"},
-			{"wrong identity", func(c *Config, _ *ServerConfig) {
-				c.MatchIdentity = func(*x509.Certificate) error { return errors.New("not the one") }
-			}, "not the one"},
-			{"expired", func(c *Config, _ *ServerConfig) { c.Time = later }, "expired"},
-			{"client certificate", func(_ *Config, s *ServerConfig) { s.TLS.Certificates[0] = clientOnly }, "key usage"},
+			{"wrong CA", func(_ *Config, s *server.TTLSConfig) { s.TLS.Certificates[0] = foreign }, `issuer "CN=Other CA`, new(x509.UnknownAuthorityError)},
+			{"wrong name", func(c *Config, _ *server.TTLSConfig) { c.TLS.ServerName = "sun.strongswan.org" }, "sun.strongswan.org", new(x509.HostnameError)},
+			{"wrong identity", func(c *Config, _ *server.TTLSConfig) {
+				c.TLS.MatchIdentity = func(*x509.Certificate) error { return errors.New("not the one") }
+			}, "not the one", nil},
+			{"expired", func(c *Config, _ *server.TTLSConfig) { c.TLS.Now = later }, "expired", new(x509.CertificateInvalidError)},
+			{"client certificate", func(_ *Config, s *server.TTLSConfig) { s.TLS.Certificates[0] = clientOnly }, "key usage", new(x509.CertificateInvalidError)},
 		} {
 			t.Run(name+"/"+c.name, func(t *testing.T) {
 				inner := &innerServer{t: t}
-				client, server := w.client(nil), w.server(version, inner)
-				c.edit(&client, &server)
-				r := converse(t, client, server)
+				client, srv := w.client(nil), w.server(version, inner)
+				c.edit(&client, &srv)
+				r := converse(t, client, srv)
 				require.Equal(t, eap.StatusFailure, r.Status)
-				var bad *tlspeer.VerifyError
+				var bad *eap.VerifyError
 				require.ErrorAs(t, r.ClientErr, &bad)
+				if c.as != nil {
+					require.ErrorAs(t, r.ClientErr, c.as)
+				}
 				require.ErrorContains(t, r.ClientErr, c.want)
 				require.ErrorContains(t, r.ServerErr, "bad certificate", "the alert reached the server")
 				require.Empty(t, inner.identity)
@@ -340,8 +348,8 @@ func TestServerIsVerifiedBeforeAnythingInsideIsSent(t *testing.T) {
 func TestMatchIdentityReplacesServerName(t *testing.T) {
 	w := newWorld(t)
 	client := w.client(nil)
-	client.ServerName = ""
-	client.MatchIdentity = func(c *x509.Certificate) error {
+	client.TLS.ServerName = ""
+	client.TLS.MatchIdentity = func(c *x509.Certificate) error {
 		if c.Subject.CommonName != serverName {
 			return errors.New("no")
 		}
@@ -358,13 +366,14 @@ func TestWrongPassword(t *testing.T) {
 	require.Equal(t, eap.StatusFailure, r.Status)
 	require.ErrorIs(t, r.ClientErr, eap.ErrFailure)
 	require.ErrorIs(t, r.ServerErr, errWrongPassword)
-	require.ErrorContains(t, r.ClientErr, "check the identity and the secret")
+	require.ErrorIs(t, r.ClientErr, eap.ErrCredentials)
 }
 
 func TestDenied(t *testing.T) {
 	w := newWorld(t)
 	r := converse(t, w.client(&fakeSession{size: 1}), w.server(tls.VersionTLS12, &innerServer{t: t, tncType: eap.TypePT, denied: true}))
 	require.ErrorIs(t, r.ClientErr, eap.ErrFailure)
+	require.ErrorIs(t, r.ClientErr, eap.ErrPolicy)
 	require.ErrorContains(t, r.ClientErr, "policy refused this device")
 }
 
@@ -379,7 +388,7 @@ func TestInnerMethodThatIsNotConfigured(t *testing.T) {
 func TestOldTLSIsRefused(t *testing.T) {
 	w := newWorld(t)
 	client := w.client(nil)
-	client.MinVersion = tls.VersionTLS13
+	client.TLS.MinVersion = tls.VersionTLS13
 	r := converse(t, client, w.server(tls.VersionTLS12, &innerServer{t: t}))
 	require.Equal(t, eap.StatusFailure, r.Status)
 	require.ErrorContains(t, r.ClientErr, "protocol version")
@@ -387,11 +396,11 @@ func TestOldTLSIsRefused(t *testing.T) {
 
 func TestSuccessBeforeTheTunnelIsRefused(t *testing.T) {
 	w := newWorld(t)
-	server := NewServer(w.server(tls.VersionTLS13, nil))
-	defer server.Close()
+	srv := server.NewTTLS(w.server(tls.VersionTLS13, nil))
+	defer srv.Close()
 	p := eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(w.client(nil))}})
 	defer p.Close()
-	_, _, err := p.Handle(server.Start())
+	_, _, err := p.Handle(srv.Start())
 	require.NoError(t, err)
 	_, status, err := p.Handle([]byte{3, 1, 0, 4})
 	require.Equal(t, eap.StatusFailure, status)
@@ -436,10 +445,10 @@ func TestHostilePackets(t *testing.T) {
 }
 
 func TestNewNeedsRootsAndIdentity(t *testing.T) {
-	_, err := New(Config{Config: tlspeer.Config{ServerName: "x"}})
-	require.ErrorIs(t, err, tlspeer.ErrNoRoots)
-	_, err = New(Config{Config: tlspeer.Config{Roots: x509.NewCertPool()}})
-	require.ErrorIs(t, err, tlspeer.ErrNoIdentity)
+	_, err := New(Config{TLS: eap.TLSConfig{ServerName: "x"}})
+	require.ErrorIs(t, err, eap.ErrNoRoots)
+	_, err = New(Config{TLS: eap.TLSConfig{Roots: x509.NewCertPool()}})
+	require.ErrorIs(t, err, eap.ErrNoIdentity)
 }
 
 func TestClientCertificate(t *testing.T) {
@@ -448,12 +457,12 @@ func TestClientCertificate(t *testing.T) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	})
 	require.NoError(t, err)
-	client, server := w.client(nil), w.server(tls.VersionTLS12, &innerServer{t: t})
-	client.Certificates = []tls.Certificate{own}
-	server.TLS.ClientAuth, server.TLS.ClientCAs = tls.RequireAndVerifyClientCert, pool(w.ca)
-	require.NoError(t, converse(t, client, server).ClientErr)
-	client.Certificates = nil
-	r := converse(t, client, server)
+	client, srv := w.client(nil), w.server(tls.VersionTLS12, &innerServer{t: t})
+	client.TLS.Certificates = []tls.Certificate{own}
+	srv.TLS.ClientAuth, srv.TLS.ClientCAs = tls.RequireAndVerifyClientCert, pool(w.ca)
+	require.NoError(t, converse(t, client, srv).ClientErr)
+	client.TLS.Certificates = nil
+	r := converse(t, client, srv)
 	require.Equal(t, eap.StatusFailure, r.Status)
 	require.ErrorContains(t, r.ClientErr, "remote error")
 }
@@ -463,9 +472,9 @@ func TestTruncated(t *testing.T) {
 	for name, version := range versions {
 		t.Run(name, func(t *testing.T) {
 			eaptest.Truncated(t, func() (*eap.Peer, eaptest.Server) {
-				server := w.server(version, &innerServer{t: t})
-				server.FragmentSize = 400
-				return eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(w.client(nil))}}), NewServer(server)
+				srv := w.server(version, &innerServer{t: t})
+				srv.FragmentSize = 400
+				return eap.NewPeer(eap.Config{Methods: []eap.Offer{Offer(w.client(nil))}}), server.NewTTLS(srv)
 			})
 		})
 	}
@@ -475,7 +484,7 @@ func FuzzMethod(f *testing.F) {
 	f.Add([]byte{0x20}, []byte{0x16, 3, 3, 0, 1, 2})
 	root := x509.NewCertPool()
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		m, err := New(Config{Config: tlspeer.Config{Roots: root, ServerName: "x"}})
+		m, err := New(Config{TLS: eap.TLSConfig{Roots: root, ServerName: "x"}})
 		if err != nil {
 			t.Fatal(err)
 		}

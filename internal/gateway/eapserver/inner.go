@@ -3,14 +3,10 @@
 package eapserver
 
 import (
-	"crypto/md5"
-	"crypto/rand"
-	"crypto/subtle"
 	"errors"
-	"fmt"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/ike/eap/server"
 )
 
 // TNCServer is a PB-TNC server for one connection. Receive takes the client's
@@ -29,7 +25,7 @@ type TNCServer interface {
 type method interface {
 	typ() eap.Type
 	start() []byte
-	process(id uint8, data []byte) (request []byte, done bool, err error)
+	process(data []byte) (request []byte, done bool, err error)
 	close()
 }
 
@@ -39,35 +35,29 @@ var (
 	ErrDenied   = errors.New("access denied by the verifier")
 )
 
-// md5Method is MD5-Challenge (RFC 3748 §5.4).
+// md5Method is MD5-Challenge (RFC 3748 section 5.4).
 type md5Method struct {
-	challenge [16]byte
+	challenge *server.MD5
+	request   []byte // Type-Data of the challenge
 	password  string
 	known     bool
 }
 
-func newMD5(users map[string]string, identity string) (*md5Method, error) {
+// newMD5 returns the method whose challenge has the identifier id.
+func newMD5(id uint8, users map[string]string, identity string) (*md5Method, error) {
 	m := &md5Method{}
 	m.password, m.known = users[identity]
-	if _, err := rand.Read(m.challenge[:]); err != nil {
-		return nil, fmt.Errorf("draw challenge: %w", err)
-	}
-	return m, nil
+	var err error
+	m.challenge, m.request, err = server.NewMD5(id)
+	return m, err
 }
 
 func (m *md5Method) typ() eap.Type { return eap.TypeMD5 }
-func (m *md5Method) start() []byte { return append([]byte{16}, m.challenge[:]...) }
+func (m *md5Method) start() []byte { return m.request }
 func (m *md5Method) close()        { m.password = "" }
 
-func (m *md5Method) process(id uint8, data []byte) ([]byte, bool, error) {
-	if len(data) < 17 || data[0] != 16 {
-		return nil, true, errors.New("malformed MD5-Challenge response")
-	}
-	h := md5.New()
-	h.Write([]byte{id})
-	h.Write([]byte(m.password))
-	h.Write(m.challenge[:])
-	if subtle.ConstantTimeCompare(h.Sum(nil), data[1:17]) != 1 || !m.known {
+func (m *md5Method) process(data []byte) ([]byte, bool, error) {
+	if !m.challenge.Verify(data, []byte(m.password)) || !m.known {
 		return nil, true, ErrPassword
 	}
 	return nil, true, nil
@@ -76,23 +66,23 @@ func (m *md5Method) process(id uint8, data []byte) ([]byte, bool, error) {
 // tncMethod is EAP-TNC or PT-EAP.
 type tncMethod struct {
 	kind   eap.Type
-	frame  *tnc.Server
+	frame  *server.TNC
 	server TNCServer
 }
 
-func newTNC(kind eap.Type, fragmentSize int, server TNCServer) (*tncMethod, error) {
-	f, err := tnc.NewServer(kind, fragmentSize)
+func newTNC(kind eap.Type, fragmentSize int, tncServer TNCServer) (*tncMethod, error) {
+	f, err := server.NewTNC(kind, fragmentSize)
 	if err != nil {
 		return nil, err
 	}
-	return &tncMethod{kind: kind, frame: f, server: server}, nil
+	return &tncMethod{kind: kind, frame: f, server: tncServer}, nil
 }
 
 func (m *tncMethod) typ() eap.Type { return m.kind }
 func (m *tncMethod) start() []byte { return m.frame.StartPacket() }
 func (m *tncMethod) close()        { m.server.Close() }
 
-func (m *tncMethod) process(_ uint8, data []byte) ([]byte, bool, error) {
+func (m *tncMethod) process(data []byte) ([]byte, bool, error) {
 	batch, next, whole, err := m.frame.Receive(data)
 	if err != nil {
 		return nil, true, err

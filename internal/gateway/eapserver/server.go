@@ -9,8 +9,9 @@ import (
 	"sync/atomic"
 
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/ike/eap/server"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // Config describes a Server.
@@ -34,7 +35,7 @@ var errMethods = errors.New("the client does not speak EAP-TTLS")
 type Server struct {
 	cfg      Config
 	log      *slog.Logger
-	ttls     *ttls.Server
+	ttls     *server.Server
 	id       uint8
 	asking   bool
 	started  bool
@@ -57,8 +58,9 @@ func New(cfg Config) (*Server, error) {
 		s.version.Store(uint32(st.Version))
 		return nil
 	}
-	s.ttls = ttls.NewServer(ttls.ServerConfig{
-		TLS: tc, Inner: ttls.InnerFunc(s.inner.handle), FragmentSize: cfg.FragmentSize, FirstID: s.id + 1,
+	s.ttls = server.NewTTLS(server.TTLSConfig{
+		Config: server.Config{TLS: tc, FragmentSize: cfg.FragmentSize, FirstID: s.id + 1},
+		Inner:  server.TTLSInnerFunc(s.inner.handle),
 	})
 	return s, nil
 }
@@ -183,7 +185,7 @@ func (in *inner) handle(response []byte) ([]byte, error) {
 	if p.Type != in.current.typ() {
 		return nil, fmt.Errorf("%s, %s is due: %w", p, in.current.typ(), errUnexpected)
 	}
-	data, done, err := in.current.process(in.id, p.Data)
+	data, done, err := in.current.process(p.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -205,19 +207,19 @@ func (in *inner) begin(identity string) ([]byte, error) {
 	in.next++
 	switch t {
 	case eap.TypeMD5:
-		m, err := newMD5(s.cfg.Users, identity)
+		m, err := newMD5(in.id+1, s.cfg.Users, identity)
 		if err != nil {
 			return nil, err
 		}
 		in.current = m
 	case eap.TypeTNC, eap.TypePT:
-		server, err := s.cfg.NewTNC(identity)
+		tncServer, err := s.cfg.NewTNC(identity)
 		if err != nil {
 			return nil, err
 		}
-		m, err := newTNC(t, 0, server)
+		m, err := newTNC(t, 0, tncServer)
 		if err != nil {
-			server.Close()
+			tncServer.Close()
 			return nil, err
 		}
 		in.current = m
@@ -234,14 +236,5 @@ func (in *inner) request(data []byte) ([]byte, error) {
 	return p.AppendBinary(nil)
 }
 
-// printable makes text of a client fit for logs and reports.
-func printable(b []byte) string {
-	out := make([]byte, 0, min(len(b), 256))
-	for _, c := range b[:min(len(b), 256)] {
-		if c < 0x20 || c > 0x7e {
-			c = '?'
-		}
-		out = append(out, c)
-	}
-	return string(out)
-}
+// printable returns at most 256 octets of an identity for logs and reports.
+func printable(b []byte) string { return text.ASCII(b[:min(len(b), 256)]) }

@@ -17,7 +17,6 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/md5"
 	"github.com/gotnc/gotnc/ike/eap/mschapv2"
 	"github.com/gotnc/gotnc/ike/eap/peap"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/interop/need"
@@ -26,12 +25,13 @@ import (
 )
 
 // byName are the methods that need a name and a password or a certificate.
-func byName(cfg tlspeer.Config, name, password string, tunneled bool) map[string]eap.Offer {
+func byName(cfg eaptls.Config, name, password string, tunneled bool) map[string]eap.Offer {
+	cfg.Tunneled = tunneled
 	return map[string]eap.Offer{
 		"MD5":      md5.Offer([]byte(password)),
-		"GTC":      {Type: eap.TypeGTC, New: func() (eap.Method, error) { return gtc.New([]byte(password)), nil }},
-		"MSCHAPV2": {Type: eap.TypeMSCHAPv2, New: func() (eap.Method, error) { return mschapv2.New(name, []byte(password), nil) }},
-		"TLS":      eaptls.Offer(eaptls.Config{Config: cfg, Tunneled: tunneled}),
+		"GTC":      gtc.Offer([]byte(password)),
+		"MSCHAPV2": mschapv2.Offer(mschapv2.Config{User: name, Password: []byte(password)}),
+		"TLS":      eaptls.Offer(cfg),
 	}
 }
 
@@ -67,11 +67,11 @@ func TestMethods(t *testing.T) {
 					t.Logf("ours:\n%s", &text)
 				}
 			})
-			cfg := tlspeer.Config{Roots: s.roots, ServerName: "radius.gotnc.test", FragmentSize: 900, Log: lg,
-				MinVersion: version, MaxVersion: version, Certificates: []tls.Certificate{own}}
+			cfg := eaptls.Config{FragmentSize: 900, Logger: lg, TLS: eap.TLSConfig{Roots: s.roots, ServerName: "radius.gotnc.test",
+				MinVersion: version, MaxVersion: version, Certificates: []tls.Certificate{own}}}
 			run := func(name, identity string, offer eap.Offer, code byte) {
 				t.Run(name, func(t *testing.T) {
-					p := eap.NewPeer(eap.Config{Identity: identity, Methods: []eap.Offer{offer}, Log: lg})
+					p := eap.NewPeer(eap.Config{Identity: identity, Methods: []eap.Offer{offer}, Logger: lg})
 					defer p.Close()
 					got, err := s.converse(t, identity, p)
 					require.Equal(t, code, got, "%v", err)
@@ -80,9 +80,9 @@ func TestMethods(t *testing.T) {
 			// hostapd 2.10 takes another key for Crypto-Binding over TLS 1.3 than RFC
 			// 9427 §2.3 says: PEAP over TLS 1.3 is in internal/interop/charon.
 			tunnels := func(inner eap.Config) map[string]eap.Offer {
-				offers := map[string]eap.Offer{"ttls": ttls.Offer(ttls.Config{Config: cfg, Inner: inner})}
+				offers := map[string]eap.Offer{"ttls": ttls.Offer(ttls.Config{TLS: cfg.TLS, Inner: inner, FragmentSize: cfg.FragmentSize, Logger: lg})}
 				if version == tls.VersionTLS12 {
-					offers["peap"] = peap.Offer(peap.Config{Config: cfg, Inner: inner})
+					offers["peap"] = peap.Offer(peap.Config{TLS: cfg.TLS, Inner: inner, FragmentSize: cfg.FragmentSize, Logger: lg})
 					offers["peap0"] = offers["peap"]
 				}
 				return offers

@@ -21,7 +21,6 @@ import (
 
 	"github.com/gotnc/gotnc/ike/eap"
 	eapmd5 "github.com/gotnc/gotnc/ike/eap/md5"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -143,12 +142,6 @@ func launch(t *testing.T, o launchOptions) *server {
 	return s
 }
 
-type session struct{ *tnccs.Session }
-
-func (s session) Begin(maxBatch int, t tnc.Transport) ([]byte, error) {
-	return s.Session.Begin(maxBatch, t.Protocol, t.Version)
-}
-
 // attest runs one authentication and returns the TNC outcome and the server's
 // verdict.
 func (s *server) attest(t *testing.T, fragmentSize int) (tnccs.Outcome, byte) {
@@ -167,11 +160,13 @@ func (s *server) attest(t *testing.T, fragmentSize int) (tnccs.Outcome, byte) {
 		return dlimc.Load(dlimc.Entry{Name: "Attestation", Path: s.imc}, dlimc.Options{Logger: lg})
 	}))
 	sess := client.NewSession()
-	methods := []eap.Offer{{Type: eap.TypeMD5, New: func() (eap.Method, error) { return eapmd5.New([]byte(password)), nil }}}
-	methods = append(methods, tnc.Offers(tnc.Config{Session: session{sess}, FragmentSize: fragmentSize, Log: lg})...)
-	peer := eap.NewPeer(eap.Config{Identity: "anonymous", Log: lg, Methods: []eap.Offer{ttls.Offer(ttls.Config{
-		Config: tlspeer.Config{Roots: s.roots, ServerName: "radius.gotnc.test", FragmentSize: 1400, MaxVersion: 0x0303, Log: lg},
-		Inner:  eap.Config{Identity: identity, Methods: methods, Log: lg},
+	tc := tnc.Config{Session: sess, FragmentSize: fragmentSize, Logger: lg}
+	methods := []eap.Offer{eapmd5.Offer([]byte(password)), tnc.OfferPT(tc), tnc.OfferTNC(tc)}
+	peer := eap.NewPeer(eap.Config{Identity: "anonymous", Logger: lg, Methods: []eap.Offer{ttls.Offer(ttls.Config{
+		TLS:          eap.TLSConfig{Roots: s.roots, ServerName: "radius.gotnc.test", MaxVersion: 0x0303},
+		Inner:        eap.Config{Identity: identity, Methods: methods, Logger: lg},
+		FragmentSize: 1400,
+		Logger:       lg,
 	})}})
 	defer peer.Close()
 	code, _ := s.converse(t, "anonymous", peer)

@@ -13,7 +13,6 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/md5"
 	"github.com/gotnc/gotnc/ike/eap/mschapv2"
 	"github.com/gotnc/gotnc/ike/eap/peap"
-	"github.com/gotnc/gotnc/ike/eap/tlspeer"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
@@ -49,13 +48,12 @@ func (b *Builder) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, error) 
 	if err != nil {
 		return nil, l.Pos.Errorf("connection %q: %w", b.Connection.Name, err)
 	}
-	return eap.NewPeer(eap.Config{Identity: m.name, Log: b.logger, Methods: offers}), nil
+	return eap.NewPeer(eap.Config{Identity: m.name, Logger: b.logger, Methods: offers}), nil
 }
 
 // tlsPeer configures TLS inside EAP: who the server has to be, our certificates
 // where it asks for one, versions.
-func (b *Builder) tlsPeer(l *swanctl.Round, gw *gatewayIdentity) (cfg tlspeer.Config, err error) {
-	cfg = tlspeer.Config{Log: b.logger}
+func (b *Builder) tlsPeer(l *swanctl.Round, gw *gatewayIdentity) (cfg eap.TLSConfig, err error) {
 	if cfg.Verify, err = b.tlsVerifier(l, gw); err != nil {
 		return cfg, err
 	}
@@ -96,14 +94,14 @@ func tlsVersion(s string) (uint16, error) {
 type eapMethods struct {
 	*Builder
 	name string // EAP identity
-	tls  tlspeer.Config
+	tls  eap.TLSConfig
 }
 
 var errNotMutual = errors.New("does not prove who the gateway is: set remote.auth = pubkey, so that the gateway signs first")
 
 // outer returns what is offered to the gateway: the method of a name, for ""
 // and "dynamic" all of them. Methods that do not authenticate the gateway are
-// for gateways that sign (RFC 5998 §4).
+// for gateways that sign (RFC 5998 section 4).
 func (m eapMethods) outer(method string, signed bool) ([]eap.Offer, error) {
 	if method == "tls" && len(m.tls.Certificates) == 0 {
 		return nil, errors.New("auth = eap-tls needs a certificate of ours with its private key: set local.certs")
@@ -138,27 +136,50 @@ func (m eapMethods) inner() eap.Config {
 	if len(m.tls.Certificates) > 0 {
 		methods = append(methods, m.eapTLS(true))
 	}
-	methods = append(methods, tnc.Offers(m.tncMethod())...)
-	return eap.Config{Identity: m.name, Methods: methods, Log: m.logger}
+	methods = append(methods, tnc.OfferPT(m.tncMethod()), tnc.OfferTNC(m.tncMethod()))
+	return eap.Config{Identity: m.name, Methods: methods, Logger: m.logger}
 }
 
-// sized is the TLS configuration with the fragment size of a plugin of charon.
-func (m eapMethods) sized(plugin string) tlspeer.Config {
-	cfg := m.tls
-	cfg.FragmentSize = m.Strongswan.View("charon.plugins."+plugin).IntIn("fragment_size", 0, 0, math.MaxUint16)
-	return cfg
+// framing holds the settings of one of charon's plugins for a method on TLS.
+// strongSwan's default of 32 packets breaks any longer measurement: the limit
+// holds where it is set.
+type framing struct {
+	fragmentSize int  // 0 = the method's default
+	maxMessages  int  // 0 = no limit
+	length       bool // in packets that are not fragmented
+}
+
+func (m eapMethods) framing(plugin string, length bool) framing {
+	v := m.Strongswan.View("charon.plugins." + plugin)
+	return framing{
+		fragmentSize: v.IntIn("fragment_size", 0, 0, math.MaxUint16),
+		maxMessages:  v.IntIn("max_message_count", 0, 0, math.MaxInt32),
+		length:       v.Bool("include_length", length),
+	}
 }
 
 func (m eapMethods) eapTLS(tunneled bool) eap.Offer {
-	return eaptls.Offer(eaptls.Config{Config: m.sized("eap-tls"), Tunneled: tunneled})
+	f := m.framing("eap-tls", true)
+	return eaptls.Offer(eaptls.Config{
+		TLS: m.tls, Tunneled: tunneled, Logger: m.logger,
+		FragmentSize: f.fragmentSize, MaxMessages: f.maxMessages, OmitLength: !f.length,
+	})
 }
 
 func (m eapMethods) ttls() eap.Offer {
-	return ttls.Offer(ttls.Config{Config: m.sized("eap-ttls"), Inner: m.inner()})
+	f := m.framing("eap-ttls", true)
+	return ttls.Offer(ttls.Config{
+		TLS: m.tls, Inner: m.inner(), Logger: m.logger,
+		FragmentSize: f.fragmentSize, MaxMessages: f.maxMessages, OmitLength: !f.length,
+	})
 }
 
 func (m eapMethods) peap() eap.Offer {
-	return peap.Offer(peap.Config{Config: m.sized("eap-peap"), Inner: m.inner()})
+	f := m.framing("eap-peap", false)
+	return peap.Offer(peap.Config{
+		TLS: m.tls, Inner: m.inner(), Logger: m.logger,
+		FragmentSize: f.fragmentSize, MaxMessages: f.maxMessages, IncludeLength: f.length,
+	})
 }
 
 func (m eapMethods) md5() eap.Offer {
@@ -166,7 +187,9 @@ func (m eapMethods) md5() eap.Offer {
 }
 
 func (m eapMethods) mschapv2() eap.Offer {
-	return m.withSecret(eap.TypeMSCHAPv2, func(s []byte) (eap.Method, error) { return mschapv2.New(m.name, s, nil) })
+	return m.withSecret(eap.TypeMSCHAPv2, func(s []byte) (eap.Method, error) {
+		return mschapv2.New(mschapv2.Config{User: m.name, Password: s})
+	})
 }
 
 func (m eapMethods) gtc() eap.Offer {

@@ -148,6 +148,6 @@ func (b *Builder) tncMethod() tnc.Config {
 		Session:      b.session,
 		FragmentSize: v.IntIn("fragment_size", 0, 64, 65535),
 		MaxMessages:  v.IntIn("max_message_count", 0, 0, math.MaxInt32),
-		Log:          b.logger,
+		Logger:       b.logger,
 	}
 }
