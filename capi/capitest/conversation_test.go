@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/imc/imv"
+	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/server"
@@ -27,7 +28,7 @@ type tncServer interface {
 	Receive(batch []byte) ([]byte, error)
 }
 
-// xmlServer is a TNC server of TNCCS 1.1 before a imv.
+// xmlServer is a TNC server of TNCCS 1.1 before an IMV.
 type xmlServer struct {
 	imv  server.IMV
 	last uint32
@@ -158,9 +159,9 @@ func TestConversations(t *testing.T) {
 				}
 				v, err := imv.New(imv.Config{Policy: p})
 				require.NoError(t, err)
-				pbs := server.New(server.Config{}, v)
+				pbs := server.New(server.Config{}, gateway.NewIMV(v, nil))
 				server, opening := tncServer(pbs), []byte(nil)
-				xs := &xmlServer{imv: v}
+				xs := &xmlServer{imv: gateway.NewIMV(v, nil)}
 				args := append([]string{"-h", s.helper}, way...)
 				// Whoever speaks second follows: dynamic is TNCCS 1.1 where the server begins.
 				spoken, first := strings.Join(way, " "), slices.Contains(way, "-s")
@@ -228,7 +229,7 @@ func TestConversationWithStrongSwansIMCs(t *testing.T) {
 			require.NoError(t, os.WriteFile(config, []byte(lines.String()), 0o600))
 			v, err := imv.New(imv.Config{Policy: imv.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}}})
 			require.NoError(t, err)
-			pbs := server.New(server.Config{}, v)
+			pbs := server.New(server.Config{}, gateway.NewIMV(v, nil))
 			stderr, code := converse(t, s, pbs, nil, append(append([]string{"-h", s.helper}, way...), config)...)
 			require.Zero(t, code, stderr)
 			require.Contains(t, stderr, "recommendation: allow")

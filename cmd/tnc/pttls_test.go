@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/imc/imv"
+	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
@@ -55,7 +56,7 @@ func newPTSiteWith(t *testing.T, auth pttlstest.Auth, policy imv.Policy, change 
 			if err != nil {
 				panic(err)
 			}
-			return server.New(server.Config{MaxBatch: pb.DefaultMaxBatchTLS}, v)
+			return server.New(server.Config{MaxBatch: pb.DefaultMaxBatchTLS}, gateway.NewIMV(v, nil))
 		},
 	}
 	change(&cfg)

@@ -7,39 +7,38 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/tnccs/pb"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
-// Receive takes one PA-TNC message of the client.
-func (v *Verifier) Receive(m pb.PA) {
+// Receive handles one PA-TNC message of the client. Messages of other types than
+// IETF/Operating System and TCG/PTS are ignored.
+func (v *Verifier) Receive(m Message) {
 	isOS := m.Vendor == patnc.VendorIETF && m.Subtype == subtypeOS
 	isPTS := m.Vendor == patnc.VendorTCG && m.Subtype == subtypePTS
 	if !isOS && !isPTS {
 		return
 	}
-	if !slices.Contains(v.report.IMCs, m.Collector) && len(v.report.IMCs) < 64 {
-		v.report.IMCs = append(v.report.IMCs, m.Collector)
+	if !slices.Contains(v.report.IMCs, m.IMC) && len(v.report.IMCs) < 64 {
+		v.report.IMCs = append(v.report.IMCs, m.IMC)
 	}
 	if isPTS {
-		v.target, v.answered = m.Collector, true
-	} else if v.target == pb.AnyID {
-		v.target = m.Collector
+		v.target, v.answered = m.IMC, true
+	} else if v.target == AnyID {
+		v.target = m.IMC
 	}
-	log.Infof(v.imv, "IMV %d received message from IMC %d", v.cfg.ID, m.Collector)
+	log.Infof(v.imv, "IMV %d received message from IMC %d", v.cfg.ID, m.IMC)
 	msg, err := patnc.Parse(m.Body, pts.Attributes)
 	log.Infof(v.tnc, "processing PA-TNC message with ID 0x%08x", msg.ID)
-	from := pa{m.Vendor, m.Subtype, m.Collector, true}
+	from := pa{m.Vendor, m.Subtype, m.IMC, true}
 	for _, a := range msg.Attributes {
 		v.attribute(from, a)
 	}
 	if err != nil {
-		v.tnc.Info(err.Error())
+		log.Infof(v.tnc, "%v", err)
 		v.finding("the client sent a PA-TNC message that cannot be decoded")
 		var pe *patnc.ParseError
 		if errors.As(err, &pe) && pe.Answer != nil {
@@ -51,18 +50,18 @@ func (v *Verifier) Receive(m pb.PA) {
 // attribute handles one attribute of an IMC.
 func (v *Verifier) attribute(from pa, a patnc.Attribute) {
 	t := a.Value.Type()
-	v.tnc.Info("processing PA-TNC attribute type " + t.String())
+	log.Infof(v.tnc, "processing PA-TNC attribute type %v", t)
 	r := &v.report
 	if len(r.Attributes) < maxRecorded {
 		r.Attributes = append(r.Attributes, nameOf(t))
 	}
 	switch x := a.Value.(type) {
 	case patnc.ProductInformation:
-		r.Product, r.Vendor = printable(x.Name), x.Vendor
+		r.Product, r.Vendor = text.Printable(x.Name), x.Vendor
 	case patnc.StringVersion:
-		r.Version = printable(x.Version)
+		r.Version = text.Printable(x.Version)
 	case patnc.DeviceID:
-		r.DeviceID = printable(x.ID)
+		r.DeviceID = text.Printable(x.ID)
 	case patnc.NumericVersion:
 		r.Settings[nameOf(t)] = fmt.Sprintf("%d.%d", x.Major, x.Minor)
 	case patnc.OperationalStatus:
@@ -82,7 +81,7 @@ func (v *Verifier) attribute(from pa, a patnc.Attribute) {
 		v.segment(from, x)
 	case pts.ProtocolCapabilities:
 		r.Capabilities, v.capable = uint32(x.Capabilities), true
-		v.pts.Info("supported PTS protocol capabilities: " + x.Capabilities.String())
+		log.Infof(v.pts, "supported PTS protocol capabilities: %v", x.Capabilities)
 	case pts.MeasurementAlgorithmSelection:
 		if x.Algorithm&v.offered != x.Algorithm || x.Algorithm.Size() == 0 {
 			v.finding(fmt.Sprintf("the client selected measurement algorithm %s, which was not offered", x.Algorithm))
@@ -90,7 +89,7 @@ func (v *Verifier) attribute(from pa, a patnc.Attribute) {
 		}
 		v.algorithm = x.Algorithm
 		r.Hash = hashName(x.Algorithm)
-		v.pts.Info("selected PTS measurement algorithm is " + x.Algorithm.String())
+		log.Infof(v.pts, "selected PTS measurement algorithm is %v", x.Algorithm)
 	case pts.FileMeasurement:
 		v.measured(x)
 	case pts.UnixFileMetadata:
@@ -107,14 +106,14 @@ func nameOf(t patnc.Type) string {
 
 // failed handles a PA-TNC error: where it names a request, that one is missing.
 func (v *Verifier) failed(e patnc.Error) {
-	text := e.String()
+	sentence := e.String()
 	if e.Vendor == patnc.VendorTCG {
-		text = "PTS error '" + pts.ErrorCode(e.Code).String() + "'"
+		sentence = "PTS error '" + pts.ErrorCode(e.Code).String() + "'"
 	}
 	if len(v.report.Errors) < maxRecorded {
-		v.report.Errors = append(v.report.Errors, text)
+		v.report.Errors = append(v.report.Errors, sentence)
 	}
-	v.tnc.Info("received " + text)
+	log.Infof(v.tnc, "received %s", sentence)
 	if e.Vendor == patnc.VendorTCG && len(e.Info) >= 8 {
 		// The information repeats the request: of a measurement with its ID, of
 		// metadata with the path from octet 4.
@@ -132,7 +131,7 @@ func (v *Verifier) failed(e patnc.Error) {
 			}
 		}
 	}
-	v.finding("the client answered " + text)
+	v.finding("the client answered " + sentence)
 }
 
 // measured compares the digests of one File Measurement.
@@ -208,17 +207,7 @@ func (v *Verifier) described(m pts.UnixFileMetadata) {
 // inside is the path of a file that the client reports in a directory: never
 // outside of it, and fit for a log.
 func inside(directory, name string) string {
-	return path.Join(directory, path.Clean("/"+printable(name)))
-}
-
-// printable makes text of the client fit for a log.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return '?'
-		}
-		return r
-	}, s)
+	return path.Join(directory, path.Clean("/"+text.Printable(name)))
 }
 
 // compare records a digest and what comparing it came to.

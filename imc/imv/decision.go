@@ -4,21 +4,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/tnccs/pb"
-	"github.com/gotnc/gotnc/tnccs/server"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
-func (v *Verifier) finding(text string) {
+// finding records what speaks against the client, one sentence.
+func (v *Verifier) finding(sentence string) {
 	if v.phase != phaseDecided && len(v.findings) < maxRecorded {
-		v.findings = append(v.findings, text)
+		v.findings = append(v.findings, sentence)
 	}
 }
 
-// decide settles the recommendation and sends the IMC its assessment result.
+// decide fixes the recommendation and sends the IMC its assessment result.
 func (v *Verifier) decide() {
 	p := &v.cfg.Policy
 	if p.Product != "" && !strings.HasPrefix(v.report.Product, p.Product) {
@@ -46,7 +45,7 @@ func (v *Verifier) decide() {
 	log.Infof(v.imv, "IMV %d provides recommendation '%s' and evaluation '%s'", v.cfg.ID, r.Recommendation, v.assessment())
 	if !v.silent {
 		to := v.ptsAddress()
-		v.reply(to, patnc.Skip(patnc.AssessmentResult{Result: patnc.Assessment(v.assessment())}))
+		v.reply(to, patnc.Skip(patnc.AssessmentResult{Result: v.assessment()}))
 		if p.Remediation != "" && r.Recommendation != Allow {
 			v.reply(to, patnc.Skip(patnc.RemediationInstructions{Parameters: patnc.RemediationURI, URI: p.Remediation}))
 		}
@@ -60,16 +59,16 @@ func orElse(r, fallback Recommendation) Recommendation {
 	return r
 }
 
-func (v *Verifier) assessment() pb.Assessment {
+func (v *Verifier) assessment() patnc.Assessment {
 	switch {
 	case v.silent:
-		return pb.DontKnow
+		return patnc.AssessmentUnknown
 	case v.report.Recommendation == Allow:
-		return pb.Compliant
+		return patnc.Compliant
 	case v.report.Recommendation == Isolate:
-		return pb.MinorFailure
+		return patnc.NonCompliantMinor
 	}
-	return pb.MajorFailure
+	return patnc.NonCompliantMajor
 }
 
 // reason is the sentence for the client.
@@ -77,42 +76,29 @@ func (v *Verifier) reason() string {
 	if v.cfg.Policy.Reason != "" {
 		return v.cfg.Policy.Reason
 	}
-	text := "Access is restricted by the policy of this gateway"
+	sentence := "Access is restricted by the policy of this gateway"
 	if len(v.findings) > 0 {
-		text = strings.Join(v.findings, "; ")
+		sentence = strings.Join(v.findings, "; ")
 	}
-	text = strings.ReplaceAll(text, "\x00", "?")
-	if len(text) > maxReason {
-		text = text[:maxReason]
-		for !utf8.ValidString(text) && len(text) > maxReason-utf8.UTFMax {
-			text = text[:len(text)-1]
-		}
-		text += " …"
+	sentence = strings.ReplaceAll(sentence, "\x00", "?")
+	if len(sentence) > maxReason {
+		sentence = text.Clip(sentence, maxReason) + " …"
 	}
-	return text
+	return sentence
 }
 
-// Result returns the recommendation once there is one.
-func (v *Verifier) Result() (server.Result, bool) {
+// Decision returns what the Verifier decided; ok is false until it has.
+func (v *Verifier) Decision() (d Decision, ok bool) {
 	if v.phase != phaseDecided {
-		return server.Result{}, false
+		return Decision{}, false
 	}
-	r := server.Result{Assessment: v.assessment(), Access: pb.AccessDenied}
-	switch v.report.Recommendation {
-	case Allow:
-		r.Access = pb.AccessAllowed
-	case Isolate:
-		r.Access = pb.Quarantined
+	d = Decision{Recommendation: v.report.Recommendation, Assessment: v.assessment(), Reason: v.report.Reason}
+	if d.Recommendation == Allow {
+		return d, true
 	}
-	if v.report.Reason != "" {
-		lang := v.cfg.Policy.Language
-		if lang == "" {
-			lang = "en"
-		}
-		r.Reasons = []pb.ReasonString{{Text: v.report.Reason, Language: lang}}
+	d.Remediation = v.cfg.Policy.Remediation
+	if d.Language = v.cfg.Policy.Language; d.Language == "" {
+		d.Language = "en"
 	}
-	if r.Access != pb.AccessAllowed {
-		r.URI = v.cfg.Policy.Remediation
-	}
-	return r, true
+	return d, true
 }

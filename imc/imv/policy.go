@@ -1,9 +1,3 @@
-// Package verifier is the Integrity Measurement Verifier of the reference
-// gateway: it asks a client's Attestation IMC for its platform, files,
-// directories and metadata, compares the digests with a policy and recommends.
-//
-// It is a machine: PA-TNC messages in, PA-TNC messages out, no socket, clock
-// or goroutine. A Verifier serves one TNC connection.
 package imv
 
 import (

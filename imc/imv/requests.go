@@ -7,7 +7,6 @@ import (
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
 // askPlatform asks for the attributes that an OS IMC sends unasked, as far as
@@ -20,15 +19,15 @@ func (v *Verifier) askPlatform() {
 		}
 	}
 	if len(want) > 0 {
-		v.reply(pa{patnc.VendorIETF, subtypeOS, pb.AnyID, false}, patnc.Skip(patnc.AttributeRequest{Types: want}))
+		v.reply(pa{patnc.VendorIETF, subtypeOS, AnyID, false}, patnc.Skip(patnc.AttributeRequest{Types: want}))
 	}
 }
 
 // ptsAddress is where PTS requests go: exclusively to the IMC that announced
 // itself, to all that listen where none did.
 func (v *Verifier) ptsAddress() pa {
-	if v.open || v.target == pb.AnyID {
-		return pa{patnc.VendorTCG, subtypePTS, pb.AnyID, false}
+	if v.open || v.target == AnyID {
+		return pa{patnc.VendorTCG, subtypePTS, AnyID, false}
 	}
 	return pa{patnc.VendorTCG, subtypePTS, v.target, true}
 }

@@ -1,10 +1,10 @@
 package imv
 
 import (
+	"io"
+
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/internal/base/wire"
-	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
 // reply queues an attribute for an IMC.
@@ -19,7 +19,7 @@ func (v *Verifier) reply(to pa, a patnc.Attribute) {
 }
 
 // flush packs what was queued into as few PA-TNC messages as possible.
-func (v *Verifier) flush() (out []pb.PA) {
+func (v *Verifier) flush() (out []Message) {
 	for _, to := range v.order {
 		var body []byte
 		for _, a := range v.replies[to] {
@@ -35,7 +35,7 @@ func (v *Verifier) flush() (out []pb.PA) {
 			if body == nil {
 				body = v.header()
 			}
-			v.tnc.Info("creating PA-TNC attribute type " + a.Value.Type().String())
+			log.Infof(v.tnc, "creating PA-TNC attribute type %v", a.Value.Type())
 			body = append(body, encoded...)
 		}
 		if body != nil {
@@ -47,15 +47,12 @@ func (v *Verifier) flush() (out []pb.PA) {
 }
 
 func (v *Verifier) header() []byte {
-	id := v.cfg.Random()
-	log.Infof(v.tnc, "creating PA-TNC message with ID 0x%08x", id)
-	return wire.AppendU32([]byte{patnc.Version, 0, 0, 0}, id)
+	h := [patnc.MessageHeaderSize]byte{patnc.Version}
+	_, _ = io.ReadFull(v.cfg.Rand, h[4:]) // crypto/rand never fails
+	log.Infof(v.tnc, "creating PA-TNC message with ID 0x%08x", h[4:])
+	return h[:]
 }
 
-func (v *Verifier) message(to pa, body []byte) pb.PA {
-	if v.cfg.Rewrite != nil {
-		body = v.cfg.Rewrite(v.sent, body)
-	}
-	v.sent++
-	return pb.PA{Exclusive: to.exclusive, Vendor: to.vendor, Subtype: to.subtype, Collector: to.imc, Validator: v.cfg.ID, Body: body}
+func (v *Verifier) message(to pa, body []byte) Message {
+	return Message{Exclusive: to.exclusive, Vendor: to.vendor, Subtype: to.subtype, IMC: to.imc, IMV: v.cfg.ID, Body: body}
 }

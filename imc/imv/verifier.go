@@ -2,15 +2,13 @@ package imv
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/tnccs/pb"
-	"github.com/gotnc/gotnc/tnccs/server"
 )
 
 // PA subtypes that the verifier subscribes to.
@@ -20,7 +18,9 @@ const (
 )
 
 const (
-	defaultMaxMessage = pb.DefaultMaxBatchEAP - pb.HeaderSize - pb.MessageOverhead - pb.PAOverhead
+	// defaultMaxMessage is what a PB-TNC batch of four TLS records carries beside
+	// the headers of EAP-TNC, batch, message and PB-PA (14 + 8 + 12 + 12).
+	defaultMaxMessage = 4*16384 - 46
 	defaultMaxRounds  = 4096
 	maxReason         = 512     // octets of the sentence for the client
 	maxRecorded       = 1 << 16 // entries kept of each list in a report
@@ -29,13 +29,10 @@ const (
 // Config describes a Verifier.
 type Config struct {
 	Policy     Policy
-	ID         uint16 // Validator ID; 0 means 1
-	MaxMessage int    // longest PA-TNC message; 0 means what an EAP batch holds
-	// Rewrite replaces the nth PA-TNC message sent, from 0; nil leaves all.
-	Rewrite func(n int, message []byte) []byte
-	// Random returns message IDs; nil means crypto/rand.
-	Random func() uint32
-	Logger *slog.Logger
+	ID         uint16       // Validator ID; 0 means 1
+	MaxMessage int          // longest PA-TNC message; 0 means what an EAP batch holds
+	Rand       io.Reader    // message IDs; nil means crypto/rand
+	Logger     *slog.Logger // nil discards
 }
 
 // phase is where an assessment stands.
@@ -56,8 +53,9 @@ type request struct {
 	names     map[string]string // of a directory
 }
 
-// Verifier is the IMV of one connection; it is a server.IMV. It belongs to
-// one goroutine.
+// Verifier is the IMV of one connection. A TNC server calls Begin when an
+// assessment starts, Receive for each message of a batch, BatchEnding for what to
+// send, and Result for the decision. It belongs to one goroutine.
 type Verifier struct {
 	cfg     Config
 	offered pts.HashAlgorithms
@@ -67,7 +65,7 @@ type Verifier struct {
 
 	report Report
 	phase  phase
-	target uint16 // Collector ID of the Attestation IMC, pb.AnyID while unknown
+	target uint16 // Collector ID of the Attestation IMC, AnyID while unknown
 	open   bool   // ask again without addressing anybody: nobody answered
 
 	answered  bool // a TCG/PTS message came since the last batch
@@ -82,7 +80,6 @@ type Verifier struct {
 
 	replies  map[pa][]patnc.Attribute
 	order    []pa
-	sent     int
 	findings []string
 	silent   bool
 }
@@ -93,8 +90,6 @@ type pa struct {
 	imc             uint16
 	exclusive       bool
 }
-
-var _ server.IMV = (*Verifier)(nil)
 
 // New returns a Verifier; the policy must be valid.
 func New(cfg Config) (*Verifier, error) {
@@ -110,12 +105,8 @@ func New(cfg Config) (*Verifier, error) {
 	if cfg.Policy.MaxRounds == 0 {
 		cfg.Policy.MaxRounds = defaultMaxRounds
 	}
-	if cfg.Random == nil {
-		cfg.Random = func() uint32 {
-			var b [4]byte
-			_, _ = rand.Read(b[:]) // never fails: crypto/rand
-			return binary.BigEndian.Uint32(b[:])
-		}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
 	}
 	v := &Verifier{cfg: cfg, imv: log.Group(cfg.Logger, log.IMV), tnc: log.Group(cfg.Logger, log.TNC), pts: log.Group(cfg.Logger, log.PTS)}
 	v.offered, _ = hashes(cfg.Policy.Hash)
@@ -152,25 +143,26 @@ func hashName(a pts.HashAlgorithms) string {
 	return ""
 }
 
-// Begin starts an assessment: what was measured before is forgotten.
+// Begin starts an assessment and drops the results of an earlier one.
 func (v *Verifier) Begin() {
 	v.report = Report{Settings: make(map[string]string)}
-	v.phase, v.target, v.open = phaseStart, pb.AnyID, false
+	v.phase, v.target, v.open = phaseStart, AnyID, false
 	v.answered, v.idle, v.capable, v.algorithm = false, 0, false, 0
 	v.files, v.metadata, v.segments = make(map[uint16]request), nil, segments{}
 	v.replies, v.order = nil, nil
 	v.findings, v.silent = nil, false
 }
 
-// Report returns what was found so far.
+// Report returns a copy of the findings so far.
 func (v *Verifier) Report() Report {
 	r := v.report.clone()
 	r.Findings = append([]string(nil), v.findings...)
 	return r
 }
 
-// BatchEnding moves the assessment on and returns what to send.
-func (v *Verifier) BatchEnding() []pb.PA {
+// BatchEnding advances the assessment after the messages of a batch and returns
+// what to send.
+func (v *Verifier) BatchEnding() []Message {
 	v.report.Rounds++
 	answered := v.answered
 	v.answered = false
@@ -190,7 +182,7 @@ func (v *Verifier) BatchEnding() []pb.PA {
 		case answered:
 			v.finding("the client did not agree on PTS capabilities and a measurement algorithm")
 			v.decide()
-		case !v.open && v.target != pb.AnyID:
+		case !v.open && v.target != AnyID:
 			// Who announced itself is no Attestation IMC: ask whoever listens.
 			v.open = true
 			v.negotiate()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
 // bench plays an IMC against a Verifier.
@@ -21,10 +20,14 @@ type bench struct {
 	v *Verifier
 }
 
+// zeros are message IDs that no test looks at.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
 func newBench(t *testing.T, p Policy) *bench {
 	t.Helper()
-	n := uint32(0)
-	v, err := New(Config{Policy: p, Random: func() uint32 { n++; return n }})
+	v, err := New(Config{Policy: p, Rand: zeros{}})
 	require.NoError(t, err)
 	return &bench{t: t, v: v}
 }
@@ -36,15 +39,15 @@ func body(t testing.TB, as ...patnc.Attribute) []byte {
 }
 
 func (b *bench) fromOS(imc uint16, as ...patnc.Attribute) {
-	b.v.Receive(pb.PA{Vendor: patnc.VendorIETF, Subtype: 1, Collector: imc, Validator: pb.AnyID, Body: body(b.t, as...)})
+	b.v.Receive(Message{Vendor: patnc.VendorIETF, Subtype: 1, IMC: imc, IMV: AnyID, Body: body(b.t, as...)})
 }
 
 func (b *bench) fromPTS(imc uint16, as ...patnc.Attribute) {
-	b.v.Receive(pb.PA{Vendor: patnc.VendorTCG, Subtype: 1, Collector: imc, Validator: 1, Body: body(b.t, as...)})
+	b.v.Receive(Message{Vendor: patnc.VendorTCG, Subtype: 1, IMC: imc, IMV: 1, Body: body(b.t, as...)})
 }
 
 // end ends the batch and returns the attributes sent, with their addresses.
-func (b *bench) end() (addressed []pb.PA, as []patnc.Attribute) {
+func (b *bench) end() (addressed []Message, as []patnc.Attribute) {
 	b.t.Helper()
 	for _, m := range b.v.BatchEnding() {
 		msg, err := patnc.Parse(m.Body, pts.Attributes)
@@ -90,8 +93,8 @@ func TestFirstRequestsAreExclusive(t *testing.T) {
 	sent, as := b.end()
 	require.Len(t, sent, 1, "nothing of the platform is asked for")
 	require.True(t, sent[0].Exclusive)
-	require.EqualValues(t, 3, sent[0].Collector)
-	require.EqualValues(t, 1, sent[0].Validator)
+	require.EqualValues(t, 3, sent[0].IMC)
+	require.EqualValues(t, 1, sent[0].IMV)
 	require.EqualValues(t, patnc.VendorTCG, sent[0].Vendor)
 	for _, a := range as {
 		require.True(t, a.NoSkip)
@@ -118,12 +121,12 @@ func TestOtherIMCAnnouncedThePlatform(t *testing.T) {
 	sent, _ := b.end() // nobody answered: ask all
 	require.Len(t, sent, 1)
 	require.False(t, sent[0].Exclusive)
-	require.EqualValues(t, pb.AnyID, sent[0].Collector)
+	require.EqualValues(t, AnyID, sent[0].IMC)
 	b.fromPTS(2, patnc.Skip(pts.ProtocolCapabilities{}), patnc.Skip(pts.MeasurementAlgorithmSelection{Algorithm: pts.SHA1}))
 	b.v.cfg.Policy.Files = map[string]string{"/x": ""}
 	sent, _ = b.end()
 	require.True(t, sent[0].Exclusive)
-	require.EqualValues(t, 2, sent[0].Collector)
+	require.EqualValues(t, 2, sent[0].IMC)
 	require.Equal(t, "sha1", b.v.Report().Hash)
 }
 
@@ -132,15 +135,15 @@ func TestSilenceIsDenied(t *testing.T) {
 	for range 2 {
 		b.end()
 	}
-	r, ok := b.v.Result()
+	r, ok := b.v.Decision()
 	require.True(t, ok)
-	require.Equal(t, pb.AccessDenied, r.Access)
-	require.Equal(t, pb.DontKnow, r.Assessment)
+	require.Equal(t, Deny, r.Recommendation)
+	require.Equal(t, patnc.AssessmentUnknown, r.Assessment)
 	b = newBench(t, Policy{OnSilence: Isolate})
 	b.end()
 	b.end()
-	r, _ = b.v.Result()
-	require.Equal(t, pb.Quarantined, r.Access)
+	r, _ = b.v.Decision()
+	require.Equal(t, Isolate, r.Recommendation)
 }
 
 func TestMeasurementsAreCompared(t *testing.T) {
@@ -208,23 +211,23 @@ func TestMeasurementsAreCompared(t *testing.T) {
 	require.Equal(t, at, r.Metadata[0].Modified)
 	require.Equal(t, "/bin/sh", r.Metadata[1].Path)
 	require.Equal(t, patnc.NonCompliantMinor, values[patnc.AssessmentResult](as)[0].Result)
-	res, ok := b.v.Result()
+	res, ok := b.v.Decision()
 	require.True(t, ok)
-	require.Equal(t, pb.Quarantined, res.Access)
-	require.Contains(t, res.Reasons[0].Text, "/etc/bad")
+	require.Equal(t, Isolate, res.Recommendation)
+	require.Contains(t, res.Reason, "/etc/bad")
 }
 
 func TestUnansweredMeasurementsAreMissing(t *testing.T) {
 	b := newBench(t, Policy{Files: map[string]string{"/a": ""}, Metadata: []string{"/b"}, OnMismatch: Deny})
 	require.Len(t, b.agree(), 2)
 	b.end()
-	_, ok := b.v.Result()
+	_, ok := b.v.Decision()
 	require.False(t, ok, "one idle round is granted")
 	b.end()
-	r, ok := b.v.Result()
+	r, ok := b.v.Decision()
 	require.True(t, ok)
-	require.Equal(t, pb.AccessDenied, r.Access)
-	require.Equal(t, pb.MajorFailure, r.Assessment)
+	require.Equal(t, Deny, r.Recommendation)
+	require.Equal(t, patnc.NonCompliantMajor, r.Assessment)
 	require.Len(t, b.v.Report().Findings, 2)
 }
 
@@ -233,9 +236,9 @@ func TestAlgorithmThatWasNotOffered(t *testing.T) {
 	b.end()
 	b.fromPTS(3, patnc.Skip(pts.ProtocolCapabilities{}), patnc.Skip(pts.MeasurementAlgorithmSelection{Algorithm: pts.SHA1}))
 	b.end()
-	r, ok := b.v.Result()
+	r, ok := b.v.Decision()
 	require.True(t, ok)
-	require.Equal(t, pb.Quarantined, r.Access)
+	require.Equal(t, Isolate, r.Recommendation)
 }
 
 func TestSegments(t *testing.T) {
@@ -254,9 +257,9 @@ func TestSegments(t *testing.T) {
 	require.Empty(t, as)
 	b.fromPTS(3, seg(false, false, 1, attr[20:]))
 	b.end()
-	r, ok := b.v.Result()
+	r, ok := b.v.Decision()
 	require.True(t, ok)
-	require.Equal(t, pb.AccessAllowed, r.Access, "%v", b.v.Report().Findings)
+	require.Equal(t, Allow, r.Recommendation, "%v", b.v.Report().Findings)
 
 	for name, bad := range map[string][]patnc.Attribute{
 		"short header": {seg(true, true, 1, attr[:11])},
@@ -281,9 +284,9 @@ func TestReasonIsCutAndForced(t *testing.T) {
 	b.agree()
 	b.end()
 	b.end()
-	r, _ := b.v.Result()
-	require.Equal(t, pb.AccessAllowed, r.Access)
-	require.Empty(t, r.Reasons)
+	r, _ := b.v.Decision()
+	require.Equal(t, Allow, r.Recommendation)
+	require.Empty(t, r.Reason)
 
 	b = newBench(t, Policy{})
 	for i := range 100 {
@@ -332,10 +335,10 @@ func FuzzReceive(f *testing.F) {
 			b.agree()
 		}
 		for range 3 {
-			b.v.Receive(pb.PA{Vendor: patnc.VendorTCG, Subtype: 1, Collector: 3, Body: message})
+			b.v.Receive(Message{Vendor: patnc.VendorTCG, Subtype: 1, IMC: 3, Body: message})
 			b.v.BatchEnding()
 		}
-		b.v.Result()
+		b.v.Decision()
 		b.v.Report()
 	})
 }

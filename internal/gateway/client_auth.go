@@ -112,7 +112,7 @@ func (c *client) firstAuth(now time.Time, m *message.Message) error {
 // startEAP makes the EAP server and what stands behind it.
 func (c *client) startEAP() error {
 	cfg := &c.g.cfg
-	v, err := imv.New(imv.Config{Policy: cfg.Policy, Rewrite: cfg.Faults.ReplacePA, Logger: cfg.Logger})
+	v, err := imv.New(imv.Config{Policy: cfg.Policy, Logger: cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -126,9 +126,9 @@ func (c *client) startEAP() error {
 		FailFirst: cfg.Faults.EAPFailure, SucceedFirst: cfg.Faults.EarlySuccess, Logger: cfg.Logger,
 		NewTNC: func(string) (eapserver.TNCServer, error) {
 			c.verifier = v
-			var verifier server.IMV = v
+			verifier := NewIMV(v, cfg.Faults.ReplacePA)
 			if cfg.Faults.NoRecommendation {
-				verifier = undecided{v}
+				verifier = undecided{verifier}
 			}
 			c.pb = server.New(server.Config{Logger: cfg.Logger}, verifier)
 			return &rewriter{Session: c.pb, f: &cfg.Faults}, nil

@@ -76,6 +76,6 @@ func mutualServer(p imv.Policy, logger *slog.Logger) func(uint32) (tnccs.Server,
 		if err != nil {
 			return nil, err
 		}
-		return mutualHalf{server.New(server.Config{Logger: logger}, v)}, nil
+		return mutualHalf{server.New(server.Config{Logger: logger}, serverIMV{v})}, nil
 	}
 }
