@@ -1,8 +1,3 @@
-// Package eap holds EAP packets (RFC 3748), the interface of peer methods, and
-// Peer, the client's state machine. Methods live in folders below.
-//
-// The package has no socket, clock or goroutine. The lower layer (IKEv2, or
-// the TLS tunnel of EAP-TTLS) carries the packets and repeats lost ones.
 package eap
 
 import (

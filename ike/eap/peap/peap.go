@@ -141,34 +141,34 @@ func (in *inside) Receive(id uint8, app []byte) ([]byte, error) {
 
 // end answers the server's result with the client's.
 func (in *inside) end(req eap.Packet) ([]byte, error) {
-	theirs, err := peapmsg.ParseResult(req.Data)
+	result, err := peapmsg.ParseResult(req.Data)
 	if err != nil {
 		return nil, err
 	}
 	in.ended = true
-	ours := peapmsg.Result{Status: theirs.Status}
-	if theirs.Status == peapmsg.ResultSuccess {
+	answer := peapmsg.Result{Status: result.Status}
+	if result.Status == peapmsg.ResultSuccess {
 		if in.peer.Method() != eap.TypeNone && in.peer.Decision() != eap.DecisionMaySucceed {
 			return nil, errEarly
 		}
-		if theirs.Binding != nil {
-			if ours.Binding, err = in.bind(theirs.Binding); err != nil {
+		if result.Binding != nil {
+			if answer.Binding, err = in.bind(result.Binding); err != nil {
 				return nil, err
 			}
 		}
 	}
-	in.status = ours.Status
-	res := eap.Packet{Code: eap.CodeResponse, ID: req.ID, Type: eap.TypeMSTLV, Data: ours.AppendBinary(nil)}
+	in.status = answer.Status
+	res := eap.Packet{Code: eap.CodeResponse, ID: req.ID, Type: eap.TypeMSTLV, Data: answer.AppendBinary(nil)}
 	in.logPacket("sending", res)
 	return res.AppendBinary(nil)
 }
 
 // bind verifies that the server has the keys of tunnel and inner method, and
 // returns the proof that the client has them.
-func (in *inside) bind(theirs []byte) ([]byte, error) {
+func (in *inside) bind(request []byte) ([]byte, error) {
 	k := peapmsg.NewCompound(in.tunnel(), in.peer.MSK())
 	defer k.Zero()
-	nonce, err := k.Open(peapmsg.BindingRequest, theirs)
+	nonce, err := k.Open(peapmsg.BindingRequest, request)
 	if err != nil {
 		return nil, err
 	}

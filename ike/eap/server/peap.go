@@ -96,7 +96,7 @@ func (in *peapInside) Receive(id uint8, app []byte) ([]byte, bool, error) {
 	return peapmsg.Compress(request), false, nil
 }
 
-// end tells the client the result.
+// end returns the packet that announces the result to the client.
 func (in *peapInside) end(id uint8) ([]byte, error) {
 	in.ended = true
 	r := peapmsg.Result{Status: peapmsg.ResultSuccess}

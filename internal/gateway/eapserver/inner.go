@@ -11,7 +11,7 @@ import (
 
 // TNCServer is a PB-TNC server for one connection. Receive takes the client's
 // batch and returns the answer; an empty answer without an error means that
-// the connection is over. Allowed tells whether the client may in, then.
+// the connection is over. Allowed reports whether the client is admitted then.
 type TNCServer interface {
 	Receive(batch []byte) (reply []byte, err error)
 	Done() bool

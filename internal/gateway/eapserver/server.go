@@ -23,7 +23,7 @@ type Config struct {
 	NewTNC       func(identity string) (TNCServer, error)
 	FragmentSize int  // largest EAP-TTLS packet, in octets; 0 is the method's default
 	AskIdentity  bool // begin with an Identity request
-	// FailFirst sends EAP-Failure in place of the first EAP-TTLS request,
+	// FailFirst replaces the first EAP-TTLS request by an EAP-Failure,
 	// SucceedFirst EAP-Success.
 	FailFirst, SucceedFirst bool
 	Logger                  *slog.Logger
@@ -65,7 +65,7 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Start returns the first request, or what a fault puts in its place; then
+// Start returns the first request, or the packet of a configured fault; then
 // status is not StatusContinue.
 func (s *Server) Start() (packet []byte, status eap.Status) {
 	if s.cfg.AskIdentity {
@@ -169,7 +169,7 @@ func (in *inner) handle(response []byte) ([]byte, error) {
 	}
 	if in.current == nil {
 		if p.Type != eap.TypeIdentity {
-			return nil, fmt.Errorf("%s in place of an identity: %w", p, errUnexpected)
+			return nil, fmt.Errorf("%s instead of an identity: %w", p, errUnexpected)
 		}
 		s.identity = printable(p.Data)
 		in.id = p.ID

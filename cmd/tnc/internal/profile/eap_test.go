@@ -2,6 +2,7 @@ package profile
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"testing"
@@ -103,5 +104,52 @@ connections {
 		require.Len(t, errs, 1, "%+v", c)
 		require.Contains(t, errs[0], c.says)
 		require.Contains(t, errs[0], c.line)
+	}
+}
+
+// max_message_count, include_length and fragment_size of charon's plugins for
+// the methods on TLS reach them.
+func TestFramingSettings(t *testing.T) {
+	const start, flagLength, flagMore = 0x20, 0x80, 0x40
+	for plugin, byDefault := range map[string]bool{"eap-ttls": true, "eap-tls": true, "eap-peap": false} {
+		offer := func(settings string) eap.Method {
+			conf, err := config.Parse("strongswan.conf", "charon { plugins { "+plugin+" {\n"+settings+"\n} } }\n")
+			require.NoError(t, err)
+			m := eapMethods{Builder: NewBuilder(&Profile{Strongswan: conf}, nil, nil), name: "carol", tls: eap.TLSConfig{
+				Certificates: []tls.Certificate{{}}, Verify: func([]*x509.Certificate, []byte) error { return nil },
+			}}
+			method, err := map[string]func() eap.Offer{
+				"eap-ttls": m.ttls, "eap-peap": m.peap, "eap-tls": func() eap.Offer { return m.eapTLS(false) },
+			}[plugin]().New()
+			require.NoError(t, err)
+			t.Cleanup(method.Close)
+			return method
+		}
+		flags := func(settings string) byte {
+			r, err := offer(settings).Handle(eap.Packet{Code: eap.CodeRequest, Data: []byte{start}})
+			require.NoError(t, err)
+			return r.Data[0]
+		}
+		require.Equal(t, byDefault, flags("")&flagLength != 0, plugin)
+		require.NotZero(t, flags("include_length = yes")&flagLength, plugin)
+		require.Zero(t, flags("include_length = no")&flagLength, plugin)
+		require.Zero(t, flags("")&flagMore, plugin)
+		require.NotZero(t, flags("fragment_size = 100")&flagMore, plugin)
+
+		for settings, limit := range map[string]int{"max_message_count = 5": 5, "max_message_count = 0": 0, "": 0} {
+			method := offer(settings)
+			_, err := method.Handle(eap.Packet{Code: eap.CodeRequest, Data: []byte{start}})
+			require.NoError(t, err)
+			packets := 1
+			for ; packets < 100 && err == nil; packets++ {
+				_, err = method.Handle(eap.Packet{Code: eap.CodeRequest, Data: []byte{0}})
+			}
+			if limit == 0 {
+				require.NoError(t, err, "%s: no limit", plugin)
+				continue
+			}
+			require.ErrorAs(t, err, new(*eap.MessageCountError), plugin)
+			require.Equal(t, limit+1, packets, plugin)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func hasHeader(b []byte) bool {
 	return (code == eap.CodeRequest || code == eap.CodeResponse) && (t == eap.TypeMSTLV || t == eap.TypeIdentity && code == eap.CodeRequest)
 }
 
-// Expand returns the whole EAP packet that b stands for; code and identifier of
+// Expand returns the whole EAP packet that b abbreviates; code and identifier of
 // a packet without header are those of the EAP packet that carries it.
 func Expand(code eap.Code, id uint8, b []byte) ([]byte, error) {
 	if hasHeader(b) {

@@ -100,7 +100,7 @@ func (c *Conn) Receive(data []byte) (Event, error) {
 		return 0, err
 	}
 	if p.Start {
-		// A server with a higher version is answered with ours, which it may
+		// A server with a higher version is answered with this version, which it may
 		// refuse (RFC 5281 section 9.1); data of a Start is ignored.
 		if c.cfg.CheckVersion && p.Version < c.cfg.Version {
 			return 0, fmt.Errorf("receive start: %w v%d", ErrVersion, p.Version)

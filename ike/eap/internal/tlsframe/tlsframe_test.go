@@ -104,15 +104,15 @@ func TestReceiveLimits(t *testing.T) {
 		packets [][]byte
 		want    error
 	}{
-		"announced":          {[][]byte{{0xc1, 0, 0, 0, 101, 1}}, ErrTooLarge},
-		"huge":               {[][]byte{{0xc1, 0xff, 0xff, 0xff, 0xff, 1}}, ErrTooLarge},
-		"unannounced":        {[][]byte{append([]byte{0x41}, make([]byte, 60)...), append([]byte{0x41}, make([]byte, 41)...)}, ErrTooLarge},
-		"more than told":     {[][]byte{{0xc1, 0, 0, 0, 3, 1, 2}, {0x01, 3, 4}}, ErrAnnounced},
-		"version":            {[][]byte{{0x02, 1}}, ErrVersion},
-		"start version":      {[][]byte{{0x20}}, ErrVersion},
-		"packets":            {[][]byte{{1}, {1}, {1}, {1}, {1}, {1}}, ErrPackets},
-		"length below data":  {[][]byte{{0x81, 0, 0, 0, 1, 1, 2}}, wire.ErrLength},
-		"endless empty more": {[][]byte{{0x41}, {0x41}, {0x41}, {0x41}, {0x41}, {0x41}}, ErrPackets},
+		"announced":           {[][]byte{{0xc1, 0, 0, 0, 101, 1}}, ErrTooLarge},
+		"huge":                {[][]byte{{0xc1, 0xff, 0xff, 0xff, 0xff, 1}}, ErrTooLarge},
+		"unannounced":         {[][]byte{append([]byte{0x41}, make([]byte, 60)...), append([]byte{0x41}, make([]byte, 41)...)}, ErrTooLarge},
+		"more than announced": {[][]byte{{0xc1, 0, 0, 0, 3, 1, 2}, {0x01, 3, 4}}, ErrAnnounced},
+		"version":             {[][]byte{{0x02, 1}}, ErrVersion},
+		"start version":       {[][]byte{{0x20}}, ErrVersion},
+		"packets":             {[][]byte{{1}, {1}, {1}, {1}, {1}, {1}}, ErrPackets},
+		"length below data":   {[][]byte{{0x81, 0, 0, 0, 1, 1, 2}}, wire.ErrLength},
+		"endless empty more":  {[][]byte{{0x41}, {0x41}, {0x41}, {0x41}, {0x41}, {0x41}}, ErrPackets},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := New(cfg)
@@ -137,7 +137,7 @@ func TestReceiveLimits(t *testing.T) {
 	require.Equal(t, Ack, ev, "hostap: a packet without flags acknowledges")
 	ev, err = New(cfg).Receive([]byte{0x22, 1})
 	require.NoError(t, err)
-	require.Equal(t, Start, ev, "a higher version at the start is answered with ours")
+	require.Equal(t, Start, ev, "a higher version at the start is answered with the own one")
 }
 
 func FuzzReceive(f *testing.F) {
