@@ -1,6 +1,3 @@
-// Package tnccs is the TNC client (TNCC): it runs IMCs, and for each connection
-// a session of PB-TNC (IF-TNCCS 2.0, RFC 5793) or TNCCS-XML (IF-TNCCS 1.1) whose
-// messages it routes to the IMCs by what they subscribed to.
 package tnccs
 
 import (
@@ -16,20 +13,18 @@ import (
 
 // Limits on what IMCs may ask for.
 const (
-	MaxIMCs           = 64      // collectors of a client
-	MaxIDs            = 1024    // primary and additional IDs
-	MaxSubscriptions  = 1024    // message types that one collector may report
-	MaxQueuedMessages = 8192    // PA-TNC messages that wait for a batch
-	MaxQueuedBytes    = 4 << 20 // octets of them
+	MaxIMCs           = 64      // IMCs of a client
+	MaxIDs            = 1024    // primary and additional IDs of a client
+	MaxSubscriptions  = 1024    // message types that one IMC may report
+	MaxQueuedMessages = 8192    // messages of a session that wait for a batch
+	MaxQueuedBytes    = 4 << 20 // octets of PA-TNC messages that wait for a batch
 )
 
-// Errors of the client.
-var (
-	ErrClosed = errors.New("TNC client is closed")
-)
+// ErrClosed is returned by calls for a client that has been closed.
+var ErrClosed = errors.New("TNC client is closed")
 
-// Client holds the IMCs and makes sessions with them. It is the TNCC that they
-// call. Its methods may be called concurrently.
+// Client holds IMCs and makes sessions with them. It implements TNCC, which the
+// IMCs call. Its methods may be called concurrently.
 type Client struct {
 	cfg      Config
 	tnc, imc *slog.Logger
@@ -42,7 +37,7 @@ type Client struct {
 	sessions map[uint32]*Session
 	closed   bool
 
-	reviving sync.Mutex // held while lost IMCs are started again
+	restarting sync.Mutex // held while lost IMCs are restarted
 }
 
 // NewClient returns a client without IMCs.
@@ -73,8 +68,8 @@ func NewClient(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// Close terminates all IMCs, the last added first, after it has closed the
-// sessions that are still open.
+// Close closes the open sessions, then terminates all IMCs, the last added first.
+// It returns the errors of their Terminate.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -89,11 +84,11 @@ func (c *Client) Close() error {
 	c.mu.Unlock()
 	slices.SortFunc(open, func(a, b *Session) int { return int(int64(a.id) - int64(b.id)) })
 	for _, s := range open {
-		_ = s.Close() // its only errors are the IMCs' own, which are logged
+		_ = s.Close() // always nil
 	}
 	var errs []error
-	c.reviving.Lock() // an IMC that is being started again is terminated too
-	defer c.reviving.Unlock()
+	c.restarting.Lock() // an IMC that is being restarted is terminated too
+	defer c.restarting.Unlock()
 	c.mu.Lock()
 	imcs := slices.Clone(c.imcs)
 	c.mu.Unlock()
@@ -113,8 +108,8 @@ func (c *Client) Close() error {
 	return errors.Join(errs...)
 }
 
-// NewSession returns a session with a connection ID of its own: 1, 2, 3 … for
-// the life of the client.
+// NewSession returns a session with the next connection ID: 1, 2, 3 … for the
+// life of the client.
 func (c *Client) NewSession() *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,7 +126,7 @@ func (c *Client) NewSession() *Session {
 	return s
 }
 
-// session returns the open session of a connection ID, nil if there is none.
+// session returns the open session with a connection ID, nil if there is none.
 func (c *Client) session(id uint32) *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,7 @@
 package tnccs
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -8,22 +9,23 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// collector is one IMC with what it has told the client. One that is lost stays
-// lost: a new collector takes its place.
+// collector is one IMC and its subscriptions. One that is lost stays lost: a new
+// collector replaces it.
 type collector struct {
 	id   uint32
 	name string
-	imc  IMC                 // nil where a restart failed
-	load func() (IMC, error) // nil: not started again
+	imc  IMC                 // nil if a restart failed
+	load func() (IMC, error) // makes the IMC for a restart; nil: it is not restarted
 
 	subscribed atomic.Pointer[[]subscription]
 	lost       atomic.Bool
 }
 
+// subscription is a message type that an IMC reported.
 type subscription struct{ vendor, subtype uint32 }
 
-// wants reports whether the collector subscribed to the type. strongSwan's
-// rule: a wildcard vendor counts only with a wildcard subtype.
+// wants reports whether the collector subscribed to the type. As in strongSwan a
+// wildcard vendor counts only with a wildcard subtype.
 func (c *collector) wants(vendor, subtype uint32) bool {
 	subs := c.subscribed.Load()
 	if subs == nil {
@@ -38,14 +40,14 @@ func (c *collector) wants(vendor, subtype uint32) bool {
 	return false
 }
 
-// Add initializes imc under the next free ID and registers it. The client owns
-// imc from now on: it terminates it in Close, or before Add returns an error.
+// Add initializes imc under the next free ID and registers it. The client then
+// owns imc: it terminates it in Close, or before Add returns an error.
 func (c *Client) Add(name string, imc IMC) error {
 	return c.add(&collector{name: name, imc: imc})
 }
 
-// AddLoader is Add for an IMC that load makes. Where it is lost, load makes it
-// anew for the next connection, under the same ID.
+// AddLoader is Add for an IMC that load makes. If that is lost, load makes
+// another one under the same ID before the next session is opened.
 func (c *Client) AddLoader(name string, load func() (IMC, error)) error {
 	imc, err := load()
 	if err != nil {
@@ -54,6 +56,7 @@ func (c *Client) AddLoader(name string, load func() (IMC, error)) error {
 	return c.add(&collector{name: name, imc: imc, load: load})
 }
 
+// add initializes and registers the IMC of col.
 func (c *Client) add(col *collector) error {
 	name, imc := col.name, col.imc
 	c.mu.Lock()
@@ -79,12 +82,12 @@ func (c *Client) add(col *collector) error {
 	if err == nil {
 		c.imcs = append(c.imcs, col)
 	} else {
-		c.forget(col)
+		c.dropIDs(col)
 	}
 	c.mu.Unlock()
 	if err != nil {
 		log.Warnf(c.imc, "IMC %q failed to initialize: %v", name, err)
-		_ = imc.Terminate() // the reason stands in err
+		_ = imc.Terminate() // err is the cause
 		return fmt.Errorf("initialize IMC %q: %w", name, err)
 	}
 	from := ""
@@ -95,59 +98,73 @@ func (c *Client) add(col *collector) error {
 	return nil
 }
 
-// revive starts the lost IMCs again that can be, and returns all in use, in
-// load order, with what went wrong.
-func (c *Client) revive() (use []*collector, errs []error) {
-	c.reviving.Lock()
-	defer c.reviving.Unlock()
+// restartLost restarts the lost IMCs that have a loader, and returns all IMCs in
+// use, in load order, and the errors of those that failed.
+func (c *Client) restartLost() (use []*collector, errs []error) {
+	c.restarting.Lock()
+	defer c.restarting.Unlock()
 	c.mu.Lock()
 	all := slices.Clone(c.imcs)
 	c.mu.Unlock()
 	for i, col := range all {
-		if !col.lost.Load() {
+		switch {
+		case !col.lost.Load():
 			use = append(use, col)
 			continue
-		}
-		if col.load == nil {
+		case col.load == nil:
 			continue
 		}
-		fresh := &collector{id: col.id, name: col.name, load: col.load}
-		if col.imc != nil {
-			_ = col.imc.Terminate() // it is lost: that frees what is left of it
-		}
-		c.mu.Lock()
-		if c.closed {
-			c.mu.Unlock()
+		fresh, err := c.restart(i, col)
+		if errors.Is(err, ErrClosed) {
 			return nil, []error{ErrClosed}
 		}
-		c.forget(col)
-		c.ids[fresh.id] = fresh
-		c.imcs[i] = fresh
-		c.mu.Unlock()
-		imc, err := col.load()
-		if err == nil {
-			if err = imc.Initialize(fresh.id, c); err != nil {
-				_ = imc.Terminate() // the reason stands in err
-			}
-		}
 		if err != nil {
-			fresh.lost.Store(true)
-			err = fmt.Errorf("start IMC %d %q again: %w", fresh.id, fresh.name, err)
-			c.imc.Error(err.Error())
+			err = fmt.Errorf("start IMC %d %q again: %w", col.id, col.name, err)
+			log.Errorf(c.imc, "%v", err)
 			errs = append(errs, err)
 			continue
 		}
-		c.mu.Lock()
-		fresh.imc = imc
-		c.mu.Unlock()
 		log.Infof(c.imc, "IMC %d %q started again", fresh.id, fresh.name)
 		use = append(use, fresh)
 	}
 	return use, errs
 }
 
-// forget removes all IDs of col. The mutex is held.
-func (c *Client) forget(col *collector) {
+// restart replaces the lost collector col, the ith of the client, by a new one
+// with the same ID. One that cannot be started is registered all the same, as
+// lost, for the next attempt.
+func (c *Client) restart(i int, col *collector) (*collector, error) {
+	if col.imc != nil {
+		_ = col.imc.Terminate() // it is lost: this frees its resources
+	}
+	fresh := &collector{id: col.id, name: col.name, load: col.load}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, ErrClosed
+	}
+	c.dropIDs(col)
+	c.ids[fresh.id] = fresh
+	c.imcs[i] = fresh
+	c.mu.Unlock()
+	imc, err := col.load()
+	if err == nil {
+		if err = imc.Initialize(fresh.id, c); err != nil {
+			_ = imc.Terminate() // err is the cause
+		}
+	}
+	if err != nil {
+		fresh.lost.Store(true)
+		return nil, err
+	}
+	c.mu.Lock()
+	fresh.imc = imc
+	c.mu.Unlock()
+	return fresh, nil
+}
+
+// dropIDs removes all IDs of col. The mutex is held.
+func (c *Client) dropIDs(col *collector) {
 	for id, o := range c.ids {
 		if o == col {
 			delete(c.ids, id)

@@ -1,10 +1,8 @@
 package tnccs
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/ifimc"
@@ -12,13 +10,15 @@ import (
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
-// owner returns the collector that owns a primary or additional ID.
+// owner returns the collector with a primary or additional ID, nil if there is
+// none.
 func (c *Client) owner(id uint32) *collector {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ids[id]
 }
 
+// registered reports whether id is an IMC's, and logs a call if not.
 func (c *Client) registered(id uint32, call string) bool {
 	if c.owner(id) == nil {
 		log.Warnf(c.tnc, "ignoring %s() from unregistered IMC %d", call, id)
@@ -27,7 +27,7 @@ func (c *Client) registered(id uint32, call string) bool {
 	return true
 }
 
-// ReportMessageTypes replaces what the collector subscribed to (TNC_TNCC_ReportMessageTypes).
+// ReportMessageTypes replaces the subscriptions of an IMC.
 func (c *Client) ReportMessageTypes(imc uint32, types []uint32) Result {
 	subs := make([]subscription, 0, min(len(types), MaxSubscriptions))
 	for _, t := range types[:min(len(types), MaxSubscriptions+1)] {
@@ -36,7 +36,7 @@ func (c *Client) ReportMessageTypes(imc uint32, types []uint32) Result {
 	return c.report("ReportMessageTypes", imc, subs, 2)
 }
 
-// ReportMessageTypesLong is ReportMessageTypes for long types.
+// ReportMessageTypesLong replaces the subscriptions of an IMC by long types.
 func (c *Client) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) Result {
 	if len(vendors) != len(subtypes) {
 		return ResultInvalidParameter
@@ -48,6 +48,7 @@ func (c *Client) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) 
 	return c.report("ReportMessageTypesLong", imc, subs, 8)
 }
 
+// report replaces the subscriptions of an IMC; digits are those of a subtype in the log.
 func (c *Client) report(call string, imc uint32, subs []subscription, digits int) Result {
 	col := c.owner(imc)
 	if col == nil || col.id != imc { // only the primary ID may report
@@ -75,12 +76,12 @@ func (c *Client) report(call string, imc uint32, subs []subscription, digits int
 	if len(subs) == 1 {
 		plural = ""
 	}
-	logAt(c.tnc, log.LevelDetail, fmt.Sprintf("IMC %d supports %d message type%s:%s", imc, len(subs), plural, b.String()))
+	log.Detailf(c.tnc, "IMC %d supports %d message type%s:%s", imc, len(subs), plural, b.String())
 	return ResultSuccess
 }
 
-// RequestHandshakeRetry asks for a new handshake. The session looks at it when
-// it builds its next batch, and acts on it only in state Decided.
+// RequestHandshakeRetry asks for a new handshake of one connection or all. A
+// session acts on it when it builds its next batch, in state Decided only.
 func (c *Client) RequestHandshakeRetry(imc, connection uint32, reason RetryReason) Result {
 	if !c.registered(imc, "RequestHandshakeRetry") {
 		return ResultInvalidParameter
@@ -117,6 +118,7 @@ func (c *Client) SendMessageLong(imc, connection, flags uint32, message []byte, 
 	return c.send(imc, connection, flags, message, vendor, subtype, imv)
 }
 
+// send queues a message in its session.
 func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, subtype, imv uint32) Result {
 	if !c.registered(imc, "SendMessage") {
 		return ResultInvalidParameter
@@ -142,7 +144,8 @@ func (c *Client) send(imc, connection, flags uint32, message []byte, vendor, sub
 	})
 }
 
-// GetAttribute answers as strongSwan does; what it does not know is INVALID_PARAMETER.
+// GetAttribute returns an attribute of a connection. As in strongSwan the result
+// is ResultInvalidParameter for an attribute that the client does not know.
 func (c *Client) GetAttribute(imc, connection uint32, id AttributeID) ([]byte, Result) {
 	if !c.registered(imc, "GetAttribute") {
 		return nil, ResultInvalidParameter
@@ -153,7 +156,6 @@ func (c *Client) GetAttribute(imc, connection uint32, id AttributeID) ([]byte, R
 	}
 	switch id {
 	case AttributePrimaryIMCID:
-		// strongSwan lets it through and then knows no answer; the value is plain.
 		col := c.owner(imc)
 		if col == nil {
 			return nil, ResultInvalidParameter
@@ -164,13 +166,15 @@ func (c *Client) GetAttribute(imc, connection uint32, id AttributeID) ([]byte, R
 	}
 }
 
-// SetAttribute knows no attribute that an IMC may set.
+// SetAttribute returns ResultInvalidParameter: there is no attribute that an IMC
+// may set.
 func (c *Client) SetAttribute(imc, _ uint32, _ AttributeID, _ []byte) Result {
 	c.registered(imc, "SetAttribute")
 	return ResultInvalidParameter
 }
 
-// ReserveAdditionalIMCID gives the collector one more ID, for as long as it is loaded.
+// ReserveAdditionalIMCID returns one more ID for an IMC, which it keeps until it
+// is terminated.
 func (c *Client) ReserveAdditionalIMCID(imc uint32) (uint32, Result) {
 	if !c.registered(imc, "ReserveAdditionalIMCID") {
 		return 0, ResultInvalidParameter
@@ -188,9 +192,5 @@ func (c *Client) ReserveAdditionalIMCID(imc uint32) (uint32, Result) {
 	return id, ResultSuccess
 }
 
+// u32 encodes the value of an attribute.
 func u32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
-
-// logAt logs at a level of its own; the client's calls have no context.
-func logAt(l *slog.Logger, level slog.Level, text string) {
-	l.Log(context.Background(), level, text)
-}

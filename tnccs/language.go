@@ -7,7 +7,7 @@ import (
 )
 
 // ranges returns the language ranges of an Accept-Language value, the most
-// wanted first (RFC 3282 §3: "da, en-gb;q=0.8, en;q=0.7").
+// preferred first (RFC 3282 section 3: "da, en-gb;q=0.8, en;q=0.7").
 func ranges(accept string) []string {
 	type weighted struct {
 		tag string
@@ -42,9 +42,10 @@ func ranges(accept string) []string {
 	return tags
 }
 
-// preferred returns those of texts in the most wanted language that there are
-// any in, and those in none; all where no language is wanted. A range matches
-// the tag that it is, or that it is a prefix of (RFC 4647 §3.3.1).
+// preferred returns the texts in the most preferred language that any of them is
+// in, and the texts without a language; all texts if none is in a preferred
+// language. A range matches a tag that is equal to it or that it is a prefix of
+// (RFC 4647 section 3.3.1).
 func preferred[T any](accept string, texts []T, language func(T) string) []T {
 	for _, want := range ranges(accept) {
 		var out []T

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
@@ -13,13 +14,14 @@ import (
 type Server interface {
 	// Open returns the first batch: SDATA in state Init.
 	Open() ([]byte, error)
-	// Receive takes one batch of the peer's client and returns the answer; none
-	// where the peer closed the connection.
+	// Receive handles one batch of the peer's client and returns the answer; an
+	// empty one where the peer closed the connection.
 	Receive(batch []byte) ([]byte, error)
-	// State is that of the server half.
+	// State returns the state of the server half.
 	State() pb.State
 	// Allowed reports whether the peer's measurement was accepted.
 	Allowed() bool
+	// Close ends the connection.
 	Close()
 }
 
@@ -29,26 +31,27 @@ var (
 	ErrPeerUnmeasured = errors.New("the gateway wants to go on without having been measured by this side")
 )
 
-// mutual is the state of mutual measurement. The transport's client side
-// decides whose turn it is (strongSwan does so too): after each batch it
-// switches between its halves, and away from none that is finished.
+// mutual is the state of mutual measurement. As in strongSwan, the client of the
+// transport decides whose turn it is: after each batch it switches between its
+// client half and its server half, until one of them has finished.
 type mutual struct {
 	proposed bool
-	on       bool
+	on       bool   // both sides agreed
 	server   Server // nil until its first turn
-	pending  []byte // what it sends at its next turn
+	pending  []byte // batch that the server half sends at its next turn
 }
 
+// close ends the server half.
 func (m *mutual) close() {
 	if m.server != nil {
 		m.server.Close()
 	}
 }
 
-// PeerVerdict returns what speaks against the peer: nil where this side's verifier
-// accepts it, or where it need not be measured, because it did not agree to that
-// and Config.MutualRequired does not ask for it. A transport must not take a
-// success from the server while this is not nil.
+// PeerVerdict returns why this side must not accept a success of the server:
+// ErrPeerRefused or ErrPeerUnmeasured. It returns nil where this side's verifier
+// accepts the peer, and where the peer did not agree to be measured and
+// Config.MutualRequired is not set.
 func (s *Session) PeerVerdict() error {
 	m := &s.mutual
 	switch {
@@ -60,9 +63,9 @@ func (s *Session) PeerVerdict() error {
 	return ErrPeerUnmeasured
 }
 
-// decided checks, once the server has decided, that it lets itself be measured
-// where that is required. Nothing is sent where it does not.
-func (s *Session) decided() error {
+// requireMutual returns an error where the server has decided without agreeing
+// to be measured, and Config.MutualRequired is set. Nothing is sent then.
+func (s *Session) requireMutual() error {
 	if s.mutual.on || !s.c.cfg.MutualRequired {
 		return nil
 	}
@@ -70,9 +73,9 @@ func (s *Session) decided() error {
 	return ErrPeerUnmeasured
 }
 
-// propose offers mutual measurement where it is configured and the transport
-// can do it: half-duplex PB-TNC.
-func (s *Session) propose() {
+// proposeMutual queues the offer of mutual measurement where it is configured
+// and the transport carries half-duplex PB-TNC.
+func (s *Session) proposeMutual() {
 	if s.c.cfg.Mutual == nil || s.xml != nil || s.protocol != TransportEAP && !s.halfDuplexTLS() {
 		return
 	}
@@ -83,12 +86,12 @@ func (s *Session) propose() {
 	s.mu.Unlock()
 }
 
-// halfDuplexTLS reports whether PT-TLS may carry mutual measurement: strongSwan
-// alternates the batches there as over EAP.
+// halfDuplexTLS reports whether the transport is PT-TLS and the batches alternate
+// as over EAP, which strongSwan does in mutual measurement.
 func (s *Session) halfDuplexTLS() bool { return s.protocol == TransportTLS && !s.keepOpen }
 
-// agree takes the server's answer to the proposal.
-func (s *Session) agree(m pb.MutualCapability) {
+// acceptMutual handles the server's answer to the offer of mutual measurement.
+func (s *Session) acceptMutual(m pb.MutualCapability) {
 	if !s.mutual.proposed || m.Protocols&pb.MutualHalfDuplex == 0 {
 		s.c.tnc.Info("ignoring PB-TNC mutual capability of the server")
 		return
@@ -100,7 +103,7 @@ func (s *Session) agree(m pb.MutualCapability) {
 	s.mu.Unlock()
 }
 
-// receivePeer hands a batch of the peer's client to the server half.
+// receivePeer passes a batch of the peer's client to the server half.
 func (s *Session) receivePeer(batch []byte) ([]byte, error) {
 	if s.mutual.server == nil {
 		return s.reject(&pb.ProtocolError{Code: pb.CodeUnexpectedBatchType, Err: errors.New("batch for a TNC server that has not begun")})
@@ -110,40 +113,49 @@ func (s *Session) receivePeer(batch []byte) ([]byte, error) {
 		return s.reject(&pb.ProtocolError{Code: pb.CodeLocalError, Err: fmt.Errorf("measure the peer: %w", err)})
 	}
 	if err != nil {
-		s.c.tnc.Warn("measure the peer: " + err.Error())
+		log.Warnf(s.c.tnc, "measure the peer: %v", err)
 	}
 	s.mutual.pending = reply
-	s.settlePeer()
-	return s.turn(false)
+	s.recordPeerAllowed()
+	return s.buildTurn(false)
 }
 
-func (s *Session) settlePeer() {
+// recordPeerAllowed copies the decision of the server half to the outcome.
+func (s *Session) recordPeerAllowed() {
 	allowed := s.mutual.server.Allowed()
 	s.mu.Lock()
 	s.out.PeerAllowed = allowed
 	s.mu.Unlock()
 }
 
-// turn chooses whose batch goes next after one that the client half (toClient)
-// or the server half has handled, and builds it.
-func (s *Session) turn(toClient bool) ([]byte, error) {
+// buildTurn returns the next batch after one that the client half (byClient) or
+// the server half has handled: that of the other half, unless it has finished.
+func (s *Session) buildTurn(byClient bool) ([]byte, error) {
 	client, server := s.state(), pb.Init
 	if s.mutual.server != nil {
 		server = s.mutual.server.State()
 	}
-	switch {
-	case toClient && server != pb.End, !toClient && client != pb.Decided:
-		toClient = !toClient
-	case client == pb.Decided && server == pb.End:
-		toClient = true // the final CLOSE
+	over := client == pb.Decided && server == pb.End
+	if over && !s.mutual.server.Allowed() {
+		s.fail(ErrPeerRefused)
+		return nil, ErrPeerRefused
 	}
-	if toClient {
-		if client == pb.Decided && server == pb.End && !s.mutual.server.Allowed() {
-			s.fail(ErrPeerRefused)
-			return nil, ErrPeerRefused
-		}
+	ofClient := byClient
+	switch {
+	case byClient && server != pb.End, !byClient && client != pb.Decided:
+		ofClient = !byClient
+	case over:
+		ofClient = true // the final CLOSE
+	}
+	if ofClient {
 		return s.build()
 	}
+	return s.buildServerTurn()
+}
+
+// buildServerTurn returns the batch of the server half, which it opens at its
+// first turn.
+func (s *Session) buildServerTurn() ([]byte, error) {
 	if s.mutual.server == nil {
 		srv, err := s.c.cfg.Mutual(s.id)
 		if err == nil {
@@ -159,7 +171,7 @@ func (s *Session) turn(toClient bool) ([]byte, error) {
 	if len(out) > s.maxBatch {
 		return s.reject(&pb.ProtocolError{Code: pb.CodeLocalError, Err: fmt.Errorf("batch of the TNC server has %d octets, %d fit", len(out), s.maxBatch)})
 	}
-	s.settlePeer()
+	s.recordPeerAllowed()
 	s.mu.Lock()
 	s.out.BatchesSent++
 	s.out.BytesSent += int64(len(out))

@@ -1,14 +1,8 @@
 package tnccs
 
-import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
+import "github.com/gotnc/gotnc/tnccs/pb"
 
-	"github.com/gotnc/gotnc/tnccs/pb"
-)
-
-// Recommendation is what the server recommends to do with this endpoint.
+// Recommendation is the access that the server recommends for this endpoint.
 type Recommendation uint8
 
 // Recommendations; the zero value means that the server gave none.
@@ -19,6 +13,7 @@ const (
 	RecommendDeny
 )
 
+// String returns the name for logs and reports.
 func (r Recommendation) String() string {
 	switch r {
 	case RecommendAllow:
@@ -44,6 +39,7 @@ const (
 	AssessmentDontKnow
 )
 
+// String returns the name for logs and reports.
 func (a Assessment) String() string {
 	switch a {
 	case AssessmentCompliant:
@@ -60,14 +56,14 @@ func (a Assessment) String() string {
 	return "none"
 }
 
-// Reason is one reason string of the server. Text is safe to print: what is
-// not printable has been replaced.
+// Reason is one reason string of the server. Text is safe to print: characters
+// that are not printable have been replaced.
 type Reason struct {
 	Text     string
 	Language string // RFC 4646 tag, may be empty
 }
 
-// Remediation says what the user can do about a bad assessment.
+// Remediation is an instruction that helps the user to pass the assessment.
 type Remediation struct {
 	URI      string // for a URI, else empty
 	Text     string // for a text, else empty
@@ -77,22 +73,22 @@ type Remediation struct {
 	Data     []byte // parameters of other kinds, as received
 }
 
-// Outcome is what a session has come to.
+// Outcome is the result of a session, final or so far.
 type Outcome struct {
 	ConnectionID   uint32
-	Protocol       Protocol // ProtocolPB or ProtocolXML, as things stand
+	Protocol       Protocol // ProtocolPB or ProtocolXML
 	State          pb.State
 	Recommendation Recommendation
 	Assessment     Assessment
-	// Reasons and Remediation are those in the language that the client prefers;
-	// where the server has none of them in it, all.
+	// Reasons and Remediation are those in the preferred language of the client,
+	// or all where there are none.
 	Reasons     []Reason
 	Remediation []Remediation
 	AllReasons  []Reason // in every language
-	// Mutual says that this side measured the peer too, PeerAllowed that its own
-	// verifier accepted it.
+	// Mutual reports that this side measured the peer too, PeerAllowed that its
+	// verifier accepted the peer.
 	Mutual, PeerAllowed bool
-	PDP                 string // "host:port" of a PT-TLS server that the server refers to, or empty
+	PDP                 string // "host:port" of the PT-TLS server that the server refers to, or empty
 
 	BatchesSent      int
 	BatchesReceived  int
@@ -103,27 +99,11 @@ type Outcome struct {
 
 	// IMCErrors names the collectors that were lost during the session.
 	IMCErrors []error
-	// Err is what ended the session before its regular end: a *pb.ProtocolError
-	// that this client reported, a *pb.PeerError that the server reported, or
-	// another cause. nil after a regular end and while the session runs.
+	// Err is the cause of an irregular end: a *pb.ProtocolError that this client
+	// reported, a *pb.PeerError that the server reported, or another error. It is
+	// nil after a regular end and while the session runs.
 	Err error
 }
 
 // Allowed reports whether the session ended with access allowed.
 func (o Outcome) Allowed() bool { return o.Err == nil && o.Recommendation == RecommendAllow }
-
-// printable returns s without what could disturb a terminal or a log: control
-// characters other than line feed and tab, and invalid UTF-8, become U+FFFD.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsGraphic(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, s)
-}
-
-// oneLine is printable for a log line.
-func oneLine(s string) string {
-	return strings.NewReplacer("\n", " ", "\t", " ").Replace(printable(s))
-}

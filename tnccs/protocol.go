@@ -2,16 +2,16 @@ package tnccs
 
 import "errors"
 
-// Protocol is a version of IF-TNCCS, as strongSwan's setting eap-tnc.protocol
-// names it.
+// Protocol is a binding of IF-TNCCS, by its name in strongSwan's setting
+// eap-tnc.protocol.
 type Protocol string
 
 // Protocols. "" is ProtocolPB.
 const (
 	ProtocolPB  Protocol = "tnccs-2.0" // PB-TNC, RFC 5793
 	ProtocolXML Protocol = "tnccs-1.1" // TNCCS-XML
-	// ProtocolDynamic speaks what the server does where that speaks first, else
-	// PB-TNC: only who speaks second can find out.
+	// ProtocolDynamic is the binding of the server where that speaks first, else
+	// PB-TNC: only the side that speaks second can detect the other's binding.
 	ProtocolDynamic Protocol = "tnccs-dynamic"
 )
 
@@ -19,11 +19,12 @@ func (p Protocol) valid() bool {
 	return p == "" || p == ProtocolPB || p == ProtocolXML || p == ProtocolDynamic
 }
 
-// ErrProtocol says that the octets are those of no protocol known here.
+// ErrProtocol is returned for octets that begin no batch of a known protocol.
 var ErrProtocol = errors.New("unknown TNCCS protocol")
 
-// Detect finds the protocol of a connection by the first octet of its first
-// batch (RFC 5793 §4.1 reserves those of the others as versions of PB-TNC).
+// Detect returns the protocol of a connection, which the first octet of its first
+// batch tells: RFC 5793 section 4.1 reserves the first octets of the other
+// protocols as versions of PB-TNC.
 func Detect(batch []byte) (Protocol, error) {
 	if len(batch) == 0 {
 		return "", ErrProtocol

@@ -38,20 +38,20 @@ type Session struct {
 
 	protocol, version string // of the transport
 	maxBatch, maxMsg  int
-	imcs              []*collector // that the connection began with
+	imcs              []*collector // in use when the session was opened
 	xml               *xmlState    // nil: PB-TNC; written under mu
 	mutual            mutual
 	keepOpen          bool
 	tlsUnique         []byte // channel binding of the transport, or nil
 	opened            bool
 	closed            bool
-	failed            error
-	items             []pb.Item // of the batch under way; kept for the next
+	failed            error     // why the session cannot be opened, or nil
+	items             []pb.Item // of the batch being handled; reused for the next
 	sent              []byte    // the last batch, which a PB-Error points into
 
-	mu     sync.Mutex // guards what follows against the calls of IMCs
+	mu     sync.Mutex // guards the fields below against the calls of IMCs
 	window bool       // SendMessage is allowed
-	retry  bool       // a handshake retry was asked for
+	retry  bool       // an IMC asked for a handshake retry
 	wanted chan struct{}
 	queue  []pb.Message
 	queued int // octets of PA-TNC messages in queue
@@ -62,9 +62,9 @@ type Session struct {
 func (s *Session) ID() uint32 { return s.id }
 
 // Open prepares the session for a transport whose server speaks first. maxBatch
-// is the largest batch that the transport carries, in octets, 0 for the
-// transport's default; protocol is TransportEAP or TransportTLS, version "1.1"
-// or "2.0".
+// is the largest batch that the transport carries, in octets; 0 means the default
+// of the transport. protocol is TransportEAP or TransportTLS, version "1.1" or
+// "2.0".
 func (s *Session) Open(maxBatch int, protocol, version string) error {
 	if s.failed != nil {
 		return s.failed
@@ -89,7 +89,7 @@ func (s *Session) Open(maxBatch int, protocol, version string) error {
 	if n := s.c.cfg.MaxMessageSize; n > 0 && n < maxMsg {
 		maxMsg = n
 	}
-	imcs, errs := s.c.revive()
+	imcs, errs := s.c.restartLost()
 	s.mu.Lock()
 	s.opened = true
 	s.imcs = imcs
@@ -104,7 +104,7 @@ func (s *Session) Open(maxBatch int, protocol, version string) error {
 }
 
 // carriesXML reports whether the transport carries TNCCS-XML: EAP-TNC does,
-// PT-EAP and PT-TLS are defined for PB-TNC only (RFC 7171 §3.1, RFC 6876 §3).
+// PT-EAP and PT-TLS are defined for PB-TNC only (RFC 7171 section 3.1, RFC 6876 section 3).
 func carriesXML(protocol, version string) bool {
 	return protocol == TransportEAP && version != "2.0"
 }
@@ -113,22 +113,22 @@ func carriesXML(protocol, version string) bool {
 // TLS connection that carries it, which IMCs may ask for. Call it before Open.
 func (s *Session) SetTLSUnique(v []byte) { s.tlsUnique = bytes.Clone(v) }
 
-// End ends the session from this side, in any state, and returns the batch
-// that tells the server: CLOSE over PB-TNC, nothing over TNCCS-XML.
+// End ends the session from this side, in any state, and returns the last batch
+// to send: CLOSE over PB-TNC, nil over TNCCS-XML and where the session has ended.
 func (s *Session) End() []byte {
 	if s.failed != nil || !s.opened || s.closed || s.state() == pb.End {
 		return nil
 	}
 	s.clearQueue()
 	if s.xml != nil {
-		s.move(pb.End)
+		s.setState(pb.End)
 		return nil
 	}
 	return s.send(pb.NewBuilder(pb.CLOSE, pb.Client, s.maxBatch), pb.CLOSE, pb.End)
 }
 
-// Begin opens the session and returns its first batch; for the arguments see
-// Open, which it calls where that has not been done.
+// Begin returns the first batch of a session on a transport whose client speaks
+// first. It calls Open with its arguments unless Open has been called.
 func (s *Session) Begin(maxBatch int, protocol, version string) ([]byte, error) {
 	if !s.opened || s.closed {
 		if err := s.Open(maxBatch, protocol, version); err != nil {
@@ -141,19 +141,19 @@ func (s *Session) Begin(maxBatch int, protocol, version string) ([]byte, error) 
 	if st := s.state(); st != pb.Init {
 		return nil, fmt.Errorf("begin TNC session %d: it is in state '%s'", s.id, st)
 	}
-	logAt(s.c.tnc, log.LevelDetail, "TNC client is handling outbound connection")
-	s.first()
+	log.Detailf(s.c.tnc, "TNC client is handling outbound connection")
+	s.queueOpening()
 	if s.xml != nil {
 		return s.buildXML()
 	}
 	return s.build()
 }
 
-// first prepares the first batch: what the client says of itself, then what the
-// IMCs have to say.
-func (s *Session) first() {
-	s.propose()
-	s.language()
+// queueOpening queues the messages of the first batch: those of the client, then
+// those of the IMCs.
+func (s *Session) queueOpening() {
+	s.proposeMutual()
+	s.queueLanguage()
 	if s.c.cfg.Tests.NoSkip && s.xml == nil {
 		s.mu.Lock()
 		s.queue = append(s.queue, pb.Raw{Flags: 0x80, Kind: pb.TypeNoskipTest, Value: make([]byte, 4)})
@@ -162,21 +162,22 @@ func (s *Session) first() {
 	s.handshake()
 }
 
-// language queues the language preference, which leads the first batch.
-func (s *Session) language() {
+// queueLanguage queues the language preference.
+func (s *Session) queueLanguage() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queue = append(s.queue, pb.LanguagePreference{Languages: s.c.cfg.PreferredLanguage})
 }
 
+// state returns the state of the session.
 func (s *Session) state() pb.State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.State
 }
 
-// move goes to a state.
-func (s *Session) move(to pb.State) {
+// setState changes the state of the session and logs the change.
+func (s *Session) setState(to pb.State) {
 	s.mu.Lock()
 	from := s.out.State
 	s.out.State = to
@@ -189,7 +190,7 @@ func (s *Session) move(to pb.State) {
 // Done reports whether the session has ended: CLOSE was sent or received.
 func (s *Session) Done() bool { return s.state() == pb.End }
 
-// Outcome returns what the session has come to so far.
+// Outcome returns a snapshot of the results of the session.
 func (s *Session) Outcome() Outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +209,8 @@ func (s *Session) Outcome() Outcome {
 	return o
 }
 
-// Close tells the IMCs that the connection is gone. It may be called more than once.
+// Close notifies the IMCs that the connection is deleted, and frees the session.
+// It may be called more than once; its error is always nil.
 func (s *Session) Close() error {
 	if s.closed {
 		return nil

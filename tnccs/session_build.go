@@ -7,7 +7,8 @@ import (
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
-// build makes the next batch, nil where there is nothing to send.
+// build returns the next batch of the client half, nil where there is nothing to
+// send.
 func (s *Session) build() ([]byte, error) {
 	s.mu.Lock()
 	retry := s.retry
@@ -17,11 +18,11 @@ func (s *Session) build() ([]byte, error) {
 
 	t := pb.CDATA
 	if retry && st == pb.Decided {
-		// The IMCs start over; what they measured before is not asked for any more.
+		// The IMCs start over: their queued messages are obsolete.
 		t = pb.CRETRY
 		s.clearQueue()
 		s.mu.Lock()
-		s.forgetResult()
+		s.clearResult()
 		s.mu.Unlock()
 		s.handshake()
 	}
@@ -72,9 +73,9 @@ func (s *Session) build() ([]byte, error) {
 	return s.send(b, t, next), nil
 }
 
-// send accounts for a batch that goes out.
+// send finishes a batch, changes the state to next, and returns the octets.
 func (s *Session) send(b *pb.Builder, t pb.BatchType, next pb.State) []byte {
-	s.move(next)
+	s.setState(next)
 	if v := s.c.cfg.Tests.Version; v != 0 && t != pb.CLOSE {
 		b.SetVersion(v)
 	}

@@ -2,17 +2,17 @@ package tnccs
 
 import (
 	"fmt"
-	"net"
-	"strconv"
+	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
 // handle acts on one message.
 func (s *Session) handle(t pb.BatchType, m pb.Message) {
 	l := s.c.tnc
-	logAt(l, log.LevelDetail, fmt.Sprintf("processing %s message", m.MessageType()))
+	log.Detailf(l, "processing %s message", m.MessageType())
 	switch m := m.(type) {
 	case pb.AssessmentResult:
 		if t != pb.RESULT {
@@ -28,41 +28,41 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 			log.Infof(l, "ignore %s message not received within RESULT batch", m.MessageType())
 			return
 		}
-		s.recommend(m.Code)
+		s.recommendPB(m.Code)
 	case pb.RemediationParameters:
-		s.remediate(m)
+		s.addRemediation(m)
 	case pb.ReasonString:
-		text, lang := keep(m.Text), keep(m.Language)
-		log.Infof(l, "reason string is '%s' [%s]", oneLine(text), oneLine(lang))
-		s.reason(text, lang)
+		r := Reason{Text: clipLines(m.Text), Language: clipLines(m.Language)}
+		log.Infof(l, "reason string is '%s' [%s]", text.Printable(r.Text), text.Printable(r.Language))
+		s.addReason(r)
 	case pb.Error: // fatal ones ended the batch before
-		l.Warn(s.reported(m).Error())
+		log.Warnf(l, "%v", s.peerError(m))
 	case pb.LanguagePreference:
 		log.Infof(l, "setting language preference to '%s'", m.Languages)
 	case pb.PDPReferral:
-		s.refer(m)
+		s.setPDP(m)
 	case pb.MutualCapability:
-		s.agree(m)
+		s.acceptMutual(m)
 	case pb.Raw:
 		log.Infof(l, "ignore PB-TNC message (0x%06x/0x%08x)", m.Kind.Vendor, m.Kind.Type)
 	}
 }
 
-// recommend takes the server's recommendation.
-func (s *Session) recommend(code pb.Access) {
+// recommendPB handles the access recommendation of PB-TNC.
+func (s *Session) recommendPB(code pb.Access) {
 	log.Infof(s.c.tnc, "PB-TNC access recommendation is '%s'", code)
 	switch code {
 	case pb.AccessAllowed:
-		s.recommended(RecommendAllow)
+		s.setRecommendation(RecommendAllow)
 	case pb.Quarantined:
-		s.recommended(RecommendIsolate)
+		s.setRecommendation(RecommendIsolate)
 	default:
-		s.recommended(RecommendDeny)
+		s.setRecommendation(RecommendDeny)
 	}
 }
 
-// recommended notes a recommendation and tells the IMCs.
-func (s *Session) recommended(r Recommendation) {
+// setRecommendation records a recommendation and notifies the IMCs.
+func (s *Session) setRecommendation(r Recommendation) {
 	s.mu.Lock()
 	s.out.Recommendation = r
 	s.mu.Unlock()
@@ -76,22 +76,23 @@ func (s *Session) recommended(r Recommendation) {
 	}
 }
 
-// reason keeps a reason of the server's.
-func (s *Session) reason(text, language string) {
+// addReason keeps a reason of the server.
+func (s *Session) addReason(r Reason) {
 	s.mu.Lock()
 	if len(s.out.Reasons) < MaxReasons {
-		s.out.Reasons = append(s.out.Reasons, Reason{Text: text, Language: language})
+		s.out.Reasons = append(s.out.Reasons, r)
 	}
 	s.mu.Unlock()
 }
 
-func (s *Session) remediate(m pb.RemediationParameters) {
-	r := Remediation{Vendor: m.Vendor, Type: m.Type, URI: keep(m.URI), Text: keep(m.Text), Language: keep(m.Language)}
+// addRemediation keeps a remediation instruction of the server.
+func (s *Session) addRemediation(m pb.RemediationParameters) {
+	r := Remediation{Vendor: m.Vendor, Type: m.Type, URI: clipLines(m.URI), Text: clipLines(m.Text), Language: clipLines(m.Language)}
 	switch {
 	case r.URI != "":
-		s.c.tnc.Info("remediation uri: " + oneLine(r.URI))
+		log.Infof(s.c.tnc, "remediation uri: %s", text.Printable(r.URI))
 	case r.Text != "":
-		log.Infof(s.c.tnc, "remediation string: %s [%s]", oneLine(r.Text), oneLine(r.Language))
+		log.Infof(s.c.tnc, "remediation string: %s [%s]", text.Printable(r.Text), text.Printable(r.Language))
 	default:
 		r.Data = m.Data
 		log.Infof(s.c.tnc, "remediation parameters: %d bytes of type 0x%06x/0x%08x", len(m.Data), m.Vendor, m.Type)
@@ -103,7 +104,8 @@ func (s *Session) remediate(m pb.RemediationParameters) {
 	s.mu.Unlock()
 }
 
-func (s *Session) refer(m pb.PDPReferral) {
+// setPDP keeps the PT-TLS server that the server refers to.
+func (s *Session) setPDP(m pb.PDPReferral) {
 	if m.Vendor != pb.VendorTCG || m.Host == "" {
 		return
 	}
@@ -111,17 +113,21 @@ func (s *Session) refer(m pb.PDPReferral) {
 		s.c.tnc.Info("unsupported PDP transport protocol")
 		return
 	}
-	host := oneLine(keep(m.Host))
+	host := text.Printable(text.Clip(m.Host, maxTextKept))
 	log.Infof(s.c.tnc, "PDP server '%s' is listening on port %d", host, m.Port)
 	s.mu.Lock()
-	s.out.PDP = net.JoinHostPort(host, strconv.Itoa(int(m.Port)))
+	s.out.PDP = hostPort(host, m.Port)
 	s.mu.Unlock()
 }
 
-// keep returns text of the server fit to be kept and printed.
-func keep(text string) string {
-	if len(text) > maxTextKept {
-		text = text[:maxTextKept]
+// hostPort returns "host:port", with an IPv6 address in brackets.
+func hostPort(host string, port uint16) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
 	}
-	return printable(text)
+	return fmt.Sprintf("%s:%d", host, port)
 }
+
+// clipLines returns at most maxTextKept octets of a text of the server, which may
+// be printed.
+func clipLines(s string) string { return text.Lines(text.Clip(s, maxTextKept)) }

@@ -8,7 +8,7 @@ import (
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
-// enqueue takes a message of an IMC.
+// enqueue queues a copy of a message of an IMC for the next batch.
 func (s *Session) enqueue(col *collector, m pb.PA) Result {
 	if col == nil {
 		return ResultInvalidParameter
@@ -21,16 +21,16 @@ func (s *Session) enqueue(col *collector, m pb.PA) Result {
 	}
 	window, maxMsg := s.window, s.maxMsg
 	full := len(s.queue) >= MaxQueuedMessages || s.queued+len(m.Body) > MaxQueuedBytes
-	take := window && !full && len(m.Body) <= maxMsg
-	if take {
+	accept := window && !full && len(m.Body) <= maxMsg
+	if accept {
 		m.Body = bytes.Clone(m.Body)
 		s.queue = append(s.queue, m)
 		s.queued += len(m.Body)
 	}
 	s.mu.Unlock()
 	switch {
-	case take:
-		s.c.tnc.Info("creating PB-PA message type " + ifimc.MessageName(m.Vendor, m.Subtype))
+	case accept:
+		log.Infof(s.c.tnc, "creating PB-PA message type %s", ifimc.MessageName(m.Vendor, m.Subtype))
 		if s.c.cfg.Trace != nil {
 			s.c.cfg.Trace(Exchange{
 				Connection: s.id, Sent: true, IMCs: []string{col.name}, IMC: uint32(m.Collector), IMV: uint32(m.Validator),
@@ -49,6 +49,7 @@ func (s *Session) enqueue(col *collector, m pb.PA) Result {
 	return ResultOther
 }
 
+// clearQueue drops all queued messages.
 func (s *Session) clearQueue() {
 	s.mu.Lock()
 	s.queue, s.queued = nil, 0
@@ -56,7 +57,7 @@ func (s *Session) clearQueue() {
 }
 
 // fill moves queued messages, in their order, into a batch until one does not
-// fit, and returns how many stay.
+// fit, and returns the number of messages that stay queued.
 func (s *Session) fill(b *pb.Builder) (left int, err error) {
 	for {
 		s.mu.Lock()
@@ -85,7 +86,7 @@ func (s *Session) fill(b *pb.Builder) (left int, err error) {
 			return left, err
 		case stays:
 			return left, nil
-		case !ok: // not even alone: it would stay for ever
+		case !ok: // it does not fit an empty batch either
 			log.Warnf(s.c.tnc, "dropping %s message that fits no batch", m.MessageType())
 		default:
 			log.Infof(s.c.tnc, "adding %s message", m.MessageType())

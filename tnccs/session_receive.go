@@ -1,8 +1,6 @@
 package tnccs
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -11,64 +9,67 @@ import (
 )
 
 // Receive handles one batch of the server and returns the answer; an empty
-// answer means that there is nothing to say.
+// answer means that there is nothing to send.
 //
 // Where the batch breaks the protocol, or reports a fatal error, the answer is a
 // CLOSE batch and the error is nil: the transport still has to carry it. The
-// cause then stands in Outcome().Err, and every later call returns it. An empty
+// cause is then in Outcome().Err, and every later call returns it. An empty
 // CLOSE of the server ends the session without an error.
 func (s *Session) Receive(batch []byte) ([]byte, error) {
-	if s.failed != nil {
+	switch {
+	case s.failed != nil:
 		return nil, s.failed
-	}
-	if !s.opened {
+	case !s.opened:
 		return nil, ErrNotOpen
-	}
-	if s.closed {
+	case s.closed:
 		return nil, ErrEnded
 	}
 	s.mu.Lock()
 	s.out.BatchesReceived++
 	s.out.BytesReceived += int64(len(batch))
-	n, st, cause := s.out.BatchesReceived, s.out.State, s.out.Err
+	n, st := s.out.BatchesReceived, s.out.State
 	s.mu.Unlock()
-	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
+	if log.Enabled(s.c.tnc, slog.LevelInfo) {
 		log.Infof(s.c.tnc, "received TNCCS batch (%d bytes)", len(batch))
 	}
-	if s.c.cfg.Protocol == ProtocolDynamic && st == pb.Init && s.xml == nil && carriesXML(s.protocol, s.version) {
-		if p, err := Detect(batch); err == nil && p == ProtocolXML {
-			s.speakXML()
-		}
-	}
-	if s.xml != nil {
+	s.chooseBinding(batch, st)
+	switch {
+	case s.xml != nil:
 		return s.receiveXML(batch, n)
-	}
-	if s.mutual.on && (len(batch) < 2 || batch[1]&0x80 == 0) && st != pb.End {
+	case s.mutual.on && st != pb.End && !fromServer(batch):
 		return s.receivePeer(batch)
 	}
+	return s.receivePB(batch, n, st)
+}
+
+// chooseBinding makes the session one of TNCCS-XML where its first batch is, and
+// Config.Protocol leaves the choice to the server.
+func (s *Session) chooseBinding(batch []byte, st pb.State) {
+	if s.c.cfg.Protocol != ProtocolDynamic || st != pb.Init || s.xml != nil || !carriesXML(s.protocol, s.version) {
+		return
+	}
+	if p, err := Detect(batch); err == nil && p == ProtocolXML {
+		s.speakXML()
+	}
+}
+
+// fromServer reports the D bit of a PB-TNC batch: the sender is a TNC server.
+func fromServer(batch []byte) bool { return len(batch) > 1 && batch[1]&0x80 != 0 }
+
+// receivePB handles the nth batch of the session, one of PB-TNC, in the order of
+// RFC 5793 section 4: header, state, messages, and only then what they say.
+func (s *Session) receivePB(batch []byte, n int, st pb.State) ([]byte, error) {
 	h, err := pb.ParseHeader(batch, pb.Client)
 	if st == pb.End {
-		// Whoever has ended answers nothing any more: two ends that report errors
-		// about each other's errors would go on for ever.
-		if err == nil && h.Type == pb.CLOSE {
-			return nil, nil
-		}
-		if cause == nil {
-			cause = ErrEnded
-		}
-		return nil, cause
+		return nil, s.afterEnd(h, err)
 	}
 	if n > MaxBatches {
 		return s.reject(&pb.ProtocolError{Code: pb.CodeLocalError, Err: fmt.Errorf("more than %d batches in a session", MaxBatches)})
 	}
 	if err != nil {
-		if p, derr := Detect(batch); derr == nil && p == ProtocolXML {
-			err = &pb.ProtocolError{Code: pb.CodeVersionNotSupported, BadVersion: batch[0],
-				Err: fmt.Errorf("the server speaks %s, this side %s: set the same protocol on both", ProtocolXML, ProtocolPB)}
-		}
-		return s.rejectErr(err)
+		return s.rejectErr(otherBinding(batch, err))
 	}
-	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
+	if log.Enabled(s.c.tnc, slog.LevelInfo) {
 		log.Infof(s.c.tnc, "processing PB-TNC %s batch for Connection ID %d", h.Type, s.id)
 	}
 	next, verdict := st.Next(pb.Server, h.Type)
@@ -81,85 +82,70 @@ func (s *Session) Receive(batch []byte) ([]byte, error) {
 	}
 	items, warnings, err := pb.AppendItems(s.items[:0], h, batch)
 	s.items = items
-	defer s.forgetItems()
-	if err != nil {
-		if h.Type == pb.CLOSE {
-			// The session is over; there is nobody to answer.
-			s.fail(err)
-			s.move(pb.End)
-			return nil, err
-		}
+	defer s.releaseItems()
+	switch {
+	case err != nil && h.Type == pb.CLOSE:
+		// The session is over; there is nobody to answer.
+		s.fail(err)
+		s.setState(pb.End)
+		return nil, err
+	case err != nil:
 		return s.rejectErr(err)
 	}
-	s.move(next)
+	s.setState(next)
 	if h.Type == pb.CLOSE {
 		return nil, s.receiveClose(items)
 	}
 	if perr := s.fatalError(items); perr != nil {
-		s.c.tnc.Error(perr.Error())
-		s.fail(perr)
-		s.c.tnc.Error("a fatal PB-TNC error occurred, terminating connection")
-		return s.send(pb.NewBuilder(pb.CLOSE, pb.Client, s.maxBatch), pb.CLOSE, pb.End), nil
+		return s.receiveFatal(perr)
 	}
-	if h.Type == pb.SDATA && st == pb.Init {
-		// The server opened the transport: the handshake begins with its batch.
-		s.first()
+	s.startHandshake(h.Type, st)
+	for _, w := range warnings {
+		s.queueWarning(w)
 	}
-	if h.Type == pb.SRETRY {
+	return s.process(h.Type, items)
+}
+
+// startHandshake begins a handshake in the IMCs where a batch of type t, which
+// came in state st, is the first of one.
+func (s *Session) startHandshake(t pb.BatchType, st pb.State) {
+	switch {
+	case t == pb.SDATA && st == pb.Init: // the server spoke first
+		s.queueOpening()
+	case t == pb.SRETRY:
 		s.clearQueue()
 		s.mu.Lock()
-		s.forgetResult()
+		s.clearResult()
 		s.mu.Unlock()
 		s.handshake()
 	}
-	for _, w := range warnings {
-		s.complain(w)
-	}
+}
+
+// process acts on the messages of a batch of type t and returns the answer.
+func (s *Session) process(t pb.BatchType, items []pb.Item) ([]byte, error) {
 	for i := range items {
 		if items[i].Message == nil {
 			s.deliver(&items[i].PA)
 		} else {
-			s.handle(h.Type, items[i].Message)
+			s.handle(t, items[i].Message)
 		}
 	}
-	s.each(true, func(i IMC) error { return i.BatchEnding(s.id) })
-	if next == pb.Decided {
-		if err := s.decided(); err != nil {
+	s.batchEnding()
+	if t == pb.RESULT {
+		if err := s.requireMutual(); err != nil {
 			return nil, err
 		}
 	}
 	if s.mutual.on {
-		return s.turn(true)
+		return s.buildTurn(true)
 	}
 	return s.build()
 }
 
-// forgetItems lets the batch go that the items refer to.
-func (s *Session) forgetItems() {
+// releaseItems drops the references of the items to the batch.
+func (s *Session) releaseItems() {
 	clear(s.items)
 	if cap(s.items) > maxItemsKept {
 		s.items = nil
 	}
-}
-
-// receiveClose ends the session on the server's CLOSE: an empty one is the
-// regular end, one with messages a failure.
-func (s *Session) receiveClose(items []pb.Item) error {
-	s.clearQueue()
-	if len(items) == 0 {
-		err := s.PeerVerdict()
-		if err != nil {
-			s.fail(err)
-		}
-		return err
-	}
-	for _, it := range items {
-		if e, ok := it.Message.(pb.Error); ok {
-			err := s.reported(e)
-			s.c.tnc.Error(err.Error())
-			s.fail(err)
-		}
-	}
-	s.fail(errors.New("the server closed the TNC session with a CLOSE batch that holds messages"))
-	return s.Outcome().Err
 }

@@ -4,17 +4,18 @@ import (
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
-// KeepOpen lets the session stay in state Decided after the server's RESULT,
-// instead of closing it, so that either end can ask for a new handshake: for
-// full-duplex transports. Wanted then says when Poll has something to send, and
-// End ends the session.
+// KeepOpen makes the session stay in state Decided after the server's RESULT
+// instead of closing it, so that either end can ask for a new handshake. It is
+// for full-duplex transports. Wanted then signals that Poll has a batch to send,
+// and End ends the session.
 func (s *Session) KeepOpen() { s.keepOpen = true }
 
-// Resting reports whether the session is kept open in state Decided: it waits
-// for either end to ask for a new handshake.
+// Resting reports whether the session is kept open in state Decided, waiting for
+// either end to ask for a new handshake.
 func (s *Session) Resting() bool { return s.keepOpen && s.state() == pb.Decided }
 
-// Wanted receives when an IMC has asked for a handshake retry.
+// Wanted returns a channel that receives a value when an IMC has asked for a
+// handshake retry.
 func (s *Session) Wanted() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -24,9 +25,9 @@ func (s *Session) Wanted() <-chan struct{} {
 	return s.wanted
 }
 
-// Poll returns the batch that an IMC's request for a handshake retry leads to,
-// nil where there is none to send. A request in another state than Decided is
-// dropped, as strongSwan does.
+// Poll returns the CRETRY batch for an IMC's request for a handshake retry, nil
+// where there is no request. As in strongSwan, a request in another state than
+// Decided is dropped.
 func (s *Session) Poll() ([]byte, error) {
 	if s.failed != nil || !s.opened || s.closed {
 		return nil, s.failed
@@ -41,6 +42,7 @@ func (s *Session) Poll() ([]byte, error) {
 	return s.build()
 }
 
+// requestRetry records an IMC's request for a handshake retry.
 func (s *Session) requestRetry() {
 	s.mu.Lock()
 	s.retry = true
@@ -54,8 +56,8 @@ func (s *Session) requestRetry() {
 	s.mu.Unlock()
 }
 
-// forgetResult drops the result of the handshake before. The mutex is held.
-func (s *Session) forgetResult() {
+// clearResult drops the result of the last handshake. The mutex is held.
+func (s *Session) clearResult() {
 	s.out.Recommendation, s.out.Assessment = RecommendNone, AssessmentNone
 	s.out.Reasons, s.out.Remediation = nil, nil
 }

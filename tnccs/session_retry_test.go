@@ -54,7 +54,7 @@ func TestServerRetryInDecided(t *testing.T) {
 	s := c.NewSession()
 	_, err := s.Begin(0, TransportTLS, "2.0")
 	require.NoError(t, err)
-	s.move(pb.Decided)
+	s.setState(pb.Decided)
 	b, err := s.Receive(server(t, pb.SRETRY))
 	require.NoError(t, err)
 	require.Empty(t, b, "CDATA may not be sent before SDATA")

@@ -2,7 +2,6 @@ package tnccs
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 
 	"github.com/gotnc/gotnc/internal/base/ifimc"
@@ -10,10 +9,11 @@ import (
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
-// deliver gives a PA-TNC message to every IMC that it is for (RFC 5793 §4.5).
+// deliver passes a PA-TNC message to every IMC that it is for (RFC 5793 section
+// 4.5).
 func (s *Session) deliver(m *pb.PA) {
-	if s.c.tnc.Enabled(context.Background(), slog.LevelInfo) {
-		s.c.tnc.Info("handling PB-PA message type " + ifimc.MessageName(m.Vendor, m.Subtype))
+	if log.Enabled(s.c.tnc, slog.LevelInfo) {
+		log.Infof(s.c.tnc, "handling PB-PA message type %s", ifimc.MessageName(m.Vendor, m.Subtype))
 	}
 	s.mu.Lock()
 	s.out.MessagesReceived++
@@ -27,16 +27,7 @@ func (s *Session) deliver(m *pb.PA) {
 		Data:      m.Body,
 	}
 	if s.c.cfg.Trace != nil {
-		e := Exchange{
-			Connection: s.id, IMC: msg.DestIMC, IMV: msg.SourceIMV,
-			Exclusive: m.Exclusive, Vendor: m.Vendor, Subtype: m.Subtype, Body: bytes.Clone(m.Body),
-		}
-		for _, col := range s.imcs {
-			if s.wants(col, m) {
-				e.IMCs = append(e.IMCs, col.name)
-			}
-		}
-		s.c.cfg.Trace(e)
+		s.traceReceived(m)
 	}
 	delivered := false
 	for _, col := range s.imcs {
@@ -48,12 +39,26 @@ func (s *Session) deliver(m *pb.PA) {
 		err := col.imc.ReceiveMessage(s.id, msg)
 		s.setWindow(false)
 		if err != nil {
-			s.answered(col, err)
+			s.imcFailed(col, err)
 		}
 	}
 	if !delivered {
 		log.Infof(s.c.tnc, "message type 0x%06x/0x%08x not supported by any IMC", m.Vendor, m.Subtype)
 	}
+}
+
+// traceReceived reports a received message to Config.Trace.
+func (s *Session) traceReceived(m *pb.PA) {
+	e := Exchange{
+		Connection: s.id, IMC: uint32(m.Collector), IMV: uint32(m.Validator),
+		Exclusive: m.Exclusive, Vendor: m.Vendor, Subtype: m.Subtype, Body: bytes.Clone(m.Body),
+	}
+	for _, col := range s.imcs {
+		if s.wants(col, m) {
+			e.IMCs = append(e.IMCs, col.name)
+		}
+	}
+	s.c.cfg.Trace(e)
 }
 
 // wants reports whether a message is for the IMC.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/xml"
 )
@@ -13,8 +14,8 @@ import (
 // Base64: strongSwan's tnccs-11.max_message_size.
 const DefaultMaxMessageXML = 45000
 
-// xmlState is what TNCCS-XML has of its own. The binding knows no states; those
-// of PB-TNC serve to say how far a session is.
+// xmlState is the state that only TNCCS-XML has. The binding defines no states of
+// a session; those of PB-TNC describe its progress.
 type xmlState struct {
 	last uint32 // BatchId of the last batch, of either side
 }
@@ -34,8 +35,8 @@ func (s *Session) speakXML() {
 	}
 }
 
-// buildXML makes the next batch. It has no messages where none wait: hostapd
-// and strongSwan take that for "measure on".
+// buildXML returns the next batch. It holds no messages where none are queued:
+// hostapd and strongSwan then continue to measure.
 func (s *Session) buildXML() ([]byte, error) {
 	switch s.state() {
 	case pb.Decided, pb.End:
@@ -83,10 +84,11 @@ func (s *Session) buildXML() ([]byte, error) {
 			log.Warnf(s.c.tnc, "dropping %s that fits no batch", nameXML(x))
 		}
 	}
-	s.move(pb.ServerWorking)
+	s.setState(pb.ServerWorking)
 	return s.sendXML(b), nil
 }
 
+// sendXML finishes a batch and returns the octets.
 func (s *Session) sendXML(b *xml.Builder) []byte {
 	out := b.Bytes()
 	s.mu.Lock()
@@ -97,8 +99,9 @@ func (s *Session) sendXML(b *xml.Builder) []byte {
 	return out
 }
 
-// toXML returns what a queued message is in TNCCS-XML; not everything is.
-func toXML(m pb.Message) (xml.Message, bool) {
+// toXML converts a queued message to TNCCS-XML; ok is false where that has no such
+// message.
+func toXML(m pb.Message) (x xml.Message, ok bool) {
 	switch m := m.(type) {
 	case pb.PA:
 		return xml.IMCIMV{Type: m.Vendor<<8 | m.Subtype&0xff, Body: m.Body}, true
@@ -108,6 +111,7 @@ func toXML(m pb.Message) (xml.Message, bool) {
 	return nil, false
 }
 
+// nameXML returns the name of a message for the log.
 func nameXML(m xml.Message) string {
 	if _, ok := m.(xml.IMCIMV); ok {
 		return "IMC-IMV message"
@@ -115,8 +119,9 @@ func nameXML(m xml.Message) string {
 	return "TNCC-TNCS message"
 }
 
-// receiveXML handles one batch of the server. The first error in it stops the
-// session: it is reported in a batch of its own, and nothing is acted upon.
+// receiveXML handles the nth batch of the session, one of TNCCS-XML. The first
+// error in it ends the session: it is reported in a batch of its own, and no
+// message is acted upon.
 func (s *Session) receiveXML(batch []byte, n int) ([]byte, error) {
 	o := s.Outcome()
 	if o.State == pb.End {
@@ -137,38 +142,39 @@ func (s *Session) receiveXML(batch []byte, n int) ([]byte, error) {
 			pe = &xml.ProtocolError{Type: xml.Other, Err: err}
 		}
 		if p, err := Detect(batch); err == nil && p == ProtocolPB {
-			pe.Err = fmt.Errorf("the server speaks %s, this side %s: set the same protocol on both", ProtocolPB, ProtocolXML)
+			pe.Err = &BindingError{Server: ProtocolPB, Client: ProtocolXML}
 		}
 		return s.rejectXML(pe)
 	}
 	if x.Recipient != xml.TNCC {
-		logAt(s.c.tnc, log.LevelDetail, "the batch is addressed to TNCS, as hostapd does")
+		log.Detailf(s.c.tnc, "the batch is addressed to TNCS, as hostapd does")
 	}
 	for _, m := range x.Messages {
 		if e, ok := m.(xml.Error); ok {
-			e.Text = oneLine(keep(e.Text))
+			e.Text = text.Printable(text.Clip(e.Text, maxTextKept))
 			err := &xml.PeerError{Received: e}
-			s.c.tnc.Error(err.Error())
+			log.Errorf(s.c.tnc, "%v", err)
 			s.fail(err)
-			s.move(pb.End)
+			s.setState(pb.End)
 			return nil, err
 		}
 	}
 	if o.State == pb.Init {
-		s.first()
+		s.queueOpening()
 	}
 	for _, m := range x.Messages {
 		s.handleXML(m)
 	}
-	s.each(true, func(i IMC) error { return i.BatchEnding(s.id) })
+	s.batchEnding()
 	if s.state() == pb.Decided {
-		if err := s.decided(); err != nil {
+		if err := s.requireMutual(); err != nil {
 			return nil, err
 		}
 	}
 	return s.buildXML()
 }
 
+// handleXML acts on one message.
 func (s *Session) handleXML(m xml.Message) {
 	l := s.c.tnc
 	switch m := m.(type) {
@@ -176,26 +182,26 @@ func (s *Session) handleXML(m xml.Message) {
 		s.deliver(&pb.PA{Vendor: m.Type >> 8, Subtype: m.Type & 0xff, Collector: pb.AnyID, Validator: 0, Body: m.Body})
 	case xml.Recommendation:
 		log.Infof(l, "TNC recommendation is '%s'", m.Type)
-		s.move(pb.Decided)
+		s.setState(pb.Decided)
 		switch m.Type {
 		case xml.Allow:
-			s.recommended(RecommendAllow)
+			s.setRecommendation(RecommendAllow)
 		case xml.Isolate:
-			s.recommended(RecommendIsolate)
+			s.setRecommendation(RecommendIsolate)
 		default:
-			s.recommended(RecommendDeny)
+			s.setRecommendation(RecommendDeny)
 		}
 	case xml.ReasonStrings:
 		for _, r := range m.Reasons {
-			text, lang := keep(r.Text), keep(r.Language)
-			log.Infof(l, "reason string is '%s'", oneLine(text))
-			log.Infof(l, "language code is '%s'", oneLine(lang))
-			s.reason(text, lang)
+			kept := Reason{Text: clipLines(r.Text), Language: clipLines(r.Language)}
+			log.Infof(l, "reason string is '%s'", text.Printable(kept.Text))
+			log.Infof(l, "language code is '%s'", text.Printable(kept.Language))
+			s.addReason(kept)
 		}
 	case xml.ContactInfo:
-		log.Infof(l, "TNC server contact information: %q port %q", keep(m.Address), keep(m.Port))
+		log.Infof(l, "TNC server contact information: %q port %q", clipLines(m.Address), clipLines(m.Port))
 	case xml.PreferredLanguage:
-		log.Infof(l, "setting language preference to '%s'", oneLine(keep(m.Languages)))
+		log.Infof(l, "setting language preference to '%s'", text.Printable(text.Clip(m.Languages, maxTextKept)))
 	case xml.Raw:
 		log.Infof(l, "ignore TNCC-TNCS message of type 0x%08x", m.Type)
 	}
@@ -203,18 +209,18 @@ func (s *Session) handleXML(m xml.Message) {
 
 // rejectXML answers a batch that breaks the protocol.
 func (s *Session) rejectXML(pe *xml.ProtocolError) ([]byte, error) {
-	s.c.tnc.Error(pe.Error())
+	log.Errorf(s.c.tnc, "%v", pe)
 	s.fail(pe)
 	s.xml.last++
 	b := xml.NewBuilder(s.xml.last, xml.TNCS, s.maxBatch)
 	m := pe.Message()
-	m.Text = oneLine(keep(m.Text))
+	m.Text = text.Printable(text.Clip(m.Text, maxTextKept))
 	if ok, err := b.Add(m); err != nil || !ok {
 		m.Text = ""
 		if _, err := b.Add(m); err != nil {
 			return nil, err
 		}
 	}
-	s.move(pb.End)
+	s.setState(pb.End)
 	return s.sendXML(b), nil
 }

@@ -22,6 +22,10 @@ func Warnf(l *slog.Logger, format string, args ...any) { logf(l, slog.LevelWarn,
 // Errorf logs a line at slog.LevelError.
 func Errorf(l *slog.Logger, format string, args ...any) { logf(l, slog.LevelError, format, args) }
 
+// Enabled reports whether l logs at the level, for calls whose arguments cost
+// something to make.
+func Enabled(l *slog.Logger, level slog.Level) bool { return l.Enabled(context.Background(), level) }
+
 func logf(l *slog.Logger, level slog.Level, format string, args []any) {
 	if ctx := context.Background(); l.Enabled(ctx, level) {
 		l.Log(ctx, level, fmt.Sprintf(format, args...))
