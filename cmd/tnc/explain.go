@@ -51,6 +51,10 @@ func (c *connection) explain(err error) error {
 		// Why attestation ended, where the gateway only said that it failed.
 		if cause := c.session.Outcome().Err; cause != nil && !errors.Is(err, cause) && errors.Is(err, eap.ErrFailure) {
 			err = fmt.Errorf("%w (TNC session: %s)", err, text.Printable(cause.Error()))
+			var binding *tnccs.BindingError
+			if errors.As(cause, &binding) {
+				err = fmt.Errorf("%w: set the same protocol on both (charon.plugins.eap-tnc.protocol)", err)
+			}
 		}
 	}
 	if len(imcs) > 0 {
