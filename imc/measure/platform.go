@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/imc/packages"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
@@ -125,13 +126,29 @@ func (p *Platform) Attribute(ctx context.Context, t patnc.Type) (patnc.Value, er
 		}
 		return patnc.PortFilter{Ports: ports}, nil
 	case patnc.TypeInstalledPackages:
-		list, err := p.packages(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return patnc.InstalledPackages{Packages: list}, nil
+		return p.installed(ctx)
 	}
 	return nil, ErrUnknown
+}
+
+// installed lists the packages of the system's package manager.
+func (p *Platform) installed(ctx context.Context) (patnc.Value, error) {
+	cfg := packages.Config{Root: p.cfg.Root, Logger: p.cfg.Logger}
+	if info, err := p.os(); err == nil {
+		cfg.System = info.name
+	}
+	all, err := packages.Installed(ctx, cfg)
+	if errors.Is(err, packages.ErrNoDatabase) {
+		err = ErrUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("installed packages: %w", err)
+	}
+	v := patnc.InstalledPackages{Packages: make([]patnc.Package, len(all))}
+	for i, e := range all {
+		v.Packages[i] = patnc.Package(e)
+	}
+	return v, nil
 }
 
 // read returns at most limit octets of a regular file below the root.

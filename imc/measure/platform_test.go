@@ -276,3 +276,13 @@ func TestSettingsOfThisMachine(t *testing.T) {
 	got := NewPlatform(PlatformConfig{}).Settings(ctx, []string{"/proc/sys/kernel/ostype", "/etc/shadow", "/proc/self/maps", "/proc/1/environ"})
 	require.Equal(t, []patnc.Setting{{Name: "/proc/sys/kernel/ostype", Value: []byte("Linux\n")}}, got)
 }
+
+func TestInstalledPackages(t *testing.T) {
+	root := t.TempDir()
+	p := NewPlatform(PlatformConfig{Root: root})
+	_, err := p.Attribute(ctx, patnc.TypeInstalledPackages)
+	require.ErrorIs(t, err, ErrUnknown)
+	write(t, filepath.Join(root, "etc/os-release"), "ID=fedora\nVERSION_ID=40\n")
+	write(t, filepath.Join(root, "var/lib/dpkg/status"), "Package: a\nStatus: install ok installed\nVersion: 1\n")
+	require.Equal(t, patnc.InstalledPackages{Packages: []patnc.Package{{Name: "a", Version: "1"}}}, attribute(t, p, patnc.TypeInstalledPackages))
+}

@@ -105,7 +105,8 @@ var allowed = []struct {
 	{"imc/evidence/bios", []string{"tpm/pcr"}},
 	{"imc/evidence", []string{"imc/evidence", "imc/patnc", "imc/pts", "tpm/pcr"}},
 	{"imc/evidence/quoter", []string{"imc/pts", "tpm"}},
-	{"imc/measure", []string{"imc/patnc", "imc/pts", "internal/base/config"}},
+	{"imc/packages", nil},
+	{"imc/measure", []string{"imc/patnc", "imc/packages", "imc/pts", "internal/base/config"}},
 	{"imc/imv", []string{"imc/patnc", "imc/pts"}},
 	{"imc", []string{"imc/patnc", "imc/pts", "internal/base/config", "internal/base/ifimc"}},
 

@@ -1,4 +1,4 @@
-package measure
+package packages
 
 import (
 	"bytes"
@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,105 +16,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/internal/interop/need"
 )
 
-func installed(t *testing.T, root string) []patnc.Package {
-	t.Helper()
-	return attribute(t, NewPlatform(PlatformConfig{Root: root}), patnc.TypeInstalledPackages).(patnc.InstalledPackages).Packages
-}
-
-func TestDpkg(t *testing.T) {
-	root := t.TempDir()
-	write(t, filepath.Join(root, "var/lib/dpkg/status"), `Package: zlib1g
-Version: 1:1.2.13
-Status: install ok installed
-
-Package: bash
-Status: install ok installed
-Version: 5.2.15-2+b2
-Description: shell
- Package: not-this
-
-Package: gone
-Status: deinstall ok config-files
-Version: 1
-
-Package: half
-Status: install reinstreq half-installed
-Version: 2
-`)
-	require.Equal(t, []patnc.Package{{Name: "bash", Version: "5.2.15-2+b2"}, {Name: "zlib1g", Version: "1:1.2.13"}}, installed(t, root))
-}
-
-// TestDpkgAsDpkgQuery holds our list of this system against what strongSwan's
-// module gets, from its own command.
-func TestDpkgAsDpkgQuery(t *testing.T) {
-	need.Program(t, "dpkg-query", "dpkg")
-	out, err := exec.Command("dpkg-query", "--show", "--showformat=${Status}\t${Package}\t${Version}\n").Output()
-	require.NoError(t, err)
-	var want []patnc.Package
-	for line := range strings.Lines(string(out)) {
-		if f := strings.Split(strings.TrimSpace(line), "\t"); len(f) == 3 && f[0] == "install ok installed" {
-			want = append(want, patnc.Package{Name: f[1], Version: f[2]})
-		}
-	}
-	require.NotEmpty(t, want)
-	require.Equal(t, want, installed(t, "/"))
-}
-
-func TestApk(t *testing.T) {
-	const db = `C:Q1vkvEHzzBWRcMBQMmuFTVwLHJB6Y=
-P:musl
-V:1.2.4-r2
-A:x86_64
-F:lib
-R:ld-musl-x86_64.so.1
-a:0:0:755
-Z:Q1hash
-
-P:alpine-baselayout
-V:3.4.3-r2
-
-`
-	want := []patnc.Package{{Name: "alpine-baselayout", Version: "3.4.3-r2"}, {Name: "musl", Version: "1.2.4-r2"}}
-	for _, name := range []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"} {
-		root := t.TempDir()
-		write(t, filepath.Join(root, name), db)
-		require.Equal(t, want, installed(t, root))
-	}
-}
-
-func TestOpkg(t *testing.T) {
-	root := t.TempDir()
-	write(t, filepath.Join(root, "usr/lib/opkg/status"), `Package: libc
-Version: 1.2.4-4
-Depends: libgcc1
-Status: install hold installed
-Architecture: mips_24kc
-
-Package: dropbear
-Version: 2022.82-6
-Status: install user installed
-
-Package: luci
-Version: 1
-Status: deinstall user not-installed
-`)
-	require.Equal(t, []patnc.Package{{Name: "dropbear", Version: "2022.82-6"}, {Name: "libc", Version: "1.2.4-4"}}, installed(t, root))
-}
-
 // rpmdb returns a database that rpm 4.18 wrote, and what rpm -qa says of it.
-func rpmdb(t testing.TB) (db []byte, want []patnc.Package) {
+func rpmdb(t testing.TB) (db []byte, want []Package) {
 	t.Helper()
 	db = unzip(t, "testdata/rpmdb.sqlite.gz")
-	list, err := os.ReadFile("testdata/rpmdb.tsv")
+	listed, err := os.ReadFile("testdata/rpmdb.tsv")
 	require.NoError(t, err)
-	for line := range strings.Lines(string(list)) {
+	for line := range strings.Lines(string(listed)) {
 		name, version, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		want = append(want, patnc.Package{Name: name, Version: version})
+		want = append(want, Package{Name: name, Version: version})
 	}
 	return db, want
 }
@@ -136,13 +48,13 @@ func unzip(t testing.TB, name string) []byte {
 // chains of overflow pages.
 func TestSmallPages(t *testing.T) {
 	db := unzip(t, "testdata/small.sqlite.gz")
-	list, err := rpmFromSQLite(ctx, bytes.NewReader(db), int64(len(db)))
+	found, err := rpmFromSQLite(ctx, bytes.NewReader(db), int64(len(db)))
 	require.NoError(t, err)
-	require.Equal(t, packageList{{Name: "p0", Version: "0-1"}, {Name: "p1", Version: "1:1-1"}, {Name: "p2", Version: "2-1"},
-		{Name: "p3", Version: "3:3-1"}, {Name: "p4", Version: "4-1"}, {Name: "p5", Version: "5:5-1"}}, list)
+	require.Equal(t, list{{Name: "p0", Version: "0-1"}, {Name: "p1", Version: "1:1-1"}, {Name: "p2", Version: "2-1"},
+		{Name: "p3", Version: "3:3-1"}, {Name: "p4", Version: "4-1"}, {Name: "p5", Version: "5:5-1"}}, found)
 	for n := range db { // no truncation brings a panic or a package that is not there
-		list, _ := rpmFromSQLite(ctx, bytes.NewReader(db[:n]), int64(n))
-		require.LessOrEqual(t, len(list), 6)
+		found, _ := rpmFromSQLite(ctx, bytes.NewReader(db[:n]), int64(n))
+		require.LessOrEqual(t, len(found), 6)
 	}
 }
 
@@ -151,13 +63,12 @@ func TestRPMSQLite(t *testing.T) {
 	for _, dir := range rpmDirs {
 		root := t.TempDir()
 		write(t, filepath.Join(root, dir, "rpmdb.sqlite"), string(db))
-		write(t, filepath.Join(root, "etc/os-release"), "ID=fedora\nVERSION_ID=40\n")
 		// An empty dpkg beside it does not count.
 		write(t, filepath.Join(root, "var/lib/dpkg/status"), "")
-		require.Equal(t, want, installed(t, root))
+		require.Equal(t, want, installed(t, root, "Fedora"))
 		// Its log is not empty and there is no rpm to ask: the database as it is.
 		write(t, filepath.Join(root, dir, "rpmdb.sqlite-wal"), "x")
-		require.Equal(t, want, installed(t, root))
+		require.Equal(t, want, installed(t, root, "Fedora"))
 	}
 }
 
@@ -209,7 +120,7 @@ func TestRPMNDB(t *testing.T) {
 	db, want := rpmdb(t)
 	root := t.TempDir()
 	write(t, filepath.Join(root, "usr/lib/sysimage/rpm/Packages.db"), string(ndb(headers(t, db))))
-	require.Equal(t, want, installed(t, root))
+	require.Equal(t, want, installed(t, root, ""))
 }
 
 // rpmHeader makes a header of string tags.
@@ -230,30 +141,30 @@ func rpmHeader(pad int, tags map[uint32]string) []byte {
 
 func TestRPMHeader(t *testing.T) {
 	whole := rpmHeader(0, map[uint32]string{rpmTagName: "a", rpmTagVersion: "1", rpmTagRelease: "2.fc40"})
-	var l packageList
-	more, err := l.header(whole)
+	var l list
+	more, err := l.addHeader(whole)
 	require.NoError(t, err)
 	require.False(t, more)
-	require.Equal(t, packageList{{Name: "a", Version: "1-2.fc40"}}, l)
+	require.Equal(t, list{{Name: "a", Version: "1-2.fc40"}}, l)
 
 	for n := range whole { // every truncated prefix asks for more or is refused
-		var l packageList
-		more, err := l.header(whole[:n])
+		var l list
+		more, err := l.addHeader(whole[:n])
 		require.True(t, more || err != nil, "%d octets", n)
 		require.Empty(t, l)
 	}
 	l = nil
-	_, err = l.header(rpmHeader(0, map[uint32]string{rpmTagName: "gpg-pubkey", rpmTagVersion: "1"}))
+	_, err = l.addHeader(rpmHeader(0, map[uint32]string{rpmTagName: "gpg-pubkey", rpmTagVersion: "1"}))
 	require.NoError(t, err)
 	require.Empty(t, l, "a public key is no package")
-	_, err = l.header(rpmHeader(0, map[uint32]string{rpmTagVersion: "1"}))
+	_, err = l.addHeader(rpmHeader(0, map[uint32]string{rpmTagVersion: "1"}))
 	require.ErrorIs(t, err, errRPM)
 	// Far behind the first octets that are read.
-	var list packageList
+	var found list
 	far := ndb([][]byte{rpmHeader(3*rpmPrefix, map[uint32]string{rpmTagName: "far", rpmTagVersion: "1"})})
-	list, err = rpmFromNDB(ctx, bytes.NewReader(far), int64(len(far)))
+	found, err = rpmFromNDB(ctx, bytes.NewReader(far), int64(len(far)))
 	require.NoError(t, err)
-	require.Equal(t, packageList{{Name: "far", Version: "1"}}, list)
+	require.Equal(t, list{{Name: "far", Version: "1"}}, found)
 }
 
 func TestDamagedRPM(t *testing.T) {
@@ -275,12 +186,12 @@ func TestDamagedRPM(t *testing.T) {
 
 	// What is damaged is logged, and the next database is asked.
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "etc/os-release"), "ID=fedora\nVERSION_ID=40\n")
 	write(t, filepath.Join(dir, "var/lib/rpm/rpmdb.sqlite"), "no database")
 	write(t, filepath.Join(dir, "var/lib/dpkg/status"), "Package: a\nStatus: install ok installed\nVersion: 1\n")
 	var out strings.Builder
-	p := NewPlatform(PlatformConfig{Root: dir, Logger: log.NewWriter(&out, slog.LevelInfo)})
-	require.Equal(t, patnc.InstalledPackages{Packages: []patnc.Package{{Name: "a", Version: "1"}}}, attribute(t, p, patnc.TypeInstalledPackages))
+	found, err := Installed(ctx, Config{Root: dir, System: "Fedora", Logger: log.NewWriter(&out, slog.LevelInfo)})
+	require.NoError(t, err)
+	require.Equal(t, []Package{{Name: "a", Version: "1"}}, found)
 	require.Contains(t, out.String(), "[IMC] reading the packages of rpm failed")
 }
 
@@ -294,9 +205,9 @@ func TestRPMProgram(t *testing.T) {
 		require.NoError(t, os.WriteFile(rpmProgram, []byte("#!/bin/sh\n"+text), 0o755))
 	}
 	script(`printf 'zlib\t1-2\ngpg-pubkey\t1-1\nbash\t3:5-1\nodd line\n'`)
-	list, err := askRPM(ctx, "/")
+	found, err := askRPM(ctx, "/")
 	require.NoError(t, err)
-	require.Equal(t, []patnc.Package{{Name: "bash", Version: "3:5-1"}, {Name: "zlib", Version: "1-2"}}, list)
+	require.Equal(t, []Package{{Name: "bash", Version: "3:5-1"}, {Name: "zlib", Version: "1-2"}}, found)
 
 	rpmTimeout = 100 * time.Millisecond
 	start := time.Now()
@@ -316,57 +227,17 @@ func TestRPMProgram(t *testing.T) {
 	require.ErrorIs(t, err, errRPM, "rpm would tell of another root")
 }
 
-func TestNoPackages(t *testing.T) {
-	_, err := NewPlatform(PlatformConfig{Root: t.TempDir()}).Attribute(ctx, patnc.TypeInstalledPackages)
-	require.ErrorIs(t, err, ErrUnknown)
-	root := t.TempDir()
-	write(t, filepath.Join(root, "var/lib/dpkg/status"), "")
-	require.Empty(t, installed(t, root), "a package manager that has installed nothing")
-}
-
-func TestPackageLimits(t *testing.T) {
-	var b strings.Builder
-	for range maxPackages + 10 {
-		b.WriteString("P:" + strings.Repeat("n", 300) + "\nV:1\n\n")
-	}
-	list, err := parseApkInstalled(ctx, strings.NewReader(b.String()))
-	require.NoError(t, err)
-	require.Len(t, list, maxPackages)
-	require.Len(t, list[0].Name, 255)
-	_, err = (patnc.InstalledPackages{Packages: list}).AppendValue(nil)
-	require.NoError(t, err)
-	_, err = parseApkInstalled(ctx, strings.NewReader("P:"+strings.Repeat("x", maxPackageLine+1)))
-	require.Error(t, err)
-}
-
-func encodes(t *testing.T, list []patnc.Package) {
-	if _, err := (patnc.InstalledPackages{Packages: list}).AppendValue(nil); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func FuzzPackageText(f *testing.F) {
-	f.Add("Package: a\nStatus: install ok installed\nVersion: 1\n\nP:b\nV:2\n")
-	f.Fuzz(func(t *testing.T, s string) {
-		for _, parse := range []func(context.Context, io.Reader) ([]patnc.Package, error){parseDpkgStatus, parseOpkgStatus, parseApkInstalled} {
-			if list, err := parse(ctx, strings.NewReader(s)); err == nil {
-				encodes(t, list)
-			}
-		}
-	})
-}
-
 func FuzzRPM(f *testing.F) {
 	f.Add(rpmHeader(0, map[uint32]string{rpmTagName: "a", rpmTagVersion: "1", rpmTagRelease: "2"}))
 	f.Add(ndb([][]byte{rpmHeader(0, map[uint32]string{rpmTagName: "a"})}))
 	f.Add(unzip(f, "testdata/small.sqlite.gz"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var l packageList
-		_, _ = l.header(b)
+		var l list
+		_, _ = l.addHeader(b)
 		encodes(t, l)
-		for _, read := range []func(context.Context, io.ReaderAt, int64) (packageList, error){rpmFromSQLite, rpmFromNDB} {
-			if list, err := read(ctx, bytes.NewReader(b), int64(len(b))); err == nil {
-				encodes(t, list)
+		for _, read := range []func(context.Context, io.ReaderAt, int64) (list, error){rpmFromSQLite, rpmFromNDB} {
+			if found, err := read(ctx, bytes.NewReader(b), int64(len(b))); err == nil {
+				encodes(t, found)
 			}
 		}
 	})

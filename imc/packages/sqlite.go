@@ -1,4 +1,4 @@
-package measure
+package packages
 
 import (
 	"context"
@@ -25,7 +25,7 @@ type sqliteDB struct {
 	left     int // pages that may still be looked at: a damaged tree may lead in circles
 }
 
-// openSQLite takes a database of the given number of octets.
+// openSQLite reads the header of a database of the given number of octets.
 func openSQLite(r io.ReaderAt, octets int64) (*sqliteDB, error) {
 	var h [100]byte
 	if err := readAt(r, h[:], 0); err != nil {
@@ -72,12 +72,12 @@ const (
 	sqliteLeaf     = 13
 )
 
-// rows hands each row of the table with the given root page to take.
-func (db *sqliteDB) rows(ctx context.Context, root uint32, take func(sqliteRow) error) error {
-	return db.walk(ctx, root, 0, take)
+// rows calls visit with each row of the table with the given root page.
+func (db *sqliteDB) rows(ctx context.Context, root uint32, visit func(sqliteRow) error) error {
+	return db.walk(ctx, root, 0, visit)
 }
 
-func (db *sqliteDB) walk(ctx context.Context, n uint32, depth int, take func(sqliteRow) error) error {
+func (db *sqliteDB) walk(ctx context.Context, n uint32, depth int, visit func(sqliteRow) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (db *sqliteDB) walk(ctx context.Context, n uint32, depth int, take func(sql
 		}
 		cell := b[at:db.usable]
 		if kind == sqliteInterior {
-			if err := db.walk(ctx, binary.BigEndian.Uint32(cell), depth+1, take); err != nil {
+			if err := db.walk(ctx, binary.BigEndian.Uint32(cell), depth+1, visit); err != nil {
 				return err
 			}
 			continue
@@ -115,12 +115,12 @@ func (db *sqliteDB) walk(ctx context.Context, n uint32, depth int, take func(sql
 		if err != nil {
 			return err
 		}
-		if err := take(row); err != nil {
+		if err := visit(row); err != nil {
 			return err
 		}
 	}
 	if kind == sqliteInterior {
-		return db.walk(ctx, binary.BigEndian.Uint32(b[head+8:]), depth+1, take)
+		return db.walk(ctx, binary.BigEndian.Uint32(b[head+8:]), depth+1, visit)
 	}
 	return nil
 }
@@ -203,16 +203,16 @@ func (row sqliteRow) columns(limit int) ([]sqliteValue, error) {
 		case t <= 4:
 			length = t
 		}
-		cut := values[:min(length, uint64(len(values)))]
-		values = values[len(cut):]
+		value := values[:min(length, uint64(len(values)))]
+		values = values[len(value):]
 		var v sqliteValue
 		switch {
 		case t >= 12:
-			v.octets = cut
+			v.octets = value
 		case t == 9:
 			v.integer = 1
 		case t <= 6:
-			for i, c := range cut {
+			for i, c := range value {
 				if v.integer = v.integer<<8 | int64(c); i == 0 {
 					v.integer = int64(int8(c))
 				}
