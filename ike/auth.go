@@ -12,121 +12,206 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// sendAuth sends the first IKE_AUTH request: the first round of ours, and what
-// the CHILD_SA is to be (RFC 7296 §1.2, §2.16).
-func (m *Machine) sendAuth() error {
-	log.Infof(m.ike, "establishing CHILD_SA %s{1}", m.cfg.childName())
-	if len(m.cfg.LocalRounds) > 1 && !m.multiAuth {
+// authentication is IKE_AUTH: our rounds and the gateway's (RFC 7296 section
+// 1.2 and 2.16, RFC 4739).
+type authentication struct {
+	*core
+	init     *initExchange
+	children *childSet
+
+	peer    abilities
+	ppk     ppkUse
+	own     ownRounds
+	gateway gatewayRounds
+
+	sent        bool     // the first IKE_AUTH request went out
+	waiting     *waiting // the Work that was given out; nil = none
+	established *message.Message
+}
+
+// abilities is what the gateway says of itself before IKE_AUTH.
+type abilities struct {
+	multiAuth   bool             // it knows RFC 4739
+	hashes      []signature.Hash // of SIGNATURE_HASH_ALGORITHMS; nil = it sent none
+	certAsked   bool             // it sent CERTREQ
+	ocspAsked   bool             // it asks for OCSP responses beside the certificate
+	authorities [][]byte         // that it asked certificates of
+}
+
+// ownRounds is how far our authentication has come.
+type ownRounds struct {
+	done      int // rounds that are complete; the index of the current one
+	idi       []byte
+	eapRounds int
+	eapErr    error // the EAP failure that the gateway is being told
+	idle      int   // exchanges that only waited for rounds of the gateway
+}
+
+// start sends the first IKE_AUTH request: our first round, and what the CHILD_SA
+// is to be.
+func (a *authentication) start(sa *ikeSA) error {
+	log.Infof(a.ike, "establishing CHILD_SA %s{1}", a.children.configured[0].Name)
+	if len(a.cfg.LocalRounds) > 1 && !a.peer.multiAuth {
 		return fmt.Errorf("%w: it does not support several authentications (RFC 4739), which this connection has", ErrRefused)
 	}
-	id, auth, err := m.beginRound()
-	if err != nil {
-		return err
+	a.state = stateAuth
+	return a.startRound(sa)
+}
+
+// startRound begins our next round, after the OCSP responses that it needs.
+func (a *authentication) startRound(sa *ikeSA) error {
+	l := &a.cfg.LocalRounds[a.own.done]
+	a.localID, a.own.idi = l.ID, l.ID.Body()
+	a.own.eapRounds, a.own.eapErr = 0, nil
+	if l.EAP != nil || len(l.PSK) > 0 {
+		return a.sendRound(sa, l, nil, nil)
 	}
-	ps := id
-	if !m.cfg.NoInitialContact {
-		ps = append(ps, &message.Notify{NotifyType: message.InitialContact})
+	c := a.credential(l.Credentials)
+	if !a.wantsStatus(c) {
+		return a.sendRound(sa, l, c, nil)
 	}
-	if m.cfg.SendCertReq && len(m.cfg.CertReqKeys) > 0 {
-		req := &message.CertRequest{Encoding: message.CertX509Signature, Data: bytes.Join(m.cfg.CertReqKeys, nil)}
-		ps = append(ps, req)
-		if m.cfg.RequestOCSP {
-			// No responder is named: any that the CA vouches for will do (RFC 4806 §3.1).
-			ps = append(ps, &message.CertRequest{Encoding: message.CertOCSP})
+	r := &StatusRequest{Credential: c}
+	r.w = a.await(stateStatus, statusTimeout, func(r Result) {
+		if err := a.sendRound(sa, l, c, r.responses); err != nil {
+			a.refuse(sa, err)
 		}
-	}
-	if r := &m.cfg.RemoteRounds[0]; !r.Loose && !identity.IsPattern(r.ID) {
-		ps = append(ps, &message.IDr{Identity: r.ID})
-	}
-	ps = append(ps, auth...)
-	child, err := m.childPayloads()
-	if err != nil {
-		return err
-	}
-	ps = append(ps, child...)
-	if m.multiAuth {
-		ps = append(ps, &message.Notify{NotifyType: message.MultipleAuthSupported})
-	}
-	if m.cfg.RemoteRounds[0].Method == RemoteEAP {
-		ps = append(ps, &message.Notify{NotifyType: message.EAPOnlyAuthentication})
-	}
-	m.remoteOpen = true
-	m.state = stateAuth
-	m.request(request{exchange: message.IKEAuth, payloads: ps})
+	})
+	a.out.Work = append(a.out.Work, r)
 	return nil
 }
 
-// beginRound makes IDi and CERT, and where the round needs no EAP the AUTH of
-// the next round of ours.
-func (m *Machine) beginRound() (id, auth []message.Payload, err error) {
-	l := &m.cfg.LocalRounds[m.localRound]
-	m.localID, m.idiBody = l.ID, l.ID.Body()
-	m.eapRounds, m.eapErr = 0, nil
+// refuse ends the IKE_SA; the gateway is told where it takes part in IKE_AUTH.
+func (a *authentication) refuse(sa *ikeSA, err error) {
+	if a.sent {
+		sa.reject(err)
+		return
+	}
+	a.fail(err)
+}
+
+// sendRound sends the request that begins our round l.
+func (a *authentication) sendRound(sa *ikeSA, l *LocalRound, c *Credential, ocsp [][]byte) error {
+	id, auth, err := a.roundPayloads(sa, l, c, ocsp)
+	if err != nil {
+		return err
+	}
+	ps := append(id, auth...)
+	if !a.sent {
+		if ps, err = a.firstPayloads(id, auth); err != nil {
+			return err
+		}
+		a.sent, a.gateway.open = true, true
+	}
+	a.state = stateAuth
+	sa.request(request{exchange: message.IKEAuth, payloads: ps})
+	return nil
+}
+
+// firstPayloads completes the first IKE_AUTH request.
+func (a *authentication) firstPayloads(id, auth []message.Payload) ([]message.Payload, error) {
+	ps := id
+	if !a.cfg.NoInitialContact {
+		ps = append(ps, &message.Notify{NotifyType: message.InitialContact})
+	}
+	if a.cfg.SendCertReq && len(a.cfg.CertReqKeys) > 0 {
+		req := &message.CertRequest{Encoding: message.CertX509Signature, Data: bytes.Join(a.cfg.CertReqKeys, nil)}
+		ps = append(ps, req)
+		if a.cfg.RequestOCSP {
+			// No responder is named: any that the CA vouches for will do (RFC 4806
+			// section 3.1).
+			ps = append(ps, &message.CertRequest{Encoding: message.CertOCSP})
+		}
+	}
+	if r := &a.cfg.RemoteRounds[0]; !r.Loose && !identity.IsPattern(r.ID) {
+		ps = append(ps, &message.IDr{Identity: r.ID})
+	}
+	ps = append(ps, auth...)
+	child, err := a.children.firstPayloads()
+	if err != nil {
+		return nil, err
+	}
+	ps = append(ps, child...)
+	if a.peer.multiAuth {
+		ps = append(ps, &message.Notify{NotifyType: message.MultipleAuthSupported})
+	}
+	if a.cfg.RemoteRounds[0].Method == RemoteEAP {
+		ps = append(ps, &message.Notify{NotifyType: message.EAPOnlyAuthentication})
+	}
+	return ps, nil
+}
+
+// roundPayloads makes IDi and CERT, and where the round needs no EAP its AUTH.
+func (a *authentication) roundPayloads(sa *ikeSA, l *LocalRound, c *Credential, ocsp [][]byte) (id, auth []message.Payload, err error) {
 	id = []message.Payload{&message.IDi{Identity: l.ID}}
 	switch {
 	case l.EAP != nil:
 		return id, nil, nil
-	case len(l.PSK) > 0:
-		log.Infof(m.ike, "authentication of '%s' (myself) with pre-shared key", l.ID)
-		auth, err = m.prove(func(octets, _ []byte) (*message.Auth, error) {
-			return &message.Auth{Method: message.AuthSharedKey, Data: crypto.AuthShared(m.prf, l.PSK, octets)}, nil
+	case c == nil:
+		log.Infof(a.ike, "authentication of '%s' (myself) with pre-shared key", l.ID)
+		auth, err = a.prove(sa, func(octets, _ []byte) (*message.Auth, error) {
+			return &message.Auth{Method: message.AuthSharedKey, Data: crypto.AuthShared(sa.prf, l.PSK, octets)}, nil
 		})
 	default:
-		c := m.credential(l.Credentials)
-		id = append(id, m.ownCerts(c)...)
+		id = append(id, a.certificates(c, ocsp)...)
 		o := l.Signature
-		o.PeerHashes = m.peerHashes
+		o.PeerHashes = a.peer.hashes
 		var scheme signature.Scheme
-		auth, err = m.prove(func(octets, _ []byte) (a *message.Auth, err error) {
-			a, scheme, err = signature.Sign(m.rand, c.Key, octets, o)
-			return a, err
+		auth, err = a.prove(sa, func(octets, _ []byte) (m *message.Auth, err error) {
+			m, scheme, err = signature.Sign(a.rand, c.Key, octets, o)
+			return m, err
 		})
 		if err == nil {
-			log.Infof(m.ike, "authentication of '%s' (myself) with %s successful", l.ID, scheme)
+			log.Infof(a.ike, "authentication of '%s' (myself) with %s successful", l.ID, scheme)
 		}
 	}
-	if err == nil && m.localRound+1 < len(m.cfg.LocalRounds) {
+	if err == nil && a.own.done+1 < len(a.cfg.LocalRounds) {
 		auth = append(auth, &message.Notify{NotifyType: message.AnotherAuthFollows})
 	}
 	return id, auth, err
 }
 
-// refusedBy turns an error notify of an IKE_AUTH response into a reason.
-func (m *Machine) refusedBy(n *message.Notify) error {
-	if n.NotifyType != message.AuthenticationFailed {
-		return fmt.Errorf("%w: %s", ErrRefused, n.NotifyType)
+// refusal turns an error notify that refuses us into a reason. l is the round
+// that was under way.
+func refusal(t message.NotifyType, l *LocalRound) error {
+	if t != message.AuthenticationFailed {
+		return fmt.Errorf("%w: %s", ErrRefused, t)
 	}
 	check := "our certificate and key"
-	if l := &m.cfg.LocalRounds[min(m.localRound, len(m.cfg.LocalRounds)-1)]; l.EAP != nil {
+	if l.EAP != nil {
 		check = "the EAP identity and secret"
 	} else if len(l.PSK) > 0 {
 		check = "the preshared key"
 	}
-	return fmt.Errorf("%w (%s): check local.id, remote.id, %s, and the gateway's log", ErrAuthFailed, n.NotifyType, check)
+	return fmt.Errorf("%w (%s): check local.id, remote.id, %s, and the gateway's log", ErrAuthFailed, t, check)
 }
 
-// authAnswer handles an IKE_AUTH response: first what the gateway proves, then
-// how our own authentication goes on.
-func (m *Machine) authAnswer(msg *message.Message) {
-	if m.eapErr != nil {
-		m.fail(m.eapErr)
+// refused is refusal for the current round of ours, or the last one.
+func (a *authentication) refused(n *message.Notify) error {
+	return refusal(n.NotifyType, &a.cfg.LocalRounds[min(a.own.done, len(a.cfg.LocalRounds)-1)])
+}
+
+// answer handles an IKE_AUTH response: first what the gateway proves, then how
+// our own authentication goes on.
+func (a *authentication) answer(sa *ikeSA, msg *message.Message) {
+	if a.own.eapErr != nil {
+		a.fail(a.own.eapErr)
 		return
 	}
 	if n := msg.ErrorNotify(); n != nil && !proves(msg) {
-		log.Infof(m.ike, "received %s notify error", n.NotifyType)
-		m.fail(m.refusedBy(n))
+		log.Infof(a.ike, "received %s notify error", n.NotifyType)
+		a.fail(a.refused(n))
 		return
 	}
-	m.noteCertRequests(msg)
-	if err := m.confirmPPK(msg); err != nil {
-		m.failNotify(err)
+	a.readCertRequests(msg)
+	if err := a.confirmPPK(sa, msg); err != nil {
+		sa.reject(err)
 		return
 	}
-	if m.remoteOpen && m.state != stateAuthFinal {
-		m.gatewayRound(msg)
+	if a.gateway.open && a.state != stateAuthFinal {
+		a.gatewayRound(sa, msg)
 		return
 	}
-	m.ownRound(msg)
+	a.ownRound(sa, msg)
 }
 
 // proves reports whether a response is more than a refusal: an error about the
@@ -142,65 +227,58 @@ func proves(msg *message.Message) bool {
 }
 
 // ownRound carries our own authentication on.
-func (m *Machine) ownRound(msg *message.Message) {
+func (a *authentication) ownRound(sa *ikeSA, msg *message.Message) {
 	switch {
-	case m.localRound == len(m.cfg.LocalRounds):
-		m.nextRound(msg) // only the gateway had rounds left
-	case m.state == stateAuthFinal:
-		if m.eapProof(msg) {
-			m.roundDone(msg)
+	case a.own.done == len(a.cfg.LocalRounds):
+		a.nextRound(sa, msg) // only the gateway had rounds left
+	case a.state == stateAuthFinal:
+		if a.eapProof(sa, msg) {
+			a.roundDone(sa, msg)
 		}
-	case m.cfg.LocalRounds[m.localRound].EAP != nil:
-		m.eapRequest(msg)
+	case a.eapRunning():
+		a.eapRequest(sa, msg)
 	default:
-		m.roundDone(msg) // the gateway took AUTH
+		a.roundDone(sa, msg) // the gateway took AUTH
 	}
 }
 
-func (m *Machine) roundDone(msg *message.Message) {
-	m.localRound++
-	m.nextRound(msg)
+func (a *authentication) roundDone(sa *ikeSA, msg *message.Message) {
+	a.own.done++
+	a.nextRound(sa, msg)
 }
 
-// nextRound begins the next round of ours, waits for one of the gateway, or
-// ends the authentication.
-func (m *Machine) nextRound(msg *message.Message) {
-	m.state = stateAuth
+// nextRound begins our next round, waits for one of the gateway, or ends the
+// authentication.
+func (a *authentication) nextRound(sa *ikeSA, msg *message.Message) {
+	a.state = stateAuth
 	switch {
-	case m.localRound < len(m.cfg.LocalRounds):
-		id, auth, err := m.beginRound()
-		if err != nil {
-			m.failNotify(err)
+	case a.own.done < len(a.cfg.LocalRounds):
+		if err := a.startRound(sa); err != nil {
+			sa.reject(err)
+		}
+	case a.gateway.open:
+		if a.own.idle++; a.own.idle > maxIdleAuth {
+			sa.reject(fmt.Errorf("%w: it announces authentications without end", ErrProtocol))
 			return
 		}
-		m.request(request{exchange: message.IKEAuth, payloads: append(id, auth...)})
-	case m.remoteOpen:
-		if m.idle++; m.idle > maxIdleAuth {
-			m.failNotify(fmt.Errorf("%w: it announces authentications without end", ErrProtocol))
-			return
-		}
-		m.request(request{exchange: message.IKEAuth})
+		sa.request(request{exchange: message.IKEAuth})
 	default:
-		m.authenticated(msg)
+		a.finishAuth(sa, msg)
 	}
 }
 
-// authenticated ends IKE_AUTH, where the gateway has shown all that it has to.
-func (m *Machine) authenticated(msg *message.Message) {
-	if n := len(m.cfg.RemoteRounds); m.remoteRound < n {
-		m.failNotify(fmt.Errorf("%w: it authenticated in %d of %d rounds: compare the remote sections with its local ones", ErrGatewayAuth, m.remoteRound, n))
+// finishAuth ends IKE_AUTH, where the gateway has shown all that it has to.
+func (a *authentication) finishAuth(sa *ikeSA, msg *message.Message) {
+	if n := len(a.cfg.RemoteRounds); a.gateway.proved < n {
+		sa.reject(fmt.Errorf("%w: it authenticated in %d of %d rounds: compare the remote sections with its local ones", ErrGatewayAuth, a.gateway.proved, n))
 		return
 	}
-	m.state = stateEstablished
-	log.Infof(m.ike, "IKE_SA %s established between %s", m.name(), m.ends())
-	m.emit(Established{
-		SPIi: uint64(m.spii), SPIr: uint64(m.spir), Suite: suiteName("IKE", m.suite), Local: m.local, Remote: m.remote,
-		RemoteID: m.remoteID, NATLocal: m.natLocal, NATRemote: m.natRemote,
+	a.state, a.established = stateEstablished, msg
+	log.Infof(a.ike, "IKE_SA %s established between %s", sa.name(), a.ends())
+	a.emit(Established{
+		SPIi: uint64(sa.spii), SPIr: uint64(sa.spir), Suite: suiteName{"IKE", sa.suite}.String(), Local: a.path.local, Remote: a.path.remote,
+		RemoteID: a.remoteID, NATLocal: a.path.natLocal, NATRemote: a.path.natRemote,
 	})
-	m.childAnswer(msg)
-	clear(m.keys.Pi)
-	clear(m.keys.Pr)
-	m.initRequest, m.initResponse = nil, nil
 }
 
 var errNoSignature = errors.New("it sent no signature: set remote.auth = eap-ttls if it authenticates by EAP only")

@@ -2,35 +2,50 @@ package ike
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/ike/signature"
 )
 
 // maxCertRequests caps the CAs that are remembered of the gateway's CERTREQs.
 const maxCertRequests = 1024
 
-// noteCertRequests remembers which CAs the gateway asks certificates of.
-func (m *Machine) noteCertRequests(msg *message.Message) {
+// readAbilities reads what the IKE_SA_INIT response says about authentication.
+func (a *authentication) readAbilities(msg *message.Message) error {
+	a.peer.multiAuth = msg.Notify(message.MultipleAuthSupported) != nil
+	if n := msg.Notify(message.SignatureHashAlgorithms); n != nil {
+		var err error
+		if a.peer.hashes, err = signature.ParseHashes(n.Data); err != nil {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+	}
+	a.readCertRequests(msg)
+	return a.agreePPK(msg)
+}
+
+// readCertRequests remembers which CAs the gateway asks certificates of.
+func (a *authentication) readCertRequests(msg *message.Message) {
 	for _, r := range message.All[*message.CertRequest](msg.Payloads) {
 		if r.Encoding == message.CertOCSP {
-			m.ocspAsked = true
+			a.peer.ocspAsked = true
 		}
 		if r.Encoding != message.CertX509Signature {
 			continue
 		}
-		m.certAsked = true
-		if hs, err := r.Authorities(); err == nil && len(m.certAuthorities)+len(hs) <= maxCertRequests {
-			m.certAuthorities = append(m.certAuthorities, hs...)
+		a.peer.certAsked = true
+		if hs, err := r.Authorities(); err == nil && len(a.peer.authorities)+len(hs) <= maxCertRequests {
+			a.peer.authorities = append(a.peer.authorities, hs...)
 		}
 	}
 }
 
-// credential is the first key with a certificate under a CA that the gateway
-// asks for, else the first.
-func (m *Machine) credential(all []Credential) *Credential {
+// credential returns the first key with a certificate under a CA that the
+// gateway asks for, else the first.
+func (a *authentication) credential(all []Credential) *Credential {
 	for i := range all {
 		for _, have := range all[i].Authorities {
-			for _, want := range m.certAuthorities {
+			for _, want := range a.peer.authorities {
 				if bytes.Equal(have, want) {
 					return &all[i]
 				}
@@ -40,18 +55,26 @@ func (m *Machine) credential(all []Credential) *Credential {
 	return &all[0]
 }
 
-// ownCerts are the CERT payloads of a key, its own certificate first.
-func (m *Machine) ownCerts(c *Credential) (ps []message.Payload) {
-	if m.cfg.SendCert == SendCertNever || m.cfg.SendCert == SendCertIfAsked && !m.certAsked {
+// sendsCertificates reports whether our certificates are sent.
+func (a *authentication) sendsCertificates() bool {
+	return a.cfg.SendCert == SendCertAlways || a.cfg.SendCert == SendCertIfAsked && a.peer.certAsked
+}
+
+// wantsStatus reports whether OCSP responses about the certificate are sent.
+func (a *authentication) wantsStatus(c *Credential) bool {
+	return a.sendsCertificates() && a.peer.ocspAsked && c.OCSP != nil && len(c.Certs) > 0
+}
+
+// certificates returns the CERT payloads of a key, its own certificate first.
+func (a *authentication) certificates(c *Credential, ocsp [][]byte) (ps []message.Payload) {
+	if !a.sendsCertificates() {
 		return nil
 	}
 	for _, der := range c.Certs {
 		ps = append(ps, &message.Cert{Encoding: message.CertX509Signature, Data: der})
 	}
-	if m.ocspAsked && c.OCSP != nil && len(ps) > 0 {
-		for _, der := range c.OCSP() {
-			ps = append(ps, &message.Cert{Encoding: message.CertOCSP, Data: der})
-		}
+	for _, der := range ocsp {
+		ps = append(ps, &message.Cert{Encoding: message.CertOCSP, Data: der})
 	}
 	return ps[:min(len(ps), message.MaxCerts)]
 }

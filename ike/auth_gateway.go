@@ -4,7 +4,6 @@ import (
 	gocrypto "crypto"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/identity"
@@ -13,143 +12,144 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// verifying is an AUTH payload of the gateway whose certificate is being
-// verified.
-type verifying struct {
-	msg  *message.Message
-	auth *message.Auth
-	from state // to go on in
+// gatewayRounds is how far the gateway's authentication has come.
+type gatewayRounds struct {
+	proved     int // rounds that are complete
+	identified int // rounds that the gateway has said its identity in
+	idr        []byte
+	open       bool // the gateway has another round
+	signed     bool // a round was proved by signature or preshared key
 }
 
-// gatewayRound takes the gateway's part of an IKE_AUTH response: who it says it
-// is, and its proof. Then it goes on with ours.
-func (m *Machine) gatewayRound(msg *message.Message) {
-	idr, ok := message.First[*message.IDr](msg.Payloads)
-	if !ok {
-		m.failNotify(fmt.Errorf("%w: IKE_AUTH response without IDr", ErrProtocol))
-		return
-	}
-	if m.remoteRound >= len(m.cfg.RemoteRounds) {
-		m.failNotify(fmt.Errorf("%w: it wants to authenticate in round %d as '%s', but there are %d remote sections", ErrGatewayAuth, m.remoteRound+1, idr.Identity, len(m.cfg.RemoteRounds)))
-		return
-	}
-	r := &m.cfg.RemoteRounds[m.remoteRound]
-	if m.identified > m.remoteRound && !m.remoteID.Equal(idr.Identity) {
-		// What EAP has verified, or is about to, is the identity of before.
-		m.failNotify(fmt.Errorf("%w: it said that it is '%s', and now '%s', without having proved either", ErrGatewayAuth, m.remoteID, idr.Identity))
-		return
-	}
-	m.identified = m.remoteRound + 1
-	m.remoteID, m.idrBody = idr.Identity, idr.Body()
-	if !r.Loose && identity.Matches(r.ID, idr.Identity) == identity.None {
-		m.failNotify(fmt.Errorf("%w: it says it is '%s', expected '%s': compare remote.id", ErrGatewayAuth, idr.Identity, r.ID))
+// gatewayRound handles the gateway's part of an IKE_AUTH response: who it says
+// it is, and its proof. Then it goes on with ours.
+func (a *authentication) gatewayRound(sa *ikeSA, msg *message.Message) {
+	r, err := a.identify(msg)
+	if err != nil {
+		sa.reject(err)
 		return
 	}
 	auth, ok := message.First[*message.Auth](msg.Payloads)
-	var err error
 	switch {
 	case !ok && r.Method != RemoteEAP:
 		err = errNoSignature
-	case r.Method == RemoteEAP && !m.eapRunning():
+	case r.Method == RemoteEAP && !a.eapRunning():
 		err = errors.New("it should authenticate with EAP, but no EAP of ours is left")
 	case !ok:
-		m.ike.Info("allow mutual EAP-only authentication")
-		m.gatewayDone(msg)
+		a.ike.Info("allow mutual EAP-only authentication")
+		a.gatewayDone(sa, msg)
 		return
 	case r.Method == RemoteEAP:
 		// The key of a mutual EAP method proves the gateway all the same
-		// (RFC 5998 §4), and eapProof insists on it.
-		log.Infof(m.ike, "ignoring %s of '%s', EAP authenticates it", auth.Method, m.remoteID)
-		m.gatewayDone(msg)
+		// (RFC 5998 section 4), and eapProof insists on it.
+		log.Infof(a.ike, "ignoring %s of '%s', EAP authenticates it", auth.Method, a.remoteID)
+		a.gatewayDone(sa, msg)
 		return
 	case r.Method == RemotePSK:
-		err = m.gatewayPSK(r, auth)
+		err = a.gatewayPSK(sa, r, auth)
 	case auth.Method == message.AuthSharedKey:
 		err = errors.New("it used a preshared key, but remote.auth asks for a signature")
 	default:
-		p := certPayloads(msg)
-		p.ID, p.Now = m.remoteID, m.now
-		keys, verr := r.Verifier.Verify(p)
-		if errors.Is(verr, ErrVerifyPending) {
-			m.verifying, m.state = &verifying{msg: msg, auth: auth, from: m.state}, stateVerify
-			return
-		}
-		if err = verr; err == nil {
-			err = m.gatewaySignature(r, auth, keys)
-		}
-	}
-	if err != nil {
-		m.failNotify(fmt.Errorf("%w: %w", ErrGatewayAuth, err))
+		a.verify(sa, r, auth, msg)
 		return
 	}
-	m.gatewayProved(msg)
+	if err != nil {
+		sa.reject(fmt.Errorf("%w: %w", ErrGatewayAuth, err))
+		return
+	}
+	a.gatewayProved(sa, msg)
 }
 
-// ResumeVerify delivers the answer of a Verifier that returned
-// ErrVerifyPending.
-func (m *Machine) ResumeVerify(now time.Time, keys []gocrypto.PublicKey, err error) Outputs {
-	m.begin(now)
-	if v := m.verifying; v != nil && m.state == stateVerify {
-		m.verifying, m.state = nil, v.from
+// identify reads who the gateway says it is, and returns the round that asks
+// for that identity.
+func (a *authentication) identify(msg *message.Message) (*RemoteRound, error) {
+	g := &a.gateway
+	idr, ok := message.First[*message.IDr](msg.Payloads)
+	if !ok {
+		return nil, fmt.Errorf("%w: IKE_AUTH response without IDr", ErrProtocol)
+	}
+	if g.proved >= len(a.cfg.RemoteRounds) {
+		return nil, fmt.Errorf("%w: it wants to authenticate in round %d as '%s', but there are %d remote sections", ErrGatewayAuth, g.proved+1, idr.Identity, len(a.cfg.RemoteRounds))
+	}
+	r := &a.cfg.RemoteRounds[g.proved]
+	if g.identified > g.proved && !a.remoteID.Equal(idr.Identity) {
+		// What EAP has verified, or is about to, is the earlier identity.
+		return nil, fmt.Errorf("%w: it said that it is '%s', and now '%s', without having proved either", ErrGatewayAuth, a.remoteID, idr.Identity)
+	}
+	g.identified = g.proved + 1
+	a.remoteID, g.idr = idr.Identity, idr.Body()
+	if !r.Loose && identity.Matches(r.ID, idr.Identity) == identity.None {
+		return nil, fmt.Errorf("%w: it says it is '%s', expected '%s': compare remote.id", ErrGatewayAuth, idr.Identity, r.ID)
+	}
+	return r, nil
+}
+
+// verify asks for the keys that the gateway may sign with, then checks AUTH.
+func (a *authentication) verify(sa *ikeSA, r *RemoteRound, auth *message.Auth, msg *message.Message) {
+	p := certPayloads(msg)
+	p.ID, p.Now = a.remoteID, a.now
+	v := &VerifyRequest{Verifier: r.Verifier, Peer: p}
+	v.w = a.await(stateVerify, 0, func(answer Result) {
+		err := answer.err
 		if err == nil {
-			err = m.gatewaySignature(&m.cfg.RemoteRounds[m.remoteRound], v.auth, keys)
+			err = a.gatewaySignature(sa, r, auth, answer.keys)
 		}
 		if err != nil {
-			m.failNotify(fmt.Errorf("%w: %w", ErrGatewayAuth, err))
-		} else {
-			m.gatewayProved(v.msg)
+			sa.reject(fmt.Errorf("%w: %w", ErrGatewayAuth, err))
+			return
 		}
-	}
-	return m.end()
+		a.gatewayProved(sa, msg)
+	})
+	a.out.Work = append(a.out.Work, v)
 }
 
 // gatewaySignature checks AUTH with the keys that the verifier found.
-func (m *Machine) gatewaySignature(r *RemoteRound, auth *message.Auth, keys []gocrypto.PublicKey) error {
+func (a *authentication) gatewaySignature(sa *ikeSA, r *RemoteRound, auth *message.Auth, keys []gocrypto.PublicKey) error {
 	err := errors.New("no public key of it is known")
 	for _, k := range keys {
 		var s signature.Scheme
-		if s, err = signature.Verify(k, auth, m.gatewayOctets()); err == nil {
+		if s, err = signature.Verify(k, auth, a.gatewayOctets(sa)); err == nil {
 			err = r.Constraints.CheckIKE(s)
 		}
 		if err == nil {
-			log.Infof(m.ike, "authentication of '%s' with %s successful", m.remoteID, s)
+			log.Infof(a.ike, "authentication of '%s' with %s successful", a.remoteID, s)
 			return nil
 		}
 	}
 	return err
 }
 
-func (m *Machine) gatewayPSK(r *RemoteRound, auth *message.Auth) error {
+func (a *authentication) gatewayPSK(sa *ikeSA, r *RemoteRound, auth *message.Auth) error {
 	if auth.Method != message.AuthSharedKey {
 		return fmt.Errorf("it used a %s, but remote.auth asks for a preshared key", auth.Method)
 	}
-	key, err := r.PSK(m.remoteID)
+	key, err := r.PSK(a.remoteID)
 	if err != nil {
 		return err
 	}
-	if !crypto.VerifyShared(m.prf, key, m.gatewayOctets(), auth.Data) {
-		m.ike.Info("tried to authenticate with pre-shared key, but MAC mismatched")
-		return fmt.Errorf("its preshared key is another one than ours for '%s'", m.remoteID)
+	if !crypto.VerifyShared(sa.prf, key, a.gatewayOctets(sa), auth.Data) {
+		a.ike.Info("tried to authenticate with pre-shared key, but MAC mismatched")
+		return fmt.Errorf("its preshared key is another one than ours for '%s'", a.remoteID)
 	}
-	log.Infof(m.ike, "authentication of '%s' with pre-shared key successful", m.remoteID)
+	log.Infof(a.ike, "authentication of '%s' with pre-shared key successful", a.remoteID)
 	return nil
 }
 
 // gatewayProved counts a round of the gateway.
-func (m *Machine) gatewayProved(msg *message.Message) {
-	m.remoteRound++
-	m.signed = true
-	m.gatewayDone(msg)
+func (a *authentication) gatewayProved(sa *ikeSA, msg *message.Message) {
+	a.gateway.proved++
+	a.gateway.signed = true
+	a.gatewayDone(sa, msg)
 }
 
 // gatewayDone goes on after the gateway's part.
-func (m *Machine) gatewayDone(msg *message.Message) {
-	m.remoteOpen = msg.Notify(message.AnotherAuthFollows) != nil
-	if m.cfg.GatewayIdentified != nil {
-		if err := m.cfg.GatewayIdentified(m.remoteID); err != nil {
-			m.failNotify(fmt.Errorf("%w: %w", ErrGatewayAuth, err))
+func (a *authentication) gatewayDone(sa *ikeSA, msg *message.Message) {
+	a.gateway.open = msg.Notify(message.AnotherAuthFollows) != nil
+	if a.cfg.GatewayIdentified != nil {
+		if err := a.cfg.GatewayIdentified(a.remoteID); err != nil {
+			sa.reject(fmt.Errorf("%w: %w", ErrGatewayAuth, err))
 			return
 		}
 	}
-	m.ownRound(msg)
+	a.ownRound(sa, msg)
 }

@@ -3,6 +3,7 @@ package ike
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -19,13 +20,13 @@ const (
 	maxChildren = 32
 )
 
-// childConfig is a configured CHILD_SA with its proposals read.
+// childConfig is a configured CHILD_SA with its proposals parsed.
 type childConfig struct {
 	ChildConfig
 	proposals []message.Proposal
 }
 
-// childState is what the machine remembers of a CHILD_SA.
+// childState is what the Machine remembers of a CHILD_SA.
 type childState struct {
 	cfg           *childConfig
 	num           int // in the log: home{num}
@@ -41,8 +42,8 @@ type childState struct {
 	closing  bool // it is to be deleted as soon as the window allows
 	dead     bool // deleted by either side
 	replaced bool // by a rekeyed one
-	// peerRekey is what the peer made in its place, until the peer deletes it.
-	peerRekey *peerChild
+	// successor is what the peer's rekeying made, until the peer deletes this one.
+	successor *peerChild
 	standby   bool // made by the peer's rekeying: does not send yet
 }
 
@@ -54,46 +55,86 @@ type peerChild struct {
 
 func (c *childState) String() string { return fmt.Sprintf("%s{%d}", c.cfg.Name, c.num) }
 
-// wantedChildren reads the configured CHILD_SAs. The first one is for IKE_AUTH;
-// those after it are returned.
-func (m *Machine) wantedChildren() ([]*childConfig, error) {
-	for i, c := range append([]ChildConfig{m.cfg.Child}, m.cfg.Children...) {
+// rekeyable reports whether it may be rekeyed now.
+func (c *childState) rekeyable() bool {
+	return !c.dead && !c.deleting && c.successor == nil && !c.standby
+}
+
+// childSet is the CHILD_SAs: those that exist, and those that are wanted.
+type childSet struct {
+	*core
+	life   *lifetimes
+	follow *followUps
+
+	configured []*childConfig
+	list       []*childState
+	count      int            // CHILD_SAs so far, for the log
+	wanted     []*childConfig // to be set up
+	wantedAt   time.Time      // not before
+	first      *createJob     // what IKE_AUTH asks for
+	assigned   Internal       // virtual IPs of the gateway
+}
+
+// load parses the configured CHILD_SAs. The first one is for IKE_AUTH; the
+// others are wanted after it.
+func (set *childSet) load() error {
+	for _, c := range append([]ChildConfig{set.cfg.Child}, set.cfg.Children...) {
 		if c.Name == "" {
-			c.Name = m.cfg.Name
+			c.Name = set.cfg.Name
 		}
 		ps, err := proposals(message.ProtocolESP, c.Proposals)
 		if err != nil {
-			return nil, fmt.Errorf("ike: esp_proposals of %s: %w", c.Name, err)
+			return fmt.Errorf("ike: esp_proposals of %s: %w", c.Name, err)
 		}
-		if i == 0 {
-			// A CHILD_SA of IKE_AUTH has no key exchange of its own (RFC 7296 §1.2).
-			m.espProposals = crypto.WithoutKE(ps)
+		if len(c.LocalTS) == 0 {
+			c.LocalTS = []TrafficSelector{DynamicSelector}
 		}
-		m.configured = append(m.configured, &childConfig{c, ps})
+		if len(c.RemoteTS) == 0 {
+			c.RemoteTS = []TrafficSelector{DynamicSelector}
+		}
+		set.configured = append(set.configured, &childConfig{c, ps})
 	}
-	return slices.Clone(m.configured[1:]), nil
+	set.wanted = slices.Clone(set.configured[1:])
+	return nil
 }
 
-// addChild takes a CHILD_SA into the books.
-func (m *Machine) addChild(cfg *childConfig, sa *ChildSA) *childState {
-	m.childNum++
-	c := &childState{cfg: cfg, num: m.childNum, spiIn: sa.SPIIn, spiOut: sa.SPIOut, localTS: sa.LocalTS, remoteTS: sa.RemoteTS}
+// want asks for a configured CHILD_SA, where none exists and none is being made.
+func (set *childSet) want(sa *ikeSA, name string) {
+	for _, c := range set.configured {
+		if c.Name != name || slices.Contains(set.wanted, c) ||
+			slices.ContainsFunc(set.list, func(o *childState) bool { return o.cfg.Name == name && !o.dead }) ||
+			sa.pending != nil && sa.pending.job != nil && sa.pending.job.cfg == c {
+			continue
+		}
+		set.wanted = append(set.wanted, c)
+	}
+}
+
+// add registers a CHILD_SA and starts its timers.
+func (set *childSet) add(cfg *childConfig, sa *ChildSA) *childState {
+	set.count++
+	c := &childState{cfg: cfg, num: set.count, spiIn: sa.SPIIn, spiOut: sa.SPIOut, localTS: sa.LocalTS, remoteTS: sa.RemoteTS}
 	if cfg.RekeyTime > 0 {
-		c.rekeyAt = m.now.Add(cfg.RekeyTime - m.jitter(cfg.RandTime))
+		c.rekeyAt = set.now.Add(cfg.RekeyTime - set.jitter(cfg.RandTime))
 	}
 	if cfg.LifeTime > 0 {
-		c.expireAt = m.now.Add(cfg.LifeTime)
+		c.expireAt = set.now.Add(cfg.LifeTime)
 	}
-	m.children = append(m.children, c)
+	set.list = append(set.list, c)
 	return c
 }
 
-// findChild returns the living CHILD_SA that sends with spiOut.
-func (m *Machine) findChild(spiOut []byte) *childState {
+// remove unregisters a CHILD_SA.
+func (set *childSet) remove(c *childState) {
+	set.list = slices.DeleteFunc(set.list, func(o *childState) bool { return o == c })
+}
+
+// find returns the living CHILD_SA that sends with spiOut; nil = none.
+func (set *childSet) find(spiOut []byte) *childState {
 	if len(spiOut) != 4 {
 		return nil
 	}
-	for _, c := range m.children {
+	for _, c := range set.list {
 		if !c.dead && c.spiOut == binary.BigEndian.Uint32(spiOut) {
 			return c
 		}
@@ -101,110 +142,114 @@ func (m *Machine) findChild(spiOut []byte) *childState {
 	return nil
 }
 
-// bury takes a CHILD_SA out of use. What replaced it sends from now on; the
+// retire ends the use of a CHILD_SA. What replaced it sends from now on; the
 // inbound half lingers.
-func (m *Machine) bury(c *childState) {
+func (set *childSet) retire(c *childState) {
 	if c.dead {
 		return
 	}
 	c.dead = true
-	for _, o := range m.children {
-		if o.peerRekey != nil && o.peerRekey.child == c {
-			o.peerRekey = nil // the peer took it back: the one before stays, and may be rekeyed
+	for _, o := range set.list {
+		if o.successor != nil && o.successor.child == c {
+			o.successor = nil // the peer took it back: the old one stays, and may be rekeyed
 		}
 	}
-	if p := c.peerRekey; p != nil && !p.child.dead {
-		c.replaced, c.peerRekey = true, nil
-		m.activate(p.child)
+	if p := c.successor; p != nil && !p.child.dead {
+		c.replaced, c.successor = true, nil
+		set.activate(p.child)
 	}
 	if c.replaced {
-		c.removeAt = m.now.Add(lingerChild)
+		c.removeAt = set.now.Add(lingerChild)
 		return
 	}
-	m.children = slices.DeleteFunc(m.children, func(o *childState) bool { return o == c })
-	m.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut})
+	set.remove(c)
+	set.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut})
 }
 
 // activate lets a CHILD_SA that the peer's rekeying made send.
-func (m *Machine) activate(c *childState) {
+func (set *childSet) activate(c *childState) {
 	if !c.standby {
 		return
 	}
 	c.standby = false
-	log.Infof(m.ike, "outbound CHILD_SA %s established with SPIs %08x_i %08x_o and TS %s === %s",
-		c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS))
-	m.emit(ChildActive{SPIIn: c.spiIn})
+	set.logUp(c, "outbound ")
+	set.emit(ChildActive{SPIIn: c.spiIn})
 }
 
-// deleteChildSA sends DELETE for a CHILD_SA of ours.
-func (m *Machine) deleteChildSA(c *childState) {
+// delete sends DELETE for a CHILD_SA.
+func (set *childSet) delete(sa *ikeSA, c *childState) {
 	if c.dead || c.deleting {
 		return
 	}
 	c.deleting, c.closing = true, false
-	log.Infof(m.ike, "closing CHILD_SA %s with SPIs %08x_i %08x_o and TS %s === %s",
+	log.Infof(set.ike, "closing CHILD_SA %s with SPIs %08x_i %08x_o and TS %s === %s",
 		c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS))
-	log.Infof(m.ike, "sending DELETE for ESP CHILD_SA with SPI %08x", c.spiIn)
-	m.request(request{exchange: message.Informational, what: doDeleteChild, child: c, payloads: []message.Payload{
-		&message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{binary.BigEndian.AppendUint32(nil, c.spiIn)}}}})
+	log.Infof(set.ike, "sending DELETE for ESP CHILD_SA with SPI %08x", c.spiIn)
+	sa.deleteESP(c.spiIn, c)
 }
 
-// peerDeletes answers the peer's inbound SPIs with ours (RFC 7296 §1.4.1). For
-// a CHILD_SA whose DELETE of ours is out there is none in the answer.
-func (m *Machine) peerDeletes(d *message.Delete) (reply *message.Delete, gone []*childState) {
+// deleted handles the answer to our DELETE.
+func (set *childSet) deleted(c *childState) {
+	set.ike.Info("CHILD_SA closed")
+	c.deleting = false
+	set.retire(c)
+}
+
+// peerDeletes answers the peer's inbound SPIs with ours (RFC 7296 section
+// 1.4.1). A CHILD_SA whose DELETE we sent ourselves is not in the answer.
+func (set *childSet) peerDeletes(d *message.Delete) (reply *message.Delete, closed []*childState) {
 	reply = &message.Delete{Protocol: message.ProtocolESP}
 	for _, spi := range d.SPIs {
-		c := m.findChild(spi)
-		if c == nil || slices.Contains(gone, c) {
+		c := set.find(spi)
+		if c == nil || slices.Contains(closed, c) {
 			continue
 		}
-		log.Infof(m.ike, "received DELETE for ESP CHILD_SA with SPI %08x", c.spiOut)
-		gone = append(gone, c)
+		log.Infof(set.ike, "received DELETE for ESP CHILD_SA with SPI %08x", c.spiOut)
+		closed = append(closed, c)
 		if !c.deleting {
-			reply.SPIs = append(reply.SPIs, binary.BigEndian.AppendUint32(nil, c.spiIn))
+			reply.SPIs = append(reply.SPIs, espSPI(c.spiIn))
 		}
 	}
-	return reply, gone
+	return reply, closed
 }
 
-// peerClosed buries what the peer deleted, and sets up anew what has to stay.
-func (m *Machine) peerClosed(c *childState) {
-	again := c.cfg.Restart && !c.replaced && !c.standby && c.peerRekey == nil && !c.rekeying && !c.deleting
-	m.bury(c)
-	m.ike.Info("CHILD_SA closed")
-	if again && m.state == stateEstablished {
-		m.wanted = append(m.wanted, c.cfg)
+// peerClosed retires what the peer deleted, and asks for it again where the
+// configuration says so.
+func (set *childSet) peerClosed(c *childState) {
+	restart := c.cfg.Restart && !c.replaced && !c.standby && c.successor == nil && !c.rekeying && !c.deleting
+	set.retire(c)
+	set.ike.Info("CHILD_SA closed")
+	if restart && set.state == stateEstablished {
+		set.wanted = append(set.wanted, c.cfg)
 	}
 }
 
-// newChildSPI draws an inbound SPI in strongSwan's range that is not in use;
-// below 256 they are reserved (RFC 4303 §2.1).
-func (m *Machine) newChildSPI() (uint32, error) {
+// newSPI draws an inbound SPI in strongSwan's range that is not in use.
+func (set *childSet) newSPI() (uint32, error) {
 	for {
-		b, err := m.random(4)
+		b, err := set.random(4)
 		if err != nil {
 			return 0, err
 		}
 		spi := 0xc0000000 | binary.BigEndian.Uint32(b)&0x0fffffff
-		if !slices.ContainsFunc(m.children, func(c *childState) bool { return c.spiIn == spi }) {
+		if !slices.ContainsFunc(set.list, func(c *childState) bool { return c.spiIn == spi }) {
 			return spi, nil
 		}
 	}
 }
 
-// selectorsOf fills the dynamic selectors of a configured CHILD_SA in: with
-// the virtual IPs where there are any, else with the addresses of the IKE_SA.
-func (m *Machine) selectorsOf(c *childConfig) (local, remote []TrafficSelector) {
-	ours := m.assigned.Addresses
-	if len(m.cfg.VirtualIPs) == 0 {
-		ours = append(ours[:0:0], host(m.local.Addr()))
+// addresses returns what "dynamic" means on our side: the virtual IPs where
+// there are any, else the address of the IKE_SA.
+func (set *childSet) addresses() []netip.Prefix {
+	if len(set.cfg.VirtualIPs) > 0 {
+		return set.assigned.Addresses
 	}
-	if len(c.LocalTS) == 0 {
-		c.LocalTS = []TrafficSelector{DynamicSelector}
-	}
-	if len(c.RemoteTS) == 0 {
-		c.RemoteTS = []TrafficSelector{DynamicSelector}
-	}
+	return []netip.Prefix{host(set.path.local.Addr())}
+}
+
+// selectors returns the selectors of a configured CHILD_SA, with the dynamic
+// ones filled in: ours with the given addresses.
+func (set *childSet) selectors(c *childConfig, ours []netip.Prefix) (local, remote []TrafficSelector) {
 	for _, t := range c.LocalTS {
 		if !IsDynamic(t) {
 			local = append(local, t)
@@ -216,17 +261,35 @@ func (m *Machine) selectorsOf(c *childConfig) (local, remote []TrafficSelector) 
 	}
 	for _, t := range c.RemoteTS {
 		if IsDynamic(t) {
-			t = withAddr(t, host(m.remote.Addr()))
+			t = withAddr(t, host(set.path.remote.Addr()))
 		}
 		remote = append(remote, t)
 	}
 	return local, remote
 }
 
-// encap reports whether ESP has to travel in UDP.
-func (m *Machine) encap() bool { return m.natt && m.marker && (m.natLocal || m.natRemote) }
+// moved replaces our outer address in the selectors that protect it.
+func (set *childSet) moved(from, to netip.Addr) {
+	for _, c := range set.list {
+		c.localTS = slices.Clone(c.localTS)
+		for i, t := range c.localTS {
+			if len(set.cfg.VirtualIPs) == 0 && t.Start == from && t.End == from {
+				c.localTS[i] = withAddr(t, host(to))
+			}
+		}
+	}
+}
 
-func (m *Machine) childUp(c *childState, direction string) {
-	log.Infof(m.ike, "%sCHILD_SA %s established with SPIs %08x_i %08x_o and TS %s === %s",
+// childSA makes the CHILD_SA that was agreed on.
+func (set *childSet) childSA(g *agreement, keys *crypto.ChildKeys) *ChildSA {
+	return &ChildSA{
+		Name: g.cfg.Name, SPIIn: g.spiIn, SPIOut: binary.BigEndian.Uint32(g.chosen.SPI), ESP: g.esp, Keys: keys,
+		LocalTS: g.local, RemoteTS: g.remote, Internal: set.assigned, Encap: set.path.encap(), Local: set.path.local, Remote: set.path.remote,
+	}
+}
+
+// logUp logs that a CHILD_SA, or the half of it that direction names, is in use.
+func (set *childSet) logUp(c *childState, direction string) {
+	log.Infof(set.ike, "%sCHILD_SA %s established with SPIs %08x_i %08x_o and TS %s === %s",
 		direction, c, c.spiIn, c.spiOut, selectors(c.localTS), selectors(c.remoteTS))
 }

@@ -155,13 +155,13 @@ const (
 	maxMaxPacket    = 1 << 20
 )
 
-// EAP is the peer side of an EAP conversation; ike/eap.Peer is one.
+// EAP is the peer side of an EAP conversation; ike/eap.Peer is one. The Machine
+// calls MSK only; Handle is called by who carries out an EAPRequest.
 type EAP interface {
 	// Handle answers one EAP packet (a Request, Success or Failure). With
-	// EAPContinue the response is sent. With EAPPending the answer comes
-	// later through Machine.ResumeEAP. An error ends the exchange; a response
+	// EAPContinue the response is sent. An error ends the exchange; a response
 	// beside it (a TLS alert) is still sent, so that the server learns why.
-	// Ownership of request stays with the caller; of response it passes.
+	// Ownership of both passes to the one who gets them.
 	Handle(request []byte) (response []byte, status EAPStatus, err error)
 	// MSK returns the key after EAPSuccess, 64 octets; nil where the method
 	// derives none.
@@ -176,8 +176,6 @@ const (
 	EAPContinue = eap.StatusContinue // a response goes out, more is to come
 	EAPSuccess  = eap.StatusSuccess  // EAP-Success accepted
 	EAPFailure  = eap.StatusFailure  // the conversation failed
-	// EAPPending: the answer is being made and comes through Machine.ResumeEAP.
-	EAPPending EAPStatus = 0xff
 )
 
 // validate fills defaults in.

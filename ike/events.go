@@ -23,10 +23,12 @@ type Datagram struct {
 }
 
 // Outputs is what a call of the Machine asks for: packets to send in order,
-// events to act on in order. The next deadline is Machine.NextDeadline.
+// events to act on in order, and work whose Result goes to Machine.Resume. The
+// next deadline is Machine.NextDeadline.
 type Outputs struct {
 	Packets []Packet
 	Events  []Event
+	Work    []Work
 }
 
 // Event is one of the types below.

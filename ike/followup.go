@@ -10,7 +10,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// IKE_FOLLOWUP_KE (RFC 9370 §2.2.4): the additional key exchanges of a
+// IKE_FOLLOWUP_KE (RFC 9370 section 2.2.4): the additional key exchanges of a
 // CREATE_CHILD_SA exchange, one each exchange, whose state a link of the
 // responder's names. Keys are computed after the last one.
 
@@ -21,7 +21,14 @@ const followUpLife = 2 * time.Minute
 // maxLink is the most octets of a link that is sent back.
 const maxLink = 256
 
-// followUp is where our own CREATE_CHILD_SA stands.
+// followUps runs the additional key exchanges of both sides.
+type followUps struct {
+	*core
+	life *lifetimes
+	peer *peerFollowUp // of the peer's last CREATE_CHILD_SA; nil = none
+}
+
+// followUp is how far our own CREATE_CHILD_SA has come.
 type followUp struct {
 	left     []message.KEMethod // to be run; the first one is under way
 	link     []byte
@@ -41,7 +48,7 @@ func (f *followUp) zero() {
 }
 
 // nonces returns the nonces of both sides, nil where there is no response yet.
-func (j *rekeyJob) nonces() (ni, nr []byte) {
+func (j *createJob) nonces() (ni, nr []byte) {
 	if j.more.response == nil {
 		return nil, nil
 	}
@@ -50,7 +57,7 @@ func (j *rekeyJob) nonces() (ni, nr []byte) {
 }
 
 // complete reports whether all additional key exchanges of s were made.
-func (j *rekeyJob) complete(s crypto.Suite) error {
+func (j *createJob) complete(s crypto.Suite) error {
 	if want := len(s.AdditionalKEs()); len(j.more.secrets) != want {
 		return fmt.Errorf("%d of %d additional key exchanges were made", len(j.more.secrets), want)
 	}
@@ -61,53 +68,53 @@ func (j *rekeyJob) complete(s crypto.Suite) error {
 // additional key exchanges are left it sends the next one and returns nil; else
 // it returns what the job is to be finished with: the response to
 // CREATE_CHILD_SA, or one that ends it with an error.
-func (m *Machine) collect(x *exchange, msg *message.Message) *message.Message {
+func (f *followUps) collect(sa *ikeSA, x *exchange, msg *message.Message) *message.Message {
 	j := x.job
-	f := &j.more
+	own := &j.more
 	link := msg.Notify(message.AdditionalKeyExchange)
 	if x.exchange == message.CreateChildSA {
-		sa, ok1 := message.First[*message.SA](msg.Payloads)
+		chosen, ok1 := message.First[*message.SA](msg.Payloads)
 		_, ok2 := message.First[*message.Nonce](msg.Payloads)
 		if msg.ErrorNotify() != nil || !ok1 || !ok2 {
 			return msg
 		}
-		suite, _, err := crypto.CheckChosen(j.proposals, sa)
+		suite, _, err := crypto.CheckChosen(j.proposals, chosen)
 		if err != nil || len(suite.AdditionalKEs()) == 0 || link == nil {
 			return msg // whoever finishes the job finds what is wrong
 		}
-		f.response, f.left = msg, suite.AdditionalKEs()
-		if m.losesFollowUp(j) {
+		own.response, own.left = msg, suite.AdditionalKEs()
+		if f.loses(j) {
 			return nil
 		}
 	} else {
 		ke, ok := message.First[*message.KE](msg.Payloads)
-		if msg.ErrorNotify() != nil || !ok || ke.Method != f.ke.Method() {
+		if msg.ErrorNotify() != nil || !ok || ke.Method != own.ke.Method() {
 			return msg
 		}
-		secret, err := f.ke.Shared(ke.Data)
-		f.ke.Zero()
-		f.ke = nil
+		secret, err := own.ke.Shared(ke.Data)
+		own.ke.Zero()
+		own.ke = nil
 		if err != nil {
-			log.Infof(m.ike, "key exchange: %v", err)
+			log.Infof(f.ike, "key exchange: %v", err)
 			return msg
 		}
-		f.secrets, f.left = append(f.secrets, secret), f.left[1:]
-		if len(f.left) == 0 {
-			return f.response
+		own.secrets, own.left = append(own.secrets, secret), own.left[1:]
+		if len(own.left) == 0 {
+			return own.response
 		}
 	}
 	if link == nil || len(link.Data) > maxLink {
 		return msg
 	}
-	f.link = clone(link.Data)
+	own.link = clone(link.Data)
 	var err error
-	if f.ke, err = crypto.NewKeyExchange(f.left[0], m.rand); err != nil {
-		m.fail(fmt.Errorf("make key exchange value: %w", err))
+	if own.ke, err = crypto.NewKeyExchange(own.left[0], f.rand); err != nil {
+		f.fail(fmt.Errorf("make key exchange value: %w", err))
 		return nil
 	}
-	m.request(request{exchange: message.IKEFollowupKE, what: x.what, job: j, payloads: []message.Payload{
-		&message.Notify{NotifyType: message.AdditionalKeyExchange, Data: f.link},
-		&message.KE{Method: f.ke.Method(), Data: f.ke.Public()},
+	sa.request(request{exchange: message.IKEFollowupKE, what: x.what, job: j, payloads: []message.Payload{
+		&message.Notify{NotifyType: message.AdditionalKeyExchange, Data: own.link},
+		&message.KE{Method: own.ke.Method(), Data: own.ke.Public()},
 	}})
 	return nil
 }
@@ -133,89 +140,98 @@ func (f *peerFollowUp) zero() {
 
 // await keeps the rest of the peer's CREATE_CHILD_SA, and returns the notify
 // that goes with the response. An earlier one is given up: the peer has.
-func (m *Machine) await(f *peerFollowUp) (*message.Notify, error) {
-	link, err := m.random(8)
+func (f *followUps) await(p *peerFollowUp) (*message.Notify, error) {
+	link, err := f.random(8)
 	if err != nil {
 		return nil, err
 	}
-	m.dropFollowUp()
-	f.link, f.until = link, m.now.Add(followUpLife)
-	m.follow = f
+	f.drop()
+	p.link, p.until = link, f.now.Add(followUpLife)
+	f.peer = p
 	return &message.Notify{NotifyType: message.AdditionalKeyExchange, Data: link}, nil
 }
 
-func (m *Machine) dropFollowUp() {
-	if m.follow != nil {
-		m.follow.zero()
-		m.follow = nil
+// drop gives up the peer's CREATE_CHILD_SA that waits.
+func (f *followUps) drop() {
+	if f.peer != nil {
+		f.peer.zero()
+		f.peer = nil
 	}
 }
 
-// peerFollows answers the peer's IKE_FOLLOWUP_KE.
-func (m *Machine) peerFollows(msg *message.Message) {
-	refuse := func(t message.NotifyType) {
-		log.Infof(m.ike, "answering IKE_FOLLOWUP_KE request with %s", t)
-		m.respond(msg.Header, &message.Notify{NotifyType: t})
+// expire gives up what the peer does not go on with.
+func (f *followUps) expire() {
+	if f.peer != nil && due(f.peer.until, f.now) {
+		f.ike.Info("the peer did not go on with its additional key exchanges")
+		f.drop()
 	}
-	f := m.follow
+}
+
+// answer answers the peer's IKE_FOLLOWUP_KE.
+func (f *followUps) answer(sa *ikeSA, msg *message.Message) {
+	refuse := func(t message.NotifyType) {
+		log.Infof(f.ike, "answering IKE_FOLLOWUP_KE request with %s", t)
+		sa.respond(msg.Header, &message.Notify{NotifyType: t})
+	}
+	p := f.peer
 	link := msg.Notify(message.AdditionalKeyExchange)
 	ke, ok := message.First[*message.KE](msg.Payloads)
 	switch {
 	case link == nil || !ok:
 		refuse(message.InvalidSyntax)
 		return
-	case f == nil || m.aside || m.state != stateEstablished || !m.now.Before(f.until) || !bytes.Equal(link.Data, f.link):
-		// "If the responder receives … no state … STATE_NOT_FOUND" (RFC 9370 §2.2.4)
+	case p == nil || sa.retired || f.state != stateEstablished || !f.now.Before(p.until) || !bytes.Equal(link.Data, p.link):
+		// "If the responder receives … no state … STATE_NOT_FOUND" (RFC 9370 section 2.2.4)
 		refuse(message.StateNotFound)
 		return
 	}
-	if ke.Method != f.left[0] {
-		m.dropFollowUp()
+	if ke.Method != p.left[0] {
+		f.drop()
 		refuse(message.InvalidSyntax)
 		return
 	}
-	public, secret, err := crypto.RespondKE(ke.Method, m.rand, ke.Data)
+	public, secret, err := crypto.RespondKE(ke.Method, f.rand, ke.Data)
 	if err != nil {
-		log.Infof(m.ike, "key exchange: %v", err)
-		m.dropFollowUp()
+		log.Infof(f.ike, "key exchange: %v", err)
+		f.drop()
 		refuse(message.InvalidSyntax)
 		return
 	}
-	f.secrets, f.left = append(f.secrets, secret), f.left[1:]
+	p.secrets, p.left = append(p.secrets, secret), p.left[1:]
 	ps := []message.Payload{&message.KE{Method: ke.Method, Data: public}}
-	if len(f.left) > 0 {
-		f.until = m.now.Add(followUpLife)
-		m.respond(msg.Header, append(ps, &message.Notify{NotifyType: message.AdditionalKeyExchange, Data: f.link})...)
+	if len(p.left) > 0 {
+		p.until = f.now.Add(followUpLife)
+		sa.respond(msg.Header, append(ps, &message.Notify{NotifyType: message.AdditionalKeyExchange, Data: p.link})...)
 		return
 	}
-	m.follow = nil
-	defer f.zero()
-	m.respond(msg.Header, ps...)
-	if m.state != stateDone {
-		f.finish(f.secrets)
+	f.peer = nil
+	defer p.zero()
+	sa.respond(msg.Header, ps...)
+	if f.state != stateDone {
+		p.finish(p.secrets)
 	}
 }
 
-// losesFollowUp settles who goes on where both sides rekey the same SA with
+// loses decides who goes on where both sides rekey the same SA with
 // additional key exchanges: the one that made the lowest of the four nonces
-// stops before its first IKE_FOLLOWUP_KE (RFC 9370 §2.2.4.1).
-func (m *Machine) losesFollowUp(j *rekeyJob) bool {
-	f := m.follow
-	if f == nil || !f.ike && (f.child == nil || f.child != j.child) || f.ike && j.child != nil {
+// stops before its first IKE_FOLLOWUP_KE (RFC 9370 section 2.2.4.1).
+func (f *followUps) loses(j *createJob) bool {
+	p := f.peer
+	if p == nil || !p.ike && (p.child == nil || p.child != j.child) || p.ike && j.child != nil {
 		return false
 	}
 	ni, nr := j.nonces()
-	if bytes.Compare(lowest(ni, nr), lowest(f.ni, f.nr)) >= 0 {
-		m.ike.Info("rekey collision won, going on with additional key exchanges")
-		m.dropFollowUp()
+	if bytes.Compare(lowest(ni, nr), lowest(p.ni, p.nr)) >= 0 {
+		f.ike.Info("rekey collision won, going on with additional key exchanges")
+		f.drop()
 		return false
 	}
-	m.ike.Info("rekey collision lost, waiting for the peer's additional key exchanges")
+	f.ike.Info("rekey collision lost, waiting for the peer's additional key exchanges")
 	if j.child != nil {
 		j.child.rekeying = false
-		j.child.rekeyAt = m.retryAt()
+		j.child.rekeyAt = f.retryAt()
 	} else {
-		m.life.rekeyAt = m.retryAt()
+		f.life.rekeyAt = f.retryAt()
 	}
 	j.zero()
 	return true

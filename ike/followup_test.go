@@ -26,7 +26,7 @@ func newHybridPair(t require.TestingT) *pair {
 	ps, err := crypto.ParseProposals(message.ProtocolIKE, []string{hybridIKE})
 	require.NoError(t, err)
 	for _, s := range []*side{p.a, p.b} {
-		s.m.suite, err = crypto.SuiteOf(ps[0])
+		s.m.sas.current.suite, err = crypto.SuiteOf(ps[0])
 		require.NoError(t, err)
 	}
 	return p
@@ -44,10 +44,10 @@ func (s *side) rekeyed() (n int) {
 
 // agree asserts that both ends have the same IKE_SA and CHILD_SA keys.
 func (p *pair) agree() {
-	require.Equal(p.t, p.a.m.keys.D, p.b.m.keys.D)
-	require.Equal(p.t, p.a.m.spir, p.b.m.spir)
-	require.Nil(p.t, p.a.m.follow)
-	require.Nil(p.t, p.b.m.follow)
+	require.Equal(p.t, p.a.m.sas.current.keys.D, p.b.m.sas.current.keys.D)
+	require.Equal(p.t, p.a.m.sas.current.spir, p.b.m.sas.current.spir)
+	require.Nil(p.t, p.a.m.follow.peer)
+	require.Nil(p.t, p.b.m.follow.peer)
 	require.Zero(p.t, p.lost, "packets that the other end could not take")
 	require.Equal(p.t, p.a.outKey, p.b.in[p.a.out])
 	require.Equal(p.t, p.b.outKey, p.a.in[p.b.out])
@@ -55,15 +55,15 @@ func (p *pair) agree() {
 
 func TestRekeyWithAdditionalKeyExchanges(t *testing.T) {
 	p := newHybridPair(t)
-	before := p.a.m.keys.D
+	before := p.a.m.sas.current.keys.D
 	for i, s := range []*side{p.a, p.b, p.a} {
 		p.run(s, s.m.Rekey(p.now))
 		p.settle()
 		require.Equal(t, i+1, p.a.rekeyed(), "%s", &p.a.log)
 		require.Equal(t, i+1, p.b.rekeyed(), "%s", &p.b.log)
-		require.NotEqual(t, before, p.a.m.keys.D)
-		require.Equal(t, "IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519/KE1_ML_KEM_768/KE2_ECP_256", p.b.m.suite.String())
-		before = p.a.m.keys.D
+		require.NotEqual(t, before, p.a.m.sas.current.keys.D)
+		require.Equal(t, "IKE:AES_GCM_16_128/PRF_HMAC_SHA2_256/CURVE_25519/KE1_ML_KEM_768/KE2_ECP_256", p.b.m.sas.current.suite.String())
+		before = p.a.m.sas.current.keys.D
 		p.agree()
 	}
 	require.Contains(t, p.a.log.String(), "IKE_FOLLOWUP_KE")
@@ -115,7 +115,7 @@ func TestFollowUpCollisions(t *testing.T) {
 			require.GreaterOrEqual(t, p.a.rekeyed(), 1, "%s order %06b\n%s\n%s", what, order, &p.a.log, &p.b.log)
 			require.Len(t, p.a.in, 1, "%s order %06b\n%s\n%s", what, order, &p.a.log, &p.b.log)
 			require.Len(t, p.b.in, 1)
-			require.Empty(t, p.a.m.old)
+			require.Empty(t, p.a.m.sas.old)
 		}
 	}
 }
@@ -130,14 +130,14 @@ func TestFollowUpRefusals(t *testing.T) {
 	}
 	// ask sends a request of b's and returns what a answers.
 	ask := func(ps ...message.Payload) []message.Payload {
-		h := message.Header{SPIi: p.b.m.spii, SPIr: p.b.m.spir, Exchange: message.IKEFollowupKE, MessageID: p.b.m.nextID}
-		p.b.m.nextID++
-		b, err := p.b.m.prot.Seal(h, ps)
+		h := message.Header{SPIi: p.b.m.sas.current.spii, SPIr: p.b.m.sas.current.spir, Exchange: message.IKEFollowupKE, MessageID: p.b.m.sas.current.nextID}
+		p.b.m.sas.current.nextID++
+		b, err := p.b.m.sas.current.prot.Seal(h, ps)
 		require.NoError(t, err)
-		out := p.a.m.Handle(p.now, Datagram{From: p.a.m.remote, To: p.a.m.local, Data: b})
+		out := p.a.m.Handle(p.now, Datagram{From: p.a.m.path.remote, To: p.a.m.path.local, Data: b})
 		require.Len(t, out.Packets, 1)
 		var asm crypto.Reassembler
-		msg, err := asm.Handle(p.b.m.prot, out.Packets[0].Data)
+		msg, err := asm.Handle(p.b.m.sas.current.prot, out.Packets[0].Data)
 		require.NoError(t, err)
 		return msg.Payloads
 	}
@@ -149,18 +149,18 @@ func TestFollowUpRefusals(t *testing.T) {
 	require.Equal(t, message.InvalidSyntax, notify(ask(link("none"))))
 	require.Equal(t, message.InvalidSyntax, notify(ask(kem)))
 	for _, bad := range []*message.KE{{Method: message.KEECP256, Data: make([]byte, 64)}, {Method: message.KEMLKEM768, Data: make([]byte, 7)}} {
-		n, err := p.a.m.await(&peerFollowUp{left: []message.KEMethod{message.KEMLKEM768}})
+		n, err := p.a.m.follow.await(&peerFollowUp{left: []message.KEMethod{message.KEMLKEM768}})
 		require.NoError(t, err)
 		require.Equal(t, message.StateNotFound, notify(ask(link("other"), kem)))
 		require.Equal(t, message.InvalidSyntax, notify(ask(n, bad)))
-		require.Nil(t, p.a.m.follow, "given up")
+		require.Nil(t, p.a.m.follow.peer, "given up")
 	}
-	_, err := p.a.m.await(&peerFollowUp{left: []message.KEMethod{message.KEMLKEM768}})
+	_, err := p.a.m.follow.await(&peerFollowUp{left: []message.KEMethod{message.KEMLKEM768}})
 	require.NoError(t, err)
 	require.False(t, p.a.m.NextDeadline().After(p.now.Add(followUpLife)))
 	p.now = p.now.Add(followUpLife)
 	p.a.m.Tick(p.now)
-	require.Nil(t, p.a.m.follow, "forgotten after its time")
+	require.Nil(t, p.a.m.follow.peer, "forgotten after its time")
 }
 
 // What a peer may do wrong while we rekey: the rekeying fails, the IKE_SA stands.
@@ -185,9 +185,9 @@ func TestFollowUpAnswers(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, message.IKEFollowupKE, h.Exchange)
 			p.b.inbox = nil
-			b, err := p.b.m.prot.Seal(message.Header{SPIi: h.SPIi, SPIr: h.SPIr, Exchange: h.Exchange, Flags: message.FlagResponse, MessageID: h.MessageID}, answer)
+			b, err := p.b.m.sas.current.prot.Seal(message.Header{SPIi: h.SPIi, SPIr: h.SPIr, Exchange: h.Exchange, Flags: message.FlagResponse, MessageID: h.MessageID}, answer)
 			require.NoError(t, err)
-			p.run(p.a, p.a.m.Handle(p.now, Datagram{From: p.a.m.remote, To: p.a.m.local, Data: b}))
+			p.run(p.a, p.a.m.Handle(p.now, Datagram{From: p.a.m.path.remote, To: p.a.m.path.local, Data: b}))
 			require.Zero(t, p.a.rekeyed())
 			require.False(t, p.a.m.Done())
 			require.Empty(t, p.b.inbox)

@@ -1,14 +1,10 @@
 package ike
 
 import (
-	"crypto/subtle"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
 	"github.com/gotnc/gotnc/ike/crypto"
-	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -17,274 +13,253 @@ import (
 // nonceSize is the size of our nonces in octets, as strongSwan's.
 const nonceSize = 32
 
-// eapUnfragmented is the largest EAP packet, in octets, where IKE fragmentation
-// was not agreed on: with it a message still fits a datagram that no router
-// has to cut. It is strongSwan's size too.
-const eapUnfragmented = 1024
+// Lengths of a cookie in octets, RFC 7296 section 2.6.
+const (
+	minCookie = 1
+	maxCookie = 64
+)
 
-func (m *Machine) startInit() error {
-	for m.spii == 0 {
-		b, err := m.random(8)
-		if err != nil {
-			return err
-		}
-		m.spii = message.SPI(binary.BigEndian.Uint64(b))
-	}
-	var err error
-	if m.ni, err = m.random(nonceSize); err != nil {
-		return err
-	}
-	if err := m.newKE(crypto.PreferredKE(m.ikeProposals)); err != nil {
-		return err
-	}
-	m.state = stateInit
-	return m.sendInit()
+// initExchange is IKE_SA_INIT, and the IKE_INTERMEDIATE exchanges that follow
+// where there are additional key exchanges.
+type initExchange struct {
+	*core
+	redirect *redirection
+
+	proposals         []message.Proposal
+	ni, nr            []byte
+	cookie            []byte
+	cookies           int // that the gateway asked for
+	ke                crypto.KeyExchange
+	triedKE           map[message.KEMethod]bool
+	request, response []byte // as they were sent, for AUTH
+	inter             intermediate
 }
 
-func (m *Machine) newKE(method message.KEMethod) error {
-	ke, err := crypto.NewKeyExchange(method, m.rand)
+// start sends the first IKE_SA_INIT request.
+func (x *initExchange) start(sa *ikeSA) (err error) {
+	if sa.spii, err = x.newSPI(); err != nil {
+		return err
+	}
+	if x.ni, err = x.random(nonceSize); err != nil {
+		return err
+	}
+	if err := x.newKE(crypto.PreferredKE(x.proposals)); err != nil {
+		return err
+	}
+	x.state = stateInit
+	return x.send(sa)
+}
+
+func (x *initExchange) newKE(method message.KEMethod) error {
+	ke, err := crypto.NewKeyExchange(method, x.rand)
 	if err != nil {
 		return fmt.Errorf("make key exchange value: %w", err)
 	}
-	if m.ke != nil {
-		m.ke.Zero()
-	}
-	m.ke = ke
-	m.triedKE[method] = true
+	x.zeroKE()
+	x.ke = ke
+	x.triedKE[method] = true
 	return nil
 }
 
-// sendInit sends IKE_SA_INIT, with the cookie where there is one (RFC 7296
-// §2.6). It replaces the request that is out.
-func (m *Machine) sendInit() error {
+func (x *initExchange) zeroKE() {
+	if x.ke != nil {
+		x.ke.Zero()
+		x.ke = nil
+	}
+}
+
+// zero forgets the key exchange value and the nonces.
+func (x *initExchange) zero() {
+	x.zeroKE()
+	clear(x.ni)
+	clear(x.nr)
+}
+
+// send sends IKE_SA_INIT, with the cookie where there is one (RFC 7296 section
+// 2.6). It replaces the request that is out.
+func (x *initExchange) send(sa *ikeSA) error {
 	notify := func(t message.NotifyType, data []byte) message.Payload {
 		return &message.Notify{NotifyType: t, Data: data}
 	}
 	var ps []message.Payload
-	if m.cookie != nil {
-		ps = append(ps, notify(message.Cookie, m.cookie))
-	}
-	source := crypto.NATDetection(m.spii, 0, m.local)
-	if m.cfg.ForceEncap {
-		any := netip.IPv4Unspecified()
-		if m.local.Addr().Is6() {
-			any = netip.IPv6Unspecified()
-		}
-		source = crypto.NATDetection(m.spii, 0, netip.AddrPortFrom(any, 0))
+	if x.cookie != nil {
+		ps = append(ps, notify(message.Cookie, x.cookie))
 	}
 	ps = append(ps,
-		crypto.SAPayload(m.ikeProposals, nil),
-		&message.KE{Method: m.ke.Method(), Data: m.ke.Public()},
-		&message.Nonce{Data: m.ni},
-		notify(message.NATDetectionSourceIP, source),
-		notify(message.NATDetectionDestinationIP, crypto.NATDetection(m.spii, 0, m.remote)))
-	if !m.cfg.NoFragmentation {
+		crypto.SAPayload(x.proposals, nil),
+		&message.KE{Method: x.ke.Method(), Data: x.ke.Public()},
+		&message.Nonce{Data: x.ni})
+	ps = append(ps, x.path.natHashes(sa.spii, 0, x.cfg.ForceEncap)...)
+	if !x.cfg.NoFragmentation {
 		ps = append(ps, notify(message.FragmentationSupported, nil))
 	}
 	ps = append(ps, notify(message.SignatureHashAlgorithms, signature.AppendHashes(nil, signature.Announced)))
-	if m.cfg.PPK != nil {
+	if x.cfg.PPK != nil {
 		ps = append(ps, notify(message.UsePPK, nil))
 	}
-	if crypto.OffersAdditionalKE(m.ikeProposals) {
+	if crypto.OffersAdditionalKE(x.proposals) {
 		ps = append(ps, notify(message.IntermediateExchangeSupported, nil))
 	}
-	if n := m.redirectNotify(); n != nil {
+	if n := x.redirect.announce(); n != nil {
 		ps = append(ps, n)
 	}
 	msg := &message.Message{
-		Header:   message.Header{SPIi: m.spii, Exchange: message.IKESAInit, Flags: message.FlagInitiator},
+		Header:   message.Header{SPIi: sa.spii, Exchange: message.IKESAInit, Flags: message.FlagInitiator},
 		Payloads: ps,
 	}
 	b, err := msg.AppendBinary(nil)
 	if err != nil {
 		return err
 	}
-	m.initRequest = b
-	m.enc.Info("generating " + msg.Summary())
-	m.nextID = 1
-	m.send(request{exchange: message.IKESAInit}, 0, [][]byte{b})
+	x.request = b
+	log.Infof(x.enc, "generating %s", summary{msg})
+	sa.nextID = 1
+	sa.send(request{exchange: message.IKESAInit}, 0, [][]byte{b})
 	return nil
 }
 
-// initAnswer handles the answer to IKE_SA_INIT, which nothing protects: what
-// is no proper answer is dropped, and only the first usable one counts.
-func (m *Machine) initAnswer(msg *message.Message, raw []byte) {
+// answer handles an answer to IKE_SA_INIT, which nothing protects: what is no
+// proper answer is dropped, and only the first usable one counts. It reports
+// whether sa has keys now.
+func (x *initExchange) answer(sa *ikeSA, msg *message.Message, raw []byte) bool {
 	if n := msg.Notify(message.Cookie); n != nil {
-		m.cookieAnswer(n)
-		return
+		x.cookieAnswer(sa, n)
+		return false
 	}
 	if n := msg.Notify(message.InvalidKEPayload); n != nil {
-		m.invalidKE(n)
-		return
+		x.invalidKE(sa, n)
+		return false
 	}
-	if m.initRedirect(msg) {
-		return
+	if x.redirect.fromInit(msg, x.ni) {
+		return false
 	}
 	if n := msg.ErrorNotify(); n != nil {
-		log.Infof(m.ike, "received %s notify error", n.NotifyType)
+		log.Infof(x.ike, "received %s notify error", n.NotifyType)
 		switch n.NotifyType {
 		case message.NoProposalChosen:
-			m.fail(fmt.Errorf("%w: the gateway accepts none of %s",
-				ErrProposal, crypto.ProposalString(m.ikeProposals...)))
+			x.fail(fmt.Errorf("%w: the gateway accepts none of %s", ErrProposal, crypto.ProposalString(x.proposals...)))
 		default:
-			m.fail(fmt.Errorf("%w: %s", ErrRefused, n.NotifyType))
+			x.fail(fmt.Errorf("%w: %s", ErrRefused, n.NotifyType))
 		}
-		return
+		return false
 	}
-	sa, ok1 := message.First[*message.SA](msg.Payloads)
+	offer, ok1 := message.First[*message.SA](msg.Payloads)
 	ke, ok2 := message.First[*message.KE](msg.Payloads)
 	nonce, ok3 := message.First[*message.Nonce](msg.Payloads)
 	if !ok1 || !ok2 || !ok3 || msg.SPIr == 0 {
-		m.drop("IKE_SA_INIT response without SA, KE, nonce or SPI")
-		return
+		x.drop("IKE_SA_INIT response without SA, KE, nonce or SPI")
+		return false
 	}
-	suite, _, err := crypto.CheckChosen(m.ikeProposals, sa)
+	suite, _, err := crypto.CheckChosen(x.proposals, offer)
 	if err != nil {
-		m.fail(fmt.Errorf("%w: %w: %w", ErrProtocol, ErrProposal, err))
-		return
+		x.fail(fmt.Errorf("%w: %w: %w", ErrProtocol, ErrProposal, err))
+		return false
 	}
-	if suite.KE != m.ke.Method() || ke.Method != suite.KE {
-		m.fail(fmt.Errorf("%w: the gateway chose %s and sent a %s value, ours is %s", ErrProtocol, suite.KE, ke.Method, m.ke.Method()))
-		return
+	x.response, x.nr = clone(raw), clone(nonce.Data)
+	if err := x.derive(sa, suite, msg.SPIr, ke); err != nil {
+		x.fail(err)
+		return false
 	}
-	shared, err := m.ke.Shared(ke.Data)
+	sa.pending = nil
+	x.dropped = ""
+	log.Infof(x.conf, "selected proposal: %s", suiteName{"IKE", suite})
+	x.fragments = !x.cfg.NoFragmentation && msg.Notify(message.FragmentationSupported) != nil
+	return true
+}
+
+// derive gives sa the keys that the key exchange leads to.
+func (x *initExchange) derive(sa *ikeSA, suite crypto.Suite, spir message.SPI, ke *message.KE) error {
+	if suite.KE != x.ke.Method() || ke.Method != suite.KE {
+		return fmt.Errorf("%w: the gateway chose %s and sent a %s value, ours is %s", ErrProtocol, suite.KE, ke.Method, x.ke.Method())
+	}
+	shared, err := x.ke.Shared(ke.Data)
 	if err != nil {
-		m.fail(fmt.Errorf("%w: key exchange: %w", ErrProtocol, err))
-		return
+		return fmt.Errorf("%w: key exchange: %w", ErrProtocol, err)
 	}
 	defer clear(shared)
-	if m.prf, err = crypto.NewPRF(suite.PRF.ID); err != nil {
-		m.fail(fmt.Errorf("%w: %w", ErrProposal, err))
-		return
+	if sa.prf, err = crypto.NewPRF(suite.PRF.ID); err != nil {
+		return fmt.Errorf("%w: %w", ErrProposal, err)
 	}
-	m.spir, m.suite, m.nr = msg.SPIr, suite, clone(nonce.Data)
-	m.initResponse = clone(raw)
-	if m.keys, err = crypto.DeriveIKE(suite, shared, m.ni, m.nr, m.spii, m.spir); err == nil {
-		m.prot, err = crypto.NewProtector(suite, m.keys, true, m.rand)
+	sa.spir, sa.suite = spir, suite
+	if sa.keys, err = crypto.DeriveIKE(suite, shared, x.ni, x.nr, sa.spii, sa.spir); err == nil {
+		sa.prot, err = crypto.NewProtector(suite, sa.keys, true, x.rand)
 	}
 	if err != nil {
-		m.fail(fmt.Errorf("derive keys: %w", err))
-		return
+		return fmt.Errorf("derive keys: %w", err)
 	}
-	m.ke.Zero()
-	m.ke = nil
-	m.pending = nil
-	m.dropped = ""
-	m.lastIn = m.now
-	m.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}
-	m.conf.Info("selected proposal: " + suiteName("IKE", suite))
-	m.fragments = !m.cfg.NoFragmentation && msg.Notify(message.FragmentationSupported) != nil
-	for _, l := range m.cfg.LocalRounds {
-		if s, ok := l.EAP.(eap.Sizer); ok && !m.fragments {
-			s.SetFragmentSize(eapUnfragmented)
-		}
-	}
-	if err := m.noteAbilities(msg); err != nil {
-		m.fail(err)
-		return
-	}
-	m.detectNAT(msg)
-	if err := m.afterInit(msg); err != nil {
-		m.fail(err)
-	}
+	x.zeroKE()
+	sa.reqAsm = crypto.Reassembler{MaxOctets: x.cfg.MaxPacket}
+	return nil
 }
 
-// noteAbilities takes what the gateway says about authentication.
-func (m *Machine) noteAbilities(msg *message.Message) error {
-	m.multiAuth = msg.Notify(message.MultipleAuthSupported) != nil
-	if n := msg.Notify(message.SignatureHashAlgorithms); n != nil {
-		var err error
-		if m.peerHashes, err = signature.ParseHashes(n.Data); err != nil {
-			return fmt.Errorf("%w: %w", ErrProtocol, err)
-		}
-	}
-	m.noteCertRequests(msg)
-	return m.agreePPK(msg)
-}
-
-func (m *Machine) cookieAnswer(n *message.Notify) {
-	if len(n.Data) == 0 || len(n.Data) > 64 {
-		m.drop("COOKIE of wrong length")
+func (x *initExchange) cookieAnswer(sa *ikeSA, n *message.Notify) {
+	if len(n.Data) < minCookie || len(n.Data) > maxCookie {
+		x.drop("COOKIE of wrong length")
 		return
 	}
-	if m.cookies++; m.cookies > maxCookies {
-		m.fail(fmt.Errorf("%w: it asked for a cookie %d times", ErrProtocol, m.cookies))
+	if x.cookies++; x.cookies > maxCookies {
+		x.fail(fmt.Errorf("%w: it asked for a cookie %d times", ErrProtocol, x.cookies))
 		return
 	}
-	m.ike.Info("received COOKIE notify, repeating IKE_SA_INIT with it")
-	m.cookie = clone(n.Data)
-	m.again()
+	x.ike.Info("received COOKIE notify, repeating IKE_SA_INIT with it")
+	x.cookie = clone(n.Data)
+	x.resend(sa)
 }
 
-func (m *Machine) invalidKE(n *message.Notify) {
+func (x *initExchange) invalidKE(sa *ikeSA, n *message.Notify) {
 	want, err := n.WantedKE()
 	if err != nil {
-		m.drop(err.Error())
+		x.drop(err.Error())
 		return
 	}
-	if want == m.ke.Method() {
-		// The answer to an earlier transmission; RFC 7296 §2.6.1 leaves it
+	if want == x.ke.Method() {
+		// The answer to an earlier transmission; RFC 7296 section 2.6.1 leaves it
 		// without meaning once our value is of the wanted method.
-		m.drop("INVALID_KE_PAYLOAD asks for the method that was sent")
+		x.drop("INVALID_KE_PAYLOAD asks for the method that was sent")
 		return
 	}
-	log.Infof(m.ike, "peer didn't accept key exchange method %s, it requested %s", m.ke.Method(), want)
+	log.Infof(x.ike, "peer didn't accept key exchange method %s, it requested %s", x.ke.Method(), want)
 	switch {
-	case !crypto.OffersKE(m.ikeProposals, want):
-		m.fail(fmt.Errorf("%w: the gateway wants key exchange method %s, which the proposals do not offer", ErrProposal, want))
-	case m.triedKE[want]:
-		m.fail(fmt.Errorf("%w: it refuses every key exchange method in turn", ErrProtocol))
+	case !crypto.OffersKE(x.proposals, want):
+		x.fail(fmt.Errorf("%w: the gateway wants key exchange method %s, which the proposals do not offer", ErrProposal, want))
+	case x.triedKE[want]:
+		x.fail(fmt.Errorf("%w: it refuses every key exchange method in turn", ErrProtocol))
 	default:
-		if err := m.newKE(want); err != nil {
-			m.fail(err)
+		if err := x.newKE(want); err != nil {
+			x.fail(err)
 			return
 		}
-		m.again()
+		x.resend(sa)
 	}
 }
 
-// again sends IKE_SA_INIT anew: same SPI and nonce, message ID 0.
-func (m *Machine) again() {
-	m.pending = nil
-	if err := m.sendInit(); err != nil {
-		m.fail(err)
+// resend sends a changed IKE_SA_INIT request: same SPI and nonce, message ID 0.
+func (x *initExchange) resend(sa *ikeSA) {
+	sa.pending = nil
+	if err := x.send(sa); err != nil {
+		x.fail(err)
 	}
 }
 
-// detectNAT compares the hashes of RFC 7296 §2.23 and moves to port 4500, as
-// strongSwan also does where there is no NAT.
-func (m *Machine) detectNAT(msg *message.Message) {
-	var source, sourceOK, dest, destOK bool
-	from := crypto.NATDetection(m.spii, m.spir, m.remote)
-	to := crypto.NATDetection(m.spii, m.spir, m.local)
-	for _, n := range message.All[*message.Notify](msg.Payloads) {
-		switch n.NotifyType {
-		case message.NATDetectionSourceIP:
-			source = true
-			sourceOK = sourceOK || subtle.ConstantTimeCompare(n.Data, from) == 1
-		case message.NATDetectionDestinationIP:
-			dest = true
-			destOK = destOK || subtle.ConstantTimeCompare(n.Data, to) == 1
-		}
-	}
-	m.natt = source && dest
-	if !m.natt {
+// detectNAT compares the hashes of RFC 7296 section 2.23 and moves to port
+// 4500, as strongSwan also does where there is no NAT.
+func (x *initExchange) detectNAT(sa *ikeSA, msg *message.Message) {
+	r := x.path.compare(sa.spii, sa.spir, msg)
+	p := &x.path
+	if p.natt = r.complete; !p.natt {
 		return
 	}
-	m.natLocal = !destOK || m.cfg.ForceEncap
-	m.natRemote = !sourceOK
-	if m.cfg.ForceEncap && destOK {
-		m.ike.Info("faking NAT situation to enforce UDP encapsulation")
-	} else if m.natLocal {
-		m.ike.Info("local host is behind NAT, sending keep alives")
+	p.natLocal, p.natRemote = r.local || x.cfg.ForceEncap, r.remote
+	if x.cfg.ForceEncap && !r.local {
+		x.ike.Info("faking NAT situation to enforce UDP encapsulation")
+	} else if p.natLocal {
+		x.ike.Info("local host is behind NAT, sending keep alives")
 	}
-	if m.natRemote {
-		m.ike.Info("remote host is behind NAT")
+	if p.natRemote {
+		x.ike.Info("remote host is behind NAT")
 	}
-	if m.remote.Port() == PortIKE {
-		m.remote = netip.AddrPortFrom(m.remote.Addr(), PortNATT)
-		m.local, m.marker = m.cfg.LocalNATT, true
+	if p.remote.Port() == PortIKE {
+		p.remote = netip.AddrPortFrom(p.remote.Addr(), PortNATT)
+		p.local, p.marker = x.cfg.LocalNATT, true
 	}
 }
-
-var errNoChild = errors.New("the gateway sent no CHILD_SA")

@@ -156,7 +156,7 @@ func TestNATAndEncapsulation(t *testing.T) {
 	require.True(t, e.NATLocal)
 	require.True(t, c.Encap)
 	init, _ := message.Parse(n.sent[0].Data)
-	require.NotEqual(t, crypto.NATDetection(n.m.spii, 0, clientAddr), init.Notify(message.NATDetectionSourceIP).Data)
+	require.NotEqual(t, crypto.NATDetection(n.m.sas.current.spii, 0, clientAddr), init.Notify(message.NATDetectionSourceIP).Data)
 
 	n = newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.noNATT = true })
 	n.start()
@@ -438,21 +438,28 @@ func TestEAPErrorOfOurs(t *testing.T) {
 	require.Equal(t, "IKE_AUTH request 3 [ EAP/RES/TTLS ]", n.r.seen[len(n.r.seen)-1], "the alert reaches the server")
 }
 
-func TestAsynchronousEAP(t *testing.T) {
-	n := newNetwork(t, func(_ *Config, _ *responder, e *fakeEAP) { e.async = true })
+func TestEAPAnswersLater(t *testing.T) {
+	n := newNetwork(t, nil)
+	n.hold = true
 	n.start()
-	for range 3 {
-		require.Nil(t, n.m.pending)
+	for range 4 { // three requests and EAP-Success
+		require.Nil(t, n.m.sas.current.pending)
 		n.now = n.now.Add(time.Minute)
 		n.run(n.m.Tick(n.now))
-		n.run(n.m.ResumeEAP(n.now, n.eap.response(n.eap.last), EAPContinue, nil))
+		require.Len(t, n.work, 1)
+		work := n.work[0]
+		n.work = nil
+		r := work.Do(t.Context())
+		n.run(n.m.Resume(n.now, r))
+		require.Empty(t, n.m.Resume(n.now, r), "an answer counts once")
 	}
 	n.established()
-	require.Empty(t, n.m.ResumeEAP(n.now, []byte{1}, EAPContinue, nil), "a late answer does nothing")
+	require.Empty(t, n.m.Resume(n.now, Result{}), "an unknown answer does nothing")
 }
 
 func TestEstablishTimeout(t *testing.T) {
-	n := newNetwork(t, func(_ *Config, _ *responder, e *fakeEAP) { e.async = true })
+	n := newNetwork(t, nil)
+	n.hold = true
 	n.start()
 	require.Equal(t, n.now.Add(DefaultEstablishTimeout), n.m.NextDeadline())
 	n.wait()
@@ -715,7 +722,8 @@ func TestBothDelete(t *testing.T) {
 }
 
 func TestDeleteBeforeEstablished(t *testing.T) {
-	n := newNetwork(t, func(_ *Config, _ *responder, e *fakeEAP) { e.async = true })
+	n := newNetwork(t, nil)
+	n.hold = true
 	n.start()
 	n.run(n.m.Delete(n.now))
 	_, ok := event[Closed](n)
@@ -746,8 +754,8 @@ func TestRefusedInFirstAuth(t *testing.T) {
 
 func TestKeysAreForgotten(t *testing.T) {
 	n := up(t, nil)
-	require.Equal(t, make([]byte, len(n.m.keys.Pi)), n.m.keys.Pi, "needed for AUTH only")
-	d := n.m.keys.D
+	require.Equal(t, make([]byte, len(n.m.sas.current.keys.Pi)), n.m.sas.current.keys.Pi, "needed for AUTH only")
+	d := n.m.sas.current.keys.D
 	n.m.Close()
 	require.Equal(t, make([]byte, len(d)), d)
 	require.Empty(t, n.m.Tick(n.now.Add(time.Hour)))

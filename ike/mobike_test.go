@@ -57,7 +57,7 @@ func TestRoam(t *testing.T) {
 	require.True(t, ok, n.log.String())
 	require.Equal(t, roamed, e.Path.Local)
 	require.False(t, e.Path.NATLocal)
-	require.Equal(t, "198.51.100.7/32", selectors(n.m.children[0].localTS), "what protects our address follows it")
+	require.Equal(t, "198.51.100.7/32", selectors(n.m.children.list[0].localTS), "what protects our address follows it")
 	require.Empty(t, n.m.Roam(n.now, roamed, netip.AddrPort{}).Packets, "nothing changed")
 }
 
@@ -118,7 +118,7 @@ func TestRedirects(t *testing.T) {
 
 	n := newNetwork(t, nil)
 	n.m.cfg.FollowRedirects = true
-	n.r.editInit = func(m *message.Message) { m.Payloads = []message.Payload{notify(message.Redirect, to(n.m.ni))} }
+	n.r.editInit = func(m *message.Message) { m.Payloads = []message.Payload{notify(message.Redirect, to(n.m.init.ni))} }
 	n.start()
 	require.ErrorAs(t, n.failure(), &r)
 	require.Equal(t, "sun.example.org", r.To)

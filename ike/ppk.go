@@ -9,86 +9,92 @@ import (
 )
 
 // PPK is a post-quantum preshared key (RFC 8784), mixed into the keys of the
-// IKE_SA with the first authentication of ours.
+// IKE_SA with our first authentication.
 type PPK struct {
 	ID       []byte // PPK_ID, of type fixed
 	Key      []byte // the caller keeps it until the Machine is finished
 	Required bool   // else the gateway may do without
 }
 
-// ppkIDFixed is the type of a PPK_ID that stands for one PPK (RFC 8784 §5.1).
+// ppkIDFixed is the type of a PPK_ID that stands for one PPK (RFC 8784 section 5.1).
 const ppkIDFixed = 2
 
-// agreePPK takes the gateway's word in IKE_SA_INIT on USE_PPK.
-func (m *Machine) agreePPK(msg *message.Message) error {
-	if m.cfg.PPK == nil {
+// ppkUse is what was agreed on about the PPK.
+type ppkUse struct {
+	agreed bool // the gateway takes a PPK, and no request has named it yet
+	asked  bool // the request that is out names it
+}
+
+// agreePPK reads whether the IKE_SA_INIT response has USE_PPK.
+func (a *authentication) agreePPK(msg *message.Message) error {
+	if a.cfg.PPK == nil {
 		return nil
 	}
-	m.ppk = msg.Notify(message.UsePPK) != nil
-	if !m.ppk && m.cfg.PPK.Required {
-		m.conf.Info("PPK required but peer does not support PPK")
+	a.ppk.agreed = msg.Notify(message.UsePPK) != nil
+	if !a.ppk.agreed && a.cfg.PPK.Required {
+		a.conf.Info("PPK required but peer does not support PPK")
 		return fmt.Errorf("%w: it does not support PPKs (RFC 8784), which ppk_required asks for", ErrGatewayAuth)
 	}
 	return nil
 }
 
-// prove makes AUTH of ours with make, which is given the octets to cover and
-// SK_pi; with a PPK it comes with the notifies that name it.
-func (m *Machine) prove(make func(octets, skp []byte) (*message.Auth, error)) ([]message.Payload, error) {
-	plain, err := make(m.ourOctets(m.keys.Pi), m.keys.Pi)
-	if err != nil || !m.ppk {
+// prove makes our AUTH with sign, which is given the octets to cover and SK_pi;
+// with a PPK it comes with the notifies that name it.
+func (a *authentication) prove(sa *ikeSA, sign func(octets, skp []byte) (*message.Auth, error)) ([]message.Payload, error) {
+	plain, err := sign(a.ourOctets(sa, sa.keys.Pi), sa.keys.Pi)
+	if err != nil || !a.ppk.agreed {
 		return []message.Payload{plain}, err
 	}
-	mixed, err := m.keys.PPK(m.prf, m.cfg.PPK.Key)
+	mixed, err := sa.keys.PPK(sa.prf, a.cfg.PPK.Key)
 	if err != nil {
 		return nil, err
 	}
 	defer mixed.Zero()
-	auth, err := make(m.ourOctets(mixed.Pi), mixed.Pi)
+	auth, err := sign(a.ourOctets(sa, mixed.Pi), mixed.Pi)
 	if err != nil {
 		return nil, err
 	}
-	m.ppkAsked = true
+	a.ppk.asked = true
 	ps := []message.Payload{auth,
-		&message.Notify{NotifyType: message.PPKIdentity, Data: append([]byte{ppkIDFixed}, m.cfg.PPK.ID...)}}
-	if !m.cfg.PPK.Required {
+		&message.Notify{NotifyType: message.PPKIdentity, Data: append([]byte{ppkIDFixed}, a.cfg.PPK.ID...)}}
+	if !a.cfg.PPK.Required {
 		ps = append(ps, &message.Notify{NotifyType: message.NoPPKAuth, Data: plain.Data})
 	}
 	return ps, nil
 }
 
-// confirmPPK takes the gateway's answer to the request that named the PPK: from
-// then on it counts, or is of no use.
-func (m *Machine) confirmPPK(msg *message.Message) error {
-	if !m.ppkAsked {
+// confirmPPK reads the answer to the request that named the PPK, and mixes the
+// PPK into the keys where the gateway uses it.
+func (a *authentication) confirmPPK(sa *ikeSA, msg *message.Message) error {
+	if !a.ppk.asked {
 		return nil
 	}
-	m.ppk, m.ppkAsked = false, false
+	a.ppk.agreed, a.ppk.asked = false, false
 	if msg.Notify(message.PPKIdentity) == nil {
-		if m.cfg.PPK.Required {
-			return fmt.Errorf("%w: it does not use the PPK '%s', which ppk_required asks for", ErrGatewayAuth, m.cfg.PPK.ID)
+		if a.cfg.PPK.Required {
+			return fmt.Errorf("%w: it does not use the PPK '%s', which ppk_required asks for", ErrGatewayAuth, a.cfg.PPK.ID)
 		}
-		log.Infof(m.conf, "the gateway does not use the PPK '%s'", m.cfg.PPK.ID)
+		log.Infof(a.conf, "the gateway does not use the PPK '%s'", a.cfg.PPK.ID)
 		return nil
 	}
-	mixed, err := m.keys.PPK(m.prf, m.cfg.PPK.Key)
+	mixed, err := sa.keys.PPK(sa.prf, a.cfg.PPK.Key)
 	if err != nil {
 		return err
 	}
-	m.keys.D, mixed.D = mixed.D, m.keys.D
-	m.keys.Pi, mixed.Pi = mixed.Pi, m.keys.Pi
-	m.keys.Pr, mixed.Pr = mixed.Pr, m.keys.Pr
+	sa.keys.D, mixed.D = mixed.D, sa.keys.D
+	sa.keys.Pi, mixed.Pi = mixed.Pi, sa.keys.Pi
+	sa.keys.Pr, mixed.Pr = mixed.Pr, sa.keys.Pr
 	mixed.Zero()
-	log.Infof(m.conf, "using PPK for PPK_ID '%s'", m.cfg.PPK.ID)
+	log.Infof(a.conf, "using PPK for PPK_ID '%s'", a.cfg.PPK.ID)
 	return nil
 }
 
-// ourOctets are what an AUTH payload of ours covers, with this SK_pi.
-func (m *Machine) ourOctets(pi []byte) []byte {
-	return crypto.SignedOctets(m.prf, pi, m.initRequest, m.nr, m.idiBody, m.intAuth.octets)
+// ourOctets returns what our AUTH payload covers, with this SK_pi.
+func (a *authentication) ourOctets(sa *ikeSA, pi []byte) []byte {
+	return crypto.SignedOctets(sa.prf, pi, a.init.request, a.init.nr, a.own.idi, a.init.inter.octets)
 }
 
-// gatewayOctets are what an AUTH payload of the gateway covers.
-func (m *Machine) gatewayOctets() []byte {
-	return crypto.SignedOctets(m.prf, m.keys.Pr, m.initResponse, m.ni, m.idrBody, m.intAuth.octets)
+// gatewayOctets returns what the gateway's AUTH payload covers.
+func (a *authentication) gatewayOctets(sa *ikeSA) []byte {
+	return crypto.SignedOctets(sa.prf, sa.keys.Pr, a.init.response, a.init.ni, a.gateway.idr, a.init.inter.octets)
 }

@@ -27,21 +27,27 @@ const (
 	RedirectPeriodSeconds = 300
 )
 
-// Types of a new gateway's identity, RFC 5685 §5.1.
+// Types of a new gateway's identity, RFC 5685 section 5.1.
 const (
 	redirectIPv4 = 1
 	redirectIPv6 = 2
 	redirectFQDN = 3
 )
 
-// redirectNotify is what IKE_SA_INIT announces; nil = nothing.
-func (m *Machine) redirectNotify() message.Payload {
-	switch from := m.cfg.RedirectedFrom; {
+// redirection follows REDIRECT (RFC 5685).
+type redirection struct {
+	*core
+	to string // where the established IKE_SA sends us; "" = nowhere
+}
+
+// announce returns the notify for IKE_SA_INIT; nil = none.
+func (d *redirection) announce() message.Payload {
+	switch from := d.cfg.RedirectedFrom; {
 	case from.Is4():
 		return &message.Notify{NotifyType: message.RedirectedFrom, Data: append([]byte{redirectIPv4, 4}, from.AsSlice()...)}
 	case from.Is6():
 		return &message.Notify{NotifyType: message.RedirectedFrom, Data: append([]byte{redirectIPv6, 16}, from.AsSlice()...)}
-	case m.cfg.FollowRedirects:
+	case d.cfg.FollowRedirects:
 		return &message.Notify{NotifyType: message.RedirectSupported}
 	}
 	return nil
@@ -72,69 +78,67 @@ func parseRedirect(b []byte) (to string, nonce []byte, err error) {
 	return "", nil, fmt.Errorf("REDIRECT with identity of type %d and %d octets", b[0], len(id))
 }
 
-// initRedirect follows REDIRECT in the answer to IKE_SA_INIT: nothing protects
-// it but our nonce (RFC 5685 §3). It reports whether there was one.
-func (m *Machine) initRedirect(msg *message.Message) bool {
+// fromInit follows REDIRECT in the answer to IKE_SA_INIT: nothing protects
+// it but our nonce (RFC 5685 section 3). It reports whether there was one.
+func (d *redirection) fromInit(msg *message.Message, ni []byte) bool {
 	n := msg.Notify(message.Redirect)
 	if n == nil {
 		return false
 	}
 	to, nonce, err := parseRedirect(n.Data)
 	switch {
-	case !m.cfg.FollowRedirects:
-		m.drop("REDIRECT, which was not announced")
+	case !d.cfg.FollowRedirects:
+		d.drop("REDIRECT, which was not announced")
 	case err != nil:
-		m.drop(err.Error())
-	case !bytes.Equal(nonce, m.ni):
-		m.drop("REDIRECT with another nonce than ours")
+		d.drop(err.Error())
+	case !bytes.Equal(nonce, ni):
+		d.drop("REDIRECT with another nonce than ours")
 	default:
-		m.redirected(to)
+		d.end(to)
 	}
 	return true
 }
 
-// redirected ends the IKE_SA in favour of another gateway.
-func (m *Machine) redirected(to string) {
-	log.Infof(m.ike, "peer redirected us to %s", to)
-	m.fail(&RedirectError{From: m.remote.Addr(), To: to})
+// end ends the IKE_SA in favour of another gateway.
+func (d *redirection) end(to string) {
+	log.Infof(d.ike, "peer redirected us to %s", to)
+	d.fail(&RedirectError{From: d.path.remote.Addr(), To: to})
 }
 
-// authRedirect follows REDIRECT in the last IKE_AUTH response; the gateway is
-// authenticated by then.
-func (m *Machine) authRedirect(msg *message.Message) bool {
+// fromAuth reads REDIRECT in the last IKE_AUTH response; the gateway is
+// authenticated by then. It reports whether there is one to follow.
+func (d *redirection) fromAuth(msg *message.Message) bool {
 	n := msg.Notify(message.Redirect)
-	if n == nil || !m.cfg.FollowRedirects {
+	if n == nil || !d.cfg.FollowRedirects {
 		return false
 	}
 	to, _, err := parseRedirect(n.Data)
 	if err != nil {
-		m.ike.Info(err.Error())
+		log.Infof(d.ike, "%v", err)
 		return false
 	}
-	m.redirectTo = to
+	d.to = to
 	return true
 }
 
-// redirectRequest follows REDIRECT of the established IKE_SA, once its
-// response is sent.
-func (m *Machine) redirectRequest(n *message.Notify) {
+// fromRequest reads REDIRECT in a request of the established IKE_SA; follow acts
+// on it once the response is sent.
+func (d *redirection) fromRequest(sa *ikeSA, n *message.Notify) {
 	to, _, err := parseRedirect(n.Data)
-	if err != nil || !m.cfg.FollowRedirects || m.state != stateEstablished || m.aside {
-		m.ike.Info("ignoring REDIRECT")
+	if err != nil || !d.cfg.FollowRedirects || d.state != stateEstablished || sa.retired {
+		d.ike.Info("ignoring REDIRECT")
 		return
 	}
-	m.redirectTo = to
+	d.to = to
 }
 
-// followRedirect carries redirectRequest out.
-func (m *Machine) followRedirect() {
-	if m.redirectTo == "" || m.state != stateEstablished {
+// follow deletes the IKE_SA where the gateway redirected it.
+func (d *redirection) follow(sa *ikeSA) {
+	if d.to == "" || d.state != stateEstablished {
 		return
 	}
-	to := m.redirectTo
-	m.redirectTo = ""
-	m.pending, m.queue = nil, nil
-	m.request(request{exchange: message.Informational, what: doDelete,
-		payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}})
-	m.redirected(to)
+	to := d.to
+	d.to = ""
+	sa.abandon()
+	d.end(to)
 }

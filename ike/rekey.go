@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gotnc/gotnc/ike/crypto"
@@ -11,196 +12,184 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// Limits of nonces, RFC 7296 §3.9.
 const (
-	minNonce = 16
-	maxNonce = 256
+	// lingerOld is how long a rekeyed IKE_SA waits for the peer's DELETE.
+	lingerOld = 3 * time.Minute
+	// maxOldSAs caps them: a peer that rekeys without deleting loses the oldest.
+	maxOldSAs = 4
 )
 
-// rekeyJob is a CREATE_CHILD_SA exchange of ours: for a new IKE_SA, or for a
-// new or rekeyed CHILD_SA.
-type rekeyJob struct {
+// saSet is the IKE_SAs of a Machine: the current one, and through rekeying
+// others that wait for their DELETE.
+type saSet struct {
+	*core
+	life   *lifetimes
+	follow *followUps
+
 	proposals []message.Proposal
-	nonce     []byte
-	ke        crypto.KeyExchange // nil = none
-	tried     map[message.KEMethod]bool
-
-	more followUp
-
-	spi message.SPI // of the new IKE_SA
-
-	cfg           *childConfig
-	child         *childState // that is rekeyed; nil = a new one
-	spiIn         uint32
-	local, remote []TrafficSelector
+	current   *ikeSA
+	old       []*ikeSA
+	peer      *peerIKE // the peer rekeyed the IKE_SA while our rekeying is out
+	count     int      // IKE_SAs so far, for the log
 }
 
-func (j *rekeyJob) zero() {
-	j.more.zero()
-	if j.ke != nil {
-		j.ke.Zero()
-		j.ke = nil
+// owner returns the IKE_SA that a message belongs to, nil = none.
+func (set *saSet) owner(h message.Header) *ikeSA {
+	if set.current.owns(h) {
+		return set.current
 	}
-}
-
-// setKE makes a fresh key exchange value; KENone = none.
-func (m *Machine) setKE(j *rekeyJob, method message.KEMethod) error {
-	j.zero()
-	if method == message.KENone {
-		return nil
+	for _, s := range set.old {
+		if s.owns(h) {
+			return s
+		}
 	}
-	ke, err := crypto.NewKeyExchange(method, m.rand)
-	if err != nil {
-		return fmt.Errorf("make key exchange value: %w", err)
+	if set.peer != nil && set.peer.sa.owns(h) {
+		return set.peer.sa
 	}
-	j.ke = ke
-	if j.tried == nil {
-		j.tried = map[message.KEMethod]bool{}
-	}
-	j.tried[method] = true
 	return nil
 }
 
-// lowest returns the smaller of two nonces, compared octet by octet (RFC 7296
-// §2.8.1).
-func lowest(a, b []byte) []byte {
-	if bytes.Compare(a, b) < 0 {
-		return a
+// adopt makes s the current IKE_SA; the old one waits for its DELETE. What
+// waited for the window of the old one waits for that of s.
+func (set *saSet) adopt(s *ikeSA) {
+	before := set.current
+	set.follow.drop()
+	s.queue, before.queue = before.queue, nil
+	set.old = slices.DeleteFunc(set.old, func(o *ikeSA) bool { return o == s })
+	set.retire(before)
+	if len(set.old) > maxOldSAs {
+		set.old[0].zero()
+		set.old = slices.Clone(set.old[1:])
 	}
-	return b
+	set.current, s.retired = s, false
+	set.life.scheduleIKE()
 }
 
-func (m *Machine) newSPI() (message.SPI, error) {
-	for {
-		b, err := m.random(8)
-		if err != nil {
-			return 0, err
-		}
-		if spi := message.SPI(binary.BigEndian.Uint64(b)); spi != 0 {
-			return spi, nil
-		}
+// retire keeps an IKE_SA that is not the current one until its DELETE.
+func (set *saSet) retire(s *ikeSA) {
+	s.retired, s.dropAt = true, set.now.Add(lingerOld)
+	set.old = append(set.old, s)
+}
+
+// forget drops an IKE_SA that is not the current one.
+func (set *saSet) forget(s *ikeSA) {
+	s.zero()
+	set.old = slices.DeleteFunc(set.old, func(o *ikeSA) bool { return o == s })
+	if set.peer != nil && set.peer.sa == s {
+		set.peer = nil
 	}
 }
 
-// startRekeyIKE sends CREATE_CHILD_SA for a new IKE_SA (RFC 7296 §1.3.2), with
-// the algorithms of the one that stands: the peer has accepted them once, and
-// with the PRF unchanged RFC 7296 §2.18 and strongSwan derive the same keys.
-func (m *Machine) startRekeyIKE() {
-	j := &rekeyJob{proposals: []message.Proposal{m.suite.Proposal()}}
-	err := m.setKE(j, m.suite.KE)
-	if err == nil {
-		j.nonce, err = m.random(nonceSize)
+// zero forgets the keys of every IKE_SA.
+func (set *saSet) zero() {
+	set.current.zero()
+	for _, s := range set.old {
+		s.zero()
 	}
+	if set.peer != nil {
+		set.peer.sa.zero()
+	}
+	set.old, set.peer = nil, nil
+}
+
+// start sends CREATE_CHILD_SA for a new IKE_SA (RFC 7296 section 1.3.2), with
+// the algorithms of the current one: the peer has accepted them once, and with
+// the PRF unchanged RFC 7296 section 2.18 and strongSwan derive the same keys.
+func (set *saSet) start() {
+	sa := set.current
+	j := &createJob{proposals: []message.Proposal{sa.suite.Proposal()}}
+	err := j.begin(set.core, sa.suite.KE)
 	if err == nil {
-		j.spi, err = m.newSPI()
+		j.spi, err = set.newSPI()
 	}
 	if err != nil {
-		m.fail(err)
+		set.fail(err)
 		return
 	}
-	m.numbers++
-	log.Infof(m.ike, "initiating IKE_SA %s[%d] to %s", m.cfg.Name, m.numbers, m.remote.Addr())
-	m.sendRekeyIKE(j)
+	set.count++
+	log.Infof(set.ike, "initiating IKE_SA %s[%d] to %s", set.cfg.Name, set.count, set.path.remote.Addr())
+	set.send(sa, j)
 }
 
-func (m *Machine) sendRekeyIKE(j *rekeyJob) {
-	m.request(request{exchange: message.CreateChildSA, what: doRekeyIKE, job: j, payloads: []message.Payload{
+func (set *saSet) send(sa *ikeSA, j *createJob) {
+	sa.request(request{exchange: message.CreateChildSA, what: doRekeyIKE, job: j, payloads: []message.Payload{
 		crypto.SAPayload(j.proposals, j.spi.Bytes()),
 		&message.Nonce{Data: j.nonce},
 		&message.KE{Method: j.ke.Method(), Data: j.ke.Public()},
 	}})
 }
 
-// retryAt is when a rekeying that failed is tried again.
-func (m *Machine) retryAt() time.Time { return m.now.Add(rekeyRetry - m.jitter(rekeyRetryJitter)) }
-
-// rekeyIKEAnswer takes the new IKE_SA out of the response, and settles who wins
-// where both sides rekeyed.
-func (m *Machine) rekeyIKEAnswer(j *rekeyJob, msg *message.Message) {
-	if n := msg.Notify(message.InvalidKEPayload); n != nil && m.peerRekey == nil {
-		want, err := n.WantedKE()
-		if err == nil && crypto.OffersKE(j.proposals, want) && !j.tried[want] {
-			log.Infof(m.ike, "peer didn't accept key exchange method %s, it requested %s", j.ke.Method(), want)
-			if err := m.setKE(j, want); err != nil {
-				m.fail(err)
-				return
-			}
-			m.sendRekeyIKE(j)
+// answer sets up the new IKE_SA of the response, and decides who wins where
+// both sides rekeyed.
+func (set *saSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
+	if set.peer == nil {
+		switch again, err := j.retryKE(set.core, msg); {
+		case err != nil:
+			set.fail(err)
+			return
+		case again:
+			set.send(sa, j)
 			return
 		}
 	}
 	defer j.zero()
-	peer := m.peerRekey
-	m.peerRekey = nil
-	var ours *ikeSA
-	var nr []byte
-	err := m.notifyOf(msg)
-	if err == nil {
-		ours, nr, err = m.newIKE(j, msg)
-	}
+	peer := set.peer
+	set.peer = nil
+	made, nr, err := set.build(sa, j, msg)
 	switch {
 	case err != nil && peer != nil:
-		// The peer noticed the collision first; what it made stands.
-		log.Infof(m.ike, "our rekeying of IKE_SA failed (%v), the peer's stands", err)
-		m.rekeyedIKE(peer.sa)
+		// The peer noticed the collision first; what it made counts.
+		log.Infof(set.ike, "our rekeying of IKE_SA failed (%v), the peer's stands", err)
+		set.rekeyed(peer.sa)
 	case err != nil:
-		log.Infof(m.ike, "rekeying IKE_SA %s failed: %v", m.name(), err)
+		log.Infof(set.ike, "rekeying IKE_SA %s failed: %v", sa.name(), err)
 		if n := msg.ErrorNotify(); n != nil && n.NotifyType == message.TemporaryFailure {
-			m.life.rekeyAt = m.retryAt()
-			m.ike.Info("peer seems to be busy, trying again")
+			set.life.rekeyAt = set.retryAt()
+			set.ike.Info("peer seems to be busy, trying again")
 			return
 		}
-		m.reauth("the gateway refused to rekey it")
+		set.life.reauth(sa, "the gateway refused to rekey it")
 	case peer != nil && bytes.Compare(lowest(j.nonce, nr), lowest(peer.ni, peer.nr)) < 0:
 		// "the SA created with the lowest of the four nonces … SHOULD be closed
 		// by the endpoint that created it"
-		m.ike.Info("IKE_SA rekey collision lost, deleting redundant IKE_SA")
-		m.rekeyedIKE(peer.sa)
-		ours.dropAt = m.now.Add(lingerOld)
-		m.old = append(m.old, ours)
-		m.sendDelete(ours)
+		set.ike.Info("IKE_SA rekey collision lost, deleting redundant IKE_SA")
+		set.rekeyed(peer.sa)
+		set.retire(made)
+		set.delete(made)
 	default:
 		if peer != nil {
-			m.ike.Info("IKE_SA rekey collision won, waiting for delete for redundant IKE_SA")
-			peer.sa.dropAt = m.now.Add(lingerOld)
-			m.old = append(m.old, peer.sa)
+			set.ike.Info("IKE_SA rekey collision won, waiting for delete for redundant IKE_SA")
+			set.retire(peer.sa)
 		}
-		before := m.ikeSA
-		m.rekeyedIKE(ours)
-		log.Infof(m.ike, "deleting IKE_SA %s[%d]", m.cfg.Name, before.num)
-		m.sendDelete(before)
+		set.rekeyed(made)
+		log.Infof(set.ike, "deleting IKE_SA %s[%d]", set.cfg.Name, sa.num)
+		set.delete(sa)
 	}
 }
 
-func (m *Machine) sendDelete(s *ikeSA) {
-	m.on(s, func() {
-		m.ike.Info("sending DELETE for IKE_SA " + m.name())
-		m.request(request{exchange: message.Informational, what: doDelete,
-			payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}})
-	})
+// delete sends DELETE for an IKE_SA over itself.
+func (set *saSet) delete(s *ikeSA) {
+	log.Infof(set.ike, "sending DELETE for IKE_SA %s", s.name())
+	s.deleteIKE()
 }
 
-func (m *Machine) rekeyedIKE(s *ikeSA) {
-	m.adopt(s)
-	log.Infof(m.ike, "IKE_SA %s rekeyed between %s", m.name(), m.ends())
-	m.emit(Rekeyed{SPIi: uint64(m.spii), SPIr: uint64(m.spir), Suite: suiteName("IKE", m.suite)})
+// rekeyed adopts the IKE_SA that a rekeying made.
+func (set *saSet) rekeyed(s *ikeSA) {
+	set.adopt(s)
+	log.Infof(set.ike, "IKE_SA %s rekeyed between %s", s.name(), set.ends())
+	set.emit(Rekeyed{SPIi: uint64(s.spii), SPIr: uint64(s.spir), Suite: suiteName{"IKE", s.suite}.String()})
 }
 
-// notifyOf returns the error notify of a response as an error.
-func (m *Machine) notifyOf(msg *message.Message) error {
+// build makes the IKE_SA of our exchange, and returns the peer's nonce.
+func (set *saSet) build(old *ikeSA, j *createJob, msg *message.Message) (*ikeSA, []byte, error) {
 	if n := msg.ErrorNotify(); n != nil {
-		log.Infof(m.ike, "received %s notify error", n.NotifyType)
-		return fmt.Errorf("%w: %s", ErrRefused, n.NotifyType)
+		log.Infof(set.ike, "received %s notify error", n.NotifyType)
+		return nil, nil, fmt.Errorf("%w: %s", ErrRefused, n.NotifyType)
 	}
-	return nil
-}
-
-// newIKE makes the IKE_SA of our exchange.
-func (m *Machine) newIKE(j *rekeyJob, msg *message.Message) (*ikeSA, []byte, error) {
 	sa, ok1 := message.First[*message.SA](msg.Payloads)
 	ke, ok2 := message.First[*message.KE](msg.Payloads)
-	nonce, ok3 := message.First[*message.Nonce](msg.Payloads)
-	if !ok1 || !ok2 || !ok3 || len(nonce.Data) < minNonce || len(nonce.Data) > maxNonce {
+	nonce, ok3 := nonceOf(msg)
+	if !ok1 || !ok2 || !ok3 {
 		return nil, nil, fmt.Errorf("%w: CREATE_CHILD_SA response without SA, KE or nonce", ErrProtocol)
 	}
 	suite, chosen, err := crypto.CheckChosen(j.proposals, sa)
@@ -210,7 +199,7 @@ func (m *Machine) newIKE(j *rekeyJob, msg *message.Message) (*ikeSA, []byte, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
-	if suite.KE != j.ke.Method() || ke.Method != suite.KE || len(chosen.SPI) != 8 {
+	if suite.KE != j.ke.Method() || ke.Method != suite.KE || len(chosen.SPI) != ikeSPISize {
 		return nil, nil, fmt.Errorf("%w: key exchange method or SPI of the new IKE_SA do not fit", ErrProtocol)
 	}
 	shared, err := j.ke.Shared(ke.Data)
@@ -218,15 +207,18 @@ func (m *Machine) newIKE(j *rekeyJob, msg *message.Message) (*ikeSA, []byte, err
 		return nil, nil, fmt.Errorf("%w: key exchange: %w", ErrProtocol, err)
 	}
 	defer clear(shared)
-	s := &ikeSA{num: m.numbers, initiator: true, spii: j.spi, spir: message.SPI(binary.BigEndian.Uint64(chosen.SPI))}
-	if err := m.deriveRekeyed(s, suite, shared, j.nonce, nonce.Data, j.more.secrets); err != nil {
+	s := &ikeSA{core: set.core, num: set.count, initiator: true, spii: j.spi, spir: message.SPI(binary.BigEndian.Uint64(chosen.SPI))}
+	if err := s.derive(old, suite, shared, j.nonce, nonce, j.more.secrets); err != nil {
 		return nil, nil, err
 	}
-	return s, clone(nonce.Data), nil
+	return s, nonce, nil
 }
 
-// deriveRekeyed fills the keys of an IKE_SA that replaces the current one in.
-func (m *Machine) deriveRekeyed(s *ikeSA, suite crypto.Suite, shared, ni, nr []byte, additional [][]byte) error {
+// ikeSPISize is the size of an IKE_SA's SPI in octets.
+const ikeSPISize = 8
+
+// derive makes the keys of an IKE_SA that rekeys old (RFC 7296 section 2.18).
+func (s *ikeSA) derive(old *ikeSA, suite crypto.Suite, shared, ni, nr []byte, additional [][]byte) error {
 	if s.spii == 0 || s.spir == 0 {
 		return fmt.Errorf("%w: SPI 0", ErrProtocol)
 	}
@@ -235,13 +227,13 @@ func (m *Machine) deriveRekeyed(s *ikeSA, suite crypto.Suite, shared, ni, nr []b
 	if s.prf, err = crypto.NewPRF(suite.PRF.ID); err != nil {
 		return err
 	}
-	if s.keys, err = crypto.DeriveIKERekey(suite, m.prf, m.keys.D, shared, ni, nr, s.spii, s.spir, additional...); err != nil {
+	if s.keys, err = crypto.DeriveIKERekey(suite, old.prf, old.keys.D, shared, ni, nr, s.spii, s.spir, additional...); err != nil {
 		return err
 	}
-	if s.prot, err = crypto.NewProtector(suite, s.keys, s.initiator, m.rand); err != nil {
+	if s.prot, err = crypto.NewProtector(suite, s.keys, s.initiator, s.rand); err != nil {
 		s.zero()
 		return err
 	}
-	s.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}
+	s.reqAsm = crypto.Reassembler{MaxOctets: s.cfg.MaxPacket}
 	return nil
 }

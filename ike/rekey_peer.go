@@ -15,27 +15,27 @@ type peerIKE struct {
 	ni, nr []byte
 }
 
-// peerRekeysIKE answers the peer's CREATE_CHILD_SA for a new IKE_SA.
-func (m *Machine) peerRekeysIKE(msg *message.Message, sa *message.SA) {
+// peerRekeys answers the peer's CREATE_CHILD_SA for a new IKE_SA.
+func (set *saSet) peerRekeys(sa *ikeSA, msg *message.Message, offer *message.SA) {
 	refuse := func(n *message.Notify) {
-		log.Infof(m.ike, "refusing to rekey IKE_SA %s: %s", m.name(), n.NotifyType)
-		m.respond(msg.Header, n)
+		log.Infof(set.ike, "refusing to rekey IKE_SA %s: %s", sa.name(), n.NotifyType)
+		sa.respond(msg.Header, n)
 	}
-	busy := m.pending != nil && (m.pending.what == doChild || m.pending.what == doDeleteChild ||
-		m.pending.exchange == message.IKEFollowupKE)
-	if busy || m.peerRekey != nil {
+	busy := sa.pending != nil && (sa.pending.what == doChild || sa.pending.what == doDeleteChild ||
+		sa.pending.exchange == message.IKEFollowupKE)
+	if busy || set.peer != nil {
 		refuse(&message.Notify{NotifyType: message.TemporaryFailure})
 		return
 	}
 	ke, ok1 := message.First[*message.KE](msg.Payloads)
-	nonce, ok2 := message.First[*message.Nonce](msg.Payloads)
-	if !ok1 || !ok2 || len(nonce.Data) < minNonce || len(nonce.Data) > maxNonce {
+	nonce, ok2 := nonceOf(msg)
+	if !ok1 || !ok2 {
 		refuse(&message.Notify{NotifyType: message.InvalidSyntax})
 		return
 	}
-	// What stands is preferred: see startRekeyIKE.
-	configured := append([]message.Proposal{m.suite.Proposal()}, m.ikeProposals...)
-	suite, chosen, err := crypto.Select(configured, sa)
+	// The algorithms in use are preferred: see start.
+	configured := append([]message.Proposal{sa.suite.Proposal()}, set.proposals...)
+	suite, chosen, err := crypto.Select(configured, offer)
 	if err != nil {
 		refuse(&message.Notify{NotifyType: message.NoProposalChosen})
 		return
@@ -44,67 +44,73 @@ func (m *Machine) peerRekeysIKE(msg *message.Message, sa *message.SA) {
 		refuse(message.NewInvalidKE(suite.KE))
 		return
 	}
-	if len(chosen.SPI) != 8 {
+	if len(chosen.SPI) != ikeSPISize {
 		refuse(&message.Notify{NotifyType: message.InvalidSyntax})
 		return
 	}
-	s := &ikeSA{spii: message.SPI(binary.BigEndian.Uint64(chosen.SPI))}
-	if err := m.acceptIKE(msg, s, suite, chosen, ke, clone(nonce.Data)); err != nil {
-		m.ike.Info(err.Error())
+	o := &ikeOffer{suite: suite, chosen: chosen, ni: nonce,
+		sa: &ikeSA{core: set.core, retired: true, spii: message.SPI(binary.BigEndian.Uint64(chosen.SPI))}}
+	if err := set.acceptOffer(sa, msg, o, ke); err != nil {
+		log.Infof(set.ike, "%v", err)
 		refuse(&message.Notify{NotifyType: message.InvalidSyntax})
 	}
 }
 
-// acceptIKE answers the peer's CREATE_CHILD_SA with our values; the new IKE_SA
-// stands once the additional key exchanges are made. An error means that
-// nothing was answered.
-func (m *Machine) acceptIKE(msg *message.Message, s *ikeSA, suite crypto.Suite, chosen message.Proposal, ke *message.KE, ni []byte) (err error) {
-	if s.spir, err = m.newSPI(); err != nil {
+// ikeOffer is an IKE_SA that the peer asked for and we agreed to.
+type ikeOffer struct {
+	sa     *ikeSA // that is made
+	suite  crypto.Suite
+	chosen message.Proposal
+	ni, nr []byte
+	shared []byte
+}
+
+// acceptOffer answers with our values; the new IKE_SA is set up once the
+// additional key exchanges are made. An error means that nothing was answered.
+func (set *saSet) acceptOffer(sa *ikeSA, msg *message.Message, o *ikeOffer, ke *message.KE) (err error) {
+	if o.sa.spir, err = set.newSPI(); err != nil {
 		return err
 	}
-	nr, err := m.random(nonceSize)
-	if err != nil {
+	if o.nr, err = set.random(nonceSize); err != nil {
 		return err
 	}
-	public, shared, err := crypto.RespondKE(ke.Method, m.rand, ke.Data)
-	if err != nil {
+	var public []byte
+	if public, o.shared, err = crypto.RespondKE(ke.Method, set.rand, ke.Data); err != nil {
 		return fmt.Errorf("key exchange: %w", err)
 	}
-	finish := func(additional [][]byte) {
-		defer clear(shared)
-		if err := m.deriveRekeyed(s, suite, shared, ni, nr, additional); err != nil {
-			m.fail(fmt.Errorf("derive keys: %w", err))
-			return
-		}
-		m.peerRekeyedIKE(s, ni, nr)
-	}
-	chosen.SPI = s.spir.Bytes()
-	reply := []message.Payload{&message.SA{Proposals: []message.Proposal{chosen}}, &message.Nonce{Data: nr},
+	finish := func(additional [][]byte) { set.finishOffer(sa, o, additional) }
+	o.chosen.SPI = o.sa.spir.Bytes()
+	reply := []message.Payload{&message.SA{Proposals: []message.Proposal{o.chosen}}, &message.Nonce{Data: o.nr},
 		&message.KE{Method: ke.Method, Data: public}}
-	left := suite.AdditionalKEs()
+	left := o.suite.AdditionalKEs()
 	if len(left) > 0 {
-		link, err := m.await(&peerFollowUp{left: left, ni: ni, nr: nr, ike: true, finish: finish})
+		link, err := set.follow.await(&peerFollowUp{left: left, ni: o.ni, nr: o.nr, ike: true, finish: finish})
 		if err != nil {
 			return err
 		}
 		reply = append(reply, link)
 	}
-	m.numbers++
-	s.num = m.numbers
-	log.Infof(m.ike, "%s is initiating an IKE_SA", m.remote.Addr())
-	m.respond(msg.Header, reply...)
-	if len(left) == 0 && m.state != stateDone {
+	set.count++
+	o.sa.num = set.count
+	log.Infof(set.ike, "%s is initiating an IKE_SA", set.path.remote.Addr())
+	sa.respond(msg.Header, reply...)
+	if len(left) == 0 && set.state != stateDone {
 		finish(nil)
 	}
 	return nil
 }
 
-// peerRekeyedIKE takes the IKE_SA that the peer's rekeying made: at once, or
-// when our own rekeying, which is out, has its answer.
-func (m *Machine) peerRekeyedIKE(s *ikeSA, ni, nr []byte) {
-	if m.pending != nil && m.pending.what == doRekeyIKE {
-		m.peerRekey = &peerIKE{sa: s, ni: ni, nr: nr}
+// finishOffer derives the keys of the IKE_SA that the peer asked for, and
+// adopts it: at once, or when our own rekeying, which is out, has its answer.
+func (set *saSet) finishOffer(sa *ikeSA, o *ikeOffer, additional [][]byte) {
+	defer clear(o.shared)
+	if err := o.sa.derive(sa, o.suite, o.shared, o.ni, o.nr, additional); err != nil {
+		set.fail(fmt.Errorf("derive keys: %w", err))
 		return
 	}
-	m.rekeyedIKE(s)
+	if sa.pending != nil && sa.pending.what == doRekeyIKE {
+		set.peer = &peerIKE{sa: o.sa, ni: o.ni, nr: o.nr}
+		return
+	}
+	set.rekeyed(o.sa)
 }

@@ -71,17 +71,17 @@ func newPair(t require.TestingT, edit func(a, b *Config)) *pair {
 		require.NoError(t, err)
 		m.now = p.now
 		x.s.m = m
-		m.initiator, m.spii, m.spir, m.suite = x.initiator, 1, 2, s
-		m.prf, err = s.NewPRF()
+		m.sas.current.initiator, m.sas.current.spii, m.sas.current.spir, m.sas.current.suite = x.initiator, 1, 2, s
+		m.sas.current.prf, err = s.NewPRF()
 		require.NoError(t, err)
-		m.keys, err = crypto.DeriveIKE(s, make([]byte, 32), make([]byte, 32), make([]byte, 32), 1, 2)
+		m.sas.current.keys, err = crypto.DeriveIKE(s, make([]byte, 32), make([]byte, 32), make([]byte, 32), 1, 2)
 		require.NoError(t, err)
-		m.prot, err = crypto.NewProtector(s, m.keys, x.initiator, nil)
+		m.sas.current.prot, err = crypto.NewProtector(s, m.sas.current.keys, x.initiator, nil)
 		require.NoError(t, err)
-		m.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}
-		m.natt, m.state, m.lastIn = true, stateEstablished, p.now
-		m.scheduleIKE()
-		m.addChild(m.configured[0], &ChildSA{SPIIn: x.in, SPIOut: x.out, LocalTS: x.cfg.Child.LocalTS, RemoteTS: x.cfg.Child.RemoteTS})
+		m.sas.current.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}
+		m.path.natt, m.state, m.lastIn = true, stateEstablished, p.now
+		m.life.scheduleIKE()
+		m.children.add(m.children.configured[0], &ChildSA{SPIIn: x.in, SPIOut: x.out, LocalTS: x.cfg.Child.LocalTS, RemoteTS: x.cfg.Child.RemoteTS})
 		key := func(initiator bool) string { return fmt.Sprint("first", initiator) }
 		x.s.in[x.in], x.s.out, x.s.outKey = key(!x.initiator), x.out, key(x.initiator)
 	}
@@ -159,7 +159,7 @@ func (p *pair) traffic() {
 func (p *pair) deliver(s *side, i int) {
 	b := s.inbox[i]
 	s.inbox = slices.Delete(s.inbox, i, i+1)
-	p.run(s, s.m.Handle(p.now, Datagram{From: s.m.remote, To: s.m.local, Data: b}))
+	p.run(s, s.m.Handle(p.now, Datagram{From: s.m.path.remote, To: s.m.path.local, Data: b}))
 }
 
 func (p *pair) tick(s *side) { p.run(s, s.m.Tick(p.now)) }
@@ -208,21 +208,21 @@ func (p *pair) sound() {
 	say := func() string { return "a:\n" + p.a.log.String() + "\nb:\n" + p.b.log.String() }
 	require.False(p.t, a.Done(), say())
 	require.False(p.t, b.Done(), say())
-	require.Equal(p.t, [2]message.SPI{a.spii, a.spir}, [2]message.SPI{b.spii, b.spir}, "%s", say())
-	require.NotEqual(p.t, a.initiator, b.initiator)
-	require.Equal(p.t, a.keys.D, b.keys.D)
-	require.Empty(p.t, a.old, say())
-	require.Empty(p.t, b.old, say())
-	require.Nil(p.t, a.peerRekey)
-	require.Nil(p.t, b.peerRekey)
-	require.Len(p.t, a.children, 1, say())
-	require.Len(p.t, b.children, 1, say())
-	require.Equal(p.t, a.children[0].spiIn, b.children[0].spiOut)
-	require.Equal(p.t, a.children[0].spiOut, b.children[0].spiIn)
+	require.Equal(p.t, [2]message.SPI{a.sas.current.spii, a.sas.current.spir}, [2]message.SPI{b.sas.current.spii, b.sas.current.spir}, "%s", say())
+	require.NotEqual(p.t, a.sas.current.initiator, b.sas.current.initiator)
+	require.Equal(p.t, a.sas.current.keys.D, b.sas.current.keys.D)
+	require.Empty(p.t, a.sas.old, say())
+	require.Empty(p.t, b.sas.old, say())
+	require.Nil(p.t, a.sas.peer)
+	require.Nil(p.t, b.sas.peer)
+	require.Len(p.t, a.children.list, 1, say())
+	require.Len(p.t, b.children.list, 1, say())
+	require.Equal(p.t, a.children.list[0].spiIn, b.children.list[0].spiOut)
+	require.Equal(p.t, a.children.list[0].spiOut, b.children.list[0].spiIn)
 	require.Len(p.t, p.a.in, 1, say())
 	require.Len(p.t, p.b.in, 1, say())
-	require.Equal(p.t, p.a.out, a.children[0].spiOut)
-	require.Equal(p.t, p.b.out, b.children[0].spiOut)
+	require.Equal(p.t, p.a.out, a.children.list[0].spiOut)
+	require.Equal(p.t, p.b.out, b.children.list[0].spiOut)
 	require.Zero(p.t, p.lost, "packets were lost\n%s", say())
 }
 
@@ -231,11 +231,11 @@ const long = 4 * time.Minute
 func TestRekeyIKE(t *testing.T) {
 	p := newPair(t, nil)
 	for _, s := range []*side{p.a, p.b, p.a} {
-		before := s.m.spii
+		before := s.m.sas.current.spii
 		p.run(s, s.m.Rekey(p.now))
 		p.settle()
-		require.NotEqual(t, before, s.m.spii)
-		require.True(t, s.m.initiator, "who rekeys is the initiator of the new IKE_SA")
+		require.NotEqual(t, before, s.m.sas.current.spii)
+		require.True(t, s.m.sas.current.initiator, "who rekeys is the initiator of the new IKE_SA")
 		p.pass(long)
 		p.sound()
 	}
@@ -254,24 +254,26 @@ func TestKeysAreForgottenWhereARekeyedIKESAEndsIt(t *testing.T) {
 	m := p.b.m
 	p.run(p.a, p.a.m.Rekey(p.now))
 	p.deliver(p.b, 0)
-	require.Len(t, m.old, 1, "b answered, and waits for DELETE")
-	d := m.keys.D
+	require.Len(t, m.sas.old, 1, "b answered, and waits for DELETE")
+	d := m.sas.current.keys.D
 	require.NotEqual(t, make([]byte, len(d)), d)
-	m.on(m.old[0], func() { m.fail(ErrAuthFailed) })
+	m.begin(p.now)
+	m.sas.old[0].fail(ErrAuthFailed)
+	m.end()
 	require.True(t, m.Done())
 	require.Equal(t, make([]byte, len(d)), d)
-	require.Nil(t, m.prot)
+	require.Nil(t, m.sas.current.prot)
 }
 
 func TestRekeyChild(t *testing.T) {
 	p := newPair(t, nil)
 	for _, s := range []*side{p.a, p.b} {
-		before := s.m.children[0].spiIn
+		before := s.m.children.list[0].spiIn
 		p.run(s, s.m.RekeyChildren(p.now))
 		p.settle()
 		p.pass(6 * time.Second)
 		p.sound()
-		require.NotEqual(t, before, s.m.children[0].spiIn)
+		require.NotEqual(t, before, s.m.children.list[0].spiIn)
 	}
 	require.Contains(t, p.a.log.String(), "CREATE_CHILD_SA request 0 [ N(REKEY_SA) SA No KE TSi TSr ]")
 }
@@ -284,14 +286,14 @@ func TestPeerTakesItsRekeyingBack(t *testing.T) {
 	p.deliver(p.a, 0) // a answers; b, who is hostile, does not go on
 	p.b.inbox = nil
 	m := p.a.m
-	require.Len(t, m.children, 2)
-	old, made := m.children[0], m.children[1]
+	require.Len(t, m.children.list, 2)
+	old, made := m.children.list[0], m.children.list[1]
 	require.True(t, made.standby)
-	_, gone := m.peerDeletes(&message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{binary.BigEndian.AppendUint32(nil, made.spiOut)}})
+	_, gone := m.children.peerDeletes(&message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{binary.BigEndian.AppendUint32(nil, made.spiOut)}})
 	require.Equal(t, []*childState{made}, gone)
-	m.peerClosed(made)
-	require.Equal(t, []*childState{old}, m.children)
-	require.Empty(t, m.wanted)
+	m.children.peerClosed(made)
+	require.Equal(t, []*childState{old}, m.children.list)
+	require.Empty(t, m.children.wanted)
 	m.RekeyChildren(p.now)
 	require.True(t, old.rekeying)
 }
@@ -439,48 +441,48 @@ func TestFurtherChildren(t *testing.T) {
 	})
 	p.run(p.a, p.a.m.Tick(p.now))
 	p.settle()
-	require.Len(t, p.a.m.children, 2)
-	require.Len(t, p.b.m.children, 2)
-	require.Equal(t, "more", p.a.m.children[1].cfg.Name)
-	require.Equal(t, "10.2.0.0/16", selectors(p.a.m.children[1].remoteTS))
+	require.Len(t, p.a.m.children.list, 2)
+	require.Len(t, p.b.m.children.list, 2)
+	require.Equal(t, "more", p.a.m.children.list[1].cfg.Name)
+	require.Equal(t, "10.2.0.0/16", selectors(p.a.m.children.list[1].remoteTS))
 	// The peer closes it; it comes again.
-	spi := p.a.m.children[1].spiIn
-	p.b.m.children[1].closing = true
+	spi := p.a.m.children.list[1].spiIn
+	p.b.m.children.list[1].closing = true
 	p.tick(p.b)
 	p.settle()
-	require.Len(t, p.a.m.children, 2)
-	require.NotEqual(t, spi, p.a.m.children[1].spiIn)
+	require.Len(t, p.a.m.children.list, 2)
+	require.NotEqual(t, spi, p.a.m.children.list[1].spiIn)
 	// Both delete the same one at once: neither answers with a DELETE of it.
 	for _, s := range []*side{p.a, p.b} {
-		s.m.children[1].closing = true
-		s.m.children[1].cfg.Restart = false
+		s.m.children.list[1].closing = true
+		s.m.children.list[1].cfg.Restart = false
 	}
 	p.tick(p.a)
 	p.tick(p.b)
 	p.settle()
-	require.Len(t, p.a.m.children, 1)
-	require.Len(t, p.b.m.children, 1)
+	require.Len(t, p.a.m.children.list, 1)
+	require.Len(t, p.b.m.children.list, 1)
 	require.Contains(t, p.a.log.String(), "INFORMATIONAL response 1 [ ]")
 }
 
 // A CHILD_SA that is gone is set up again when a packet wants it, once.
 func TestInitiate(t *testing.T) {
 	p := newPair(t, nil)
-	name := p.a.m.children[0].cfg.Name
+	name := p.a.m.children.list[0].cfg.Name
 	p.run(p.a, p.a.m.Initiate(p.now, name))
 	require.Empty(t, p.b.inbox, "it stands")
-	p.b.m.children[0].closing = true
+	p.b.m.children.list[0].closing = true
 	p.tick(p.b)
 	p.settle()
-	require.Empty(t, p.a.m.children)
+	require.Empty(t, p.a.m.children.list)
 	p.run(p.a, p.a.m.Initiate(p.now, "another"))
 	require.Empty(t, p.b.inbox)
 	for range 3 {
 		p.run(p.a, p.a.m.Initiate(p.now, name))
 	}
 	p.settle()
-	require.Len(t, p.a.m.children, 1)
-	require.Len(t, p.b.m.children, 1)
+	require.Len(t, p.a.m.children.list, 1)
+	require.Len(t, p.b.m.children.list, 1)
 }
 
 func TestHardLifetimes(t *testing.T) {
@@ -489,10 +491,10 @@ func TestHardLifetimes(t *testing.T) {
 		b.Proposals = []string{"aes256-sha256-modp2048"} // would refuse our rekeying
 		a.ReauthTime = 30 * time.Minute
 	})
-	p.b.m.suite.KE = message.KEMethod(20)
-	p.b.m.suite.Encr.KeyBits = 256
+	p.b.m.sas.current.suite.KE = message.KEMethod(20)
+	p.b.m.sas.current.suite.Encr.KeyBits = 256
 	p.a.m.now = p.now
-	p.a.m.scheduleReauth(0)
+	p.a.m.life.scheduleReauth(0)
 	p.pass(31 * time.Minute)
 	require.Contains(t, p.a.events, Event(ReauthDue{Reason: "its time is over"}))
 	p.pass(time.Hour)
@@ -510,26 +512,26 @@ func TestHostilePeer(t *testing.T) {
 	for i := range request { // every octet changed once
 		b := append([]byte(nil), request...)
 		b[i] ^= 0x40
-		p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.remote, Data: b}))
+		p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.path.remote, Data: b}))
 		require.Empty(t, p.a.inbox, "octet %d: no answer to what is forged", i)
 	}
 	p.settle()
-	replies := len(p.b.m.children)
+	replies := len(p.b.m.children.list)
 	for range 50 { // replayed: the same answer again, nothing new
-		p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.remote, Data: request}))
+		p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.path.remote, Data: request}))
 		p.a.inbox = nil
 	}
-	require.Len(t, p.b.m.children, replies)
-	p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.remote, Data: make([]byte, 1<<16)}))
+	require.Len(t, p.b.m.children.list, replies)
+	p.run(p.b, p.b.m.Handle(p.now, Datagram{From: p.b.m.path.remote, Data: make([]byte, 1<<16)}))
 	p.pass(time.Minute)
 	p.sound()
 	// A peer with the keys that makes CHILD_SA after CHILD_SA.
 	for range 3 * maxChildren {
-		p.b.m.wanted = append(p.b.m.wanted, p.b.m.configured[0])
+		p.b.m.children.wanted = append(p.b.m.children.wanted, p.b.m.children.configured[0])
 		p.tick(p.b)
 		p.settle()
 	}
-	require.LessOrEqual(t, len(p.a.m.children), maxChildren)
+	require.LessOrEqual(t, len(p.a.m.children.list), maxChildren)
 	require.False(t, p.a.m.Done())
 	// And IKE_SA after IKE_SA without deleting one.
 	for range 3 * maxOldSAs {
@@ -541,9 +543,9 @@ func TestHostilePeer(t *testing.T) {
 			}
 			p.a.inbox = nil // its DELETE never comes
 		}
-		for _, s := range p.b.m.old {
+		for _, s := range p.b.m.sas.old {
 			s.pending = nil
 		}
 	}
-	require.LessOrEqual(t, len(p.a.m.old), maxOldSAs)
+	require.LessOrEqual(t, len(p.a.m.sas.old), maxOldSAs)
 }

@@ -29,11 +29,9 @@ var (
 type fakeEAP struct {
 	msk      []byte
 	requests int
-	size     int // octets of a response
-	async    bool
+	size     int   // octets of a response
 	fail     error // instead of the second response
 	alert    []byte
-	last     []byte
 	typ      byte // of the responses; 0 = EAP-TTLS
 }
 
@@ -43,7 +41,6 @@ func eapPacket(code, id byte, data []byte) []byte {
 }
 
 func (e *fakeEAP) Handle(req []byte) ([]byte, EAPStatus, error) {
-	e.last = bytes.Clone(req)
 	switch req[0] {
 	case eapCodeSuccess:
 		return nil, EAPSuccess, nil
@@ -53,9 +50,6 @@ func (e *fakeEAP) Handle(req []byte) ([]byte, EAPStatus, error) {
 	e.requests++
 	if e.fail != nil && e.requests == 2 {
 		return e.alert, EAPFailure, e.fail
-	}
-	if e.async {
-		return nil, EAPPending, nil
 	}
 	return e.response(req), EAPContinue, nil
 }
@@ -400,6 +394,8 @@ type network struct {
 	log     strings.Builder
 	drop    func(toGateway bool, n int, b []byte) bool // n counts packets of a direction
 	n       [2]int
+	hold    bool                    // work is kept
+	work    []Work                  // that was kept
 	hostile func(b []byte) [][]byte // what arrives before each packet of the gateway
 }
 
@@ -444,6 +440,13 @@ func (n *network) run(out Outputs) {
 			continue
 		}
 		n.deliver(n.r.handle(p), p)
+	}
+	for _, w := range out.Work {
+		if n.hold {
+			n.work = append(n.work, w)
+			continue
+		}
+		n.run(n.m.Resume(n.now, w.Do(n.t.Context())))
 	}
 }
 

@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"context"
 	gocrypto "crypto"
 	"errors"
 	"fmt"
@@ -39,8 +40,9 @@ type Credential struct {
 	// each.
 	Authorities [][]byte
 	// OCSP, where set, returns OCSP responses about Certs, DER, for a gateway that
-	// asks for them (RFC 4806). It may block for what it fetches, within bounds.
-	OCSP func() [][]byte
+	// asks for them (RFC 4806). It is called by who carries out a StatusRequest,
+	// and may block until ctx ends.
+	OCSP func(ctx context.Context) [][]byte
 }
 
 // RemoteMethod is how the gateway has to prove who it is.
@@ -90,13 +92,10 @@ type PeerCertificates struct {
 type Verifier interface {
 	// Verify returns the public keys that the identity may sign with, at least
 	// one. Its error is a clause about the gateway ("its certificate …").
-	// ErrVerifyPending: the answer comes later through Machine.ResumeVerify.
-	// The octets stay the caller's and do not change.
-	Verify(p PeerCertificates) ([]gocrypto.PublicKey, error)
+	// It is called by who carries out a VerifyRequest, and may block. The octets
+	// do not change.
+	Verify(ctx context.Context, p PeerCertificates) ([]gocrypto.PublicKey, error)
 }
-
-// ErrVerifyPending: see Verifier.
-var ErrVerifyPending = errors.New("the certificate is being verified")
 
 // SendCert is when our certificate is sent.
 type SendCert int

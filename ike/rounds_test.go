@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"context"
 	gocrypto "crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -19,19 +20,16 @@ import (
 
 // fakeVerifier knows the key of one identity.
 type fakeVerifier struct {
-	id      string
-	keys    []gocrypto.PublicKey
-	pending bool
-	got     *PeerCertificates
+	id   string
+	keys []gocrypto.PublicKey
+	got  *PeerCertificates
 }
 
-func (v *fakeVerifier) Verify(p PeerCertificates) ([]gocrypto.PublicKey, error) {
+func (v *fakeVerifier) Verify(_ context.Context, p PeerCertificates) ([]gocrypto.PublicKey, error) {
 	v.got = &p
 	switch {
 	case p.ID.String() != v.id:
 		return nil, errors.New("its certificate is for somebody else")
-	case v.pending:
-		return nil, ErrVerifyPending
 	}
 	return v.keys, nil
 }
@@ -178,7 +176,7 @@ func TestOwnCertificate(t *testing.T) {
 	for _, asked := range []bool{true, false} {
 		n = run(func(c *Config, r *responder) {
 			r.certReq, r.ocspReq = [][]byte{authority('a')}, asked
-			c.LocalRounds[0].Credentials[0].OCSP = func() [][]byte { return [][]byte{[]byte("status")} }
+			c.LocalRounds[0].Credentials[0].OCSP = func(context.Context) [][]byte { return [][]byte{[]byte("status")} }
 		})
 		require.Equal(t, asked, len(n.r.clientOCSP) == 1)
 		require.Len(t, n.r.clientCerts, 2)
@@ -230,24 +228,27 @@ func TestVerifierAnswersLater(t *testing.T) {
 	own, theirs := newSigner(t, "p256"), newSigner(t, "p256")
 	for _, ends := range []string{"well", "refused", "too late"} {
 		t.Run(ends, func(t *testing.T) {
-			n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) { signed(c, r, own, theirs).pending = true })
+			n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) { signed(c, r, own, theirs) })
+			n.hold = true
 			n.start()
 			require.False(t, n.m.Done())
 			require.Equal(t, n.now.Add(DefaultEstablishTimeout), n.m.NextDeadline(), "nothing is retransmitted meanwhile")
 			keys := []gocrypto.PublicKey{theirs.Public()}
+			require.Len(t, n.work, 1)
+			work := n.work[0].(*VerifyRequest)
 			switch ends {
 			case "well":
 				n.now = n.now.Add(time.Second)
-				n.run(n.m.ResumeVerify(n.now, keys, nil))
+				n.run(n.m.Resume(n.now, work.Answer(keys, nil)))
 				n.established()
 			case "refused":
-				n.run(n.m.ResumeVerify(n.now, nil, errors.New("its certificate was revoked")))
+				n.run(n.m.Resume(n.now, work.Answer(nil, errors.New("its certificate was revoked"))))
 				require.ErrorIs(t, n.failure(), ErrGatewayAuth)
 				require.ErrorContains(t, n.failure(), "revoked")
 			case "too late":
 				n.wait()
 				require.ErrorIs(t, n.failure(), ErrTimeout)
-				require.Empty(t, n.m.ResumeVerify(n.now, keys, nil))
+				require.Empty(t, n.m.Resume(n.now, work.Answer(keys, nil)))
 			}
 		})
 	}
@@ -380,7 +381,7 @@ func TestPPK(t *testing.T) {
 	require.True(t, n.r.ppkUsed)
 	require.Contains(t, n.r.seen[0], "N(USE_PPK)")
 	require.Contains(t, n.r.seen[1], "AUTH N(PPK_ID) SA")
-	require.Equal(t, n.r.keys.D, n.m.keys.D, "SK_d' is in force")
+	require.Equal(t, n.r.keys.D, n.m.sas.current.keys.D, "SK_d' is in force")
 	n = run(false, func(_ *Config, r *responder) { r.ppk = ppk })
 	n.established()
 	require.True(t, n.r.ppkUsed)

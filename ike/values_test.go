@@ -81,7 +81,7 @@ func FuzzInit(f *testing.F) {
 		require.NoError(t, err)
 		now := time.Unix(0, 0)
 		m.Start(now)
-		h := message.Header{SPIi: m.spii, SPIr: 7, NextPayload: message.PayloadType(next), Exchange: message.IKESAInit,
+		h := message.Header{SPIi: m.sas.current.spii, SPIr: 7, NextPayload: message.PayloadType(next), Exchange: message.IKESAInit,
 			Flags: message.FlagResponse, Length: uint32(28 + len(body))}
 		b, err := h.AppendBinary(nil)
 		require.NoError(t, err)
@@ -135,12 +135,12 @@ func FuzzAuthentic(f *testing.F) {
 			return left < 0
 		}
 		n.start()
-		if n.r.prot == nil || n.m.prot == nil || n.m.Done() {
+		if n.r.prot == nil || n.m.sas.current.prot == nil || n.m.Done() {
 			return
 		}
 		h := message.Header{SPIi: n.r.spii, SPIr: n.r.spir, Exchange: message.ExchangeType(exchange)}
-		if response && n.m.pending != nil {
-			h.Flags, h.MessageID = message.FlagResponse, n.m.pending.id
+		if response && n.m.sas.current.pending != nil {
+			h.Flags, h.MessageID = message.FlagResponse, n.m.sas.current.pending.id
 		}
 		raw := &message.Raw{PayloadType: message.PayloadType(first), Body: body}
 		b, err := n.r.prot.Seal(h, []message.Payload{raw})

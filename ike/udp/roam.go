@@ -172,8 +172,8 @@ func (c *Conn) leave(l *loop) {
 	c.mu.Unlock()
 }
 
-// alone reports whether only one Machine runs, which then logs all that comes.
-func (c *Conn) alone() bool {
+// onlyLoop reports whether only one Machine runs, which then logs all that comes.
+func (c *Conn) onlyLoop() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.loops) == 1

@@ -13,40 +13,39 @@ import (
 // cancellation (the IKE_SA is deleted first; CloseTimeout bounds that),
 // ike.ErrPeerDeleted after a DELETE of the gateway, the reason of ike.Failed.
 // Events are delivered in order from the loop: on must not block for long and
-// may call Stop. EAP.Handle and Verifier.Verify run in a goroutine of their own,
-// so that a slow measurement or a CRL that does not come keeps Run from nothing;
-// where it is still running at the end, Run waits for it up to 5 s more. Several may run at once, with the same
-// gateway: a new IKE_SA is made before the old one ends. ChildRekeyed is
-// delivered before the packets of the same Outputs are sent.
+// may call Stop. Each ike.Work runs in a goroutine of its own, so that a slow
+// measurement or a CRL that does not come keeps Run from nothing; where one is
+// still running at the end, Run cancels it and waits up to 5 s more. Several may
+// run at once, with the same gateway: a new IKE_SA is made before the old one
+// ends. ChildRekeyed is delivered before the packets of the same Outputs are
+// sent.
 func (c *Conn) Run(ctx context.Context, cfg ike.Config, on func(ike.Event)) error {
 	return c.RunWith(ctx, cfg, on, nil)
 }
 
-// RunWith is Run; started hears of the Handle to act on the IKE_SA with.
+// RunWith is Run; started is called with the Handle to act on the IKE_SA with.
 func (c *Conn) RunWith(ctx context.Context, cfg ike.Config, on func(ike.Event), started func(*Handle)) error {
 	c.Configure(&cfg)
 	if cfg.Logger == nil {
 		cfg.Logger = c.opts.Logger
 	}
-	ae := &async{eap: make(chan eapAnswer, 1), keys: make(chan keysAnswer, 1)}
-	ae.wrap(&cfg)
 	m, err := ike.New(cfg)
 	if err != nil {
 		return err
 	}
 	l := &loop{c: c, m: m, on: on, timer: time.NewTimer(time.Hour), in: make(chan ike.Datagram, queueLen),
-		roamed: make(chan struct{}, 1), ask: make(chan func(time.Time) ike.Outputs, 8)}
+		roamed: make(chan struct{}, 1), ask: make(chan func(time.Time) ike.Outputs, 8), work: newWorkers(ctx)}
 	c.join(l)
 	defer func() {
 		c.leave(l)
 		l.timer.Stop()
-		ae.wait(eapGrace)
+		l.work.stop(workGrace)
 		m.Close()
 	}()
 	if started != nil {
 		started(&Handle{l})
 	}
-	return l.run(ctx, ae)
+	return l.run(ctx)
 }
 
 // Stop makes Run delete the IKE_SA and return nil. Safe for concurrent use; a
@@ -59,6 +58,7 @@ type loop struct {
 	roamed    chan struct{} // the addresses of c changed
 	ask       chan func(time.Time) ike.Outputs
 	m         *ike.Machine
+	work      *workers
 	on        func(ike.Event)
 	timer     *time.Timer
 	keepAlive time.Time // next one due; zero = none
@@ -68,7 +68,7 @@ type loop struct {
 
 var errClosed = errors.New("IKE sockets are closed")
 
-func (l *loop) run(ctx context.Context, ae *async) error {
+func (l *loop) run(ctx context.Context) error {
 	l.do(l.m.Start(time.Now()))
 	stop, cancel := l.c.stop, ctx.Done()
 	var grace <-chan time.Time
@@ -83,19 +83,15 @@ func (l *loop) run(ctx context.Context, ae *async) error {
 		l.arm()
 		select {
 		case d := <-l.in:
-			if l.c.alone() || l.m.Owns(d.Data) {
+			if l.c.onlyLoop() || l.m.Owns(d.Data) {
 				l.do(l.m.Handle(time.Now(), d))
 			}
 		case <-l.roamed:
 			l.do(l.m.Roam(time.Now(), l.c.Local(), l.c.LocalNATT()))
 		case f := <-l.ask:
 			l.do(f(time.Now()))
-		case a := <-ae.eap:
-			ae.busy = false
-			l.do(l.m.ResumeEAP(time.Now(), a.response, a.status, a.err))
-		case a := <-ae.keys:
-			ae.busy = false
-			l.do(l.m.ResumeVerify(time.Now(), a.keys, a.err))
+		case r := <-l.work.results:
+			l.do(l.m.Resume(time.Now(), r))
 		case <-l.timer.C:
 			l.tick()
 		case <-stop:
@@ -157,7 +153,10 @@ func (l *loop) do(out ike.Outputs) {
 	for _, p := range out.Packets {
 		l.c.send(p)
 	}
-	if p := l.m.Path(); p.Marker && l.leads() {
+	for _, w := range out.Work {
+		l.work.start(w)
+	}
+	if p := l.m.Path(); p.Marker && l.ownsESP() {
 		if to := l.c.espTo.Load(); to == nil || *to != p.Remote {
 			l.c.espTo.Store(&p.Remote)
 		}
@@ -176,15 +175,15 @@ func (l *loop) do(out ike.Outputs) {
 				l.end = ike.ErrPeerDeleted
 			}
 		}
-		if _, told := e.(ike.ChildRekeyed); l.on != nil && !told {
+		if _, delivered := e.(ike.ChildRekeyed); l.on != nil && !delivered {
 			l.on(e)
 		}
 	}
 }
 
-// leads reports whether ESP goes to the gateway of this Machine: the newest one
+// ownsESP reports whether ESP goes to the gateway of this Machine: the newest one
 // that has come as far as IKE_AUTH.
-func (l *loop) leads() bool {
+func (l *loop) ownsESP() bool {
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
 	return len(l.c.loops) > 0 && l.c.loops[len(l.c.loops)-1] == l

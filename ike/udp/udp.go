@@ -28,9 +28,9 @@ const (
 	queueLen    = 64    // IKE datagrams that wait for the loop; more are dropped
 	maxDatagram = 65535 // octets
 	markerLen   = 4     // non-ESP marker, RFC 3948 §2.2
-	// eapGrace is how long Run waits for an EAP answer that is being made when
-	// the connection ends.
-	eapGrace = 5 * time.Second
+	// workGrace is how long Run waits for work that is being done when the
+	// connection ends.
+	workGrace = 5 * time.Second
 )
 
 // Options of the sockets.

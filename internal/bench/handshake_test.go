@@ -158,7 +158,8 @@ func (w *clients) run(auth func(*ike.Config) func(), n int) error {
 			return err
 		}
 		stands := false
-		carry := func(out ike.Outputs) {
+		var carry func(ike.Outputs)
+		carry = func(out ike.Outputs) {
 			for _, e := range out.Events {
 				switch e := e.(type) {
 				case ike.ChildEstablished:
@@ -170,6 +171,9 @@ func (w *clients) run(auth func(*ike.Config) func(), n int) error {
 			}
 			for _, p := range out.Packets {
 				g.Deliver(time.Now(), w.here, append([]byte{0, 0, 0, 0}, p.Data...))
+			}
+			for _, x := range out.Work {
+				carry(m.Resume(time.Now(), x.Do(context.Background())))
 			}
 		}
 		carry(m.Start(time.Now()))

@@ -400,7 +400,7 @@ func TestGatewayDeletes(t *testing.T) {
 // signedBy trusts certificates that its CA signed.
 type signedBy struct{ ca *x509.Certificate }
 
-func (v signedBy) Verify(p ike.PeerCertificates) ([]gocrypto.PublicKey, error) {
+func (v signedBy) Verify(_ context.Context, p ike.PeerCertificates) ([]gocrypto.PublicKey, error) {
 	c, err := x509.ParseCertificate(p.Certs[0])
 	if err == nil {
 		err = c.CheckSignatureFrom(v.ca)

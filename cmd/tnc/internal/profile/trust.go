@@ -130,7 +130,7 @@ func (b *Builder) saveCRL(issuer *x509.Certificate, der []byte) {
 }
 
 // ownStatus fetches OCSP responses about a certificate of ours and its chain.
-func (b *Builder) ownStatus(o credential.Own) (func() [][]byte, error) {
+func (b *Builder) ownStatus(o credential.Own) (func(context.Context) [][]byte, error) {
 	store, err := b.trusted()
 	if err != nil {
 		return nil, err
@@ -140,8 +140,8 @@ func (b *Builder) ownStatus(o credential.Own) (func() [][]byte, error) {
 	for _, cert := range certs {
 		issued[cert] = b.store().Issuer(cert)
 	}
-	return func() (out [][]byte) {
-		ctx, cancel := context.WithTimeout(context.Background(), trust.FetchTimeout)
+	return func(ctx context.Context) (out [][]byte) {
+		ctx, cancel := context.WithTimeout(ctx, trust.FetchTimeout)
 		defer cancel()
 		for _, cert := range certs {
 			if issuer := issued[cert]; issuer != nil {
@@ -241,11 +241,11 @@ func hasPolicies(c *x509.Certificate, want []string) error {
 }
 
 // Verify finds the gateway's public keys.
-func (v *gatewayVerifier) Verify(p ike.PeerCertificates) ([]crypto.PublicKey, error) {
+func (v *gatewayVerifier) Verify(ctx context.Context, p ike.PeerCertificates) ([]crypto.PublicKey, error) {
 	if len(v.keys) > 0 {
 		return v.keys, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	shown := trust.Shown{CRLs: p.CRLs, OCSP: p.OCSP}
 	for i, der := range p.Certs {

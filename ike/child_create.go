@@ -1,0 +1,186 @@
+package ike
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// startNew sends CREATE_CHILD_SA for a further CHILD_SA (RFC 7296 section 1.3.1).
+func (set *childSet) startNew(sa *ikeSA, cfg *childConfig) {
+	local, remote := set.selectors(cfg, set.addresses())
+	log.Infof(set.ike, "establishing CHILD_SA %s{%d}", cfg.Name, set.count+1)
+	set.start(sa, &createJob{cfg: cfg, local: local, remote: remote})
+}
+
+// startRekey sends CREATE_CHILD_SA that rekeys c (RFC 7296 section 1.3.3).
+func (set *childSet) startRekey(sa *ikeSA, c *childState) {
+	c.rekeying = true
+	log.Infof(set.ike, "establishing CHILD_SA %s{%d}, rekeying %s", c.cfg.Name, set.count+1, c)
+	set.start(sa, &createJob{cfg: c.cfg, child: c, local: c.localTS, remote: c.remoteTS})
+}
+
+func (set *childSet) start(sa *ikeSA, j *createJob) {
+	j.proposals = j.cfg.proposals
+	err := j.begin(set.core, crypto.PreferredKE(j.proposals))
+	if err == nil {
+		j.spiIn, err = set.newSPI()
+	}
+	if err != nil {
+		set.fail(err)
+		return
+	}
+	set.send(sa, j)
+}
+
+func (set *childSet) send(sa *ikeSA, j *createJob) {
+	var ps []message.Payload
+	if j.child != nil {
+		ps = append(ps, &message.Notify{NotifyType: message.RekeySA, Protocol: message.ProtocolESP, SPI: espSPI(j.child.spiIn)})
+	}
+	ps = append(ps, crypto.SAPayload(j.proposals, espSPI(j.spiIn)), &message.Nonce{Data: j.nonce})
+	if j.ke != nil {
+		ps = append(ps, &message.KE{Method: j.ke.Method(), Data: j.ke.Public()})
+	}
+	ps = append(ps, &message.TSi{Selectors: j.local}, &message.TSr{Selectors: j.remote})
+	sa.request(request{exchange: message.CreateChildSA, what: doChild, job: j, payloads: ps})
+}
+
+// answer sets up the CHILD_SA of a CREATE_CHILD_SA response.
+func (set *childSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
+	if j.ke != nil {
+		switch again, err := j.retryKE(set.core, msg); {
+		case err != nil:
+			set.fail(err)
+			return
+		case again:
+			set.send(sa, j)
+			return
+		}
+	}
+	defer j.zero()
+	old := j.child
+	if old != nil {
+		old.rekeying = false
+	}
+	if n := msg.ErrorNotify(); n != nil {
+		log.Infof(set.ike, "received %s notify error", n.NotifyType)
+		set.refused(sa, j, n)
+		return
+	}
+	child, nr, err := set.build(sa, j, msg)
+	if err != nil {
+		log.Infof(set.ike, "failed to establish CHILD_SA %s: %v", j.cfg.Name, err)
+		sa.deleteESP(j.spiIn, nil) // the peer has it
+		if old == nil {
+			set.emit(ChildFailed{Name: j.cfg.Name, Err: fmt.Errorf("%w: %w", ErrChild, err)})
+		} else if !old.dead {
+			old.rekeyAt = set.retryAt()
+		}
+		return
+	}
+	log.Infof(set.conf, "selected proposal: %s", suiteName{"ESP", child.ESP})
+	if old == nil || old.dead && old.successor == nil && !old.replaced {
+		// New, or the peer deleted the old one while we rekeyed it.
+		set.logUp(set.add(j.cfg, child), "")
+		set.emit(ChildEstablished{Child: child})
+		return
+	}
+	set.replace(sa, j, child, nr)
+}
+
+// replace lets child follow the CHILD_SA that j rekeyed, unless the peer
+// rekeyed it too and wins: "the SA created with the lowest of the four nonces
+// … SHOULD be closed by the endpoint that created it" (RFC 7296 section 2.8.1).
+func (set *childSet) replace(sa *ikeSA, j *createJob, child *ChildSA, nr []byte) {
+	old := j.child
+	peer := old.successor
+	if peer == nil && old.replaced {
+		child.Zero() // the peer won and has deleted the old one meanwhile
+		set.ike.Info("CHILD_SA rekey collision lost, deleting redundant CHILD_SA")
+		set.deleteRedundant(sa, j.cfg, child)
+		return
+	}
+	if peer != nil && bytes.Compare(lowest(j.nonce, nr), lowest(peer.ni, peer.nr)) < 0 {
+		log.Infof(set.ike, "CHILD_SA rekey collision lost, deleting redundant CHILD_SA %s", j.cfg.Name)
+		child.Zero()
+		set.deleteRedundant(sa, j.cfg, child)
+		return
+	}
+	if peer != nil {
+		log.Infof(set.ike, "CHILD_SA rekey collision won, waiting for delete for redundant CHILD_SA %s", peer.child)
+		peer.child.replaced, old.successor = true, nil
+	}
+	set.logUp(set.add(j.cfg, child), "")
+	set.emit(ChildRekeyed{SPIIn: old.spiIn, SPIOut: old.spiOut, Child: child})
+	old.replaced = true
+	set.delete(sa, old)
+}
+
+// deleteRedundant deletes a CHILD_SA that lost a collision; it was never
+// installed.
+func (set *childSet) deleteRedundant(sa *ikeSA, cfg *childConfig, child *ChildSA) {
+	set.count++
+	c := &childState{cfg: cfg, num: set.count, spiIn: child.SPIIn, spiOut: child.SPIOut, localTS: child.LocalTS, remoteTS: child.RemoteTS, replaced: true}
+	set.list = append(set.list, c)
+	set.delete(sa, c)
+}
+
+// refused decides what follows an error notify.
+func (set *childSet) refused(sa *ikeSA, j *createJob, n *message.Notify) {
+	old := j.child
+	if old != nil && (old.dead || old.successor != nil) {
+		return // the peer deleted or rekeyed it: that is what counts
+	}
+	switch {
+	case n.NotifyType == message.TemporaryFailure && old != nil:
+		set.ike.Info("peer seems to be busy, trying again")
+		old.rekeyAt = set.retryAt()
+	case n.NotifyType == message.TemporaryFailure:
+		set.wanted = append(set.wanted, j.cfg)
+		set.wantedAt = set.retryAt()
+	case n.NotifyType == message.ChildSANotFound && old != nil:
+		// "the CHILD_SA … no longer exists" (RFC 7296 section 2.25): make a new one.
+		set.retire(old)
+		set.wanted = append(set.wanted, j.cfg)
+	case n.NotifyType == message.NoAdditionalSAs:
+		set.life.reauth(sa, "the gateway makes no further CHILD_SA on it")
+	case old != nil:
+		log.Infof(set.ike, "CHILD_SA rekeying of %s failed, trying again: %v", old, childError(n.NotifyType, j.local, j.remote, j.proposals))
+		old.rekeyAt = set.retryAt()
+	default:
+		set.emit(ChildFailed{Name: j.cfg.Name, Err: fmt.Errorf("%w: %w", ErrChild, childError(n.NotifyType, j.local, j.remote, j.proposals))})
+	}
+}
+
+// build makes the CHILD_SA of our exchange, and returns the peer's nonce.
+func (set *childSet) build(sa *ikeSA, j *createJob, msg *message.Message) (*ChildSA, []byte, error) {
+	_, ok := message.First[*message.SA](msg.Payloads)
+	nonce, ok2 := nonceOf(msg)
+	if !ok || !ok2 {
+		return nil, nil, fmt.Errorf("%w: CREATE_CHILD_SA response without SA or nonce", ErrProtocol)
+	}
+	g, err := j.accept(msg, j.local, j.remote)
+	if err != nil {
+		return nil, nil, err
+	}
+	var shared []byte
+	if g.esp.KE != message.KENone {
+		ke, ok := message.First[*message.KE](msg.Payloads)
+		if !ok || j.ke == nil || ke.Method != g.esp.KE || j.ke.Method() != g.esp.KE {
+			return nil, nil, fmt.Errorf("%w: key exchange value of the CHILD_SA does not fit %s", ErrProtocol, g.esp.KE)
+		}
+		if shared, err = j.ke.Shared(ke.Data); err != nil {
+			return nil, nil, fmt.Errorf("%w: key exchange: %w", ErrProtocol, err)
+		}
+		defer clear(shared)
+	}
+	keys, err := crypto.DeriveChild(sa.prf, sa.keys.D, g.esp, shared, j.nonce, nonce, j.more.secrets...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("derive CHILD_SA keys: %w", err)
+	}
+	return set.childSA(g, keys), nonce, nil
+}

@@ -1,0 +1,200 @@
+package ike
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// NextDeadline returns when Tick wants to be called next; zero = never.
+func (m *Machine) NextDeadline() time.Time {
+	var at time.Time
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if m.state == stateCreated || m.state == stateDone {
+		return at
+	}
+	if m.connecting() {
+		earlier(m.establishBy)
+		if w := m.auth.waiting; w != nil {
+			earlier(w.until)
+		}
+	}
+	if x := m.sas.current.pending; x != nil {
+		earlier(x.due)
+	} else if m.state == stateEstablished && m.cfg.DPDDelay > 0 {
+		earlier(m.lastIn.Add(m.cfg.DPDDelay))
+	}
+	m.lifeDeadlines(earlier)
+	return at
+}
+
+// lifeDeadlines reports each lifetime timer to earlier.
+func (m *Machine) lifeDeadlines(earlier func(time.Time)) {
+	for _, s := range m.sas.old {
+		earlier(s.dropAt)
+		if s.pending != nil {
+			earlier(s.pending.due)
+		}
+	}
+	if m.follow.peer != nil {
+		earlier(m.follow.peer.until)
+	}
+	idle := m.idle() && m.sas.peer == nil && m.follow.peer == nil
+	for _, c := range m.children.list {
+		earlier(c.removeAt)
+		if c.dead || m.state != stateEstablished {
+			continue
+		}
+		earlier(c.expireAt)
+		if idle && c.rekeyable() {
+			earlier(c.rekeyAt)
+		}
+	}
+	if m.state != stateEstablished {
+		return
+	}
+	earlier(m.life.expireAt)
+	earlier(m.life.reauthAt)
+	if idle {
+		earlier(m.life.rekeyAt)
+		if len(m.children.wanted) > 0 {
+			earlier(m.children.wantedAt)
+		}
+	}
+}
+
+// idle reports whether the established IKE_SA may start an exchange.
+func (m *Machine) idle() bool {
+	sa := m.sas.current
+	return m.state == stateEstablished && sa.pending == nil && len(sa.queue) == 0
+}
+
+// retransmit repeats the request of sa that is out, or gives up.
+func (m *Machine) retransmit(sa *ikeSA) {
+	switch {
+	case m.auth.own.eapErr != nil && m.state == stateEAP:
+		m.fail(m.auth.own.eapErr) // the gateway was told once; its answer changes nothing
+	case !sa.exhausted():
+		sa.repeat()
+	case sa.retired:
+		sa.pending.due = time.Time{} // the peer has forgotten a rekeyed IKE_SA
+		sa.dropAt = m.now
+	default:
+		log.Infof(m.ike, "giving up after %d retransmits", sa.pending.sent-1)
+		m.giveUp(sa)
+	}
+}
+
+// giveUp ends the IKE_SA whose peer does not answer, unless it has another
+// address.
+func (m *Machine) giveUp(sa *ikeSA) {
+	if m.state == stateDeleting {
+		m.finish(Closed{})
+		return
+	}
+	if m.mobility.tryOther(sa) {
+		return
+	}
+	why := ""
+	if m.dropped != "" {
+		why = "; its last packet was not usable: " + m.dropped
+	}
+	switch {
+	case m.state == stateInit && why == "":
+		why = fmt.Sprintf("; check the address, and that UDP port %d is open on the way", m.path.remote.Port())
+	case m.state == stateAuth && why == "":
+		why = fmt.Sprintf("; IKE_SA_INIT was answered, IKE_AUTH was not: check that UDP port %d and large packets pass", m.path.remote.Port())
+	}
+	times := "retransmissions"
+	if sa.pending.sent == 2 {
+		times = "retransmission"
+	}
+	m.fail(fmt.Errorf("%w %s after %d %s%s", ErrNoAnswer, endpoint(m.path.remote), sa.pending.sent-1, times, why))
+}
+
+// tickLife carries out what needs no free window: ends of lifetimes and the
+// rest of what was rekeyed.
+func (m *Machine) tickLife() {
+	for _, s := range slices.Clone(m.sas.old) {
+		if s.pending != nil && due(s.pending.due, m.now) && m.state != stateDone {
+			m.retransmit(s)
+		}
+		if due(s.dropAt, m.now) {
+			m.sas.forget(s)
+		}
+	}
+	m.follow.expire()
+	m.children.tick()
+	if m.state != stateEstablished {
+		return
+	}
+	sa := m.sas.current
+	if due(m.life.reauthAt, m.now) {
+		m.life.reauthAt = time.Time{}
+		m.life.reauth(sa, "its time is over")
+	}
+	if due(m.life.expireAt, m.now) {
+		m.life.expireAt = time.Time{}
+		log.Infof(m.ike, "IKE_SA %s reached its hard lifetime", sa.name())
+		sa.abandon()
+		m.fail(ErrExpired)
+	}
+}
+
+// tick ends what is at the end of its time.
+func (set *childSet) tick() {
+	for _, c := range slices.Clone(set.list) {
+		switch {
+		case due(c.removeAt, set.now):
+			set.remove(c)
+			set.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut, Rekeyed: true})
+		case due(c.expireAt, set.now) && !c.dead && set.state == stateEstablished:
+			log.Infof(set.chd, "CHILD_SA %s with SPI %08x reached its hard lifetime", c, c.spiIn)
+			c.expireAt, c.closing = time.Time{}, true
+			set.wanted = append(set.wanted, c.cfg)
+		}
+	}
+}
+
+// startDue starts one exchange where the window is free and something is due.
+func (m *Machine) startDue() {
+	if !m.idle() {
+		return
+	}
+	sa := m.sas.current
+	if m.mobility.update {
+		m.mobility.sendUpdate(sa)
+		return
+	}
+	for _, c := range m.children.list {
+		if c.closing && !c.dead {
+			m.children.delete(sa, c)
+			return
+		}
+	}
+	if m.sas.peer != nil || m.follow.peer != nil {
+		return // the IKE_SA or a CHILD_SA is about to change
+	}
+	if due(m.life.rekeyAt, m.now) {
+		m.life.rekeyAt = time.Time{}
+		m.sas.start()
+		return
+	}
+	for _, c := range m.children.list {
+		if due(c.rekeyAt, m.now) && c.rekeyable() {
+			c.rekeyAt = time.Time{}
+			m.children.startRekey(sa, c)
+			return
+		}
+	}
+	if w := m.children.wanted; len(w) > 0 && !m.now.Before(m.children.wantedAt) {
+		m.children.wanted = w[1:]
+		m.children.startNew(sa, w[0])
+	}
+}
