@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/tpm"
@@ -107,7 +108,7 @@ func (o *aikOptions) open(ctx context.Context, errs io.Writer) (*aikTPM, error) 
 	t.aik = set.AIK
 	if o.handle != "" {
 		if t.aik.Handle, err = quoter.ParseHandle(o.handle); err != nil {
-			return nil, usageError("--handle: %v", err)
+			return nil, report.UsageError("--handle: %v", err)
 		}
 	}
 	if o.blob != "" {
@@ -155,7 +156,7 @@ func parseEK(s string, found func() (tpm.KeyType, error)) (tpm.KeyType, error) {
 			return k, nil
 		}
 	}
-	return 0, usageError("--ek %s: not one of auto, rsa, ecc, ecc384", s)
+	return 0, report.UsageError("--ek %s: not one of auto, rsa, ecc, ecc384", s)
 }
 
 // writable says why no file can be made in a folder.

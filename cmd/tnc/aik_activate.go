@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/privacyca"
@@ -33,7 +34,7 @@ too: then the secret in it is written.`,
   sudo tnc aik activate credential.bin --ek ecc --out secret`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError("tnc aik activate needs one file, as in: tnc aik activate aik.answer")
+				return report.UsageError("tnc aik activate needs one file, as in: tnc aik activate aik.answer")
 			}
 			return nil
 		},
@@ -105,7 +106,7 @@ func (o *aikActivate) secret(cmd *cobra.Command, t *aikTPM, b []byte) error {
 		return errors.New("a file of tpm2_makecredential is for a TPM 2.0, and this is a TPM 1.2")
 	}
 	if !cmd.Flags().Changed("out") {
-		return usageError("a file of tpm2_makecredential holds a secret, no certificate: name the file for it with --out")
+		return report.UsageError("a file of tpm2_makecredential holds a secret, no certificate: name the file for it with --out")
 	}
 	ctx := cmd.Context()
 	c, err := tpm.ParseCredential(wire.NewReader("credential", b))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 	"github.com/gotnc/gotnc/tpm"
@@ -43,7 +44,7 @@ is needed here.`,
   tnc aik issue aik.request --ca-cert ca.pem --ca-key ca.key --ek-sha256 6f3a…  # a TPM without certificate`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError("tnc aik issue needs one file, as in: tnc aik issue aik.request")
+				return report.UsageError("tnc aik issue needs one file, as in: tnc aik issue aik.request")
 			}
 			return nil
 		},
@@ -64,13 +65,13 @@ is needed here.`,
 
 func (o *aikIssue) issuer() (*privacyca.Issuer, error) {
 	if o.caCert == "" || o.caKey == "" {
-		return nil, usageError("tnc aik issue needs --ca-cert and --ca-key")
+		return nil, report.UsageError("tnc aik issue needs --ca-cert and --ca-key")
 	}
 	if len(o.ekCAs)+len(o.ekKeys) == 0 {
-		return nil, usageError("no TPM is trusted: name the CAs of TPM manufacturers with --ek-ca, or known TPMs with --ek-sha256")
+		return nil, report.UsageError("no TPM is trusted: name the CAs of TPM manufacturers with --ek-ca, or known TPMs with --ek-sha256")
 	}
 	if o.days < 1 || o.days > maxDays {
-		return nil, usageError("--days %d: not from 1 to %d", o.days, maxDays)
+		return nil, report.UsageError("--days %d: not from 1 to %d", o.days, maxDays)
 	}
 	certs, err := swanctl.LoadCertificates(o.caCert)
 	if err != nil {
@@ -98,7 +99,7 @@ func (o *aikIssue) issuer() (*privacyca.Issuer, error) {
 	for _, k := range o.ekKeys {
 		b, err := hex.DecodeString(strings.ReplaceAll(k, ":", ""))
 		if err != nil || len(b) != sha256.Size {
-			return nil, usageError("--ek-sha256 %s: not 32 octets in hex", k)
+			return nil, report.UsageError("--ek-sha256 %s: not 32 octets in hex", k)
 		}
 		i.Trust.Keys = append(i.Trust.Keys, [sha256.Size]byte(b))
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
@@ -92,7 +93,7 @@ func TestAIK20(t *testing.T) {
 	s := newAIKSite(t, e, cas)
 
 	_, stderr, code := s.tpm("show")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "tnc aik create")
 
 	var made createdAIK
@@ -141,17 +142,17 @@ func TestAIK20(t *testing.T) {
 	// Nothing is overwritten unasked; a second key gets a handle of its own, and
 	// the first one's answer is not for it.
 	_, stderr, code = s.tpm("create", "--out", s.dir)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "exists already", "--replace")
 	require.NoError(t, json.Unmarshal([]byte(s.good(s.tpm("create", "--out", s.dir, "--replace", "--scheme", "ecdsa", "--json"))), &made))
 	require.Equal(t, "0x81010004", made.Handle)
 	require.Equal(t, "ECC P-256, ecdsa HASH_SHA2_256", made.Key)
 	_, stderr, code = s.tpm("activate", s.path("aik.answer"), "--out", s.path("other.crt"), "--handle", made.Handle)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "for another key or another TPM")
 	require.NoFileExists(t, s.path("other.crt"))
 	_, stderr, code = s.tpm("create", "--out", t.TempDir(), "--handle", made.Handle)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "already")
 	s.good(s.tpm("create", "--out", t.TempDir(), "--handle", made.Handle, "--replace"))
 
@@ -168,7 +169,7 @@ func TestAIK20(t *testing.T) {
 	require.NoError(t, err)
 	s.write("credential", string(b))
 	_, stderr, code = s.tpm("activate", s.path("credential"))
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, report.ExitUsage, code)
 	require.Contains(t, stderr, "--out")
 	s.good(s.tpm("activate", s.path("credential"), "--out", s.path("secret")))
 	secret, err := os.ReadFile(s.path("secret"))
@@ -180,10 +181,10 @@ func TestAIK12(t *testing.T) {
 	e, cas := tpmtest.Manufacture(t, tpm.TPM12)
 	s := newAIKSite(t, e, cas)
 	_, stderr, code := s.tpm("create", "--out", s.dir)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "--take-ownership")
 	_, stderr, code = s.tpm("create", "--out", s.dir, "--take-ownership")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, report.ExitUsage, code)
 	require.Contains(t, stderr, "--owner-password-file")
 
 	owner := []string{"--owner-password-file", s.path("owner")}
@@ -199,7 +200,7 @@ func TestAIK12(t *testing.T) {
 
 	s.good(s.ca("--ek-ca", s.ekCert))
 	_, stderr, code = s.tpm("activate", s.path("aik.answer"), "--out", s.path("aik.crt"))
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "TPM_AUTHFAIL")
 	stdout = s.good(s.tpm("activate", append(owner, s.path("aik.answer"), "--out", s.path("aik.crt"))...))
 	require.Contains(t, stdout, `certificate of "CN=dave"`)
@@ -214,15 +215,15 @@ func TestAIKWithoutEndorsementCertificate(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(s.good(s.tpm("create", "--ek", "ecc", "--out", s.dir, "--json"))), &made))
 	require.Contains(t, made.Endorsement, "--ek-sha256 "+made.EKSHA256)
 	_, stderr, code := s.ca("--ek-ca", s.caCert)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "no certificate of its endorsement key", made.EKSHA256)
 	_, stderr, code = s.ca("--ek-sha256", strings.Repeat("00", 32))
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, made.EKSHA256)
 	require.NoFileExists(t, s.path("aik.answer"))
 	s.write("aik.answer", "of before")
 	_, stderr, code = s.ca("--ek-sha256", made.EKSHA256, "--cert-out", s.path("copy.crt"))
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "aik.answer exists already")
 	require.NoFileExists(t, s.path("copy.crt"), "no certificate of which the holder never hears")
 	s.good(s.ca("--ek-sha256", made.EKSHA256, "--replace"))
@@ -235,12 +236,12 @@ func TestAIKIsNotLeftBehind(t *testing.T) {
 	e := tpmtest.Swtpm(t, tpm.TPM20)
 	s := newAIKSite(t, e, "")
 	_, stderr, code := s.tpm("create", "--out", "/proc")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "--out /proc")
 	// Something comes in the way after the key was made.
 	require.NoError(t, os.Mkdir(s.path("aik.request"), 0o755))
 	_, stderr, code = s.tpm("create", "--out", s.dir, "--replace")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "aik.request")
 	require.NoFileExists(t, s.path("aik.pub"))
 	handles, err := e.Open(t).(*tpm.V20).PersistentHandles(t.Context())
@@ -265,7 +266,7 @@ func TestAIKIsNotReplacedInVain(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, p.Close())
 	_, stderr, code := s.tpm("create", "--out", s.dir, "--replace", "--handle", "0x81010003")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "certificate is of another key")
 	p = e.Open(t).(*tpm.V20)
 	k, err := p.Key(t.Context(), old.Handle)
@@ -286,29 +287,29 @@ func TestAIKCommandLine(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"aik", "create", "--scheme", "dsa"}, exitUsage, "--scheme dsa"},
-		{[]string{"aik", "create", "--hash", "sha1"}, exitUsage, "--hash sha1"},
-		{[]string{"aik", "create", "--out", "/nonexistent"}, exitFailure, "no such folder"},
-		{[]string{"aik", "create", "--name", strings.Repeat("x", 65)}, exitUsage, "--name"},
-		{[]string{"aik", "create", "now"}, exitUsage, "no argument"},
-		{[]string{"aik", "create", "--strongswan-conf", conf, "--owner-password-file", "/nonexistent"}, exitFailure, "no such file"},
-		{[]string{"aik", "create", "--strongswan-conf", conf, "--tcti", "usb"}, exitFailure, "device, swtpm or mssim"},
-		{[]string{"aik", "show", "--strongswan-conf", conf, "--handle", "x"}, exitUsage, "not a handle"},
-		{[]string{"aik", "show", "--strongswan-conf", conf, "--blob", "/nonexistent"}, exitFailure, "no such file"},
-		{[]string{"aik", "activate"}, exitUsage, "one file"},
-		{[]string{"aik", "activate", "/nonexistent"}, exitFailure, "no such file"},
-		{[]string{"aik", "activate", file}, exitFailure, "a block is missing"},
-		{[]string{"aik", "issue"}, exitUsage, "one file"},
-		{[]string{"aik", "issue", file}, exitUsage, "--ca-cert"},
-		{append([]string{"aik", "issue", file}, ca...), exitUsage, "--ek-ca"},
-		{append([]string{"aik", "issue", file, "--ek-sha256", "00"}, ca...), exitUsage, "32 octets"},
-		{append([]string{"aik", "issue", file, "--ek-ca", cert, "--days", "0"}, ca...), exitUsage, "--days"},
-		{append([]string{"aik", "issue", file, "--ek-ca", cert, "--days", "200000"}, ca...), exitUsage, "--days"},
-		{append([]string{"aik", "issue", file, "--ek-ca", "/nonexistent"}, ca...), exitFailure, "no such file"},
-		{append([]string{"aik", "issue", file, "--ek-ca", cert}, ca...), exitFailure, "a block is missing"},
-		{append([]string{"aik", "issue", "/nonexistent", "--ek-ca", cert}, ca...), exitFailure, "no such file"},
-		{[]string{"aik", "issue", file, "--ek-ca", cert, "--ca-cert", cert, "--ca-key", otherKey}, exitFailure, "is not the key of"},
-		{[]string{"aik", "burn"}, exitUsage, ""},
+		{[]string{"aik", "create", "--scheme", "dsa"}, report.ExitUsage, "--scheme dsa"},
+		{[]string{"aik", "create", "--hash", "sha1"}, report.ExitUsage, "--hash sha1"},
+		{[]string{"aik", "create", "--out", "/nonexistent"}, report.ExitFailure, "no such folder"},
+		{[]string{"aik", "create", "--name", strings.Repeat("x", 65)}, report.ExitUsage, "--name"},
+		{[]string{"aik", "create", "now"}, report.ExitUsage, "no argument"},
+		{[]string{"aik", "create", "--strongswan-conf", conf, "--owner-password-file", "/nonexistent"}, report.ExitFailure, "no such file"},
+		{[]string{"aik", "create", "--strongswan-conf", conf, "--tcti", "usb"}, report.ExitFailure, "device, swtpm or mssim"},
+		{[]string{"aik", "show", "--strongswan-conf", conf, "--handle", "x"}, report.ExitUsage, "not a handle"},
+		{[]string{"aik", "show", "--strongswan-conf", conf, "--blob", "/nonexistent"}, report.ExitFailure, "no such file"},
+		{[]string{"aik", "activate"}, report.ExitUsage, "one file"},
+		{[]string{"aik", "activate", "/nonexistent"}, report.ExitFailure, "no such file"},
+		{[]string{"aik", "activate", file}, report.ExitFailure, "a block is missing"},
+		{[]string{"aik", "issue"}, report.ExitUsage, "one file"},
+		{[]string{"aik", "issue", file}, report.ExitUsage, "--ca-cert"},
+		{append([]string{"aik", "issue", file}, ca...), report.ExitUsage, "--ek-ca"},
+		{append([]string{"aik", "issue", file, "--ek-sha256", "00"}, ca...), report.ExitUsage, "32 octets"},
+		{append([]string{"aik", "issue", file, "--ek-ca", cert, "--days", "0"}, ca...), report.ExitUsage, "--days"},
+		{append([]string{"aik", "issue", file, "--ek-ca", cert, "--days", "200000"}, ca...), report.ExitUsage, "--days"},
+		{append([]string{"aik", "issue", file, "--ek-ca", "/nonexistent"}, ca...), report.ExitFailure, "no such file"},
+		{append([]string{"aik", "issue", file, "--ek-ca", cert}, ca...), report.ExitFailure, "a block is missing"},
+		{append([]string{"aik", "issue", "/nonexistent", "--ek-ca", cert}, ca...), report.ExitFailure, "no such file"},
+		{[]string{"aik", "issue", file, "--ek-ca", cert, "--ca-cert", cert, "--ca-key", otherKey}, report.ExitFailure, "is not the key of"},
+		{[]string{"aik", "burn"}, report.ExitUsage, ""},
 	} {
 		_, stderr, code := runTNC(t, c.args...)
 		require.Equal(t, c.code, code, "%v: %s", c.args, stderr)

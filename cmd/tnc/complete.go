@@ -1,10 +1,9 @@
 package main
 
 import (
-	"path/filepath"
-	"strings"
-
 	"github.com/spf13/cobra"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 )
 
 // completeConnection offers a shell the names of the connections that the files
@@ -27,9 +26,5 @@ func completeUp(_ *cobra.Command, args []string, _ string) (names []string, _ co
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	paths, _ := filepath.Glob(filepath.Join(runDir(), "*.sock")) // the pattern is well-formed
-	for _, p := range paths {
-		names = append(names, strings.TrimSuffix(filepath.Base(p), ".sock"))
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return client.DefaultRunDir().Names(), cobra.ShellCompDirectiveNoFileComp
 }

@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 )
 
 // What a shell offers: connections, data planes, commands; never files where a
 // connection is wanted.
 func TestCompletion(t *testing.T) {
 	s := newSite(t, nil)
-	t.Setenv(runDirEnv, t.TempDir())
+	t.Setenv(client.RunDirVariable, t.TempDir())
 	for _, c := range []struct {
 		args []string
 		want string

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
 func TestConfigCheckAndDoctor(t *testing.T) {
@@ -51,7 +53,7 @@ func TestConfigCheckExpired(t *testing.T) {
 	require.Regexp(t, `(?m)^warning  certificate CN=old CA expired on 2001-09-09: replace it$`, stdout)
 	require.NoError(t, os.Remove(s.path("x509ca/ca.pem")))
 	stdout, stderr, code := runTNC(t, check...)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	require.Regexp(t, `(?m)^error    certificate CN=old CA expired on 2001-09-09: replace it$`, stdout)
 	oneSentence(t, stderr, "errors in the configuration: 1")
 }
@@ -73,7 +75,7 @@ func TestConfigCheckTellsAll(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "x509ca")))
 	s.replace("swanctl.conf", "remote_ts", "esp_proposals = aes999\n        remote_ts")
 	stdout, _, code := runTNC(t, append([]string{"config", "check"}, s.args...)...)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	require.Regexp(t, `(?m)^error    \S+swanctl.conf:\d+: connection "home": no CA certificate`, stdout)
 	require.Regexp(t, `(?m)^error    \S+swanctl.conf:\d+: esp_proposals of child "home": .*aes999`, stdout)
 	s.write("swanctl.conf", "")

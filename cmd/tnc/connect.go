@@ -1,117 +1,101 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"log/slog"
-	"time"
+	"fmt"
+	"io"
+	"os"
 
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
-	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
-	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/tnccs"
-	"github.com/gotnc/gotnc/tnccs/dlimc"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
-// connection is one run of a connection of swanctl.conf. newConnection, run,
-// close; once.
-type connection struct {
-	*profile.Profile
-	logger   *slog.Logger
-	progress *progress
-	plane    plane // who carries the packets
-	mark     uint32
-	// ready hears that the connection stands; with stay unset it then ends.
-	ready func(*outcome)
-	stay  bool
-
-	client  *tnccs.Client
-	session *tnccs.Session // nil until the gateway asks for attestation
-	begun   bool           // it did, for the newest IKE_SA
-
-	transcript *explain.Transcript // of --explain, else nil
-	sock       *udp.Conn
-	out        outcome
-	started    time.Time
-	failure    error // why the connection was given up from our side
-	up         bool
-	keyed      bool // EAP came as far as its key
-
-	life     lifeState
-	hooks    hooks
-	end      context.CancelCauseFunc // ends the connection in order
-	needsUDP bool                    // the data plane takes ESP in UDP only
-	planeUp  bool                    // the data plane was started, or is a trap
-	hooked   bool                    // the hooks were told that it is up
-	trap     trap
-	reattest time.Duration // 0 = only when asked to
-	left     leftovers
-	keylog   func(line string) // of --keylog, else nil
-	guard    *guard            // of connections that stay; else nil
-
-	builder *profile.Builder
+// connect runs a connection and prints its outcome: at the end, or where it
+// stays up as soon as it is. verbosity is that without -v.
+func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay bool) error {
+	p, err := o.load(name)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	warn(cmd.ErrOrStderr(), p)
+	verbosity += o.verbose
+	var progress *report.Progress
+	if verbosity == 0 {
+		progress = report.NewProgress(cmd.ErrOrStderr())
+		defer progress.End()
+	}
+	var transcript *explain.Transcript
+	var keys *os.File
+	cfg := client.Config{
+		Profile: p, Version: version, Logger: p.LogLevels.Logger(cmd.ErrOrStderr(), verbosity), Dataplane: o.dataplane,
+		Stay: stay, Reattest: o.reattest, Progress: progress.Note,
+	}
+	if o.explain {
+		transcript = &explain.Transcript{}
+		cfg.Trace = transcript.Add
+	}
+	if o.keylog != "" {
+		cfg.KeyLog = func(line string) { fmt.Fprintln(keys, line) }
+	}
+	w := cmd.OutOrStdout()
+	cfg.OnUp = func(r client.Result) {
+		progress.End()
+		if stay {
+			o.print(w, report.NewOutcome(r, nil), transcript)
+			if !o.json {
+				fmt.Fprintf(w, "connected; Ctrl-C disconnects\n")
+			}
+		}
+	}
+	c, err := client.New(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if o.keylog != "" {
+		if keys, err = openKeyLog(o.keylog); err != nil {
+			return err
+		}
+		defer keys.Close()
+	}
+	r, err := c.Run(cmd.Context())
+	progress.End()
+	err = report.Explain(r, err)
+	out := report.NewOutcome(r, err)
+	if !stay || !r.Up && !r.Trapped {
+		if o.json || err == nil || out.Recommendation != client.None {
+			o.print(w, out, transcript)
+		}
+	}
+	return out.Exit(err)
 }
 
-// newConnection loads the IMCs: an IMC that does not load is an error that
-// names it.
-func newConnection(ctx context.Context, s *profile.Profile, logger *slog.Logger, p *progress, traced bool) (*connection, error) {
-	c := &connection{Profile: s, logger: logger, progress: p, plane: noPlane{}, trap: trap{traffic: make(chan struct{}, 1)}}
-	c.out = outcome{Connection: s.Connection.Name, assessed: assessed{Recommendation: recNone}, IMCs: []string{}}
-	c.builder = profile.NewBuilder(s, tncSession{c}, logger)
-	cfg, err := s.TNC(logger, false)
-	if err != nil {
-		return nil, err
+// print prints an outcome; transcript is that of --explain, else nil.
+func (o *options) print(w io.Writer, out *report.Outcome, transcript *explain.Transcript) {
+	if transcript != nil {
+		out.Explained = transcript.Rows()
 	}
-	s.Log(logger, version)
-	if traced {
-		c.transcript = &explain.Transcript{}
-		cfg.Trace = c.transcript.Add
+	if o.json {
+		_ = report.WriteJSON(w, out)
+		return
 	}
-	if c.client, err = tnccs.NewClient(cfg); err != nil {
-		return nil, err
-	}
-	err = s.LoadIMCs(c.client, s.IMCOptions(ctx, logger), func(e dlimc.Entry) {
-		p.note("loading IMC %q", e.Name)
-		c.out.IMCs = append(c.out.IMCs, e.Name)
-	})
-	if err != nil {
-		_ = c.client.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// close ends the IMCs; the connection must not run any more.
-func (c *connection) close() {
-	if c.session != nil {
-		_ = c.session.Close()
-	}
-	if err := c.client.Close(); err != nil {
-		log.Group(c.logger, log.TNC).Warn(err.Error())
+	out.WriteTable(w)
+	if transcript != nil {
+		fmt.Fprintln(w)
+		explain.WriteTable(w, out.Explained)
 	}
 }
 
-// run connects and returns the outcome with the reason where it failed.
-func (c *connection) run(ctx context.Context) (*outcome, error) {
-	c.started = time.Now()
-	err := c.connect(ctx)
-	c.settle()
-	if c.planeUp {
-		c.hooks.down()
-	}
-	if cerr := c.plane.close(); cerr != nil {
-		log.Group(c.logger, log.KNL).Warn(cerr.Error())
-	}
-	if c.failure != nil {
-		err = c.failure
-	}
-	if (c.up || c.trap.laid) && (errors.Is(err, context.Canceled) || errors.Is(err, errDown)) {
-		err = nil // the user ended it
-	}
+// openKeyLog makes the file, which must not exist: mode 0600 holds from the
+// first octet on.
+func openKeyLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		err = c.explain(err)
+		return nil, fmt.Errorf("make the key file: %w: name one that does not exist", err)
 	}
-	c.out.setExit(err)
-	return &c.out, err
+	return f, nil
 }

@@ -16,7 +16,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/text"
 
 	"github.com/spf13/cobra"
@@ -38,7 +40,7 @@ the IMC library through dlopen, and sends a ping through the CHILD_SA in user
 space. The log has the order and wording of strongSwan's; a table of what was
 asked and measured follows. Nothing is left behind.
 
-` + exitHelp,
+` + report.ExitHelp,
 		Example: `  tnc demo
   tnc demo --fail     one measured file differs: the gateway isolates, exit code 3`,
 		Args: noArgs,
@@ -117,35 +119,29 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 	}
 	defer s.Close()
 	warn(cmd.ErrOrStderr(), s)
-	c, err := newConnection(cmd.Context(), s, d.logger(cmd.OutOrStdout()), nil, false)
+	ping := &echoPlane{to: netip.MustParseAddr(demoInside), or: netip.MustParseAddr(demoIsolated)}
+	c, err := client.New(cmd.Context(), client.Config{Profile: s, Version: version, Logger: d.logger(cmd.OutOrStdout()), Plane: ping})
 	if err != nil {
 		return err
 	}
-	ping := &echoPlane{to: netip.MustParseAddr(demoInside), or: netip.MustParseAddr(demoIsolated)}
-	c.plane, c.needsUDP = ping, true
-	out, err := c.run(cmd.Context())
-	c.close()
-	report := gw.Report().Last()
+	r, err := c.Run(cmd.Context())
+	c.Close()
+	err = report.Explain(r, err)
+	out := report.NewOutcome(r, err)
+	w := cmd.OutOrStdout()
 	if d.json {
-		_ = out.writeJSON(cmd.OutOrStdout())
-	} else {
-		w := cmd.OutOrStdout()
-		fmt.Fprintf(w, "\nWhat %s asked and got\n", demoGateway)
-		d.writeAssessment(w, report.Assessment)
-		fmt.Fprintln(w)
-		var more [][2]string
-		if ping.answered {
-			more = append(more, [2]string{"ESP echo", fmt.Sprintf("%s answered %d octets through the CHILD_SA in %v", ping.target, ping.size, ping.rtt.Round(time.Microsecond))})
-		}
-		out.writeTable(w, more...)
+		_ = report.WriteJSON(w, out)
+		return out.Exit(err)
 	}
-	switch {
-	case err != nil:
-		return err
-	case out.ExitCode != exitAllowed:
-		return &exitError{code: out.ExitCode}
+	fmt.Fprintf(w, "\nWhat %s asked and got\n", demoGateway)
+	d.writeAssessment(w, gw.Report().Last().Assessment)
+	fmt.Fprintln(w)
+	var more [][2]string
+	if ping.answered {
+		more = append(more, [2]string{"ESP echo", fmt.Sprintf("%s answered %d octets through the CHILD_SA in %v", ping.target, ping.size, ping.rtt.Round(time.Microsecond))})
 	}
-	return nil
+	out.WriteTable(w, more...)
+	return out.Exit(err)
 }
 
 // logger prints the run: strongSwan's level 1, and level 2 of what attests, as

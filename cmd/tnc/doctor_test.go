@@ -11,6 +11,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/doctor"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
 // What a machine lacks is found, and each finding ends with what to do.
@@ -57,6 +58,6 @@ func TestDoctorFinds(t *testing.T) {
 		}
 	}
 	stdout, _, code := runTNC(t, "doctor", "--swanctl", o.Swanctl, "--strongswan-conf", o.Strongswan, "--tnc-config", o.TNCConfig)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	require.Contains(t, stdout, "error")
 }

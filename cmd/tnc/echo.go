@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
@@ -16,7 +17,7 @@ import (
 // echoPlane is the demo's data plane: it sends one ping through the CHILD_SA,
 // ESP in user space, without a device.
 type echoPlane struct {
-	noPlane
+	client.NoPlane
 	to, or netip.Addr // the first one that the CHILD_SA reaches
 
 	sa       *esp.SA
@@ -26,14 +27,17 @@ type echoPlane struct {
 	rtt      time.Duration
 }
 
+// NeedsUDP is true: the packets go through the socket of IKE.
+func (p *echoPlane) NeedsUDP() bool { return true }
+
 const (
 	echoTries = 5
 	echoWait  = 300 * time.Millisecond
 	echoSize  = 64
 )
 
-func (p *echoPlane) start(child *ike.ChildSA, sock *udp.Conn) error {
-	c, err := espChild(child)
+func (p *echoPlane) Start(child *ike.ChildSA, sock *udp.Conn) error {
+	c, err := client.SA(child)
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (p *echoPlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 	return fmt.Errorf("no answer from %s through the CHILD_SA: the gateway's data plane does not work", p.target)
 }
 
-func (p *echoPlane) close() error {
+func (p *echoPlane) Close() error {
 	if p.sa != nil {
 		p.sa.Close()
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -25,7 +26,7 @@ func TestIMCList(t *testing.T) {
 
 	write("# comment\nIMV \"x\" /x.so\nIMC \"Attestation\" " + library + "\n")
 	stdout, stderr, code := runTNC(t, args...)
-	require.Equal(t, exitAllowed, code, stderr)
+	require.Equal(t, report.ExitAllowed, code, stderr)
 	require.Contains(t, stdout, `IMC "Attestation"`)
 	require.Contains(t, stdout, library)
 	require.Contains(t, stdout, "'TCG/PTS' 0x005597/0x00000001, 'IETF/Operating System' 0x000000/0x00000001")
@@ -33,7 +34,7 @@ func TestIMCList(t *testing.T) {
 
 	write("IMC \"Attestation\" " + library + "\nIMC \"Gone\" " + dir + "/gone.so\nIMC \"Text\" " + list + "\nIMC bad\n")
 	stdout, stderr, code = runTNC(t, append(args, "--json")...)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "3 of 4 entries", list)
 	var got []imcEntry
 	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
@@ -48,16 +49,16 @@ func TestIMCList(t *testing.T) {
 
 	write("")
 	stdout, _, code = runTNC(t, args...)
-	require.Equal(t, exitAllowed, code)
+	require.Equal(t, report.ExitAllowed, code)
 	require.Contains(t, stdout, "names no IMC")
 	require.NoError(t, os.Remove(list))
 	_, stderr, code = runTNC(t, args...)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, list+" does not exist")
 	_, _, code = runTNC(t, "imc", "what")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, report.ExitUsage, code)
 	_, _, code = runTNC(t, "imc")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, report.ExitUsage, code)
 	noChildren(t)
 }
 
@@ -86,7 +87,7 @@ func TestIMCListOfForeignIMCs(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(list, []byte(lines.String()), 0o600))
 	stdout, stderr, code := runTNC(t, "imc", "list", "--strongswan-conf", conf, "--tnc-config", list)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "4 of 5 entries", list)
 	for macro, text := range want {
 		_, after, ok := strings.Cut(stdout, "IMC \""+macro+"\"")
@@ -103,7 +104,7 @@ func TestExplain(t *testing.T) {
 		c.Policy = imv.Policy{Files: map[string]string{file: "", "/nonexistent/file": ""}, OnMismatch: imv.Allow}
 	})
 	stdout, stderr, code := s.attest("--explain")
-	require.Equal(t, exitAllowed, code, stderr)
+	require.Equal(t, report.ExitAllowed, code, stderr)
 	require.Contains(t, stdout, "asked by")
 	require.Regexp(t, `IMV [0-9]+ of PTS +the digest of \S*motd \[2J +Attestation +1 digest: motd`, stdout)
 	require.Regexp(t, `the digest of /nonexistent/file +Attestation +`, stdout)
@@ -111,8 +112,8 @@ func TestExplain(t *testing.T) {
 	require.Regexp(t, `name and maker of the operating system +Attestation`, stdout)
 
 	stdout, stderr, code = s.attest("--explain", "--json")
-	require.Equal(t, exitAllowed, code, stderr)
-	var out outcome
+	require.Equal(t, report.ExitAllowed, code, stderr)
+	var out report.Outcome
 	require.NoError(t, json.Unmarshal([]byte(stdout), &out))
 	require.NotEmpty(t, out.Explained)
 
@@ -124,11 +125,11 @@ func TestTNCProtocolOfTheGatewayMustFit(t *testing.T) {
 	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Phase2 = []string{gateway.MethodMD5, gateway.MethodTNC} })
 	s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  retransmit_timeout = 0.3\n  retransmit_tries = 1\n  plugins {\n    eap-tnc {\n      protocol = tnccs-1.1\n    }\n  }\n}\n")
 	_, stderr, code := s.attest()
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "tnccs-2.0", "tnccs-1.1")
 	s.replace("strongswan.conf", "tnccs-1.1", "tnccs-9")
 	_, stderr, code = s.attest()
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "tnccs-9", "tnccs-dynamic")
 }
 
@@ -148,7 +149,7 @@ func TestIMCsThatMisbehave(t *testing.T) {
 			s.write("tnc_config", "IMC \"Tiny\" "+so+"\nIMC \"Attestation\" "+library+"\n")
 			s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  plugins {\n    tnc-imc {\n      call_timeout = 1s\n    }\n  }\n}\n")
 			stdout, stderr, code := s.attest()
-			require.Equal(t, exitAllowed, code, stderr)
+			require.Equal(t, report.ExitAllowed, code, stderr)
 			require.Contains(t, stdout, "access allowed")
 			if says != "" {
 				require.Contains(t, stderr, `IMC 1 "Tiny" is lost`)
@@ -170,6 +171,6 @@ func TestIMCsInProcess(t *testing.T) {
 	s.write("tnc_config", "IMC \"Tiny\" "+so+"\n")
 	s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  plugins {\n    tnc-imc {\n      in_process = yes\n    }\n  }\n}\n")
 	stdout, stderr, code := s.attest("--json")
-	require.Equal(t, exitAllowed, code, stderr)
+	require.Equal(t, report.ExitAllowed, code, stderr)
 	require.Contains(t, stdout, `"Tiny"`)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
 )
@@ -34,7 +35,7 @@ func TestInterruptedInAnIMC(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	stderr := &watch{text: "hanging", then: cancel}
-	require.Equal(t, exitFailure, run(ctx, append(s.args, "-v"), io.Discard, stderr))
+	require.Equal(t, report.ExitFailure, run(ctx, append(s.args, "-v"), io.Discard, stderr))
 	oneSentence(t, stderr.String(), "interrupted", "no return from TNC_IMC_BeginHandshake")
 	require.Less(t, time.Since(start), time.Minute)
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
 // The user of an ipsec.conf attests with it, and is told of ipsec.secrets where the
@@ -28,7 +30,7 @@ func TestIPsecConf(t *testing.T) {
 	s.write("ipsec.d/cacerts/ca.pem", string(ca))
 	args := []string{"attest", "home", "--ipsec-conf", s.path("ipsec.conf"), "--strongswan-conf", s.path("strongswan.conf"), "--tnc-config", s.path("tnc_config")}
 	_, stderr, code := runTNC(t, args...)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, testUser+` : EAP "…" is the line to add to ipsec.secrets`)
 	require.NotContains(t, stderr, "section eap")
 	s.write("ipsec.secrets", testUser+" : EAP \""+testPassword+"\"\n")

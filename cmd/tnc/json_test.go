@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
 // jsonFields lists the names that a type has in JSON, those of inner objects too.
@@ -36,9 +39,9 @@ func TestJSONIsDocumented(t *testing.T) {
 		section string
 		types   []any
 	}{
-		{"tnc attest, up, demo", []any{outcome{}}},
-		{"tnc pt-tls", []any{ptTLSOutcome{}}},
-		{"tnc status", []any{connectionStatus{}}},
+		{"tnc attest, up, demo", []any{report.Outcome{}}},
+		{"tnc pt-tls", []any{report.PTTLSOutcome{}}},
+		{"tnc status", []any{client.Status{}}},
 		{"tnc measure", []any{measured{}}},
 		{"tnc imc list", []any{imcEntry{}}},
 		{"tnc aik create, show", []any{createdAIK{}, shownAIK{}}},
@@ -63,7 +66,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		}
 	}
 	all := map[string]bool{}
-	for _, v := range []any{outcome{}, ptTLSOutcome{}, connectionStatus{}, measured{}, imcEntry{}, createdAIK{}, shownAIK{}} {
+	for _, v := range []any{report.Outcome{}, report.PTTLSOutcome{}, client.Status{}, measured{}, imcEntry{}, createdAIK{}, shownAIK{}} {
 		jsonFields(reflect.TypeOf(v), all)
 	}
 	for _, s := range sections {

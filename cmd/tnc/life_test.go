@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
@@ -57,7 +58,7 @@ func (s *site) stay(ikeSAs int, more ...string) (log string, code int) {
 func TestReattestOnATimer(t *testing.T) {
 	s := newSite(t, nil)
 	log, code := s.stay(3, "--reattest", "300ms")
-	require.Equal(t, exitAllowed, code, log)
+	require.Equal(t, report.ExitAllowed, code, log)
 	require.Contains(t, log, "it is time to attest again")
 	require.Contains(t, log, "deleting IKE_SA home[1]")
 	for _, c := range s.gw.Report().Clients {
@@ -115,6 +116,6 @@ func TestReattestWhenAnIMCAsks(t *testing.T) {
 	require.NoError(t, err)
 	s.write("strongswan.conf", string(b)+"libimcv {\n plugins {\n  imc-attestation {\n   retry = yes\n  }\n }\n}\n")
 	log, code := s.stay(2)
-	require.Equal(t, exitIsolated, code, log)
+	require.Equal(t, report.ExitIsolated, code, log)
 	require.Contains(t, log, "an IMC asks for a new handshake")
 }

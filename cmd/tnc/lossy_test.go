@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
@@ -126,9 +128,9 @@ func TestLossyLink(t *testing.T) {
 		go func() {
 			defer func() { <-slots; wg.Done() }()
 			stdout, stderr, code := s.attest("--json")
-			var out outcome
+			var out report.Outcome
 			err := json.Unmarshal([]byte(stdout), &out)
-			if code != 0 || err != nil || out.Recommendation != recAllowed || out.Child == nil || len(out.Child.RemoteTS) == 0 {
+			if code != 0 || err != nil || out.Recommendation != client.Allowed || out.Child == nil || len(out.Child.RemoteTS) == 0 {
 				mu.Lock()
 				failed = append(failed, stdout+stderr)
 				mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/text"
 
 	"github.com/spf13/cobra"
@@ -43,12 +44,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	err := cmd.ExecuteContext(ctx)
-	code, say := exitCode(err)
+	err := report.WithRemedy(cmd.ExecuteContext(ctx))
+	code, say := report.ExitCode(err)
 	if say {
 		// It may hold what came over the network, from whom nobody knows yet.
 		fmt.Fprintf(stderr, "tnc: %s\n", text.Printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
-		if code == exitUsage {
+		if code == report.ExitUsage {
 			fmt.Fprintf(stderr, "Run 'tnc help' for the commands and flags.\n")
 		}
 	}
@@ -62,7 +63,7 @@ func newRoot() *cobra.Command {
 		Long: `tnc connects to an IKEv2 gateway, answers what its verifiers ask through the
 IMCs of tnc_config, and says what they decided.
 
-` + exitHelp,
+` + report.ExitHelp,
 		Example: `  tnc attest home                   connect, attest, print the outcome, disconnect
   sudo tnc up home                  the same, then stay connected
   tnc attest home --json | jq .     for scripts
@@ -75,7 +76,7 @@ IMCs of tnc_config, and says what they decided.
 	}
 	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &report.ExitError{Code: report.ExitUsage, Err: err} })
 	root.AddCommand(newAttest(), newUp(), newDown(), newStatus(), newConfig(), newDoctor(), newMeasure(), newAIK(), newPTTLS(), newDemo(), newIMC(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	return root
@@ -89,7 +90,7 @@ func newHelp(root *cobra.Command) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil {
-				return usageError("%v", err)
+				return report.UsageError("%v", err)
 			}
 			if err := subcommand(cmd, rest); err != nil {
 				return err
@@ -123,7 +124,7 @@ func programVersion() string {
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError("%s takes no argument, got %q", cmd.CommandPath(), args[0])
+		return report.UsageError("%s takes no argument, got %q", cmd.CommandPath(), args[0])
 	}
 	return nil
 }
@@ -131,7 +132,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // subcommand refuses what is no command of a group.
 func subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError("%q is not a command of %s", args[0], cmd.CommandPath())
+		return report.UsageError("%q is not a command of %s", args[0], cmd.CommandPath())
 	}
 	return nil
 }
@@ -139,13 +140,13 @@ func subcommand(cmd *cobra.Command, args []string) error {
 // helpOnly is what a group does without a command.
 func helpOnly(cmd *cobra.Command, _ []string) error {
 	_ = cmd.Help()
-	return &exitError{code: exitUsage}
+	return &report.ExitError{Code: report.ExitUsage}
 }
 
 // oneConnection checks that exactly one connection is named.
 func oneConnection(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usageError("tnc %s needs the name of one connection, as in: tnc %s home", cmd.Name(), cmd.Name())
+		return report.UsageError("tnc %s needs the name of one connection, as in: tnc %s home", cmd.Name(), cmd.Name())
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -187,7 +189,7 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"attack"}, {"attest"}, {"attest", "a", "b"}, {"attest", "home", "--dataplane", "magic"}, {"up", "home", "--no-such-flag"}, {"demo", "now"},
 		{"status", "a", "b"}, {"config"}, {"config", "chek"}, {"config", "check", "x"}, {"imc"}, {"aik", "x"}, {"help", "attack"}, {"help", "config", "chek"}} {
 		_, stderr, code := runTNC(t, args...)
-		require.Equal(t, exitUsage, code, "%q", args)
+		require.Equal(t, report.ExitUsage, code, "%q", args)
 		require.NotContains(t, stderr, "arg(s)")
 	}
 	_, stderr, _ := runTNC(t, "config", "check", "x")
@@ -267,7 +269,7 @@ func TestDemoFindsTheInstalledLibrary(t *testing.T) {
 func TestDemoThatFails(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	out, stderr, code := runTNC(t, "demo", "--fail", "--library", library)
-	require.Equal(t, exitIsolated, code, "%s%s", out, stderr)
+	require.Equal(t, report.ExitIsolated, code, "%s%s", out, stderr)
 	require.Contains(t, out, "mismatch")
 	require.Contains(t, out, "isolated")
 	require.Contains(t, out, "reason")
@@ -285,9 +287,9 @@ func TestAllowed(t *testing.T) {
 	})
 	out, stderr, code := s.attest("--json")
 	require.Zero(t, code, "%s%s", out, stderr)
-	var o outcome
+	var o report.Outcome
 	require.NoError(t, json.Unmarshal([]byte(out), &o))
-	require.Equal(t, recAllowed, o.Recommendation)
+	require.Equal(t, client.Allowed, o.Recommendation)
 	require.Equal(t, testGateway, o.GatewayID)
 	require.Equal(t, testUser, o.Identity)
 	require.Equal(t, []string{"Attestation"}, o.IMCs)
@@ -302,16 +304,16 @@ func TestDenied(t *testing.T) {
 		c.Policy.Force, c.Policy.Reason = imv.Deny, "this device is on the list of lost ones"
 	})
 	out, stderr, code := s.attest("--json")
-	require.Equal(t, exitDenied, code, "%s%s", out, stderr)
-	var o outcome
+	require.Equal(t, report.ExitDenied, code, "%s%s", out, stderr)
+	var o report.Outcome
 	require.NoError(t, json.Unmarshal([]byte(out), &o))
-	require.Equal(t, recDenied, o.Recommendation)
-	require.Equal(t, exitDenied, o.ExitCode)
+	require.Equal(t, client.Denied, o.Recommendation)
+	require.Equal(t, report.ExitDenied, o.ExitCode)
 	require.Equal(t, "this device is on the list of lost ones", o.Reasons[0].Text)
 	require.Nil(t, o.Child)
 
 	out, _, code = s.attest()
-	require.Equal(t, exitDenied, code)
+	require.Equal(t, report.ExitDenied, code)
 	require.Contains(t, out, "this device is on the list of lost ones")
 }
 
@@ -321,7 +323,7 @@ func TestHostileReason(t *testing.T) {
 		c.Policy.Force, c.Policy.Reason = imv.Isolate, "a\x1b[2J\x1b]0;owned\x07b\r\nc"
 	})
 	out, stderr, code := s.attest()
-	require.Equal(t, exitIsolated, code, "%s%s", out, stderr)
+	require.Equal(t, report.ExitIsolated, code, "%s%s", out, stderr)
 	require.NotContains(t, out+stderr, "\x1b")
 	require.NotContains(t, out+stderr, "\r")
 }
@@ -398,7 +400,7 @@ func TestRefusals(t *testing.T) {
 				c.client(s)
 			}
 			out, stderr, code := s.attest()
-			require.Equal(t, exitFailure, code, "%s%s", out, stderr)
+			require.Equal(t, report.ExitFailure, code, "%s%s", out, stderr)
 			oneSentence(t, stderr, c.says...)
 			last := stderr[strings.LastIndex(stderr, "tnc: "):]
 			require.LessOrEqual(t, strings.Count(last, "load IMC"), 1, "said once: %q", last)
@@ -429,7 +431,7 @@ func TestInterrupted(t *testing.T) {
 	var o, e bytes.Buffer
 	start := time.Now()
 	code := run(ctx, append([]string{"attest", "home"}, s.args...), &o, &e)
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	require.Less(t, time.Since(start), 10*time.Second)
 	oneSentence(t, e.String(), "interrupted")
 }

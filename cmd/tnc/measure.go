@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/evidence"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/pts"
@@ -112,7 +113,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 	if o.hash != "" {
 		set, ok := pts.HashAlgorithmsUpTo(o.hash)
 		if !ok {
-			return usageError("--hash %s: not one of sha1, sha256, sha384, sha512", o.hash)
+			return report.UsageError("--hash %s: not one of sha1, sha256, sha384, sha512", o.hash)
 		}
 		alg = set.Strongest()
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
@@ -55,22 +56,22 @@ func TestMeasureWithoutTPM(t *testing.T) {
 	require.Contains(t, out, "3 entries (ima-ng 3)")
 	require.NotContains(t, out, os.DevNull)
 	code, _, errs = runMeasure(t, "--hash", "md5")
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, report.ExitUsage, code)
 	require.Contains(t, errs, "--hash md5: not one of")
 	code, _, errs = runMeasure(t, "--tcti", "none", "--ima-log", "/nonexistent")
-	require.Equal(t, exitFailure, code, "a log that was named is not passed over")
+	require.Equal(t, report.ExitFailure, code, "a log that was named is not passed over")
 	require.Contains(t, errs, "--ima-log /nonexistent")
 	require.Contains(t, errs, "there is no such file")
 	broken := filepath.Join(t.TempDir(), "log")
 	require.NoError(t, os.WriteFile(broken, bytes.Repeat([]byte("x"), 100), 0o600))
 	code, out, errs = runMeasure(t, "--tcti", "none", "--ima-log", broken)
-	require.Equal(t, exitFailure, code, "a log that cannot be read is no success: %s", out)
+	require.Equal(t, report.ExitFailure, code, "a log that cannot be read is no success: %s", out)
 	require.Contains(t, errs, "tnc: not all was measured: ")
 	code, _, errs = runMeasure(t, "--tcti", "none", "--ima-log", t.TempDir())
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	require.Contains(t, errs, "not a regular file")
 	code, _, errs = runMeasure(t, "--tcti", "none", "now")
-	require.Equal(t, exitUsage, code, errs)
+	require.Equal(t, report.ExitUsage, code, errs)
 }
 
 // A TPM that is there and cannot be read, or that was named and is not there, is
@@ -85,12 +86,12 @@ func TestMeasureWithABrokenTPM(t *testing.T) {
 		"swtpm:path=/nonexistent/tpm.sock": "no such file",
 	} {
 		code, out, errs := runMeasure(t, "--tcti", tcti, "--ima-log", list)
-		require.Equal(t, exitFailure, code, tcti)
+		require.Equal(t, report.ExitFailure, code, tcti)
 		require.Contains(t, out, "3 entries (ima-ng 3)", "the rest is told all the same")
 		require.NotContains(t, out, says, "said once")
 		oneSentence(t, errs, "not compared", says)
 		code, out, _ = runMeasure(t, "--tcti", tcti, "--ima-log", list, "--json")
-		require.Equal(t, exitFailure, code, tcti)
+		require.Equal(t, report.ExitFailure, code, tcti)
 		var m measured
 		require.NoError(t, json.Unmarshal([]byte(out), &m))
 		require.Contains(t, m.TPMError, says)
@@ -153,7 +154,7 @@ func TestMeasureAgainstSwtpm(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(list, bytes.Replace(b, []byte("tool3\x00"), []byte("evil3\x00"), 1), 0o600))
 	code, out, errs = runMeasure(t, "--tcti", tcti, "--ima-log", list, "--hash", "sha256")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, report.ExitFailure, code)
 	require.Contains(t, out, "DIFFERS")
 	require.Contains(t, errs, `entry 4 of `)
 	require.Contains(t, errs, `"/usr/bin/evil3"`)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
 // options are the flags of attest and up.
@@ -56,13 +57,13 @@ func (o *options) flags(cmd *cobra.Command) {
 func (o *options) load(name string) (*profile.Profile, error) {
 	levels, err := profile.ParseLogLevels(o.levels)
 	if err != nil {
-		return nil, usageError("--log: %v", err)
+		return nil, report.UsageError("--log: %v", err)
 	}
 	switch o.dataplane {
 	case "auto", "xfrm", "tun", "none":
 		return o.Files.Load(name, levels)
 	}
-	return nil, usageError("--dataplane %s: not one of auto, xfrm, tun, none", o.dataplane)
+	return nil, report.UsageError("--dataplane %s: not one of auto, xfrm, tun, none", o.dataplane)
 }
 
 // logger writes to w what -v asks for.

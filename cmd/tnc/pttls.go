@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net"
 	"strconv"
@@ -11,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/tnccs/pttls"
 )
 
@@ -50,7 +51,7 @@ ends it.
 The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 --options FILE.
 
-` + exitHelp,
+` + report.ExitHelp,
 		Example: `  tnc pt-tls aaa.example.org --ca ca.pem --cert me.pem --key me.key
   tnc pt-tls aaa.example.org --ca ca.pem --client carol --secret-file pw --json
   tnc pt-tls aaa.example.org --ca ca.pem --cert me.pem --key me.key --stay --explain`,
@@ -102,12 +103,12 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer clear(cfg.Secret)
-	var p *progress
+	var p *report.Progress
 	if o.verbose == 0 {
-		p = newProgress(cmd.ErrOrStderr())
+		p = report.NewProgress(cmd.ErrOrStderr())
 	}
-	defer p.end()
-	out := &ptTLSOutcome{Server: net.JoinHostPort(strings.Trim(o.host, "[]"), strconv.Itoa(int(o.port))), assessed: assessed{Recommendation: recNone}, IMCs: []string{}}
+	defer p.End()
+	out := &report.PTTLSOutcome{Server: net.JoinHostPort(strings.Trim(o.host, "[]"), strconv.Itoa(int(o.port))), Assessment: report.Assessment{Recommendation: client.None}, IMCs: []string{}}
 	switch out.Identity = o.client; {
 	case out.Identity != "":
 	case cfg.Certificate != nil:
@@ -115,18 +116,12 @@ func (o *ptTLS) run(cmd *cobra.Command) error {
 	}
 	r := &ptTLSRun{ptTLS: o, profile: s, cfg: cfg, progress: p, out: out, begun: time.Now(), stdout: cmd.OutOrStdout()}
 	err = r.attest(cmd.Context())
-	p.end()
-	out.settle(err)
+	p.End()
+	out.SetExit(err)
 	if !r.printed || err != nil && o.json {
 		r.print(err)
 	}
-	switch out.ExitCode {
-	case exitAllowed:
-		return nil
-	case exitFailure:
-		return errors.New(out.Error)
-	}
-	return &exitError{code: out.ExitCode}
+	return out.Exit()
 }
 
 // config makes the transport's configuration from the flags.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 )
@@ -56,7 +57,7 @@ func (o *ptTLS) credentials() (cas []*x509.Certificate, own *tls.Certificate, er
 	case key != nil && own == nil:
 		return nil, nil, fmt.Errorf("--key %s: no --cert fits it", o.key)
 	case len(cas) == 0:
-		return nil, nil, usageError("no CA: name the file with the CA of the server's certificate with --ca")
+		return nil, nil, report.UsageError("no CA: name the file with the CA of the server's certificate with --ca")
 	}
 	if own != nil {
 		for _, ca := range credential.Chain(own.Leaf, chain) {

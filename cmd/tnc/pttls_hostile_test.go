@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
@@ -24,7 +25,7 @@ func TestPTTLSHostileNames(t *testing.T) {
 	})
 	for _, verbose := range []string{"-v", "-vv"} {
 		_, stderr, code := runTNC(t, append(s.args, verbose)...)
-		require.Equal(t, exitFailure, code)
+		require.Equal(t, report.ExitFailure, code)
 		require.Contains(t, stderr, "owned")
 		require.NotContains(t, stderr, "\x1b")
 		oneSentence(t, stderr, "owned", "no password was sent")

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
 // maxOptions is the longest file of --options and --secret-file, in octets.
@@ -24,10 +26,10 @@ func (o *ptTLS) read(cmd *cobra.Command, args []string) error {
 			return err
 		}
 		if err := cmd.ParseFlags(words); err != nil {
-			return usageError("%s: %w", file, err)
+			return report.UsageError("%s: %w", file, err)
 		}
 		if o.optionsFile != file {
-			return usageError("%s: it names a further file of options", file)
+			return report.UsageError("%s: it names a further file of options", file)
 		}
 		args = append(args, cmd.Flags().Args()...)
 	}
@@ -36,23 +38,23 @@ func (o *ptTLS) read(cmd *cobra.Command, args []string) error {
 		hosts = append(hosts, o.host)
 	}
 	if len(hosts) != 1 {
-		return usageError("tnc pt-tls needs one server, as in: tnc pt-tls aaa.example.org --ca ca.pem")
+		return report.UsageError("tnc pt-tls needs one server, as in: tnc pt-tls aaa.example.org --ca ca.pem")
 	}
 	o.host = hosts[0]
 	switch strings.ToLower(o.keyType) {
 	case "rsa", "ecdsa", "any":
 	default:
-		return usageError("--key-type %s: not one of rsa, ecdsa, any", o.keyType)
+		return report.UsageError("--key-type %s: not one of rsa, ecdsa, any", o.keyType)
 	}
 	switch {
 	case len(o.cas)+len(o.certs) == 0:
-		return usageError("no CA: name the file with the CA of the server's certificate with --ca")
+		return report.UsageError("no CA: name the file with the CA of the server's certificate with --ca")
 	case o.stay && o.mutual:
-		return usageError("--stay and --mutual exclude each other: where both ends measure, they take turns until the end")
+		return report.UsageError("--stay and --mutual exclude each other: where both ends measure, they take turns until the end")
 	case o.secret != "" && o.secretFile != "":
-		return usageError("--secret and --secret-file exclude each other")
+		return report.UsageError("--secret and --secret-file exclude each other")
 	case (o.secret != "" || o.secretFile != "") && o.client == "":
-		return usageError("a password needs the name that it belongs to: add --client")
+		return report.UsageError("a password needs the name that it belongs to: add --client")
 	}
 	o.verbose = max(o.verbose, o.debug)
 	if o.quiet {
@@ -66,7 +68,7 @@ func (o *ptTLS) read(cmd *cobra.Command, args []string) error {
 func readOptions(file string) ([]string, error) {
 	b, err := readSmall(file)
 	if err != nil {
-		return nil, usageError("read options: %w", err)
+		return nil, report.UsageError("read options: %w", err)
 	}
 	defer clear(b)
 	var words []string
@@ -94,7 +96,7 @@ func readOptions(file string) ([]string, error) {
 			}
 		}
 		if quoted {
-			return nil, usageError("%s:%d: a closing double quote is missing", file, n+1)
+			return nil, report.UsageError("%s:%d: a closing double quote is missing", file, n+1)
 		}
 		if in {
 			words = append(words, word.String())

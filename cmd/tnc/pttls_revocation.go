@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/trust"
 )
 
@@ -26,7 +27,7 @@ func (o *ptTLS) unrevoked(s *profile.Profile, cas []*x509.Certificate, logger *s
 	}
 	var err error
 	if policy.Revocation, err = trust.ParseRevocation(o.revocation); err != nil {
-		return nil, usageError("--%w", err)
+		return nil, report.UsageError("--%w", err)
 	}
 	verify := s.NewVerifyTLS(cas, crls, policy, logger)
 	return func(certs []*x509.Certificate, ocsp []byte) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/testpki"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
@@ -31,25 +32,25 @@ func TestPTTLSRevocation(t *testing.T) {
 		code int
 		says string
 	}{
-		"good":          {[]string{"--crl", s.path("good.crl"), "--revocation", "strict"}, exitAllowed, ""},
-		"revoked":       {[]string{"--crl", s.path("bad.crl")}, exitFailure, "revoked"},
-		"the newer one": {[]string{"--crl", s.path("bad.crl"), "--crl", s.path("good.crl")}, exitFailure, "revoked"},
-		"unknown":       {nil, exitAllowed, ""},
-		"names nothing": {[]string{"--revocation", "ifuri"}, exitAllowed, ""},
-		"strict":        {[]string{"--revocation", "strict"}, exitFailure, "revocation = strict"},
-		"no file":       {[]string{"--crl", s.path("none")}, exitFailure, "there is no such file"},
-		"no CRL":        {[]string{"--crl", s.path("noise.crl")}, exitFailure, "--crl"},
-		"no policy":     {[]string{"--revocation", "never"}, exitUsage, "--revocation"},
+		"good":          {[]string{"--crl", s.path("good.crl"), "--revocation", "strict"}, report.ExitAllowed, ""},
+		"revoked":       {[]string{"--crl", s.path("bad.crl")}, report.ExitFailure, "revoked"},
+		"the newer one": {[]string{"--crl", s.path("bad.crl"), "--crl", s.path("good.crl")}, report.ExitFailure, "revoked"},
+		"unknown":       {nil, report.ExitAllowed, ""},
+		"names nothing": {[]string{"--revocation", "ifuri"}, report.ExitAllowed, ""},
+		"strict":        {[]string{"--revocation", "strict"}, report.ExitFailure, "revocation = strict"},
+		"no file":       {[]string{"--crl", s.path("none")}, report.ExitFailure, "there is no such file"},
+		"no CRL":        {[]string{"--crl", s.path("noise.crl")}, report.ExitFailure, "--crl"},
+		"no policy":     {[]string{"--revocation", "never"}, report.ExitUsage, "--revocation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := s.srv.Secrets()
 			_, stderr, code := runTNC(t, append(append(s.args[:len(s.args):len(s.args)], me...), c.args...)...)
 			require.Equal(t, c.code, code, stderr)
 			require.Contains(t, stderr, c.says)
-			if code == exitFailure {
+			if code == report.ExitFailure {
 				oneSentence(t, stderr, c.says)
 			}
-			require.Equal(t, code == exitAllowed, s.srv.Secrets() > before, "the password goes to accepted servers only")
+			require.Equal(t, code == report.ExitAllowed, s.srv.Secrets() > before, "the password goes to accepted servers only")
 		})
 	}
 }
@@ -70,10 +71,10 @@ func TestPTTLSStapledOCSP(t *testing.T) {
 		require.NoError(t, err)
 		_, stderr, code := runTNC(t, append(s.args, "--port", port, "--revocation", "strict")...)
 		if revoked {
-			require.Equal(t, exitFailure, code)
+			require.Equal(t, report.ExitFailure, code)
 			oneSentence(t, stderr, "revoked")
 		} else {
-			require.Equal(t, exitAllowed, code, stderr)
+			require.Equal(t, report.ExitAllowed, code, stderr)
 		}
 	}
 }

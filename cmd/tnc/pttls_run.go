@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -21,8 +22,8 @@ type ptTLSRun struct {
 	*ptTLS
 	profile    *profile.Profile
 	cfg        pttls.Config
-	progress   *progress
-	out        *ptTLSOutcome
+	progress   *report.Progress
+	out        *report.PTTLSOutcome
 	transcript *explain.Transcript // of --explain, else nil
 	begun      time.Time
 	stdout     io.Writer
@@ -42,13 +43,13 @@ func (r *ptTLSRun) attest(ctx context.Context) error {
 	}()
 	s := r.profile
 	err = s.LoadIMCs(client, s.IMCOptions(ctx, r.cfg.Logger), func(e dlimc.Entry) {
-		r.progress.note("loading IMC %q", e.Name)
+		r.progress.Note("loading IMC %q", e.Name)
 		r.out.IMCs = append(r.out.IMCs, e.Name)
 	})
 	if err != nil {
 		return err
 	}
-	r.progress.note("connecting to %s", r.out.Server)
+	r.progress.Note("connecting to %s", r.out.Server)
 	conn, err := pttls.Dial(ctx, r.out.Server, r.cfg)
 	if err != nil {
 		return r.advise(err)
@@ -56,14 +57,14 @@ func (r *ptTLSRun) attest(ctx context.Context) error {
 	defer conn.Close()
 	info := conn.Info()
 	r.out.Server, r.out.ServerID, r.out.TLS, r.out.Authentication = info.Remote, info.ServerSubject, info.TLS, info.Authentication
-	r.progress.note("attestation")
+	r.progress.Note("attestation")
 	session := &ptTLSSession{Session: client.NewSession(), decided: r.decided}
 	defer session.Close()
 	if r.stay {
 		session.KeepOpen()
 	}
 	err = conn.Run(ctx, session)
-	r.out.take(session.Session)
+	r.out.Update(session.Session)
 	got := session.Outcome()
 	if err == nil {
 		err = got.Err
@@ -108,9 +109,9 @@ func (s *ptTLSSession) Receive(batch []byte) ([]byte, error) {
 
 // decided prints a decision of a connection that stays.
 func (r *ptTLSRun) decided(s *tnccs.Session) {
-	r.progress.end()
-	r.out.take(s)
-	r.out.settle(nil)
+	r.progress.End()
+	r.out.Update(s)
+	r.out.SetExit(nil)
 	r.print(nil)
 	if !r.json {
 		fmt.Fprintf(r.stdout, "stays connected; Ctrl-C disconnects\n")
@@ -125,16 +126,13 @@ func (r *ptTLSRun) print(err error) {
 		r.out.Explained = r.transcript.Take()
 	}
 	if r.json {
-		enc := json.NewEncoder(r.stdout)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		_ = enc.Encode(r.out)
+		_ = report.WriteJSON(r.stdout, r.out)
 		return
 	}
-	if err != nil && r.out.Recommendation == recNone {
+	if err != nil && r.out.Recommendation == client.None {
 		return
 	}
-	r.out.writeTable(r.stdout)
+	r.out.WriteTable(r.stdout)
 	if r.transcript != nil {
 		fmt.Fprintln(r.stdout)
 		explain.WriteTable(r.stdout, r.out.Explained)

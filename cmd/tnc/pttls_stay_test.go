@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/tnccs/pttls/pttlstest"
 	"github.com/gotnc/gotnc/tnccs/server"
@@ -62,9 +64,9 @@ func TestPTTLSStays(t *testing.T) {
 		w.Close()
 	}()
 	d := json.NewDecoder(r)
-	var out ptTLSOutcome
+	var out report.PTTLSOutcome
 	require.NoError(t, d.Decode(&out))
-	require.Equal(t, recAllowed, out.Recommendation)
+	require.Equal(t, client.Allowed, out.Recommendation)
 	rows := len(out.Explained)
 	require.NotZero(t, rows)
 
@@ -73,18 +75,18 @@ func TestPTTLSStays(t *testing.T) {
 	require.NoError(t, err)
 	push <- sretry
 	push <- sdata
-	out = ptTLSOutcome{}
+	out = report.PTTLSOutcome{}
 	require.NoError(t, d.Decode(&out))
-	require.Equal(t, recIsolated, out.Recommendation)
-	require.Equal(t, exitIsolated, out.ExitCode)
+	require.Equal(t, client.Isolated, out.Recommendation)
+	require.Equal(t, report.ExitIsolated, out.ExitCode)
 	require.NotEmpty(t, out.Explained, "what was asked this time")
 
 	cancel()
-	require.Equal(t, exitIsolated, <-code, "the last decision")
+	require.Equal(t, report.ExitIsolated, <-code, "the last decision")
 	require.ErrorIs(t, d.Decode(&out), io.EOF, "which is printed once")
 	require.Empty(t, s.srv.Failures(), "the server got CLOSE")
 
 	_, stderr, exit := runTNC(t, append(s.args, "--stay", "--mutual")...)
-	require.Equal(t, exitUsage, exit)
+	require.Equal(t, report.ExitUsage, exit)
 	require.Contains(t, stderr, "exclude each other")
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -85,7 +87,7 @@ func (s *ptSite) write(t *testing.T, name, content string) {
 	require.NoError(t, os.WriteFile(s.path(name), []byte(content), 0o600))
 }
 
-func (s *ptSite) run(t *testing.T, more ...string) (out ptTLSOutcome, stderr string, code int) {
+func (s *ptSite) run(t *testing.T, more ...string) (out report.PTTLSOutcome, stderr string, code int) {
 	t.Helper()
 	stdout, stderr, code := runTNC(t, append(append([]string{}, s.args...), append(more, "--json")...)...)
 	require.NoError(t, json.Unmarshal([]byte(stdout), &out), "%s%s", stdout, stderr)
@@ -100,14 +102,14 @@ func TestPTTLSAllowed(t *testing.T) {
 	s := newPTSite(t, pttlstest.AuthTLSOrSASL, imv.Policy{Files: map[string]string{file: hex.EncodeToString(sum[:])}})
 
 	out, _, code := s.run(t, "--cert", s.path("me.pem"), "--key", s.path("me.key"))
-	require.Equal(t, exitAllowed, code)
-	require.Equal(t, recAllowed, out.Recommendation)
+	require.Equal(t, report.ExitAllowed, code)
+	require.Equal(t, client.Allowed, out.Recommendation)
 	require.Equal(t, "certificate", out.Authentication)
 	require.Contains(t, out.Identity, "CN=carol.gotnc.test")
 	require.Equal(t, []string{"Attestation"}, out.IMCs)
 
 	out, _, code = s.run(t, "--client", "carol", "--secret-file", s.path("pw"))
-	require.Equal(t, exitAllowed, code)
+	require.Equal(t, report.ExitAllowed, code)
 	require.Equal(t, "SASL PLAIN", out.Authentication)
 	require.Equal(t, "carol", out.Identity)
 	require.Equal(t, []string{"cert: carol.gotnc.test", "PLAIN: carol"}, s.srv.Clients())
@@ -116,7 +118,7 @@ func TestPTTLSAllowed(t *testing.T) {
 	s.write(t, "options", "--connect localhost # the server\n--port "+s.port+"\n--client carol\n--secret \""+testPassword+"\"\n--cert "+
 		s.path("ca.pem")+"\n--quiet\n--debug 2\n--tnc-config "+s.path("tnc_config")+"\n--strongswan-conf "+s.path("strongswan.conf"))
 	stdout, stderr, code := runTNC(t, "pt-tls", "--options", s.path("options"))
-	require.Equal(t, exitAllowed, code, stderr)
+	require.Equal(t, report.ExitAllowed, code, stderr)
 	require.Empty(t, stderr)
 	require.Contains(t, stdout, "access allowed")
 	require.NotContains(t, stdout, testPassword)
@@ -124,16 +126,16 @@ func TestPTTLSAllowed(t *testing.T) {
 
 func TestPTTLSIsolatedAndDenied(t *testing.T) {
 	for rec, want := range map[imv.Recommendation]struct {
-		text string
+		text client.Recommendation
 		code int
-	}{imv.Isolate: {recIsolated, exitIsolated}, imv.Deny: {recDenied, exitDenied}} {
+	}{imv.Isolate: {client.Isolated, report.ExitIsolated}, imv.Deny: {client.Denied, report.ExitDenied}} {
 		s := newPTSite(t, pttlstest.AuthNone, imv.Policy{Force: rec, Reason: "the test wants it", Remediation: "https://example.org/fix"})
 		out, stderr, code := s.run(t)
 		require.Equal(t, want.code, code, stderr)
 		require.Equal(t, want.text, out.Recommendation)
 		require.Equal(t, "none", out.Authentication)
-		require.Equal(t, []localized{{"the test wants it", "en"}}, out.Reasons)
-		require.Equal(t, []localized{{Text: "https://example.org/fix"}}, out.Remediation)
+		require.Equal(t, []report.Localized{{Text: "the test wants it", Language: "en"}}, out.Reasons)
+		require.Equal(t, []report.Localized{{Text: "https://example.org/fix"}}, out.Remediation)
 	}
 }
 
@@ -156,28 +158,28 @@ func TestPTTLSFailuresSayWhatToDo(t *testing.T) {
 		code int
 		says []string
 	}{
-		"no server":           {base, exitUsage, []string{"needs one server"}},
-		"two servers":         {append([]string{"a", "b", "--ca", s.path("ca.pem")}, base...), exitUsage, []string{"needs one server"}},
-		"no CA":               {append([]string{"localhost"}, base...), exitUsage, []string{"--ca"}},
-		"certificate, no CA":  {append(append([]string{"localhost"}, me...), base...), exitUsage, []string{"--ca"}},
-		"certificate, no key": {append([]string{"localhost", "--cert", s.path("me.pem")}, base...), exitFailure, []string{"needs its --key"}},
-		"key, no certificate": {append([]string{"localhost", "--ca", s.path("ca.pem"), "--key", s.path("me.key")}, base...), exitFailure, []string{"no --cert fits"}},
-		"kind of the key":     {append(append([]string{"localhost", "--ca", s.path("ca.pem"), "--key-type", "ecdsa"}, me...), base...), exitFailure, []string{"another kind than ecdsa"}},
-		"missing CA file":     {append([]string{"localhost", "--ca", s.path("nothing")}, base...), exitFailure, []string{"no such file", "--ca"}},
-		"password, no name":   {append([]string{"localhost", "--ca", s.path("ca.pem"), "--secret-file", s.path("pw")}, base...), exitUsage, []string{"--client"}},
-		"empty password":      {append([]string{"localhost", "--ca", s.path("ca.pem"), "--client", "carol", "--secret-file", s.path("empty")}, base...), exitFailure, []string{"first line", "is empty"}},
-		"other CA":            {append([]string{"localhost", "--ca", s.path("other.pem"), "--client", "carol", "--secret-file", s.path("pw")}, base...), exitFailure, []string{"no password was sent", "--ca"}},
-		"other name":          {append([]string{"127.0.0.1", "--ca", s.path("ca.pem"), "--client", "carol", "--secret-file", s.path("pw")}, base...), exitFailure, []string{"no password was sent", "--server-name"}},
-		"wrong password":      {append([]string{"localhost", "--ca", s.path("ca.pem"), "--client", "carol", "--secret-file", s.path("wrong")}, base...), exitFailure, []string{"refused the authentication", "carol"}},
-		"no credentials":      {append([]string{"localhost", "--ca", s.path("ca.pem")}, base...), exitFailure, []string{"--client and --secret-file"}},
-		"nobody listens":      {append([]string{"localhost", "--ca", s.path("ca.pem")}, append(base[:4:4], "--port", closed)...), exitFailure, []string{"nothing listens", "--port"}},
-		"unknown name":        {append([]string{"host.invalid", "--ca", s.path("ca.pem")}, base...), exitFailure, []string{"name of the server"}},
-		"bad option file":     {[]string{"--options", s.path("pw")}, exitUsage, []string{"--ca"}},
+		"no server":           {base, report.ExitUsage, []string{"needs one server"}},
+		"two servers":         {append([]string{"a", "b", "--ca", s.path("ca.pem")}, base...), report.ExitUsage, []string{"needs one server"}},
+		"no CA":               {append([]string{"localhost"}, base...), report.ExitUsage, []string{"--ca"}},
+		"certificate, no CA":  {append(append([]string{"localhost"}, me...), base...), report.ExitUsage, []string{"--ca"}},
+		"certificate, no key": {append([]string{"localhost", "--cert", s.path("me.pem")}, base...), report.ExitFailure, []string{"needs its --key"}},
+		"key, no certificate": {append([]string{"localhost", "--ca", s.path("ca.pem"), "--key", s.path("me.key")}, base...), report.ExitFailure, []string{"no --cert fits"}},
+		"kind of the key":     {append(append([]string{"localhost", "--ca", s.path("ca.pem"), "--key-type", "ecdsa"}, me...), base...), report.ExitFailure, []string{"another kind than ecdsa"}},
+		"missing CA file":     {append([]string{"localhost", "--ca", s.path("nothing")}, base...), report.ExitFailure, []string{"no such file", "--ca"}},
+		"password, no name":   {append([]string{"localhost", "--ca", s.path("ca.pem"), "--secret-file", s.path("pw")}, base...), report.ExitUsage, []string{"--client"}},
+		"empty password":      {append([]string{"localhost", "--ca", s.path("ca.pem"), "--client", "carol", "--secret-file", s.path("empty")}, base...), report.ExitFailure, []string{"first line", "is empty"}},
+		"other CA":            {append([]string{"localhost", "--ca", s.path("other.pem"), "--client", "carol", "--secret-file", s.path("pw")}, base...), report.ExitFailure, []string{"no password was sent", "--ca"}},
+		"other name":          {append([]string{"127.0.0.1", "--ca", s.path("ca.pem"), "--client", "carol", "--secret-file", s.path("pw")}, base...), report.ExitFailure, []string{"no password was sent", "--server-name"}},
+		"wrong password":      {append([]string{"localhost", "--ca", s.path("ca.pem"), "--client", "carol", "--secret-file", s.path("wrong")}, base...), report.ExitFailure, []string{"refused the authentication", "carol"}},
+		"no credentials":      {append([]string{"localhost", "--ca", s.path("ca.pem")}, base...), report.ExitFailure, []string{"--client and --secret-file"}},
+		"nobody listens":      {append([]string{"localhost", "--ca", s.path("ca.pem")}, append(base[:4:4], "--port", closed)...), report.ExitFailure, []string{"nothing listens", "--port"}},
+		"unknown name":        {append([]string{"host.invalid", "--ca", s.path("ca.pem")}, base...), report.ExitFailure, []string{"name of the server"}},
+		"bad option file":     {[]string{"--options", s.path("pw")}, report.ExitUsage, []string{"--ca"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, stderr, code := runTNC(t, append([]string{"pt-tls"}, c.args...)...)
 			require.Equal(t, c.code, code, stderr)
-			if code == exitFailure {
+			if code == report.ExitFailure {
 				oneSentence(t, stderr, c.says...)
 			} else {
 				require.Contains(t, stderr, c.says[0])
@@ -189,10 +191,10 @@ func TestPTTLSFailuresSayWhatToDo(t *testing.T) {
 
 	// Another name by intent.
 	out, stderr, code := s.run(t, "--client", "carol", "--secret-file", s.path("pw"))
-	require.Equal(t, exitAllowed, code, "%v %s", out, stderr)
+	require.Equal(t, report.ExitAllowed, code, "%v %s", out, stderr)
 	args := append([]string{"pt-tls", "127.0.0.1", "--server-name", "localhost", "--ca", s.path("ca.pem"), "--client", "carol", "--secret-file", s.path("pw")}, base...)
 	_, stderr, code = runTNC(t, args...)
-	require.Equal(t, exitAllowed, code, stderr)
+	require.Equal(t, report.ExitAllowed, code, stderr)
 }
 
 // The whole command as a process: Ctrl-C ends it with its IMCs.
@@ -215,5 +217,5 @@ func TestPTTLSInterrupted(t *testing.T) {
 	defer c.Close()
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	require.Error(t, cmd.Wait())
-	require.Equal(t, exitFailure, cmd.ProcessState.ExitCode())
+	require.Equal(t, report.ExitFailure, cmd.ProcessState.ExitCode())
 }

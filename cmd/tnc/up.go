@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+)
 
 func newUp() *cobra.Command {
 	var o options
@@ -14,7 +18,7 @@ connection that was lost comes again, as rekey_time, mobike, dpd_action and
 close_action say. Device, routes and rules that it makes are removed at the end. It
 needs root, or CAP_NET_ADMIN, unless --dataplane none.
 
-` + exitHelp,
+` + report.ExitHelp,
 		Example: `  sudo tnc up home
   sudo tnc up home --dataplane tun -v`,
 		Args:              oneConnection,

@@ -122,9 +122,9 @@ func (p *Profile) environ() []string {
 	return env
 }
 
-// Log logs what was read, as charon does at its start; version is this
+// LogConfiguration logs what was read, as charon does at its start; version is this
 // program's.
-func (p *Profile) Log(logger *slog.Logger, version string) {
+func (p *Profile) LogConfiguration(logger *slog.Logger, version string) {
 	dmn, cfg := log.Group(logger, log.DMN), log.Group(logger, log.CFG)
 	log.Infof(dmn, "Starting IKEv2 client tnc %s (%s, %s)", version, kernelName(), runtime.GOARCH)
 	dir, ok := p.Swanctl.Folders["x509ca"]

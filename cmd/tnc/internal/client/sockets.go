@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -16,21 +16,21 @@ import (
 )
 
 // addresses resolves the two ends.
-func (c *connection) addresses(ctx context.Context) (remote netip.AddrPort, local netip.Addr, err error) {
-	host, err := c.RemoteHost()
+func (c *Client) addresses(ctx context.Context) (remote netip.AddrPort, local netip.Addr, err error) {
+	host, err := c.profile.RemoteHost()
 	if err != nil {
 		return remote, local, err
 	}
 	addr, err := resolve(ctx, host)
 	if err != nil {
-		return remote, local, fmt.Errorf("find the gateway's address: %w: check remote_addrs of connection %q and the name service", err, c.Connection.Name)
+		return remote, local, fmt.Errorf("find the gateway's address: %w: check remote_addrs of connection %q and the name service", err, c.profile.Connection.Name)
 	}
-	if host, ok := c.Connection.LocalHost(); ok {
+	if host, ok := c.profile.Connection.LocalHost(); ok {
 		if local, err = resolve(ctx, host); err != nil {
-			return remote, local, fmt.Errorf("find our address: %w: check local_addrs of connection %q", err, c.Connection.Name)
+			return remote, local, fmt.Errorf("find our address: %w: check local_addrs of connection %q", err, c.profile.Connection.Name)
 		}
 	}
-	return netip.AddrPortFrom(addr, c.Connection.RemotePort), local, nil
+	return netip.AddrPortFrom(addr, c.profile.Connection.RemotePort), local, nil
 }
 
 const resolveTimeout = 10 * time.Second
@@ -55,26 +55,26 @@ func resolve(ctx context.Context, host string) (netip.Addr, error) {
 
 // open binds the sockets; where the usual ports are taken or forbidden, any
 // other two will do: to the gateway that looks like a NAT.
-func (c *connection) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error) {
+func (c *Client) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error) {
 	o := udp.Options{
-		Remote: remote, Local: local, Mark: c.mark,
-		Port: c.Charon.Port, PortNATT: c.Charon.PortNATT,
-		KeepAlive: c.Charon.KeepAlive, Logger: c.logger,
+		Remote: remote, Local: local,
+		Port: c.profile.Charon.Port, PortNATT: c.profile.Charon.PortNATT,
+		KeepAlive: c.profile.Charon.KeepAlive, Logger: c.logger,
 	}
-	if c.Connection.LocalPort != ike.PortIKE {
-		o.Port = c.Connection.LocalPort
+	if c.profile.Connection.LocalPort != ike.PortIKE {
+		o.Port = c.profile.Connection.LocalPort
 	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = -1 // strongSwan's 0 means none
 	}
 	sock, err := udp.Open(o)
 	if (o.Port != 0 || o.PortNATT != 0) && (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, os.ErrPermission)) {
-		log.Group(c.logger, log.NET).Info(fmt.Sprintf("%v: using other ports", err))
+		log.Infof(log.Group(c.logger, log.NET), "%v: using other ports", err)
 		o.Port, o.PortNATT = 0, 0
 		sock, err = udp.Open(o)
 	}
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return nil, fmt.Errorf("%w: local_addrs of connection %q names an address that this machine does not have", err, c.Connection.Name)
+		return nil, fmt.Errorf("%w: local_addrs of connection %q names an address that this machine does not have", err, c.profile.Connection.Name)
 	}
 	return sock, err
 }

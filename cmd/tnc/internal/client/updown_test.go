@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"net/netip"
@@ -21,14 +21,22 @@ func ts(t *testing.T, text string) ike.TrafficSelector {
 	return s
 }
 
+// device is a data plane with a network device of that name.
+type device struct {
+	NoPlane
+	name string
+}
+
+func (d device) Device() string { return d.name }
+
 // A script runs once for each pair of selectors of one family, with strongSwan's
 // variables.
 func TestUpdown(t *testing.T) {
 	said := filepath.Join(t.TempDir(), "said")
-	c := &connection{Profile: &profile.Profile{Connection: &swanctl.Connection{Name: "home", IfIDIn: 7, Children: []*swanctl.Child{
+	c := &Client{plane: device{name: "tnc0"}, profile: &profile.Profile{Connection: &swanctl.Connection{Name: "home", IfIDIn: 7, Children: []*swanctl.Child{
 		{Name: "net", MarkOut: swanctl.Mark{Value: 42, Mask: 0xff}, IfIDOut: 9},
 	}}}}
-	c.out.Identity, c.out.GatewayID, c.life.num = "carol", "moon", 3
+	c.state.result.Identity, c.state.result.GatewayID, c.state.started = "carol", "moon", 3
 	sa := &ike.ChildSA{
 		Name: "net", Local: netip.MustParseAddrPort("192.0.2.1:4500"), Remote: netip.MustParseAddrPort("192.0.2.2:4500"), Encap: true,
 		LocalTS:  []ike.TrafficSelector{ts(t, "10.3.0.1/32"), ts(t, "2001:db8:3::1/128")},
@@ -39,7 +47,7 @@ func TestUpdown(t *testing.T) {
 		},
 	}
 	command := "env | grep ^PLUTO_ | LC_ALL=C sort | tr '\\n' ' ' >>" + said + "; echo >>" + said
-	require.NoError(t, runUpdown(command, "up", plutoEnv(c, sa, "tnc0"), sa))
+	require.NoError(t, runUpdown(command, "up", c.updownEnvironment(sa), sa))
 	b, err := os.ReadFile(said)
 	require.NoError(t, err)
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")

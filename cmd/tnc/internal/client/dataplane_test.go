@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"bytes"
@@ -47,9 +47,9 @@ func TestSelectPlane(t *testing.T) {
 
 // A gateway may rekey a CHILD_SA that we have just refused, before our DELETE.
 func TestRekeyingWithoutADataPlane(t *testing.T) {
-	for name, plane := range map[string]plane{"tun": &devicePlane{}, "xfrm": &kernelPlane{conn: &swanctl.Connection{}}} {
+	for name, plane := range map[string]Plane{"tun": &devicePlane{}, "xfrm": &kernelPlane{conn: &swanctl.Connection{}}} {
 		t.Run(name, func(t *testing.T) {
-			c := &connection{plane: plane, failure: errors.New("refused"), Profile: &profile.Profile{}}
+			c := &Client{plane: plane, failure: errors.New("refused"), profile: &profile.Profile{}}
 			proposals, err := crypto.ParseProposals(message.ProtocolESP, []string{"aes128gcm16"})
 			require.NoError(t, err)
 			suite, err := crypto.SuiteOf(proposals[0])

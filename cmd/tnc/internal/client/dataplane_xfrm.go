@@ -1,10 +1,11 @@
-package main
+package client
 
 import (
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
@@ -22,34 +23,35 @@ type kernelPlane struct {
 	logger *slog.Logger
 	// acquire hears of packets without a CHILD_SA
 	acquire func()
-	plane   *xfrm.Plane
+	plane   atomic.Pointer[xfrm.Plane]
 	sock    *udp.Conn
 }
 
-// trap has the kernel ask for the CHILD_SA: the first one is installed later.
-func (p *kernelPlane) trap(t trapSelectors) error {
+// Trap has the kernel ask for the CHILD_SA: the first one is installed later.
+func (p *kernelPlane) Trap(t TrapSelectors) error {
 	if err := p.open(nil); err != nil {
 		return err
 	}
-	for _, ch := range t.children {
-		c := p.settings(ch.name)
-		c.LocalTS, c.RemoteTS, c.Local, c.Remote = ch.local, ch.remote, t.ours, t.gateway
-		if err := p.plane.Trap(c); err != nil {
-			return errors.Join(fmt.Errorf("lay the trap of data plane xfrm: %w", err), p.close())
+	for _, ch := range t.Children {
+		c := p.settings(ch.Name)
+		c.LocalTS, c.RemoteTS, c.Local, c.Remote = ch.Local, ch.Remote, t.Local, t.Gateway
+		if err := p.plane.Load().Trap(c); err != nil {
+			return errors.Join(fmt.Errorf("lay the trap of data plane xfrm: %w", err), p.Close())
 		}
 	}
 	return nil
 }
 
 // open prepares the kernel, without a CHILD_SA.
-func (p *kernelPlane) open(virtual []netip.Addr) (err error) {
-	p.plane, err = xfrm.Open(xfrm.Config{
+func (p *kernelPlane) open(virtual []netip.Addr) error {
+	plane, err := xfrm.Open(xfrm.Config{
 		Logger: p.logger, Name: p.conn.Name, Addresses: virtual, NoRoutes: !p.charon.InstallRoutes, NoAddresses: !p.charon.InstallVirtualIP,
 		Table: p.charon.RoutingTable, Priority: p.charon.RoutingTablePrio, Acquire: p.acquire,
 	})
 	if err != nil {
 		return fmt.Errorf("start data plane xfrm: %w", err)
 	}
+	p.plane.Store(plane)
 	return nil
 }
 
@@ -72,7 +74,7 @@ func (p *kernelPlane) settings(name string) xfrm.Child {
 	return c
 }
 
-func (p *kernelPlane) start(child *ike.ChildSA, sock *udp.Conn) error {
+func (p *kernelPlane) Start(child *ike.ChildSA, sock *udp.Conn) error {
 	var virtual []netip.Addr
 	for _, a := range child.Internal.Addresses {
 		virtual = append(virtual, a.Addr())
@@ -82,10 +84,10 @@ func (p *kernelPlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 		child.Zero()
 		return err
 	}
-	return p.install(child, false)
+	return p.Install(child, false)
 }
 
-func (p *kernelPlane) install(child *ike.ChildSA, standby bool) error {
+func (p *kernelPlane) Install(child *ike.ChildSA, standby bool) error {
 	defer child.Zero()
 	if child.Encap {
 		if err := p.sock.KernelESP(); err != nil {
@@ -94,43 +96,59 @@ func (p *kernelPlane) install(child *ike.ChildSA, standby bool) error {
 	}
 	c := p.settings(child.Name)
 	c.SPIIn, c.SPIOut, c.Suite, c.Keys = child.SPIIn, child.SPIOut, child.ESP, child.Keys
-	c.LocalTS, c.RemoteTS = espSelectors(child.LocalTS), espSelectors(child.RemoteTS)
+	c.LocalTS, c.RemoteTS = Selectors(child.LocalTS), Selectors(child.RemoteTS)
 	c.Local, c.Remote, c.Encap, c.Standby = child.Local, child.Remote, child.Encap, standby
-	return p.plane.Install(c)
+	return p.plane.Load().Install(c)
 }
 
-func (p *kernelPlane) activate(spiIn uint32) {
-	if p.plane == nil {
+func (p *kernelPlane) Activate(spiIn uint32) {
+	plane := p.plane.Load()
+	if plane == nil {
 		return
 	}
-	if err := p.plane.Activate(spiIn); err != nil {
+	if err := plane.Activate(spiIn); err != nil {
 		log.Group(p.logger, log.KNL).Warn(err.Error())
 	}
 }
 
-func (p *kernelPlane) remove(spiIn uint32) {
-	if p.plane != nil {
-		p.plane.Remove(spiIn)
+func (p *kernelPlane) Remove(spiIn uint32) {
+	if plane := p.plane.Load(); plane != nil {
+		plane.Remove(spiIn)
 	}
 }
 
-// moved leaves the states to the rekeying that follows: it makes new ones with
+// Moved leaves the states to the rekeying that follows: it makes new ones with
 // the new addresses.
-func (p *kernelPlane) moved(ike.Moved) error { return nil }
+func (p *kernelPlane) Moved(ike.Moved) error { return nil }
 
-func (p *kernelPlane) attach(sock *udp.Conn) {
+func (p *kernelPlane) Attach(sock *udp.Conn) {
 	p.sock = sock
 	if err := sock.Bypass(); err != nil {
 		log.Group(p.logger, log.KNL).Warn(err.Error())
 	}
 }
 
-func (p *kernelPlane) close() error {
-	if p.plane == nil {
+func (p *kernelPlane) Close() error {
+	plane := p.plane.Swap(nil)
+	if plane == nil {
 		return nil
 	}
-	err := p.plane.Close()
-	log.Group(p.logger, log.CHD).Info(p.plane.Stats().String())
-	p.plane = nil
+	err := plane.Close()
+	log.Group(p.logger, log.CHD).Info(plane.Stats().String())
 	return err
+}
+
+func (p *kernelPlane) Kind() esp.Kind { return esp.XFRM }
+
+// NeedsUDP is false: the kernel takes ESP in IP too.
+func (p *kernelPlane) NeedsUDP() bool { return false }
+
+// Device is "": the kernel's policies need none.
+func (p *kernelPlane) Device() string { return "" }
+
+func (p *kernelPlane) Stats() esp.Stats {
+	if plane := p.plane.Load(); plane != nil {
+		return plane.Stats()
+	}
+	return esp.Stats{}
 }

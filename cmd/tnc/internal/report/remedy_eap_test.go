@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/mschapv2"
 )
@@ -14,7 +15,7 @@ import (
 // Each failure of EAP that a user can do something about ends with what that is.
 func TestEAPRemedies(t *testing.T) {
 	refused := fmt.Errorf("EAP: %w: %w", eap.ErrFailure, eap.ErrCredentials)
-	require.EqualError(t, new(connection).explain(refused),
+	require.EqualError(t, Explain(client.Result{}, refused),
 		"EAP: received EAP_FAILURE: the server refused the EAP identity or its password; check the identity and the secret of this connection")
 	for _, c := range []struct {
 		err  error

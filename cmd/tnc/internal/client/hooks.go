@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"errors"
@@ -7,43 +7,40 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// hooks is what a connection does beside its packets: name servers and the
-// updown script.
+// hooks is what a connection changes beside the data plane: name servers, and
+// what the updown script does.
 type hooks struct {
 	resolv *resolvconf.Resolver // nil where none was changed
 	script func(verb string) error
 	logger *slog.Logger
 }
 
-// up installs the name servers and runs the updown script. What fails is
-// told; the tunnel stays.
-func (h *hooks) up(c *connection, sa *ike.ChildSA) error {
+// up installs the name servers and runs the updown script. An error is a
+// warning: the tunnel stays.
+func (h *hooks) up(c *Client, sa *ike.ChildSA) error {
 	h.logger = c.logger
 	var errs []error
-	if _, off := c.plane.(noPlane); !off && len(sa.Internal.DNS) > 0 && c.Charon.InstallDNS {
-		h.resolv = resolvconf.New(c.Charon.ResolvConf, c.Charon.ResolvconfPath, c.Connection.Name)
-		c.left.Resolv, c.left.Resolvcmd = h.resolv.File, h.resolv.Command
-		if err := c.guard.note(c.left); err != nil {
+	charon := c.profile.Charon
+	if c.plane.Kind() != esp.None && len(sa.Internal.DNS) > 0 && charon.InstallDNS {
+		h.resolv = resolvconf.New(charon.ResolvConf, charon.ResolvconfPath, c.profile.Connection.Name)
+		c.record.Resolv, c.record.Resolvcmd = h.resolv.File, h.resolv.Command
+		if err := c.runDir.save(c.record); err != nil {
 			errs = append(errs, err)
 		}
 		for _, d := range sa.Internal.DNS {
-			log.Group(c.logger, log.IKE).Info(fmt.Sprintf("installing DNS server %s to %s", d, h.resolv.What()))
+			log.Infof(log.Group(c.logger, log.IKE), "installing DNS server %s to %s", d, h.resolv.What())
 		}
 		if err := h.resolv.Install(sa.Internal.DNS, sa.Internal.Domains); err != nil {
 			errs = append(errs, fmt.Errorf("install DNS servers: %w", err))
 			h.resolv = nil
 		}
 	}
-	ch := c.FirstChild()
-	if ch != nil && ch.Updown != "" {
-		device := ""
-		if d, ok := c.plane.(*devicePlane); ok && d.plane != nil {
-			device = d.plane.Device()
-		}
-		env := plutoEnv(c, sa, device)
+	if ch := c.profile.FirstChild(); ch != nil && ch.Updown != "" {
+		env := c.updownEnvironment(sa)
 		command := ch.Updown
 		h.script = func(verb string) error { return runUpdown(command, verb, env, sa) }
 		if err := h.script("up"); err != nil {
@@ -53,7 +50,7 @@ func (h *hooks) up(c *connection, sa *ike.ChildSA) error {
 	return errors.Join(errs...)
 }
 
-// down undoes up. It may be called without.
+// down undoes up. It may be called without it.
 func (h *hooks) down() {
 	if h.script != nil {
 		if err := h.script("down"); err != nil {
@@ -63,7 +60,7 @@ func (h *hooks) down() {
 	}
 	if h.resolv != nil {
 		if err := h.resolv.Remove(); err != nil {
-			log.Group(h.logger, log.IKE).Warn("remove DNS servers: " + err.Error())
+			log.Warnf(log.Group(h.logger, log.IKE), "remove DNS servers: %v", err)
 		}
 		h.resolv = nil
 	}

@@ -1,10 +1,9 @@
-package main
+package client
 
 import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"sync/atomic"
 
 	"github.com/gotnc/gotnc/ike"
@@ -16,36 +15,64 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// choosePlane settles who carries the packets, before anything is sent: what
-// cannot work is told at once.
-func (c *connection) choosePlane(name string) error {
-	kind, err := esp.ParseKind(name)
-	if err != nil {
-		return err
+// Plane carries the packets of CHILD_SAs. Kind, NeedsUDP, Device and Stats may be
+// called at any time, the other methods one at a time.
+type Plane interface {
+	Kind() esp.Kind
+	// NeedsUDP reports whether it takes ESP in UDP only.
+	NeedsUDP() bool
+	// Device returns the name of its network device; "" = none.
+	Device() string
+	Stats() esp.Stats
+
+	// Trap catches packets that no CHILD_SA is there for; in the place of Start.
+	Trap(t TrapSelectors) error
+	// Start takes the first CHILD_SA, whose keys it zeroes when it is done.
+	Start(child *ike.ChildSA, sock *udp.Conn) error
+	// Install takes a further or rekeyed one; with standby it only receives.
+	Install(child *ike.ChildSA, standby bool) error
+	Activate(spiIn uint32)
+	Remove(spiIn uint32)
+	Moved(e ike.Moved) error
+	// Attach makes sock the way of the packets, after a reconnection too.
+	Attach(sock *udp.Conn)
+	// Close removes all that Start made. It may be called without Start.
+	Close() error
+}
+
+// PlaneError is why a data plane cannot be used.
+type PlaneError struct{ Err error }
+
+func (e *PlaneError) Error() string { return e.Err.Error() }
+func (e *PlaneError) Unwrap() error { return e.Err }
+
+// choosePlane decides who carries the packets, before anything is sent: what
+// cannot work is an error at once.
+func (c *Client) choosePlane() (Plane, error) {
+	kind := esp.None
+	if c.cfg.Dataplane != "" {
+		var err error
+		if kind, err = esp.ParseKind(c.cfg.Dataplane); err != nil {
+			return nil, err
+		}
 	}
 	choice, err := selectPlane(kind, esp.ProbeTUN, xfrm.Probe)
 	if err != nil {
-		if os.Geteuid() != 0 {
-			err = fmt.Errorf("%w; --dataplane none carries no packets and needs no rights", err)
-		}
-		return err
+		return nil, &PlaneError{err}
 	}
-	log.Group(c.logger, log.KNL).Info(fmt.Sprintf("using data plane %s: %s", choice.kind, choice.reason))
-	if choice.kind == esp.None {
-		c.plane = noPlane{}
-		return nil
+	log.Infof(log.Group(c.logger, log.KNL), "using data plane %s: %s", choice.kind, choice.reason)
+	charon, conn := c.profile.Charon, c.profile.Connection
+	switch choice.kind {
+	case esp.None:
+		return NoPlane{}, nil
+	case esp.XFRM:
+		return &kernelPlane{charon: charon, conn: conn, logger: c.logger, acquire: func() { c.trap.acquire() }}, nil
 	}
-	if choice.kind == esp.XFRM {
-		c.plane = &kernelPlane{charon: c.Charon, conn: c.Connection, logger: c.logger, acquire: func() { c.trap.acquire() }}
-		return nil
+	p := &devicePlane{charon: charon, logger: c.logger, acquire: c.trap.acquire}
+	if len(conn.Children) > 0 {
+		p.window = conn.Children[0].ReplayWindow
 	}
-	p := &devicePlane{kind: choice.kind, charon: c.Charon, logger: c.logger, acquire: c.trap.acquire}
-	if len(c.Connection.Children) > 0 {
-		p.window = c.Connection.Children[0].ReplayWindow
-	}
-	c.plane = p
-	c.needsUDP = choice.kind == esp.TUN // in user space it needs the UDP header
-	return nil
+	return p, nil
 }
 
 // planeChoice is a data plane and why it was chosen, for the log.
@@ -82,37 +109,26 @@ func selectPlane(want esp.Kind, tun, kernel func() error) (planeChoice, error) {
 	return planeChoice{}, fmt.Errorf("no data plane works here; tun: %w; xfrm: %w", noTUN, noKernel)
 }
 
-// noPlane carries nothing.
-type noPlane struct{}
-
-func (noPlane) start(child *ike.ChildSA, _ *udp.Conn) error {
-	child.Zero()
-	return nil
-}
-
-func (noPlane) close() error { return nil }
-
 // deviceName is that of our TUN devices.
 const deviceName = "tnc%d"
 
 // devicePlane carries packets through a network device.
 type devicePlane struct {
-	kind   esp.Kind
 	charon config.Charon
 	logger *slog.Logger
 	window int // packets; 0 = the default
 	// acquire hears of packets without a CHILD_SA
 	acquire func() bool
-	plane   esp.Plane
+	plane   atomic.Pointer[esp.Plane]
 	sock    atomic.Pointer[udp.Conn]
 }
 
-func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
+func (p *devicePlane) Start(child *ike.ChildSA, sock *udp.Conn) error {
 	if !child.Encap {
 		child.Zero()
-		return fmt.Errorf("the gateway does not take ESP in UDP, which the data plane %s needs: allow NAT traversal on the gateway", p.kind)
+		return fmt.Errorf("the gateway does not take ESP in UDP, which the data plane %s needs: allow NAT traversal on the gateway", esp.TUN)
 	}
-	c, err := espChild(child)
+	c, err := SA(child)
 	if err != nil {
 		return err
 	}
@@ -125,15 +141,15 @@ func (p *devicePlane) start(child *ike.ChildSA, sock *udp.Conn) error {
 	if err := p.open(esp.Config{Child: c, Addresses: virtual, Local: child.Local, Gateway: child.Remote}); err != nil {
 		return err
 	}
-	sock.OnESP(p.plane.Receive)
+	sock.OnESP((*p.plane.Load()).Receive)
 	return nil
 }
 
-// trap needs no CHILD_SA: the first one is installed later.
-func (p *devicePlane) trap(t trapSelectors) error {
-	cfg := esp.Config{Local: t.ours, Gateway: t.gateway}
-	for _, ch := range t.children {
-		cfg.TrapLocal, cfg.TrapRemote = append(cfg.TrapLocal, ch.local...), append(cfg.TrapRemote, ch.remote...)
+// Trap needs no CHILD_SA: the first one is installed later.
+func (p *devicePlane) Trap(t TrapSelectors) error {
+	cfg := esp.Config{Local: t.Local, Gateway: t.Gateway}
+	for _, ch := range t.Children {
+		cfg.TrapLocal, cfg.TrapRemote = append(cfg.TrapLocal, ch.Local...), append(cfg.TrapRemote, ch.Remote...)
 	}
 	return p.open(cfg)
 }
@@ -147,24 +163,23 @@ func (p *devicePlane) open(cfg esp.Config) error {
 	cfg.Table, cfg.Priority = p.charon.RoutingTable, p.charon.RoutingTablePrio
 	plane, err := esp.OpenTUN(cfg)
 	if err != nil {
-		return fmt.Errorf("start data plane %s: %w", p.kind, err)
+		return fmt.Errorf("start data plane %s: %w", esp.TUN, err)
 	}
-	p.plane = plane
+	p.plane.Store(&plane)
 	return nil
 }
 
-func (p *devicePlane) close() error {
-	if p.plane == nil {
+func (p *devicePlane) Close() error {
+	plane := p.plane.Swap(nil)
+	if plane == nil {
 		return nil
 	}
-	log.Group(p.logger, log.CHD).Info(p.plane.Stats().String())
-	err := p.plane.Close()
-	p.plane = nil
-	return err
+	log.Group(p.logger, log.CHD).Info((*plane).Stats().String())
+	return (*plane).Close()
 }
 
-// espChild makes the packet ciphers of a CHILD_SA and forgets its keys.
-func espChild(child *ike.ChildSA) (esp.Child, error) {
+// SA makes the packet ciphers of a CHILD_SA and forgets its keys.
+func SA(child *ike.ChildSA) (esp.Child, error) {
 	defer child.Zero()
 	k := child.Keys
 	out, err := crypto.NewPacketCipher(child.ESP, k.Ei, k.Ai, nil)
@@ -178,11 +193,12 @@ func espChild(child *ike.ChildSA) (esp.Child, error) {
 	}
 	return esp.Child{
 		Name: child.Name, SPIIn: child.SPIIn, SPIOut: child.SPIOut, In: in, Out: out,
-		ESN: child.ESP.ESN, LocalTS: espSelectors(child.LocalTS), RemoteTS: espSelectors(child.RemoteTS),
+		ESN: child.ESP.ESN, LocalTS: Selectors(child.LocalTS), RemoteTS: Selectors(child.RemoteTS),
 	}, nil
 }
 
-func espSelectors(ts []ike.TrafficSelector) []esp.Selector {
+// Selectors returns traffic selectors as package esp has them.
+func Selectors(ts []ike.TrafficSelector) []esp.Selector {
 	out := make([]esp.Selector, 0, len(ts))
 	for _, t := range ts {
 		if t.Start.IsValid() {
@@ -190,21 +206,4 @@ func espSelectors(ts []ike.TrafficSelector) []esp.Selector {
 		}
 	}
 	return out
-}
-
-// plane carries the packets of CHILD_SAs.
-type plane interface {
-	// trap catches packets that no CHILD_SA is there for; in the place of start.
-	trap(t trapSelectors) error
-	// start takes the first CHILD_SA, whose keys it zeroes when it is done.
-	start(child *ike.ChildSA, sock *udp.Conn) error
-	// install takes a further or rekeyed one; with standby it only receives.
-	install(child *ike.ChildSA, standby bool) error
-	activate(spiIn uint32)
-	remove(spiIn uint32)
-	moved(e ike.Moved) error
-	// attach makes sock the way of the packets, after a reconnection too.
-	attach(sock *udp.Conn)
-	// close removes all that start made. It may be called without start.
-	close() error
 }

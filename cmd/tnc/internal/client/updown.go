@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"errors"
@@ -14,24 +14,27 @@ import (
 	"github.com/gotnc/gotnc/ike/esp"
 )
 
-// plutoEnv is what strongSwan's updown plugin tells a script; the verb and what
-// depends on the selector follow in runUpdown.
-func plutoEnv(c *connection, sa *ike.ChildSA, device string) []string {
+// updownEnvironment returns what strongSwan's updown plugin passes to a script;
+// the verb and what depends on the selector are added by runUpdown.
+func (c *Client) updownEnvironment(sa *ike.ChildSA) []string {
+	c.state.mu.Lock()
+	number, res := c.state.started, c.state.result
+	c.state.mu.Unlock()
 	env := []string{
 		"PLUTO_VERSION=1.1",
 		"PLUTO_CONNECTION=" + sa.Name,
 		"PLUTO_REQID=1",
-		fmt.Sprintf("PLUTO_UNIQUEID=%d", c.life.num),
+		fmt.Sprintf("PLUTO_UNIQUEID=%d", number),
 		"PLUTO_PROTO=esp",
 		"PLUTO_ME=" + sa.Local.Addr().String(),
-		"PLUTO_MY_ID=" + c.out.Identity,
+		"PLUTO_MY_ID=" + res.Identity,
 		"PLUTO_PEER=" + sa.Remote.Addr().String(),
-		"PLUTO_PEER_ID=" + c.out.GatewayID,
+		"PLUTO_PEER_ID=" + res.GatewayID,
 	}
-	if device != "" {
+	if device := c.plane.Device(); device != "" {
 		env = append(env, "PLUTO_INTERFACE="+device)
 	}
-	k := (&kernelPlane{conn: c.Connection}).settings(sa.Name)
+	k := (&kernelPlane{conn: c.profile.Connection}).settings(sa.Name)
 	for _, m := range []struct {
 		name string
 		mark esp.Mark
@@ -49,8 +52,13 @@ func plutoEnv(c *connection, sa *ike.ChildSA, device string) []string {
 	if sa.Encap {
 		env = append(env, fmt.Sprintf("PLUTO_UDP_ENC=%d", sa.Remote.Port()))
 	}
+	return append(env, internalEnvironment(sa.Internal)...)
+}
+
+// internalEnvironment returns the variables of virtual IPs and name servers.
+func internalEnvironment(internal ike.Internal) (env []string) {
 	n4, n6 := 0, 0
-	for _, a := range sa.Internal.Addresses {
+	for _, a := range internal.Addresses {
 		x := a.Addr()
 		if n4+n6 == 0 {
 			env = append(env, "PLUTO_MY_SOURCEIP="+x.String())
@@ -64,7 +72,7 @@ func plutoEnv(c *connection, sa *ike.ChildSA, device string) []string {
 		}
 	}
 	d4, d6 := 0, 0
-	for _, d := range sa.Internal.DNS {
+	for _, d := range internal.DNS {
 		if d.Is4() {
 			d4++
 			env = append(env, fmt.Sprintf("PLUTO_DNS4_%d=%s", d4, d))

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -12,10 +12,10 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows on a terminal what is going on, from the first second of
+// Progress shows on a terminal what is going on, from the first second of
 // waiting on, in one line that disappears at the end. On anything else it is
 // silent.
-type progress struct {
+type Progress struct {
 	w     io.Writer
 	mu    sync.Mutex
 	text  string
@@ -26,19 +26,20 @@ type progress struct {
 
 const progressDelay = time.Second
 
-// newProgress starts showing; w nil or no terminal shows nothing.
-func newProgress(w io.Writer) *progress {
+// NewProgress starts showing; on a w that is nil or no terminal it returns nil,
+// which shows nothing.
+func NewProgress(w io.Writer) *Progress {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
-	p := &progress{w: w, start: time.Now(), stop: make(chan struct{}), done: make(chan struct{})}
+	p := &Progress{w: w, start: time.Now(), stop: make(chan struct{}), done: make(chan struct{})}
 	go p.run()
 	return p
 }
 
-// note sets the text; a nil progress takes it too.
-func (p *progress) note(format string, args ...any) {
+// Note sets the text; a nil progress takes it too.
+func (p *Progress) Note(format string, args ...any) {
 	if p == nil {
 		return
 	}
@@ -47,8 +48,8 @@ func (p *progress) note(format string, args ...any) {
 	p.mu.Unlock()
 }
 
-// end removes the line. It may be called more than once, and on nil.
-func (p *progress) end() {
+// End removes the line. It may be called more than once, and on nil.
+func (p *Progress) End() {
 	if p == nil {
 		return
 	}
@@ -62,7 +63,7 @@ func (p *progress) end() {
 	<-p.done
 }
 
-func (p *progress) run() {
+func (p *Progress) run() {
 	defer close(p.done)
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()

@@ -1,0 +1,156 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// attempt is one pair of sockets with the IKE_SAs on it.
+type attempt struct {
+	*Client
+	remote  netip.AddrPort
+	ends    chan *ikeRun // receives IKE_SAs that ended
+	running int
+	retry   <-chan time.Time // when to try a new IKE_SA again; nil = not
+	result  error            // why the IKE_SA that carried the packets ended
+}
+
+// attempt opens the sockets and keeps IKE_SAs on them until none is left.
+func (c *Client) attempt(ctx context.Context) error {
+	remote, local, err := c.addresses(ctx)
+	if err != nil {
+		return err
+	}
+	if c.redirects.gateway != "" {
+		addr, err := resolve(ctx, c.redirects.gateway)
+		if err != nil {
+			return fmt.Errorf("find the gateway that we were redirected to: %w", err)
+		}
+		remote = netip.AddrPortFrom(addr, remote.Port())
+	}
+	c.state.update(func(r *Result) { r.Gateway = remote })
+	if c.sock, err = c.open(remote, local); err != nil {
+		return err
+	}
+	defer c.sock.Close()
+	c.plane.Attach(c.sock)
+	c.progress("connecting to %s", remote)
+
+	a := &attempt{Client: c, remote: remote, ends: make(chan *ikeRun, 8)}
+	if err := a.begin(ctx, true); err != nil {
+		return err
+	}
+	var attest <-chan time.Time
+	if c.cfg.Reattest > 0 {
+		t := time.NewTicker(c.cfg.Reattest)
+		defer t.Stop()
+		attest = t.C
+	}
+	for a.running > 0 {
+		select {
+		case r := <-a.ends:
+			a.ended(ctx, r)
+		case why := <-c.reauth:
+			a.replace(ctx, why)
+		case <-c.switched: // another session may ask for a handshake
+		case <-c.trap.traffic:
+			c.initiateChildren()
+		case <-a.retry:
+			a.retry = nil
+			a.replace(ctx, "the last try failed")
+		case <-attest:
+			a.replace(ctx, "it is time to attest again")
+		case <-c.handshakeWanted():
+			a.replace(ctx, "an IMC asks for a new handshake")
+		}
+	}
+	return a.result
+}
+
+// begin starts an IKE_SA. Later ones take over from the one before, so they do
+// not tell the gateway to forget it.
+func (a *attempt) begin(ctx context.Context, first bool) error {
+	cfg, peers, err := a.builder.Config(a.sock.Local().Addr())
+	if err != nil {
+		return err
+	}
+	r := &ikeRun{peers: peers, spis: map[uint32]bool{}}
+	a.state.addRun(r)
+	cfg.ID = r.number
+	cfg.NoInitialContact = cfg.NoInitialContact || !first
+	cfg.FragmentSize = a.profile.Charon.FragmentSizeV4
+	if a.remote.Addr().Is6() {
+		cfg.FragmentSize = a.profile.Charon.FragmentSizeV6
+	}
+	cfg.RedirectedFrom = a.redirects.from
+	cfg.ForceEncap = cfg.ForceEncap || a.plane.NeedsUDP()
+	cfg.KeyLog = a.cfg.KeyLog
+	a.state.update(func(r *Result) { r.Identity = cfg.LocalRounds[0].ID.String() })
+	a.running++
+	go func() {
+		r.err = a.sock.RunWith(ctx, cfg, func(e ike.Event) { a.event(r, e) }, func(h *udp.Handle) { a.state.setHandle(r, h) })
+		a.ends <- r
+	}()
+	return nil
+}
+
+// replace makes a new IKE_SA that takes over, unless one is being made.
+func (a *attempt) replace(ctx context.Context, why string) {
+	if a.running > 1 {
+		return
+	}
+	log.Infof(log.Group(a.logger, log.IKE), "making a new IKE_SA for connection '%s': %s", a.profile.Connection.Name, why)
+	if err := a.begin(ctx, false); err != nil {
+		log.Group(a.logger, log.IKE).Warn(err.Error())
+		a.retry = time.After(reauthRetry)
+	}
+}
+
+// ended removes an IKE_SA that has ended.
+func (a *attempt) ended(ctx context.Context, r *ikeRun) {
+	a.running--
+	for _, p := range r.peers {
+		a.keyed = a.keyed || p.MSK() != nil
+		p.Close()
+	}
+	a.events.Lock()
+	for spi := range r.spis {
+		a.plane.Remove(spi)
+	}
+	a.events.Unlock()
+	wasCurrent := a.state.removeRun(r)
+	switch {
+	case wasCurrent || a.running == 0:
+		if r.err != nil || a.running == 0 {
+			a.result = r.err
+		}
+	case !r.up && ctx.Err() == nil:
+		log.Warnf(log.Group(a.logger, log.IKE), "reauthentication failed: %v; the connection stays as it is, next try in %v", r.err, reauthRetry)
+		a.retry = time.After(reauthRetry)
+	}
+}
+
+// handshakeWanted receives when an IMC of the current session asks for a new
+// handshake; nil, which never receives, where there is none.
+func (c *Client) handshakeWanted() <-chan struct{} {
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	if !c.cfg.Stay || c.state.current == nil || c.state.current.session == nil {
+		return nil
+	}
+	return c.state.current.session.Wanted()
+}
+
+// giveUp ends the connection because of err. The caller holds events.
+func (c *Client) giveUp(err error) {
+	if c.failure == nil {
+		c.failure = err
+	}
+	c.sock.Stop()
+}

@@ -1,0 +1,195 @@
+package client
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// Phases of the life of a connection, as Status has them.
+const (
+	Connecting   = "connecting"
+	Up           = "up"
+	Reconnecting = "reconnecting"
+	Trapped      = "trapped" // waits for packets
+)
+
+// ikeRun is one IKE_SA of a connection.
+type ikeRun struct {
+	number int
+	peers  []*eap.Peer // of each round of this end that is EAP
+	err    error       // why it ended
+
+	spis map[uint32]bool // inbound ones, in the data plane; events' own
+	up   bool            // its first CHILD_SA was installed; events' own
+
+	session *tnccs.Session // guarded by state.mu
+	handle  *udp.Handle    // guarded by state.mu
+}
+
+// state is what the goroutines of a connection share: the one that supervises,
+// one an IKE_SA, those of the control socket. mu guards all of it, and is held
+// for no longer than it takes to read or to write.
+type state struct {
+	mu sync.Mutex
+
+	phase      string
+	since      time.Time // when the newest IKE_SA came up
+	attested   time.Time
+	started    int // IKE_SAs so far
+	timesUp    int // IKE_SAs that came up
+	rekeyings  int
+	reconnects int
+
+	runs    []*ikeRun      // newest last
+	current *ikeRun        // whose CHILD_SAs carry the packets
+	session *tnccs.Session // the newest; nil until the gateway asks for attestation
+	begun   bool           // session is of the newest IKE_SA
+
+	children map[uint32]Child // by inbound SPI
+	internal ike.Internal     // what the gateway assigned
+	result   Result
+}
+
+func (s *state) setPhase(phase string) {
+	s.mu.Lock()
+	s.phase = phase
+	s.mu.Unlock()
+}
+
+// update changes the result.
+func (s *state) update(change func(*Result)) {
+	s.mu.Lock()
+	change(&s.result)
+	s.mu.Unlock()
+}
+
+// addRun registers a new IKE_SA and numbers it.
+func (s *state) addRun(r *ikeRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started++
+	s.begun = false
+	r.number = s.started
+	s.runs = append(s.runs, r)
+}
+
+// removeRun removes an IKE_SA that ended with its CHILD_SAs, and reports whether
+// it carried the packets. Its session is closed unless it is the newest.
+func (s *state) removeRun(r *ikeRun) (wasCurrent bool) {
+	s.mu.Lock()
+	s.runs = slices.DeleteFunc(s.runs, func(o *ikeRun) bool { return o == r })
+	for spi := range r.spis {
+		delete(s.children, spi)
+	}
+	if wasCurrent = s.current == r; wasCurrent {
+		s.current = nil
+	}
+	old := r.session
+	if old == s.session {
+		old = nil
+	}
+	s.mu.Unlock()
+	if old != nil {
+		_ = old.Close()
+	}
+	return wasCurrent
+}
+
+// setCurrent records that r is up, with its first CHILD_SA, and returns the
+// IKE_SA that it replaces; nil where there is none.
+func (s *state) setCurrent(r *ikeRun, ch Child) (replaced *ikeRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timesUp++
+	s.phase, s.result.Child, s.result.Up = Up, &ch, true
+	s.since = time.Now()
+	s.attested = s.since
+	replaced, s.current = s.current, r
+	if replaced == r {
+		return nil
+	}
+	return replaced
+}
+
+// currentHandle acts on the IKE_SA that carries the packets; nil where none does.
+func (s *state) currentHandle() *udp.Handle {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return nil
+	}
+	return s.current.handle
+}
+
+func (s *state) handleOf(r *ikeRun) *udp.Handle {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return r.handle
+}
+
+// newestSession returns the newest session, nil before the first, and whether it
+// is of the newest IKE_SA.
+func (s *state) newestSession() (session *tnccs.Session, begun bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.session, s.begun
+}
+
+func (s *state) setHandle(r *ikeRun, h *udp.Handle) {
+	s.mu.Lock()
+	r.handle = h
+	s.mu.Unlock()
+}
+
+// established records what an authenticated IKE_SA reports.
+func (s *state) established(r *ikeRun, e ike.Established) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.result.GatewayID, s.result.IKEProposal, s.result.Gateway = e.RemoteID.String(), e.Suite, e.Remote
+	r.session = s.session
+}
+
+// running returns how many IKE_SAs there are.
+func (s *state) running() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.runs)
+}
+
+func (s *state) isCurrent(r *ikeRun) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current == r
+}
+
+func (s *state) setChild(spiIn uint32, ch Child) {
+	s.mu.Lock()
+	s.children[spiIn] = ch
+	s.mu.Unlock()
+}
+
+func (s *state) removeChild(spiIn uint32) {
+	s.mu.Lock()
+	delete(s.children, spiIn)
+	s.mu.Unlock()
+}
+
+func (s *state) setInternal(i ike.Internal) {
+	s.mu.Lock()
+	s.internal = i
+	s.mu.Unlock()
+}
+
+// addresses returns the virtual IPs.
+func (s *state) addresses() []netip.Prefix {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.internal.Addresses
+}

@@ -1,0 +1,69 @@
+package client
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// Status is the state of a connection that runs. It is what the control socket
+// answers; its JSON names are an interface for scripts (docs/json.md).
+type Status struct {
+	Connection     string         `json:"connection"`
+	State          string         `json:"state"` // connecting, up, reconnecting, trapped
+	PID            int            `json:"pid"`
+	Since          time.Time      `json:"since,omitzero"`
+	Attested       time.Time      `json:"attested,omitzero"`
+	Gateway        string         `json:"gateway"`
+	GatewayID      string         `json:"gateway_id,omitempty"`
+	Identity       string         `json:"identity"`
+	Recommendation Recommendation `json:"recommendation"`
+	Assessment     string         `json:"assessment,omitempty"`
+	IKEProposal    string         `json:"ike_proposal,omitempty"`
+	Dataplane      string         `json:"dataplane"`
+	Device         string         `json:"device,omitempty"`
+	VirtualIPs     []string       `json:"virtual_ips,omitempty"`
+	DNS            []string       `json:"dns,omitempty"`
+	Children       []Child        `json:"children,omitempty"`
+	Rekeyings      int            `json:"rekeyings"`
+	Reconnects     int            `json:"reconnects"`
+	PacketsIn      uint64         `json:"packets_in"`
+	BytesIn        uint64         `json:"bytes_in"`
+	PacketsOut     uint64         `json:"packets_out"`
+	BytesOut       uint64         `json:"bytes_out"`
+}
+
+// Status returns the state of the connection. It may be called at any time.
+func (c *Client) Status() Status {
+	kind, device, traffic := c.plane.Kind(), c.plane.Device(), c.plane.Stats()
+	s := &c.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := Status{
+		Connection: s.result.Connection, State: s.phase, PID: os.Getpid(), Since: s.since, Attested: s.attested,
+		GatewayID: s.result.GatewayID, Identity: s.result.Identity,
+		Recommendation: s.result.Recommendation(), IKEProposal: s.result.IKEProposal, Rekeyings: s.rekeyings, Reconnects: s.reconnects,
+		Dataplane: string(kind), Device: device,
+		PacketsIn: traffic.InPackets, BytesIn: traffic.InBytes, PacketsOut: traffic.OutPackets, BytesOut: traffic.OutBytes,
+	}
+	if s.result.Gateway.IsValid() {
+		out.Gateway = s.result.Gateway.String()
+	}
+	if a := s.result.Outcome.Assessment; a != tnccs.AssessmentNone {
+		out.Assessment = a.String()
+	}
+	for _, a := range s.internal.Addresses {
+		out.VirtualIPs = append(out.VirtualIPs, a.Addr().String())
+	}
+	for _, d := range s.internal.DNS {
+		out.DNS = append(out.DNS, d.String())
+	}
+	for _, ch := range s.children {
+		out.Children = append(out.Children, ch)
+	}
+	slices.SortFunc(out.Children, func(a, b Child) int { return strings.Compare(a.SPIIn, b.SPIIn) })
+	return out
+}

@@ -1,0 +1,154 @@
+package client
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// trap is a connection that is set up when packets want it.
+type trap struct {
+	armed   atomic.Bool // packets without a CHILD_SA are reported, and held
+	laid    bool        // the data plane has it, so that an end is no failure
+	traffic chan struct{}
+}
+
+// acquire is called by the data plane for packets without a CHILD_SA. It reports
+// whether they are to be held until there is one.
+func (t *trap) acquire() bool {
+	if !t.armed.Load() {
+		return false
+	}
+	select {
+	case t.traffic <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// TrapSelectors is what a trap is laid for.
+type TrapSelectors struct {
+	Children       []TrapChild
+	Local, Gateway netip.AddrPort
+}
+
+// TrapChild is a CHILD_SA that is not there yet.
+type TrapChild struct {
+	Name          string
+	Local, Remote []esp.Selector
+}
+
+// startsTrapped reports whether the connection waits for packets before it is
+// set up: where no CHILD_SA has start_action = start.
+func (c *Client) startsTrapped() bool {
+	if !c.cfg.Stay {
+		return false
+	}
+	for _, ch := range c.profile.Connection.Children {
+		if ch.StartAction == "start" {
+			return false
+		}
+	}
+	first := c.profile.FirstChild()
+	return first != nil && first.StartAction == profile.ActionTrap
+}
+
+// awaitTraffic lays the trap where nothing carries packets yet, and returns when
+// one wants to be carried.
+func (c *Client) awaitTraffic(ctx context.Context) error {
+	if !c.planeUp {
+		if err := c.layTrap(ctx); err != nil {
+			return err
+		}
+	}
+	c.hooks.down()
+	c.hooked = false
+	select { // of a packet that was sent before
+	case <-c.trap.traffic:
+	default:
+	}
+	c.trap.armed.Store(true)
+	c.state.setPhase(Trapped)
+	for _, ch := range c.profile.Children() {
+		log.Infof(log.Group(c.logger, log.CFG), "'%s' routed, waiting for packets to %s", ch.Name, configuredNames(ch.RemoteTS))
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.trap.traffic:
+	}
+	log.Infof(log.Group(c.logger, log.KNL), "creating acquire job for connection '%s'", c.profile.Connection.Name)
+	return nil
+}
+
+func configuredNames(list []swanctl.TrafficSelector) []string {
+	var ts []ike.TrafficSelector
+	for _, s := range list {
+		ts = append(ts, profile.Selector(s))
+	}
+	return selectorNames(ts)
+}
+
+// layTrap has the data plane catch the packets of the configured selectors,
+// where dynamic ones stand for the outer addresses.
+func (c *Client) layTrap(ctx context.Context) error {
+	remote, local, err := c.addresses(ctx)
+	if err != nil {
+		return err
+	}
+	sock, err := c.open(remote, local)
+	if err != nil {
+		return err
+	}
+	ours := sock.LocalNATT()
+	_ = sock.Close()
+	t := TrapSelectors{Local: ours, Gateway: remote}
+	var all []esp.Selector
+	for _, ch := range c.profile.Children() {
+		one := TrapChild{ch.Name, configured(ch.LocalTS, ours.Addr()), configured(ch.RemoteTS, remote.Addr())}
+		t.Children = append(t.Children, one)
+		all = append(all, one.Remote...)
+	}
+	if err := c.recordCleanup(remote, nil, all); err != nil {
+		return err
+	}
+	if err := c.plane.Trap(t); err != nil {
+		return err
+	}
+	c.planeUp, c.trap.laid = true, true
+	return nil
+}
+
+// configured returns selectors of swanctl.conf with dynamic ones filled in.
+func configured(list []swanctl.TrafficSelector, dynamic netip.Addr) []esp.Selector {
+	if len(list) == 0 {
+		list = []swanctl.TrafficSelector{{Dynamic: true, ToPort: 65535}}
+	}
+	var out []esp.Selector
+	for _, ts := range list {
+		s := esp.Selector{From: ts.From, To: ts.To, Protocol: ts.Protocol, FromPort: ts.FromPort, ToPort: ts.ToPort}
+		if ts.Dynamic {
+			s.From, s.To = dynamic, dynamic
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// initiateChildren sets the CHILD_SAs up again that packets want, on the current
+// IKE_SA.
+func (c *Client) initiateChildren() {
+	h := c.state.currentHandle()
+	if h == nil {
+		return
+	}
+	for _, ch := range c.profile.Children() {
+		h.Initiate(ch.Name)
+	}
+}

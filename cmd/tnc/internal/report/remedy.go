@@ -1,0 +1,127 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/internal/base/text"
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// remedies is what a user can do about errors of the libraries: the clause that
+// follows the error, for the first line that fits. A line finds an error by
+// errors.Is or errors.As, never by its text.
+var remedies = []struct {
+	fits   func(error) bool
+	remedy func(error) string
+}{
+	{is(tnccs.ErrPeerUnmeasured), say(": let it take part (charon.plugins.tnccs-20.mutual = yes there), or do without (tnc.mutual.required here)")},
+	{func(err error) bool { return eapRemedy(err) != "" }, func(err error) string { return "; " + eapRemedy(err) }},
+	{is(client.ErrNoTrap), say(": use --dataplane tun or xfrm")},
+	{as[*client.RunDirError](), say(": run as root, or set " + client.RunDirVariable)},
+	{as[*client.KeyError](), say("; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here")},
+	{as[*client.UpError](), func(err error) string {
+		var up *client.UpError
+		errors.As(err, &up)
+		return ": see tnc status, end it with tnc down " + up.Connection
+	}},
+	{as[*client.DeniedError](), say(": run as root")},
+	{as[*client.PlaneError](), func(error) string {
+		if os.Geteuid() == 0 {
+			return ""
+		}
+		return "; --dataplane none carries no packets and needs no rights"
+	}},
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func as[T error]() func(error) bool {
+	return func(err error) bool {
+		var target T
+		return errors.As(err, &target)
+	}
+}
+
+func say(remedy string) func(error) string { return func(error) string { return remedy } }
+
+// Remedy returns what a user can do about err: a clause that follows it, with its
+// punctuation. It is empty where nothing is known, or err is a *Sentence, which
+// says it.
+func Remedy(err error) string {
+	if as[*Sentence]()(err) {
+		return ""
+	}
+	for _, r := range remedies {
+		if r.fits(err) {
+			return r.remedy(err)
+		}
+	}
+	return ""
+}
+
+// Sentence is an error with its remedy.
+type Sentence struct {
+	Err    error
+	Remedy string
+}
+
+func (s *Sentence) Error() string { return s.Err.Error() + s.Remedy }
+func (s *Sentence) Unwrap() error { return s.Err }
+
+// WithRemedy returns err as a *Sentence, where something can be done about it.
+func WithRemedy(err error) error {
+	if r := Remedy(err); r != "" {
+		return &Sentence{err, r}
+	}
+	return err
+}
+
+// Explain makes one sentence of the reason why a connection failed: what
+// happened, and what its user can do.
+func Explain(r client.Result, err error) error {
+	var verify *eap.VerifyError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		err = errors.New("interrupted before the connection was up")
+	case errors.As(err, &verify):
+		err = fmt.Errorf("the gateway's certificate was not accepted, and no password was sent: %w", WithRemedy(verify.Err))
+	case errors.Is(err, ike.ErrProposal):
+		err = &Sentence{err, fmt.Sprintf(": compare proposals of connection %q with the gateway's", r.Connection)}
+	case errors.Is(err, client.ErrChildClosed):
+		err = &Sentence{err, ": connect again with tnc up " + r.Connection}
+	case errors.Is(err, eap.ErrFailure) && r.Recommendation() == client.Denied:
+		err = errors.New("the verifier denied access")
+	}
+	err = WithRemedy(err)
+	// Why attestation ended, where the gateway only said that it failed.
+	if cause := r.Outcome.Err; cause != nil && !errors.Is(err, cause) && errors.Is(err, eap.ErrFailure) {
+		err = fmt.Errorf("%w (TNC session: %s)", err, text.Printable(cause.Error()))
+		if as[*tnccs.BindingError]()(cause) {
+			err = &Sentence{err, ": set the same protocol on both (charon.plugins.eap-tnc.protocol)"}
+		}
+	}
+	return withIMCErrors(err, r.Outcome.IMCErrors)
+}
+
+// withIMCErrors appends which IMCs were lost.
+func withIMCErrors(err error, lost []error) error {
+	if len(lost) == 0 {
+		return err
+	}
+	var texts []string
+	for _, e := range lost {
+		texts = append(texts, e.Error())
+	}
+	return fmt.Errorf("%w (%s)", err, strings.Join(texts, "; "))
+}

@@ -1,0 +1,48 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// The sentence of a failure: what happened, what to do, once.
+func TestExplain(t *testing.T) {
+	denied := client.Result{Connection: "home", Outcome: tnccs.Outcome{Recommendation: tnccs.RecommendDeny}}
+	lost := client.Result{Connection: "home", Outcome: tnccs.Outcome{Err: errors.New("bad\x1b batch"), IMCErrors: []error{errors.New("IMC lost")}}}
+	for _, c := range []struct {
+		result client.Result
+		err    error
+		says   string
+	}{
+		{client.Result{}, context.Canceled, "interrupted before the connection was up"},
+		{client.Result{Connection: "home"}, fmt.Errorf("sa: %w", ike.ErrProposal), `sa: no proposal chosen: compare proposals of connection "home" with the gateway's`},
+		{client.Result{Connection: "home"}, client.ErrChildClosed, "the gateway closed the CHILD_SA: connect again with tnc up home"},
+		{client.Result{}, &eap.VerifyError{Err: errors.New("it is another's")}, "the gateway's certificate was not accepted, and no password was sent: it is another's"},
+		{denied, eap.ErrFailure, "the verifier denied access"},
+		{lost, eap.ErrFailure, eap.ErrFailure.Error() + " (TNC session: bad  batch) (IMC lost)"},
+		{client.Result{}, &client.KeyError{Err: ike.ErrAuthFailed}, ike.ErrAuthFailed.Error() + "; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here"},
+		{client.Result{}, tnccs.ErrPeerUnmeasured, tnccs.ErrPeerUnmeasured.Error() + ": let it take part (charon.plugins.tnccs-20.mutual = yes there), or do without (tnc.mutual.required here)"},
+	} {
+		got := Explain(c.result, c.err)
+		require.EqualError(t, got, c.says)
+		require.Equal(t, got, WithRemedy(got), "said once")
+	}
+	require.NoError(t, Explain(denied, nil))
+}
+
+func TestRemedies(t *testing.T) {
+	require.EqualError(t, WithRemedy(&client.UpError{Connection: "home"}), `connection "home" is up already: see tnc status, end it with tnc down home`)
+	require.EqualError(t, WithRemedy(client.ErrNoTrap), "start_action = trap needs a data plane that catches packets: use --dataplane tun or xfrm")
+	require.NoError(t, WithRemedy(nil))
+	other := errors.New("other")
+	require.Equal(t, other, WithRemedy(other))
+}

@@ -1,0 +1,40 @@
+package report
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+)
+
+// WriteStatus writes the state of a connection for people.
+func WriteStatus(w io.Writer, s client.Status) {
+	t := newTable(w, s.Connection, s.State)
+	if !s.Since.IsZero() {
+		t.row("since", "%s (%v)", s.Since.Format(time.DateTime), time.Since(s.Since).Round(time.Second))
+	}
+	t.row("gateway", "%s, %s", s.GatewayID, s.Gateway)
+	t.row("identity", "%s", s.Identity)
+	decision := string(s.Recommendation)
+	if s.Assessment != "" {
+		decision += ", " + s.Assessment
+	}
+	t.row("decision", "%s", decision)
+	if s.IKEProposal != "" {
+		t.row("IKE_SA", "%s", strings.TrimPrefix(s.IKEProposal, "IKE:"))
+	}
+	for _, c := range s.Children {
+		t.child(c.Name+": ", c)
+	}
+	if len(s.VirtualIPs) > 0 {
+		t.row("virtual IP", "%s", strings.Join(s.VirtualIPs, " "))
+	}
+	if len(s.DNS) > 0 {
+		t.row("DNS", "%s", strings.Join(s.DNS, " "))
+	}
+	t.row("data plane", "%s %s", s.Dataplane, s.Device)
+	t.row("traffic", "in %d packets, %d bytes; out %d packets, %d bytes", s.PacketsIn, s.BytesIn, s.PacketsOut, s.BytesOut)
+	t.row("rekeyings", "%d, reconnections %d", s.Rekeyings, s.Reconnects)
+	_ = t.Flush()
+}
