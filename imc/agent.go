@@ -44,8 +44,8 @@ func New(cfg Config) *Agent {
 	if cfg.Name == "" {
 		cfg.Name = "Attestation"
 	}
-	if cfg.Random == nil {
-		cfg.Random = func(b []byte) error { _, err := rand.Read(b); return err }
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
 	}
 	if cfg.Settings == nil {
 		cfg.Settings = defaults{}
@@ -65,17 +65,17 @@ func (defaults) Int(_ string, def int) int { return def }
 // Initialize is TNC_IMC_Initialize (IF-IMC 1.3 section 3.8.1). Only version 1 exists.
 func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32, r Result) {
 	if a.Initialized() {
-		a.infof("IMC %q has already been initialized", a.name)
+		log.Infof(a.log, "IMC %q has already been initialized", a.name)
 		return 0, ResultAlreadyInitialized
 	}
 	if minVersion > Version1 || maxVersion < Version1 {
-		a.infof("no common IF-IMC version")
+		log.Infof(a.log, "no common IF-IMC version")
 		return 0, ResultNoCommonVersion
 	}
 	l := &loaded{id: imcID, conns: map[uint32]*connection{}}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.os = a.cfg.Platform != nil && a.opt.osInfo
-	a.infof("IMC %d %q initialized", imcID, a.name)
+	log.Infof(a.log, "IMC %d %q initialized", imcID, a.name)
 	ok := false
 	if l.groups, ok = a.probe(); !ok {
 		l.stop()
@@ -89,7 +89,7 @@ func (a *Agent) Initialize(imcID, minVersion, maxVersion uint32) (version uint32
 	}
 	a.loaded = l
 	a.mu.Unlock()
-	if l.os && !a.beside("imc-os") {
+	if l.os && !a.siblingLoaded("imc-os") {
 		a.announcePlatform(l.ctx)
 	}
 	return Version1, ResultSuccess
@@ -110,10 +110,10 @@ func (a *Agent) get(imcID uint32) (*loaded, Result) {
 	a.mu.Unlock()
 	switch {
 	case l == nil:
-		a.infof("IMC %q has not been initialized", a.name)
+		log.Infof(a.log, "IMC %q has not been initialized", a.name)
 		return nil, ResultNotInitialized
 	case l.id != imcID:
-		a.infof("IMC %d %q was called by the unknown ID %d", l.id, a.name, imcID)
+		log.Infof(a.log, "IMC %d %q was called by the unknown ID %d", l.id, a.name, imcID)
 		return nil, ResultInvalidParameter
 	}
 	return l, ResultSuccess
@@ -129,11 +129,11 @@ func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
 		return r
 	}
 	if h == nil {
-		a.infof("TNC client failed to provide bind function")
+		log.Infof(a.log, "TNC client failed to provide bind function")
 		return ResultInvalidParameter
 	}
 	if !h.Has(FuncSendMessage) && !h.Has(FuncSendMessageLong) {
-		a.infof("TNC client offers neither %v nor %v", FuncSendMessage, FuncSendMessageLong)
+		log.Infof(a.log, "TNC client offers neither %v nor %v", FuncSendMessage, FuncSendMessageLong)
 		return ResultFatal
 	}
 	a.mu.Lock()
@@ -156,10 +156,10 @@ func (a *Agent) ProvideHost(imcID uint32, h Host) Result {
 		r = h.ReportMessageTypes(imcID, short)
 	}
 	if r != ResultSuccess {
-		a.infof("IMC %d %q could not report its message types: %v", imcID, a.name, r)
+		log.Infof(a.log, "IMC %d %q could not report its message types: %v", imcID, a.name, r)
 		return r
 	}
-	a.infof("IMC %d %q provided with bind function", imcID, a.name)
+	log.Infof(a.log, "IMC %d %q provided with bind function", imcID, a.name)
 	return ResultSuccess
 }
 
@@ -180,7 +180,7 @@ func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state Connect
 		return r
 	}
 	if connectionID == AnyConnection {
-		a.infof("IMC %d %q was notified of no connection in particular", l.id, a.name)
+		log.Infof(a.log, "IMC %d %q was notified of no connection in particular", l.id, a.name)
 		return ResultInvalidParameter
 	}
 	switch state {
@@ -192,42 +192,42 @@ func (a *Agent) NotifyConnectionChange(imcID, connectionID uint32, state Connect
 		delete(l.conns, connectionID)
 		a.mu.Unlock()
 		if c == nil {
-			a.infof("IMC %d %q has no state for Connection ID %d", l.id, a.name, connectionID)
+			log.Infof(a.log, "IMC %d %q has no state for Connection ID %d", l.id, a.name, connectionID)
 			return ResultFatal
 		}
 		c.close()
-		a.detailf("IMC %d %q deleted the state of Connection ID %d", l.id, a.name, connectionID)
+		log.Detailf(a.log, "IMC %d %q deleted the state of Connection ID %d", l.id, a.name, connectionID)
 		return ResultSuccess
 	case ConnectionHandshake, ConnectionAccessAllowed, ConnectionAccessIsolated, ConnectionAccessNone:
 		c, ok := a.connection(l, connectionID)
 		if !ok {
 			return ResultFatal
 		}
-		if !c.enter() {
+		if !c.acquire() {
 			return a.busy(l, c)
 		}
 		old := c.state
 		c.state = state
-		a.detailf("IMC %d %q changed state of Connection ID %d to '%v'", l.id, a.name, connectionID, state)
+		log.Detailf(a.log, "IMC %d %q changed state of Connection ID %d to '%v'", l.id, a.name, connectionID, state)
 		if state == ConnectionHandshake && old != ConnectionCreate {
 			c.machine.Reset()
-			a.detailf("IMC %d %q reset state of Connection ID %d", l.id, a.name, connectionID)
+			log.Detailf(a.log, "IMC %d %q reset state of Connection ID %d", l.id, a.name, connectionID)
 		}
 		retry := state != ConnectionHandshake && a.wantsRetry(c, state)
-		c.leave()
+		c.release()
 		if retry {
 			a.retry(l, c)
 		}
 		return ResultSuccess
 	}
-	a.infof("IMC %d %q was notified of unknown state %d for Connection ID %d", l.id, a.name, uint32(state), connectionID)
+	log.Infof(a.log, "IMC %d %q was notified of unknown state %d for Connection ID %d", l.id, a.name, uint32(state), connectionID)
 	return ResultInvalidParameter
 }
 
 // busy answers a call for a connection that another call works on: the host
 // drives a connection by one thread at a time.
 func (a *Agent) busy(l *loaded, c *connection) Result {
-	a.infof("IMC %d %q is busy with Connection ID %d", l.id, a.name, c.id)
+	log.Infof(a.log, "IMC %d %q is busy with Connection ID %d", l.id, a.name, c.id)
 	return ResultIllegalOperation
 }
 
@@ -237,7 +237,7 @@ func (a *Agent) connection(l *loaded, id uint32) (*connection, bool) {
 	c := l.conns[id]
 	a.mu.Unlock()
 	if c == nil {
-		a.infof("IMC %d %q has no state for Connection ID %d", l.id, a.name, id)
+		log.Infof(a.log, "IMC %d %q has no state for Connection ID %d", l.id, a.name, id)
 	}
 	return c, c != nil
 }
@@ -251,7 +251,7 @@ func (a *Agent) Terminate(imcID uint32) Result {
 		return r
 	}
 	a.mu.Lock()
-	if a.loaded != l { // another thread was faster
+	if a.loaded != l { // another thread terminated it first
 		a.mu.Unlock()
 		return ResultNotInitialized
 	}
@@ -265,6 +265,6 @@ func (a *Agent) Terminate(imcID uint32) Result {
 	for _, c := range conns {
 		c.close()
 	}
-	a.infof("IMC %d %q terminated", l.id, a.name)
+	log.Infof(a.log, "IMC %d %q terminated", l.id, a.name)
 	return ResultSuccess
 }

@@ -2,63 +2,64 @@ package imc
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // assessment logs results, remediation and errors, and reports whether an error
 // among them is fatal: TCG's for the Attestation IMC, the IETF's 1 to 3 for the
 // operating system's part.
-func (a *Agent) assessment(l *loaded, c *connection, as []patnc.Attribute, t MessageType, imv, source uint32) (fatal bool) {
+func (t *turn) assessment(as []patnc.Attribute) (fatal bool) {
+	a := t.agent
 	began := false
 	header := func() {
 		if began {
 			return
 		}
 		began = true
-		if imv == AnyIMV {
-			a.infof("***** assessment of IMC %d %q *****", source, a.name)
+		if t.imv == AnyIMV {
+			log.Infof(a.log, "***** assessment of IMC %d %q *****", t.source, a.name)
 		} else {
-			a.infof("***** assessment of IMC %d %q from IMV %d *****", source, a.name, imv)
+			log.Infof(a.log, "***** assessment of IMC %d %q from IMV %d *****", t.source, a.name, t.imv)
 		}
 	}
 	for _, at := range as {
 		switch v := at.Value.(type) {
 		case patnc.AssessmentResult:
 			header()
-			a.infof("assessment result is '%v'", v.Result)
+			log.Infof(a.log, "assessment result is '%v'", v.Result)
 		case patnc.RemediationInstructions:
 			header()
 			switch {
 			case v.Vendor == patnc.VendorIETF && v.Parameters == patnc.RemediationURI:
-				a.infof("remediation uri: %s", printable(v.URI))
+				log.Infof(a.log, "remediation uri: %s", text.Escape(v.URI, maxPrinted))
 			case v.Vendor == patnc.VendorIETF && v.Parameters == patnc.RemediationString:
-				a.infof("remediation string: [%s] %s", printable(v.Language), printable(v.String))
+				log.Infof(a.log, "remediation string: [%s] %s", text.Escape(v.Language, maxPrinted), text.Escape(v.String, maxPrinted))
 			default:
-				a.infof("remediation parameters: %d bytes", len(v.Data))
+				log.Infof(a.log, "remediation parameters: %d bytes", len(v.Data))
 			}
 		case patnc.Error:
 			switch {
 			case v.Vendor == patnc.VendorTCG:
-				a.infof("received TCG-PTS error '%v'", pts.ErrorCode(v.Code))
+				log.Infof(a.log, "received TCG-PTS error '%v'", pts.ErrorCode(v.Code))
 				if info, err := pts.ParseErrorInfo(v); err == nil {
-					a.infof("error information: %v", info)
+					log.Infof(a.log, "error information: %v", info)
 				}
-				fatal = fatal || t == TypePTS
+				fatal = fatal || t.messageType == TypePTS
 			case v.Vendor == patnc.VendorIETF:
 				a.receivedError(v)
-				fatal = fatal || t != TypePTS && v.Code >= 1 && v.Code <= 3
+				fatal = fatal || t.messageType != TypePTS && v.Code >= 1 && v.Code <= 3
 			default:
-				a.tnc.Info("received " + v.String())
+				log.Infof(a.tnc, "received %v", v)
 			}
 		}
 	}
 	if began {
-		a.infof("***** end of assessment *****")
-		a.showUser(l, c, as)
+		log.Infof(a.log, "***** end of assessment *****")
+		a.showUser(t.loaded, t.conn, as)
 	}
 	return fatal
 }
@@ -67,7 +68,7 @@ func (a *Agent) assessment(l *loaded, c *connection, as []patnc.Attribute, t Mes
 func (a *Agent) receivedError(v patnc.Error) {
 	of, ok := v.About()
 	if !ok {
-		a.tnc.Info("received " + v.String())
+		log.Infof(a.tnc, "received %v", v)
 		return
 	}
 	log.Infof(a.tnc, "received PA-TNC error '%s' concerning message 0x%08x/0x%08x", v.Name(), binary.BigEndian.Uint32(of[:]), binary.BigEndian.Uint32(of[4:]))
@@ -77,14 +78,4 @@ func (a *Agent) receivedError(v patnc.Error) {
 	if t, flags, ok := v.Unsupported(); ok {
 		log.Infof(a.tnc, "  unsupported attribute type %v, flags 0x%02x", t, flags)
 	}
-}
-
-// printable makes text from a gateway safe for a line of log.
-func printable(s string) string {
-	const limit = 2048
-	if len(s) > limit {
-		s = s[:limit]
-	}
-	q := fmt.Sprintf("%q", s)
-	return q[1 : len(q)-1]
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // connection is the state of one connection.
@@ -21,19 +22,20 @@ type connection struct {
 	machine      *pts.Machine
 	hasLong      bool
 	hasExclusive bool
-	maxMessage   int                                // octets of a PA-TNC message; 0 = no limit
+	sizeLimit    int                                // octets of a PA-TNC message that the host takes; 0 = no limit
 	oneMessage   bool                               // the host keeps one message a batch
 	contracts    map[contractKey]*patnc.Segmenter   // that IMVs requested
 	requested    map[MessageType]bool               // contracts that were requested of IMVs
 	incoming     map[contractKey]*patnc.Reassembler // under those
 }
 
-// enter begins a call's work on the connection; false where another call is at
-// it, on another thread or around this one. Every true enter has its leave.
-func (c *connection) enter() bool { return c.mu.TryLock() }
+// acquire begins a call's work on the connection; false where another call works
+// on it, on another thread or around this one. Every true acquire has its release.
+func (c *connection) acquire() bool { return c.mu.TryLock() }
 
-// leave ends it, and drops the state of a connection that was closed meanwhile.
-func (c *connection) leave() {
+// release ends a call's work, and drops the state of a connection that was closed
+// meanwhile.
+func (c *connection) release() {
 	if c.closed.Load() {
 		c.drop()
 	}
@@ -50,8 +52,8 @@ func (c *connection) drop() {
 	c.contracts, c.incoming = nil, nil
 }
 
-// close may be called at any time; a call that works on the connection drops
-// the state when it leaves.
+// close ends the connection; it may be called at any time. A call that works on
+// the connection drops the state when it releases it.
 func (c *connection) close() {
 	c.closed.Store(true)
 	if c.mu.TryLock() {
@@ -60,18 +62,18 @@ func (c *connection) close() {
 	}
 }
 
-// tellLanguage makes the user's language the one in which the verifiers' texts
+// setLanguage makes the user's language the one in which the verifiers' texts
 // are preferred. Hosts may refuse: strongSwan has a setting of its own for it.
-func (a *Agent) tellLanguage(l *loaded, host Host, id uint32) {
+func (a *Agent) setLanguage(l *loaded, host Host, id uint32) {
 	if host == nil || a.cfg.Language == "" || !host.Has(FuncSetAttribute) {
 		return
 	}
 	if r := host.SetAttribute(l.id, id, AttributePreferredLanguage, append([]byte(a.cfg.Language), 0)); r == ResultSuccess {
-		a.detailf("IMC %d %q prefers texts in %q on Connection ID %d", l.id, a.name, a.cfg.Language, id)
+		log.Detailf(a.log, "IMC %d %q prefers texts in %q on Connection ID %d", l.id, a.name, a.cfg.Language, id)
 	}
 }
 
-// create makes a connection's state and asks the host what the connection can.
+// create adds a connection's state and asks the host what the connection can.
 func (a *Agent) create(l *loaded, id uint32) Result {
 	c := &connection{id: id, state: ConnectionCreate, machine: pts.NewMachine(pts.Config{
 		Logger:      a.cfg.Logger,
@@ -82,6 +84,7 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 		TPM:         a.cfg.TPM,
 		Collector:   a.collector(),
 		Wait:        a.cfg.Wait,
+		Rand:        a.cfg.Rand,
 	})}
 	a.mu.Lock()
 	_, exists := l.conns[id]
@@ -93,10 +96,10 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 	a.mu.Unlock()
 	switch {
 	case exists:
-		a.infof("IMC %d %q already created a state for Connection ID %d", l.id, a.name, id)
+		log.Infof(a.log, "IMC %d %q already created a state for Connection ID %d", l.id, a.name, id)
 		return ResultOther
 	case full:
-		a.infof("IMC %d %q keeps %d connections already; the TNC client does not delete them", l.id, a.name, MaxConnections)
+		log.Infof(a.log, "IMC %d %q keeps %d connections already; the TNC client does not delete them", l.id, a.name, MaxConnections)
 		return ResultOther
 	}
 	v := attributes{host: host, imcID: l.id, connectionID: id}
@@ -110,15 +113,15 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 	c.hasLong, c.hasExclusive = long, excl
 	c.oneMessage = keepsOneMessage(host)
 	c.requests = !c.oneMessage && a.opt.segmentation
-	c.maxMessage = int(min(size, maxMessageSize))
+	c.sizeLimit = int(min(size, maxMessageSize))
 	if size == 0xFFFFFFFF {
-		c.maxMessage = 0
+		c.sizeLimit = 0
 	}
-	c.leave()
-	a.tellLanguage(l, host, id)
-	a.detailf("IMC %d %q created a state for %s Connection ID %d: %slong %sexcl %ssoh",
+	c.release()
+	a.setLanguage(l, host, id)
+	log.Detailf(a.log, "IMC %d %q created a state for %s Connection ID %d: %slong %sexcl %ssoh",
 		l.id, a.name, tnccs, id, sign(long), sign(excl), sign(soh))
-	a.detailf("  over %s with maximum PA-TNC message size of %d bytes", transport, size)
+	log.Detailf(a.log, "  over %s with maximum PA-TNC message size of %d bytes", transport, size)
 	return ResultSuccess
 }
 

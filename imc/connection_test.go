@@ -96,7 +96,7 @@ func TestRetry(t *testing.T) {
 func TestBesideStrongSwansIMCs(t *testing.T) {
 	h := &fakeHost{}
 	other := ""
-	a := start(t, Config{Platform: fakePlatform{}, Beside: func(name string) bool { return name == other }}, h)
+	a := start(t, Config{Platform: fakePlatform{}, SiblingLoaded: func(name string) bool { return name == other }}, h)
 	numeric := request(t, patnc.Skip(patnc.AttributeRequest{Types: []patnc.Type{patnc.TypeNumericVersion}}))
 	ports := request(t, patnc.Skip(patnc.AttributeRequest{Types: []patnc.Type{patnc.TypePortFilter, patnc.TypeNumericVersion}}))
 	answers := func() [3]int {

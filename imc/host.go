@@ -2,6 +2,7 @@ package imc
 
 import (
 	"context"
+	"io"
 	"log/slog"
 
 	"github.com/gotnc/gotnc/imc/patnc"
@@ -102,19 +103,19 @@ type Platform interface {
 // Config is what an Agent runs with. The zero value works: it negotiates, and
 // answers file requests with errors.
 type Config struct {
-	Name     string               // in log lines; default "Attestation"
-	Logger   *slog.Logger         // nil discards
-	Settings Settings             // nil: defaults
-	Measurer pts.Measurer         // nil: files cannot be measured
-	Platform Platform             // nil: no operating system attributes
-	Random   func(b []byte) error // fills b; nil: crypto/rand
+	Name     string       // in log lines; default "Attestation"
+	Logger   *slog.Logger // nil discards
+	Settings Settings     // nil: defaults
+	Measurer pts.Measurer // nil: files cannot be measured
+	Platform Platform     // nil: no operating system attributes
+	Rand     io.Reader    // message IDs, keys and nonces; nil: crypto/rand
 
 	// Language is the user's, an RFC 5646 tag; "" is not known. Texts of verifiers
 	// are shown in it where there is a choice.
 	Language string
-	// Beside reports whether the IMC of that file name ("imc-os") is loaded in the
-	// same host; nil: none is. What another IMC answers is left to it.
-	Beside func(name string) bool
+	// SiblingLoaded reports whether the IMC of that file name ("imc-os") is loaded
+	// in the same host; nil: none is. What another IMC answers is left to it.
+	SiblingLoaded func(name string) bool
 
 	TPM       pts.Quoter           // nil: no TPM
 	Collector func() pts.Collector // makes a connection's collector of evidence; nil: none

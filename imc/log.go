@@ -8,9 +8,8 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-func (a *Agent) infof(format string, v ...any) { log.Infof(a.log, format, v...) }
-
-func (a *Agent) detailf(format string, v ...any) { detail(a.log, format, v...) }
+// maxPrinted bounds a text of a gateway in a line of log, in octets.
+const maxPrinted = 2048
 
 // dump logs octets at strongSwan's level 3, after a text.
 func dump(l *slog.Logger, text string, octets []byte) {
@@ -24,11 +23,5 @@ func (a *Agent) dumpValue(v patnc.Value) {
 	}
 	if b, err := v.AppendValue(nil); err == nil {
 		dump(a.tnc, "", b)
-	}
-}
-
-func detail(l *slog.Logger, format string, v ...any) {
-	if ctx := context.Background(); l.Enabled(ctx, log.LevelDetail) {
-		log.Detailf(l, format, v...)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // pushed lists what is sent unasked at BeginHandshake, in strongSwan's order.
@@ -40,7 +42,7 @@ func (a *Agent) platformAttributes(ctx context.Context, types []patnc.Type) []pa
 	for _, t := range types {
 		v, err := a.cfg.Platform.Attribute(ctx, t)
 		if err != nil {
-			a.infof("no %s available: %v", t.Name(), err)
+			log.Infof(a.log, "no %s available: %v", t.Name(), err)
 			continue
 		}
 		a.logPlatform(v)
@@ -57,7 +59,7 @@ func (a *Agent) announcePlatform(ctx context.Context) {
 	v, err := a.cfg.Platform.Attribute(ctx, patnc.TypeProductInformation)
 	product, ok := v.(patnc.ProductInformation)
 	if err != nil || !ok {
-		a.infof("operating system is not known: %v", err)
+		log.Infof(a.log, "operating system is not known: %v", err)
 		return
 	}
 	system := "Unknown"
@@ -67,11 +69,11 @@ func (a *Agent) announcePlatform(ctx context.Context) {
 			break
 		}
 	}
-	a.infof("operating system type is '%s'", system)
-	a.infof("operating system name is '%s'", printable(product.Name))
+	log.Infof(a.log, "operating system type is '%s'", system)
+	log.Infof(a.log, "operating system name is '%s'", text.Escape(product.Name, maxPrinted))
 	if v, err := a.cfg.Platform.Attribute(ctx, patnc.TypeStringVersion); err == nil {
 		if s, ok := v.(patnc.StringVersion); ok {
-			a.infof("operating system version is '%s'", printable(s.Version))
+			log.Infof(a.log, "operating system version is '%s'", text.Escape(s.Version, maxPrinted))
 		}
 	}
 }
@@ -79,20 +81,20 @@ func (a *Agent) announcePlatform(ctx context.Context) {
 func (a *Agent) logPlatform(v patnc.Value) {
 	switch v := v.(type) {
 	case patnc.NumericVersion:
-		a.infof("operating system numeric version is %d.%d", v.Major, v.Minor)
+		log.Infof(a.log, "operating system numeric version is %d.%d", v.Major, v.Minor)
 	case patnc.ForwardingStatus:
-		a.infof("IPv4 forwarding is %v", v.Status)
+		log.Infof(a.log, "IPv4 forwarding is %v", v.Status)
 	case patnc.FactoryDefaultPassword:
 		state := "disabled"
 		if v.Enabled {
 			state = "enabled"
 		}
-		a.infof("factory default password is %s", state)
+		log.Infof(a.log, "factory default password is %s", state)
 	case patnc.DeviceID:
-		a.infof("device ID is %s", v.ID)
+		log.Infof(a.log, "device ID is %s", v.ID)
 	case patnc.InstalledPackages:
 		for _, p := range v.Packages {
-			a.detailf("package '%s' (%s)", printable(p.Name), printable(p.Version))
+			log.Detailf(a.log, "package '%s' (%s)", text.Escape(p.Name, maxPrinted), text.Escape(p.Version, maxPrinted))
 		}
 	}
 }
@@ -102,7 +104,7 @@ func (a *Agent) logPlatform(v patnc.Value) {
 // What strongSwan's imc-os or imc-scanner answers in the same host is left to
 // it: port filters under IETF/Firewall to imc-scanner, the rest to imc-os.
 func (a *Agent) operatingSystem(ctx context.Context, v patnc.Value, t MessageType) []patnc.Attribute {
-	if a.cfg.Platform == nil || t == TypeOperatingSystem && a.beside("imc-os") || t == TypeFirewall && a.beside("imc-scanner") {
+	if a.cfg.Platform == nil || t == TypeOperatingSystem && a.siblingLoaded("imc-os") || t == TypeFirewall && a.siblingLoaded("imc-scanner") {
 		return nil
 	}
 	switch v := v.(type) {
@@ -127,7 +129,7 @@ func (a *Agent) operatingSystem(ctx context.Context, v patnc.Value, t MessageTyp
 		}
 		s := a.cfg.Platform.Settings(ctx, names)
 		for _, v := range s {
-			a.infof("setting '%s'", printable(v.Name))
+			log.Infof(a.log, "setting '%s'", text.Escape(v.Name, maxPrinted))
 		}
 		if len(s) > 0 {
 			return []patnc.Attribute{patnc.Skip(patnc.Settings{Settings: s})}

@@ -1,11 +1,11 @@
 package imc
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // provider stands where strongSwan's lines name the plugin of an algorithm.
@@ -21,7 +21,7 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 		need string
 		alg  pts.HashAlgorithms
 	}{{"mandatory", pts.SHA1}, {"mandatory", pts.SHA256}, {"optional ", pts.SHA384}, {"optional ", pts.SHA512}} {
-		detail(l, "  %s PTS measurement algorithm %v[%s] available", e.need, e.alg, provider)
+		log.Detailf(l, "  %s PTS measurement algorithm %v[%s] available", e.need, e.alg, provider)
 	}
 	groups = pts.SupportedGroups
 	if list := a.opt.dhGroups; list != "" {
@@ -30,8 +30,8 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 			groups = set
 		}
 		if len(unknown) > 0 {
-			log.Group(a.cfg.Logger, log.CFG).Warn(fmt.Sprintf("imc-attestation.dh_groups: %s is no group: write modp1024, modp1536, modp2048, ecp256, ecp384 or ecp521",
-				printable(strings.Join(unknown, ", "))))
+			log.Warnf(log.Group(a.cfg.Logger, log.CFG), "imc-attestation.dh_groups: %s is no group: write modp1024, modp1536, modp2048, ecp256, ecp384 or ecp521",
+				text.Escape(strings.Join(unknown, ", "), maxPrinted))
 		}
 	}
 	for _, g := range groups.Each() {
@@ -39,7 +39,7 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 		if g == pts.MandatoryGroups {
 			need = "mandatory"
 		}
-		detail(l, "  %s PTS DH group %v[%s] available", need, g, provider)
+		log.Detailf(l, "  %s PTS DH group %v[%s] available", need, g, provider)
 	}
 	if groups&pts.MandatoryGroups == 0 && a.opt.mandatory {
 		log.Infof(l, "  mandatory PTS DH group %v not available: add ecp256 to imc-attestation.dh_groups, or say mandatory_dh_groups = no", pts.MandatoryGroups)

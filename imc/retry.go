@@ -1,5 +1,9 @@
 package imc
 
+import (
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
 // wantsRetry reports whether imc-attestation.retry asks for one more handshake
 // of a connection that was not allowed, as imc-test.retry does: what isolated
 // the machine may have been put right meanwhile. One retry a connection.
@@ -18,12 +22,12 @@ func (a *Agent) retry(l *loaded, c *connection) {
 	host := l.host
 	a.mu.Unlock()
 	if host == nil || !host.Has(FuncRequestHandshakeRetry) {
-		a.infof("IMC %d %q cannot retry: the TNC client does not offer it", l.id, a.name)
+		log.Infof(a.log, "IMC %d %q cannot retry: the TNC client does not offer it", l.id, a.name)
 		return
 	}
 	if r := host.RequestHandshakeRetry(l.id, c.id, RetryRemediationComplete); r != ResultSuccess {
-		a.infof("IMC %d %q: the TNC client does not retry the handshake of Connection ID %d: %v", l.id, a.name, c.id, r)
+		log.Infof(a.log, "IMC %d %q: the TNC client does not retry the handshake of Connection ID %d: %v", l.id, a.name, c.id, r)
 		return
 	}
-	a.infof("IMC %d %q requested a handshake retry for Connection ID %d", l.id, a.name, c.id)
+	log.Infof(a.log, "IMC %d %q requested a handshake retry for Connection ID %d", l.id, a.name, c.id)
 }

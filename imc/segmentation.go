@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // Bounds of the segmentation of a connection.
@@ -21,29 +22,30 @@ type contractKey struct {
 	imv         uint32
 }
 
-// shed drops base messages that IMVs began to take and left, those of other
-// contracts than the one in use first, where all together are too large.
-func (c *connection) shed(inUse *patnc.Segmenter) {
+// trimPending drops base messages of which IMVs requested some segments but not
+// the rest, until at most maxPending octets are left: those of other contracts
+// than the one in use first.
+func (c *connection) trimPending(inUse *patnc.Segmenter) {
 	pending := 0
 	for _, s := range c.contracts {
 		pending += s.Pending()
 	}
 	for _, s := range c.contracts {
 		if had := s.Pending(); s != inUse && pending > maxPending {
-			s.Shed(max(had-(pending-maxPending), 0), 0)
+			s.DropOldest(max(had-(pending-maxPending), 0), 0)
 			pending -= had - s.Pending()
 		}
 	}
 	if inUse != nil && pending > maxPending {
-		inUse.Shed(maxPending, 1)
+		inUse.DropOldest(maxPending, 1)
 	}
 }
 
 // requestContract asks all IMVs of TCG/PTS for segments that fit a message.
 func (a *Agent) requestContract(c *connection) []patnc.Attribute {
 	segment := patnc.NoLimit
-	if c.maxMessage > patnc.SegmentOverhead {
-		segment = uint32(c.maxMessage - patnc.SegmentOverhead)
+	if c.sizeLimit > patnc.SegmentOverhead {
+		segment = uint32(c.sizeLimit - patnc.SegmentOverhead)
 	}
 	if c.requested == nil {
 		c.requested = map[MessageType]bool{}
@@ -52,13 +54,15 @@ func (a *Agent) requestContract(c *connection) []patnc.Attribute {
 	return []patnc.Attribute{patnc.NoSkip(patnc.ContractRequest{Contract: patnc.Contract{MaxMessage: patnc.MaxReassembly, MaxSegment: segment}})}
 }
 
-// reassemble takes a segment of an IMV under the contract that was requested.
-// What cannot be put together is answered, and its rest cancelled.
-func (a *Agent) reassemble(c *connection, key contractKey, v patnc.SegmentEnvelope) (out []patnc.Attribute, complete *patnc.Attribute) {
+// reassemble adds a segment of an IMV to its base message, under the contract that
+// was requested. A base message that is malformed is answered, and the segments
+// that would follow are cancelled.
+func (t *turn) reassemble(key contractKey, v patnc.SegmentEnvelope) (out []patnc.Attribute, complete *patnc.Attribute) {
+	a, c := t.agent, t.conn
 	r := c.incoming[key]
 	if r == nil {
 		if len(c.incoming) >= maxContracts {
-			a.infof("segments of %d IMVs are under way already", maxContracts)
+			log.Infof(a.log, "segments of %d IMVs are under way already", maxContracts)
 			return []patnc.Attribute{patnc.Skip(patnc.NextSegment{Cancel: true, BaseMessageID: v.BaseMessageID})}, nil
 		}
 		if c.incoming == nil {
@@ -69,7 +73,7 @@ func (a *Agent) reassemble(c *connection, key contractKey, v patnc.SegmentEnvelo
 	}
 	complete, next, err := r.Add(v)
 	if err != nil {
-		a.tnc.Info(err.Error())
+		log.Infof(a.tnc, "%v", err)
 		var pe *patnc.ParseError
 		if errors.As(err, &pe) && pe.Answer != nil {
 			out = append(out, patnc.Skip(*pe.Answer))
@@ -82,24 +86,25 @@ func (a *Agent) reassemble(c *connection, key contractKey, v patnc.SegmentEnvelo
 	if next != nil {
 		out = append(out, patnc.Skip(*next))
 	}
-	if complete != nil && segments(complete.Value) {
-		a.infof("segmented PA-TNC attribute %v is not processed", complete.Value.Type())
+	if complete != nil && isSegmentation(complete.Value) {
+		log.Infof(a.log, "segmented PA-TNC attribute %v is not processed", complete.Value.Type())
 		complete = nil
 	}
 	return out, complete
 }
 
-// contractLines logs a segmentation contract that an IMV requested or agreed to.
-func (a *Agent) contractLines(what string, c patnc.Contract, source, imv uint32, t MessageType) {
+// logContract logs a segmentation contract that an IMV requested or agreed to.
+func (t *turn) logContract(what string, c patnc.Contract) {
+	l := t.agent.log
 	null := ""
 	if c.MaxMessage == patnc.NoLimit && c.MaxSegment == patnc.NoLimit {
 		null = "null"
 	}
 	from := ""
-	if imv != AnyIMV {
-		from = fmt.Sprintf("from IMV %d ", imv)
+	if t.imv != AnyIMV {
+		from = fmt.Sprintf("from IMV %d ", t.imv)
 	}
-	a.detailf("IMC %d received a %ssegmentation contract %s %sfor PA message type %v", source, null, what, from, t)
+	log.Detailf(l, "IMC %d received a %ssegmentation contract %s %sfor PA message type %v", t.source, null, what, from, t.messageType)
 	if null != "" {
 		return
 	}
@@ -110,11 +115,11 @@ func (a *Agent) contractLines(what string, c patnc.Contract, source, imv uint32,
 	if c.MaxSegment != patnc.NoLimit {
 		segment = fmt.Sprintf("maximum segment size of %d bytes", c.MaxSegment)
 	}
-	a.detailf("  %s %s", message, segment)
+	log.Detailf(l, "  %s %s", message, segment)
 }
 
-// place says where a segment stands in its base message.
-func place(v patnc.SegmentEnvelope) string {
+// segmentPosition says which segment of its base message v is.
+func segmentPosition(v patnc.SegmentEnvelope) string {
 	switch {
 	case v.Start:
 		return "first"
@@ -124,9 +129,10 @@ func place(v patnc.SegmentEnvelope) string {
 	return "last"
 }
 
-// share divides the one message that a host keeps among the segments that a
-// message of an IMV requests; 0 where there is no need to.
-func (c *connection) share(as []patnc.Attribute) int {
+// segmentBudget divides the one message that a host keeps among the segments that
+// a message of an IMV requests: it returns the octets of data for each, 0 where the
+// host keeps every message.
+func (c *connection) segmentBudget(as []patnc.Attribute) int {
 	n := 0
 	for _, at := range as {
 		if v, ok := at.Value.(patnc.NextSegment); ok && !v.Cancel {
@@ -136,11 +142,12 @@ func (c *connection) share(as []patnc.Attribute) int {
 	if !c.oneMessage || n == 0 {
 		return 0
 	}
-	return max((c.largest()-patnc.MessageHeaderSize)/n-patnc.EnvelopeSize, 1)
+	return max((c.maxMessage()-patnc.MessageHeaderSize)/n-patnc.EnvelopeSize, 1)
 }
 
-// segments reports whether v belongs to segmentation itself: never in segments.
-func segments(v patnc.Value) bool {
+// isSegmentation reports whether v is an attribute of segmentation itself, which
+// never comes in segments.
+func isSegmentation(v patnc.Value) bool {
 	switch v.(type) {
 	case patnc.ContractRequest, patnc.ContractResponse, patnc.SegmentEnvelope, patnc.NextSegment:
 		return true
@@ -151,18 +158,18 @@ func segments(v patnc.Value) bool {
 // segmentation handles the attributes of TCG IF-M Segmentation 1.0, and returns
 // the attribute that a segment completed. Contracts are requested of IMVs only
 // where imc-attestation.segmentation says so: strongSwan's module requests none.
-// share bounds the data of one segment, in octets; 0 does not.
-func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t MessageType, imv, source uint32, share int) (out []patnc.Attribute, complete *patnc.Attribute) {
-	key := contractKey{messageType: t, imv: imv}
+func (t *turn) segmentation(at patnc.Attribute) (out []patnc.Attribute, complete *patnc.Attribute) {
+	a, c := t.agent, t.conn
+	key := contractKey{messageType: t.messageType, imv: t.imv}
 	switch v := at.Value.(type) {
 	case patnc.ContractRequest:
-		agreed := patnc.Accept(v.Contract, c.largest())
+		agreed := patnc.Accept(v.Contract, c.maxMessage())
 		s := c.contracts[key]
 		switch {
 		case s != nil:
 			s.SetContract(agreed)
 		case len(c.contracts) >= maxContracts:
-			a.infof("IMC %d %q keeps %d segmentation contracts already", l.id, a.name, maxContracts)
+			log.Infof(a.log, "IMC %d %q keeps %d segmentation contracts already", t.loaded.id, a.name, maxContracts)
 			agreed.MaxSegment = patnc.NoLimit
 		default:
 			if c.contracts == nil {
@@ -170,34 +177,34 @@ func (a *Agent) segmentation(l *loaded, c *connection, at patnc.Attribute, t Mes
 			}
 			c.contracts[key] = patnc.NewSegmenter(agreed)
 		}
-		a.contractLines("request", v.Contract, source, imv, t)
+		t.logContract("request", v.Contract)
 		if agreed.MaxSegment != v.MaxSegment {
-			a.detailf("  lowered maximum segment size to %d bytes", agreed.MaxSegment)
+			log.Detailf(a.log, "  lowered maximum segment size to %d bytes", agreed.MaxSegment)
 		}
 		return []patnc.Attribute{patnc.Skip(patnc.ContractResponse{Contract: agreed})}, nil
 	case patnc.ContractResponse:
-		if !c.requested[t] {
-			a.infof("no contract for this PA message type found")
+		if !c.requested[t.messageType] {
+			log.Infof(a.log, "no contract for this PA message type found")
 			return nil, nil
 		}
-		a.contractLines("response", v.Contract, source, imv, t)
+		t.logContract("response", v.Contract)
 	case patnc.SegmentEnvelope:
-		if !c.requested[t] {
-			a.detailf("no contract for received segment with base message ID %d", v.BaseMessageID)
+		if !c.requested[t.messageType] {
+			log.Detailf(a.log, "no contract for received segment with base message ID %d", v.BaseMessageID)
 			return nil, nil
 		}
-		detail(a.tnc, "received %s segment for base message ID %d (%d bytes)", place(v), v.BaseMessageID, len(v.Data))
-		return a.reassemble(c, key, v)
+		log.Detailf(a.tnc, "received %s segment for base message ID %d (%d bytes)", segmentPosition(v), v.BaseMessageID, len(v.Data))
+		return t.reassemble(key, v)
 	case patnc.NextSegment:
 		s := c.contracts[key]
 		if s == nil {
-			a.infof("no contract for received next segment request with base message ID %d", v.BaseMessageID)
+			log.Infof(a.log, "no contract for received next segment request with base message ID %d", v.BaseMessageID)
 			return nil, nil
 		}
-		next, ok := s.Next(v, share)
+		next, ok := s.Next(v, t.budget)
 		if !ok {
 			if !v.Cancel {
-				a.infof("no more segments found for base message ID %d", v.BaseMessageID)
+				log.Infof(a.log, "no more segments found for base message ID %d", v.BaseMessageID)
 			}
 			return nil, nil
 		}

@@ -2,6 +2,7 @@ package imc
 
 import (
 	"encoding/binary"
+	"io"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -16,16 +17,16 @@ const maxMessageSize = 1 << 30
 // carry batches of 75,000 octets, in which the message stands in Base64.
 const oneMessageSize = 45000
 
-// largest is what a message may have under a segmentation contract, in octets; 0
-// is no limit.
-func (c *connection) largest() int {
+// maxMessage returns how large a message may be under a segmentation contract, in
+// octets; 0 is no limit.
+func (c *connection) maxMessage() int {
 	switch {
 	case !c.oneMessage:
-		return c.maxMessage
-	case c.maxMessage == 0:
+		return c.sizeLimit
+	case c.sizeLimit == 0:
 		return oneMessageSize
 	}
-	return min(c.maxMessage, oneMessageSize)
+	return min(c.sizeLimit, oneMessageSize)
 }
 
 // outgoing is where attributes go.
@@ -47,74 +48,74 @@ func (a *Agent) send(l *loaded, c *connection, to outgoing, as []patnc.Attribute
 	host := l.host
 	a.mu.Unlock()
 	if host == nil {
-		a.infof("IMC %d %q has no TNC client to send to: it was not provided with a bind function", l.id, a.name)
+		log.Infof(a.log, "IMC %d %q has no TNC client to send to: it was not provided with a bind function", l.id, a.name)
 		return ResultFatal
 	}
 	if c.closed.Load() {
-		return a.gone(l, c)
+		return a.connectionClosed(l, c)
 	}
 	c.mu.Lock()
 	contract := c.contracts[contractKey{messageType: to.messageType, imv: to.destination}]
 	if contract == nil || contract.Contract().MaxSegment == patnc.NoLimit {
-		as = splitPackages(as, c.maxMessage)
+		as = splitPackages(as, c.sizeLimit)
 	}
 	var messages []patnc.Message
 	var dropped []patnc.Type
 	var err error
 	if c.oneMessage {
 		var m patnc.Message
-		m, err = patnc.PackOne(as, c.largest(), contract)
+		m, err = patnc.PackOne(as, c.maxMessage(), contract)
 		messages = []patnc.Message{m}
 	} else {
-		messages, dropped, err = patnc.Pack(as, c.largest(), contract)
+		messages, dropped, err = patnc.Pack(as, c.maxMessage(), contract)
 	}
-	c.shed(contract)
+	c.trimPending(contract)
 	long := c.hasLong && host.Has(FuncSendMessageLong)
 	exclusive := to.exclusive && c.hasExclusive && to.destination != AnyIMV
 	c.mu.Unlock()
 	if err != nil {
-		a.infof("IMC %d %q: %v", l.id, a.name, err)
+		log.Infof(a.log, "IMC %d %q: %v", l.id, a.name, err)
 		return ResultFatal
 	}
 	for _, t := range dropped {
-		a.infof("PA-TNC attribute %v too large to send, deleted", t)
+		log.Infof(a.log, "PA-TNC attribute %v too large to send, deleted", t)
 	}
 	for _, m := range messages {
 		var id [4]byte
-		if err := a.cfg.Random(id[:]); err != nil {
+		if _, err := io.ReadFull(a.cfg.Rand, id[:]); err != nil {
 			log.Infof(a.tnc, "failed to generate random PA-TNC message identifier: %v", err)
 			return ResultFatal
 		}
 		m.ID = binary.BigEndian.Uint32(id[:])
 		b, err := m.AppendBinary(nil)
 		if err != nil {
-			a.infof("IMC %d %q: %v", l.id, a.name, err)
+			log.Infof(a.log, "IMC %d %q: %v", l.id, a.name, err)
 			return ResultFatal
 		}
 		log.Infof(a.tnc, "creating PA-TNC message with ID 0x%08x", m.ID)
 		for _, at := range m.Attributes {
 			if v, ok := at.Value.(patnc.SegmentEnvelope); ok {
-				detail(a.tnc, "creating %s segment for base message ID %d (%d bytes)", place(v), v.BaseMessageID, len(v.Data))
+				log.Detailf(a.tnc, "creating %s segment for base message ID %d (%d bytes)", segmentPosition(v), v.BaseMessageID, len(v.Data))
 			}
-			detail(a.tnc, "creating PA-TNC attribute type %v", at.Value.Type())
+			log.Detailf(a.tnc, "creating PA-TNC attribute type %v", at.Value.Type())
 			a.dumpValue(at.Value)
 		}
 		dump(a.log, "created PA-TNC message:", b)
 		if c.closed.Load() {
-			return a.gone(l, c)
+			return a.connectionClosed(l, c)
 		}
 		if r := a.sendMessage(l, c, host, to, b, long, exclusive); r != ResultSuccess {
-			a.infof("IMC %d %q could not send a PA-TNC message of %d bytes: %v", l.id, a.name, len(b), r)
+			log.Infof(a.log, "IMC %d %q could not send a PA-TNC message of %d bytes: %v", l.id, a.name, len(b), r)
 			return r
 		}
 	}
 	return ResultSuccess
 }
 
-// gone answers a call whose connection ended while it worked: the host may have
-// given the ID to another one.
-func (a *Agent) gone(l *loaded, c *connection) Result {
-	a.infof("IMC %d %q sends nothing more: Connection ID %d is closed", l.id, a.name, c.id)
+// connectionClosed answers a call whose connection ended while it worked: the
+// host may have given the ID to another one.
+func (a *Agent) connectionClosed(l *loaded, c *connection) Result {
+	log.Infof(a.log, "IMC %d %q sends nothing more: Connection ID %d is closed", l.id, a.name, c.id)
 	return ResultFatal
 }
 

@@ -1,10 +1,11 @@
 package imc
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // sentences say the outcome of an assessment to the user, by language.
@@ -81,10 +82,10 @@ func userText(as []patnc.Attribute, language string) string {
 			switch {
 			case v.Vendor != patnc.VendorIETF:
 			case v.Parameters == patnc.RemediationURI:
-				uris = append(uris, printable(v.URI))
+				uris = append(uris, text.Escape(v.URI, maxPrinted))
 			case v.Parameters == patnc.RemediationString:
 				if f := fit(v.Language, language); f > best {
-					best, instruction = f, plain(v.String)
+					best, instruction = f, strings.TrimSpace(text.Lines(text.Clip(v.String, maxPrinted)))
 				}
 			}
 		}
@@ -95,26 +96,8 @@ func userText(as []patnc.Attribute, language string) string {
 	return strings.Join(append(parts, uris...), "\n")
 }
 
-// plain keeps the letters of every script and drops what controls a terminal.
-func plain(s string) string {
-	const limit = 2048
-	s = strings.ToValidUTF8(s, "?")
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "")
-	}
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return r
-		case r < ' ', r >= 0x7F && r < 0xA0, r >= 0x200B && r <= 0x200F, r >= 0x2028 && r <= 0x202E, r >= 0x2066 && r <= 0x2069:
-			return ' '
-		}
-		return r
-	}, s))
-}
-
-// showUser gives the host the text to show, where it shows texts. In a log the
-// lines of assessment stand already.
+// showUser gives the host the text to show, where it shows texts. The log already
+// has the lines of assessment.
 func (a *Agent) showUser(l *loaded, c *connection, as []patnc.Attribute) {
 	a.mu.Lock()
 	host := l.host
@@ -123,7 +106,7 @@ func (a *Agent) showUser(l *loaded, c *connection, as []patnc.Attribute) {
 	if !ok {
 		return
 	}
-	if text := userText(as, a.cfg.Language); text != "" && u.UserMessage(c.id, text) {
-		a.detailf("%s", fmt.Sprintf("IMC %d %q told the user of Connection ID %d", l.id, a.name, c.id))
+	if message := userText(as, a.cfg.Language); message != "" && u.UserMessage(c.id, message) {
+		log.Detailf(a.log, "IMC %d %q told the user of Connection ID %d", l.id, a.name, c.id)
 	}
 }

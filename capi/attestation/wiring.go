@@ -130,12 +130,12 @@ func newAgent() *imc.Agent {
 	log.Group(l, log.LIB).Info(fmt.Sprintf("gotnc imc-attestation %s in %s", version, program))
 	set := newSettings(cfg, namespaces(program))
 	agent := imc.New(withTPM(imc.Config{
-		Logger:   l,
-		Settings: set,
-		Measurer: hooked(measure.FilesFromSettings(set, l)),
-		Platform: measure.PlatformFromSettings(set, l),
-		Language: language(set.String("plugins.imc-attestation.language", ""), getenv),
-		Beside:   loaded,
+		Logger:        l,
+		Settings:      set,
+		Measurer:      hooked(measure.FilesFromSettings(set, l)),
+		Platform:      measure.PlatformFromSettings(set, l),
+		Language:      language(set.String("plugins.imc-attestation.language", ""), getenv),
+		SiblingLoaded: loaded,
 	}))
 	for _, w := range cfg.Warnings() {
 		cfgLog.Warn(w.Error())

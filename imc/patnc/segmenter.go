@@ -92,9 +92,9 @@ func (s *Segmenter) Pending() (octets int) {
 	return octets
 }
 
-// Shed drops the oldest base messages, the last keep of them excepted, until at
-// most limit octets are pending.
-func (s *Segmenter) Shed(limit, keep int) {
+// DropOldest drops the oldest base messages, except the newest keep of them, until
+// at most limit octets are pending.
+func (s *Segmenter) DropOldest(limit, keep int) {
 	for len(s.order) > keep && s.Pending() > limit {
 		s.forget(s.order[0])
 	}

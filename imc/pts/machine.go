@@ -22,7 +22,7 @@ type Config struct {
 	HashUpTo    string       // strongest algorithm: sha1, sha256, sha384, sha512; "" = sha384; another word disables all
 	NonceLength int          // own D-H nonce; 0 = DefaultNonce
 	Groups      DHGroups     // D-H groups; 0 = SupportedGroups
-	Random      io.Reader    // nil: crypto/rand
+	Rand        io.Reader    // nil: crypto/rand
 	TPM         Quoter       // nil: no TPM
 	Collector   Collector    // nil: no evidence of functional components; belongs to the Machine
 
@@ -86,8 +86,8 @@ func NewMachine(cfg Config) *Machine {
 		cfg.Groups = SupportedGroups
 	}
 	cfg.Groups &= SupportedGroups
-	if cfg.Random == nil {
-		cfg.Random = rand.Reader
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
 	}
 	if c, ok := cfg.Measurer.(ConnectionMeasurer); ok {
 		cfg.Measurer = c.ForConnection()
@@ -185,12 +185,12 @@ func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([
 		return one(patnc.Skip(ErrorInfo{Code: ErrorDHGroup, Groups: m.cfg.Groups &^ ECP521}.PATNC())), nil
 	}
 	m.Close()
-	key, err := newExchange(group, m.cfg.Random)
+	key, err := newExchange(group, m.cfg.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("generate D-H key: %w", err)
 	}
 	nonce := make([]byte, n)
-	if _, err := io.ReadFull(m.cfg.Random, nonce); err != nil {
+	if _, err := io.ReadFull(m.cfg.Rand, nonce); err != nil {
 		return nil, fmt.Errorf("generate D-H nonce: %w", err)
 	}
 	m.key, m.nonce = key, nonce
