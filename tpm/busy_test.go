@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -37,13 +38,13 @@ func quote(t *testing.T, name string, spoil func(tpm.Transport) tpm.Transport, w
 			continue
 		}
 		tr := readTranscript(t, name)
-		p, err := tpm.OpenWith(t.Context(), spoil(tr.Replay()), tpm.Options{Rand: tpmtest.Counter(), Retry: w.retry()})
+		p, err := tpm.Open(t.Context(), spoil(tr.Replay()), tpm.Config{Rand: tpmtest.Counter(), Retry: w.retry()})
 		require.NoError(t, err)
 		_, err = p.VersionInfo(t.Context())
 		require.NoError(t, err)
 		_, err = p.Banks(t.Context())
 		require.NoError(t, err)
-		c.req.AIK = tpm.AIK{Blob: tr.Values["blob"], Handle: tpm.FirstAKHandle}
+		c.req.AIK = tpm.AIK{Blob: tr.Values["blob"], Handle: tpm20.FirstAKHandle}
 		_, err = p.Identity(t.Context(), c.req.AIK)
 		require.NoError(t, err)
 		return p.Quote(t.Context(), c.req)
@@ -139,7 +140,7 @@ func TestBusyUntilTheContextEnds(t *testing.T) {
 	gone := errors.New("the gateway hung up")
 	cancel(gone)
 	busy := tpmtest.Busy(tpmtest.Func(nil), 0, 0x922, 1<<30)
-	_, err := tpm.Open(ctx, busy)
+	_, err := tpm.Open(ctx, busy, tpm.Config{})
 	require.ErrorIs(t, err, gone)
 	require.ErrorIs(t, err, tpm.ErrBusy)
 }
@@ -154,7 +155,7 @@ func TestMalformedReplies(t *testing.T) {
 		"tag":                 {1, 2, 0, 0, 0, 10, 0, 0, 0, 0},
 	} {
 		closed := false
-		_, err := tpm.Open(t.Context(), closing{tpmtest.Func(func(context.Context, []byte) ([]byte, error) { return reply, nil }), &closed})
+		_, err := tpm.Open(t.Context(), closing{tpmtest.Func(func(context.Context, []byte) ([]byte, error) { return reply, nil }), &closed}, tpm.Config{})
 		assert.ErrorIs(t, err, tpm.ErrReply, name)
 		assert.True(t, closed, "the transport is given back")
 	}

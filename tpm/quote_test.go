@@ -20,6 +20,8 @@ import (
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/pcr"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -91,7 +93,7 @@ func cases() []quoteCase {
 				pcrs = large
 			}
 			out = append(out, quoteCase{
-				name: fmt.Sprintf("tpm20-%s-%s", k.name, bankNames[b]), gen: tpm.TPM20, key: k.name, pss: k.kt.Scheme == tpm.RSAPSS,
+				name: fmt.Sprintf("tpm20-%s-%s", k.name, bankNames[b]), gen: tpm.TPM20, key: k.name, pss: k.kt.Scheme == tpm20.RSAPSS,
 				req: tpm.QuoteRequest{PCRs: pcrs, Bank: b, External: external(b.Size())},
 			})
 		}
@@ -110,19 +112,19 @@ var bankNames = map[pcr.Hash]string{pcr.SHA1: "sha1", pcr.SHA256: "sha256", pcr.
 
 var keys20 = []struct {
 	name string
-	kt   tpm.KeyTemplate
+	kt   tpm20.KeyTemplate
 }{
-	{"rsassa", tpm.KeyTemplate{}},
-	{"rsassa-sha384", tpm.KeyTemplate{Hash: pcr.SHA384}},
-	{"rsapss", tpm.KeyTemplate{Scheme: tpm.RSAPSS}},
-	{"ecdsa", tpm.KeyTemplate{Scheme: tpm.ECDSA}},
-	{"ecdsa-p384-sha512", tpm.KeyTemplate{Scheme: tpm.ECDSA, Bits: 384, Hash: pcr.SHA512}},
+	{"rsassa", tpm20.KeyTemplate{}},
+	{"rsassa-sha384", tpm20.KeyTemplate{Hash: pcr.SHA384}},
+	{"rsapss", tpm20.KeyTemplate{Scheme: tpm20.RSAPSS}},
+	{"ecdsa", tpm20.KeyTemplate{Scheme: tpm20.ECDSA}},
+	{"ecdsa-p384-sha512", tpm20.KeyTemplate{Scheme: tpm20.ECDSA, Bits: 384, Hash: pcr.SHA512}},
 }
 
 // quoteAndVerify makes the quote over a transport and verifies it.
 func quoteAndVerify(t *testing.T, x tpm.Transport, c quoteCase, spki []byte) {
 	t.Helper()
-	p, err := tpm.OpenWith(t.Context(), x, tpm.Options{Rand: tpmtest.Counter()})
+	p, err := tpm.Open(t.Context(), x, tpm.Config{Rand: tpmtest.Counter()})
 	require.NoError(t, err)
 	defer p.Close()
 	require.Equal(t, c.gen, p.Generation())
@@ -166,12 +168,12 @@ type tpms struct {
 func startTPMs(t *testing.T) *tpms {
 	e12, p12 := tpmtest.Open12(t)
 	r := &tpms{e: map[tpm.Generation]*tpmtest.Emulator{tpm.TPM12: e12}, aik: map[string]tpm.AIK{}, spki: map[string][]byte{}}
-	for name, template := range map[string]tpm.IdentityTemplate{"key": {}, "key12": {Key12: true}, "keyauth": {Authorize: true}} {
-		template.Label = tpm.LabelDigest("test", nil)
+	for name, template := range map[string]tpm12.IdentityTemplate{"key": {}, "key12": {Key12: true}, "keyauth": {Authorize: true}} {
+		template.Label = tpm12.LabelDigest("test", nil)
 		id, err := p12.MakeIdentity(t.Context(), tpmtest.Owner12, template)
 		require.NoError(t, err)
 		require.Equal(t, template.Key12, bytes.Equal([]byte{0, 0x28, 0, 0}, id.Blob[:4]))
-		pub, err := tpm.CheckIdentity12(*id)
+		pub, err := tpm12.CheckIdentity(*id)
 		require.NoError(t, err)
 		r.put(t, name, tpm.AIK{Blob: id.Blob}, pub)
 	}
@@ -180,9 +182,9 @@ func startTPMs(t *testing.T) *tpms {
 
 	e20 := tpmtest.Swtpm(t, tpm.TPM20)
 	r.e[tpm.TPM20] = e20
-	p20 := e20.Open(t).(*tpm.V20)
+	p20 := e20.Open(t).(*tpm20.TPM)
 	for _, k := range keys20 {
-		key, err := p20.CreateAK(t.Context(), tpm.ECC, k.kt, 0, false, tpm.Auth20{})
+		key, err := p20.CreateAK(t.Context(), tpm20.AKRequest{EK: tpm20.ECC, Template: k.kt}, tpm20.Auth{})
 		require.NoError(t, err, k.name)
 		r.put(t, k.name, tpm.AIK{Handle: key.Handle}, key.PublicKey)
 	}
@@ -205,7 +207,7 @@ func TestQuotesOfSwtpm(t *testing.T) {
 	r := startTPMs(t)
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
-			x, err := device.OpenTransport(t.Context(), r.e[c.gen].Settings)
+			x, err := device.OpenTransport(t.Context(), r.e[c.gen].Config)
 			require.NoError(t, err)
 			rec := &tpmtest.Recorder{Transport: x}
 			c.req.AIK = r.aik[c.key]
@@ -268,7 +270,7 @@ func TestIdentity(t *testing.T) {
 	f := tpmtest.NewFake(tpm.TPM12)
 	der, err := x509.MarshalPKIXPublicKey(f.Public())
 	require.NoError(t, err)
-	p, err := tpm.Open(t.Context(), readTranscript(t, "tpm12-key-quote").Replay())
+	p, err := tpm.Open(t.Context(), readTranscript(t, "tpm12-key-quote").Replay(), tpm.Config{})
 	require.NoError(t, err)
 	id, err := p.Identity(t.Context(), tpm.AIK{PublicKey: der})
 	require.NoError(t, err)
@@ -303,12 +305,12 @@ func readTranscript(t testing.TB, name string) *tpmtest.Transcript {
 }
 
 func TestQuoteRefusesWhatCannotBe(t *testing.T) {
-	p20, err := tpm.Open(t.Context(), readTranscript(t, "tpm20-rsassa-sha256").Replay())
+	p20, err := tpm.Open(t.Context(), readTranscript(t, "tpm20-rsassa-sha256").Replay(), tpm.Config{})
 	require.NoError(t, err)
-	p12, err := tpm.Open(t.Context(), readTranscript(t, "tpm12-key-quote").Replay())
+	p12, err := tpm.Open(t.Context(), readTranscript(t, "tpm12-key-quote").Replay(), tpm.Config{})
 	require.NoError(t, err)
 	blob := readTranscript(t, "tpm12-key-quote").Values["blob"]
-	good20 := tpm.QuoteRequest{AIK: tpm.AIK{Handle: tpm.FirstAKHandle}, PCRs: small, Bank: pcr.SHA256, External: external(32)}
+	good20 := tpm.QuoteRequest{AIK: tpm.AIK{Handle: tpm20.FirstAKHandle}, PCRs: small, Bank: pcr.SHA256, External: external(32)}
 	good12 := tpm.QuoteRequest{AIK: tpm.AIK{Blob: blob}, PCRs: small, Bank: pcr.SHA1, External: external(20)}
 	storage := bytes.Clone(blob)
 	storage[5] = 0x11

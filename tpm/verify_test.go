@@ -19,9 +19,8 @@ import (
 )
 
 // This file is a verifier of its own: it takes from package tpm only what the
-// Simple Evidence Final attribute carries, and puts the rest together from
-// ../shared/spec/pts.md §8 with the standard library, as strongSwan's verifier
-// does.
+// Simple Evidence Final attribute carries, and builds the rest from the
+// specifications with the standard library, as strongSwan's verifier does.
 
 // evidence is what the verifier gets and knows.
 type evidence struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -26,7 +27,9 @@ func closeTPM(q *quoter.Quoter) {
 // withTPM adds the TPM, the evidence that it vouches for, and the Device ID of
 // imc-os.device_handle to an Agent's configuration.
 func withTPM(cfg imc.Config) imc.Config {
-	q := quoter.New(quoter.FromSettings(cfg.Settings, cfg.Logger))
+	qc := quoter.FromSettings(cfg.Settings, cfg.Logger)
+	qc.Explain = advice.TPM
+	q := quoter.New(qc)
 	currentTPM.Store(q)
 	cfg.TPM = q
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)

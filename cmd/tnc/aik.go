@@ -17,9 +17,12 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
+	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 func newAIK() *cobra.Command {
@@ -38,7 +41,11 @@ The CA's part needs no TPM.`,
 		Args: subcommand,
 		RunE: helpOnly,
 	}
-	cmd.AddCommand(newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue())
+	for _, c := range []*cobra.Command{newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue()} {
+		run := c.RunE
+		c.RunE = func(cmd *cobra.Command, args []string) error { return advice.TPM(run(cmd, args)) }
+		cmd.AddCommand(c)
+	}
 	return cmd
 }
 
@@ -63,8 +70,8 @@ func (o *aikOptions) flags(cmd *cobra.Command) {
 }
 
 // passwords reads the files.
-func (o *aikOptions) passwords() (tpm.Auth20, error) {
-	var a tpm.Auth20
+func (o *aikOptions) passwords() (tpm20.Auth, error) {
+	var a tpm20.Auth
 	for _, p := range []struct {
 		file, flag string
 		to         *[]byte
@@ -87,11 +94,11 @@ type aikTPM struct {
 	info tpm.Info
 	view config.View
 	aik  tpm.AIK
-	auth tpm.Auth20
+	auth tpm20.Auth
 }
 
 // owner returns the owner's secret as a TPM 1.2 knows it.
-func (t *aikTPM) owner() [20]byte { return tpm.Secret12(t.auth.Owner) }
+func (t *aikTPM) owner() [20]byte { return tpm12.Secret(t.auth.Owner) }
 
 // open reads strongswan.conf and the passwords and opens the TPM. The flags
 // --handle and --blob go before the settings.
@@ -147,11 +154,11 @@ func (t *aikTPM) blobOf() ([]byte, error) {
 }
 
 // parseEK reads --ek; found asks the TPM where that is left open.
-func parseEK(s string, found func() (tpm.KeyType, error)) (tpm.KeyType, error) {
+func parseEK(s string, found func() (tpm20.KeyType, error)) (tpm20.KeyType, error) {
 	if s == "auto" {
 		return found()
 	}
-	for _, k := range tpm.KeyTypes {
+	for _, k := range tpm20.KeyTypes {
 		if k.String() == s {
 			return k, nil
 		}

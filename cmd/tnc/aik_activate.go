@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
-	"github.com/gotnc/gotnc/internal/base/wire"
-	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/privacyca"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 type aikActivate struct {
@@ -85,7 +85,7 @@ func (o *aikActivate) run(cmd *cobra.Command, file string) error {
 
 // certificate opens an answer by whichever TPM this is.
 func (o *aikActivate) certificate(ctx context.Context, t *aikTPM, a *privacyca.Answer) (*x509.Certificate, error) {
-	if p, ok := t.TPM.(*tpm.V20); ok {
+	if p, ok := t.TPM.(*tpm20.TPM); ok {
 		handle, err := t.handleOf()
 		if err != nil {
 			return nil, err
@@ -96,12 +96,12 @@ func (o *aikActivate) certificate(ctx context.Context, t *aikTPM, a *privacyca.A
 	if err != nil {
 		return nil, err
 	}
-	return a.Activate12(ctx, t.TPM.(*tpm.V12), blob, t.owner())
+	return a.Activate12(ctx, t.TPM.(*tpm12.TPM), blob, t.owner())
 }
 
 // secret opens a file of tpm2_makecredential.
 func (o *aikActivate) secret(cmd *cobra.Command, t *aikTPM, b []byte) error {
-	p, ok := t.TPM.(*tpm.V20)
+	p, ok := t.TPM.(*tpm20.TPM)
 	if !ok {
 		return errors.New("a file of tpm2_makecredential is for a TPM 2.0, and this is a TPM 1.2")
 	}
@@ -109,7 +109,7 @@ func (o *aikActivate) secret(cmd *cobra.Command, t *aikTPM, b []byte) error {
 		return report.UsageError("a file of tpm2_makecredential holds a secret, no certificate: name the file for it with --out")
 	}
 	ctx := cmd.Context()
-	c, err := tpm.ParseCredential(wire.NewReader("credential", b))
+	c, err := tpm20.ParseCredential(b)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (o *aikActivate) secret(cmd *cobra.Command, t *aikTPM, b []byte) error {
 	if err != nil {
 		return err
 	}
-	ek, err := parseEK(o.ek, func() (tpm.KeyType, error) { return p.CertifiedKeyType(ctx) })
+	ek, err := parseEK(o.ek, func() (tpm20.KeyType, error) { return p.CertifiedKeyType(ctx) })
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,8 @@ import (
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/privacyca"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 type aikCreate struct {
@@ -84,15 +86,15 @@ type createdAIK struct {
 	public      crypto.PublicKey
 }
 
-func (o *aikCreate) template() (tpm.KeyTemplate, error) {
-	k := tpm.KeyTemplate{Bits: o.bits}
+func (o *aikCreate) template() (tpm20.KeyTemplate, error) {
+	k := tpm20.KeyTemplate{Bits: o.bits}
 	switch o.scheme {
 	case "rsassa":
-		k.Scheme = tpm.RSASSA
+		k.Scheme = tpm20.RSASSA
 	case "rsapss":
-		k.Scheme = tpm.RSAPSS
+		k.Scheme = tpm20.RSAPSS
 	case "ecdsa":
-		k.Scheme = tpm.ECDSA
+		k.Scheme = tpm20.ECDSA
 	default:
 		return k, report.UsageError("--scheme %s: not one of rsassa, rsapss, ecdsa", o.scheme)
 	}
@@ -147,9 +149,9 @@ func (o *aikCreate) run(cmd *cobra.Command) error {
 	}
 	var c *createdAIK
 	switch p := t.TPM.(type) {
-	case *tpm.V20:
+	case *tpm20.TPM:
 		c, err = o.create20(ctx, t, p, template)
-	case *tpm.V12:
+	case *tpm12.TPM:
 		c, err = o.create12(ctx, t, p)
 	}
 	if err != nil {
@@ -157,7 +159,7 @@ func (o *aikCreate) run(cmd *cobra.Command) error {
 	}
 	c.Generation = t.Generation().String()
 	if err := o.write(c, files); err != nil {
-		if p, ok := t.TPM.(*tpm.V20); ok { // nobody would know of it
+		if p, ok := t.TPM.(*tpm20.TPM); ok { // nobody would know of it
 			err = errors.Join(err, p.RemoveKey(ctx, c.handle, t.auth))
 		}
 		return err
@@ -176,11 +178,11 @@ func (o *aikCreate) run(cmd *cobra.Command) error {
 	return nil
 }
 
-func (o *aikCreate) create20(ctx context.Context, t *aikTPM, p *tpm.V20, template tpm.KeyTemplate) (*createdAIK, error) {
+func (o *aikCreate) create20(ctx context.Context, t *aikTPM, p *tpm20.TPM, template tpm20.KeyTemplate) (*createdAIK, error) {
 	if o.takeOwnership {
 		return nil, report.UsageError("--take-ownership is for a TPM 1.2; this is a TPM 2.0")
 	}
-	ek, err := parseEK(o.ek, func() (tpm.KeyType, error) { return p.CertifiedKeyType(ctx) })
+	ek, err := parseEK(o.ek, func() (tpm20.KeyType, error) { return p.CertifiedKeyType(ctx) })
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +195,7 @@ func (o *aikCreate) create20(ctx context.Context, t *aikTPM, p *tpm.V20, templat
 			return nil, err
 		}
 	}
-	key, err := p.CreateAK(ctx, ek, template, handle, o.replace && handle != 0, t.auth)
+	key, err := p.CreateAK(ctx, tpm20.AKRequest{EK: ek, Template: template, Handle: handle, Replace: o.replace && handle != 0}, t.auth)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +209,7 @@ func (o *aikCreate) create20(ctx context.Context, t *aikTPM, p *tpm.V20, templat
 	}, nil
 }
 
-func (o *aikCreate) create12(ctx context.Context, t *aikTPM, p *tpm.V12) (*createdAIK, error) {
+func (o *aikCreate) create12(ctx context.Context, t *aikTPM, p *tpm12.TPM) (*createdAIK, error) {
 	if o.takeOwnership {
 		if len(t.auth.Owner) == 0 {
 			return nil, report.UsageError("--take-ownership needs the new owner's password: --owner-password-file")
@@ -216,7 +218,7 @@ func (o *aikCreate) create12(ctx context.Context, t *aikTPM, p *tpm.V12) (*creat
 			return nil, err
 		}
 	}
-	id, err := p.MakeIdentity(ctx, t.owner(), tpm.IdentityTemplate{Label: tpm.LabelDigest(o.name, nil)})
+	id, err := p.MakeIdentity(ctx, t.owner(), tpm12.IdentityTemplate{Label: tpm12.LabelDigest(o.name, nil)})
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +226,7 @@ func (o *aikCreate) create12(ctx context.Context, t *aikTPM, p *tpm.V12) (*creat
 	if err != nil {
 		return nil, err
 	}
-	public, err := tpm.CheckIdentity12(*id)
+	public, err := tpm12.CheckIdentity(*id)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +290,7 @@ func keyName(k crypto.PublicKey) string {
 }
 
 // schemeName names how a key signs.
-func schemeName(k *tpm.Key20) string {
+func schemeName(k *tpm20.Key) string {
 	if k.Scheme == 0 {
 		return "any scheme"
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
-	"github.com/gotnc/gotnc/tpm"
+	tpmattest "github.com/gotnc/gotnc/tpm/attest"
 	"github.com/gotnc/gotnc/tpm/privacyca"
 )
 
@@ -84,7 +84,7 @@ func (o *aikIssue) issuer() (*privacyca.Issuer, error) {
 		}
 		return nil, notThere(o.caKey, "--ca-key", err)
 	}
-	if !tpm.EqualKeys(i.Certificate.PublicKey, i.Key.Public()) {
+	if !tpmattest.EqualKeys(i.Certificate.PublicKey, i.Key.Public()) {
 		return nil, fmt.Errorf("--ca-key %s is not the key of --ca-cert %s", o.caKey, o.caCert)
 	}
 	var cas []*x509.Certificate

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/internal/base/wire"
-	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 func newAIKShow() *cobra.Command {
@@ -94,7 +94,7 @@ func (o *aikOptions) show(cmd *cobra.Command) error {
 
 // key reads the key.
 func (s *shownAIK) key(ctx context.Context, t *aikTPM) (crypto.PublicKey, error) {
-	if p, ok := t.TPM.(*tpm.V20); ok {
+	if p, ok := t.TPM.(*tpm20.TPM); ok {
 		handles, err := p.PersistentHandles(ctx)
 		if err != nil {
 			return nil, err
@@ -111,7 +111,7 @@ func (s *shownAIK) key(ctx context.Context, t *aikTPM) (crypto.PublicKey, error)
 			return nil, err
 		}
 		s.Handle, s.Key = fmt.Sprintf("0x%08x", handle), keyName(k.PublicKey)+", "+schemeName(k)
-		if _, _, err := tpm.CheckAK(k.Area); err != nil {
+		if _, _, err := tpm20.CheckAK(k.Area); err != nil {
 			s.Key += "; no attestation key: not restricted to what the TPM itself made"
 		}
 		return k.PublicKey, nil
@@ -120,7 +120,7 @@ func (s *shownAIK) key(ctx context.Context, t *aikTPM) (crypto.PublicKey, error)
 	if err != nil {
 		return nil, err
 	}
-	k, err := tpm.ParseKeyBlob(wire.NewReader("AIK blob", blob))
+	k, err := tpm12.ParseKeyBlob(blob)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -51,7 +52,7 @@ type aikSite struct {
 }
 
 func newAIKSite(t *testing.T, e *tpmtest.Emulator, cas string) *aikSite {
-	s := &aikSite{t: t, dir: t.TempDir(), tcti: e.Settings.String(), ekCert: cas}
+	s := &aikSite{t: t, dir: t.TempDir(), tcti: e.Config.String(), ekCert: cas}
 	s.caCert, s.caKey = privacyCA(t)
 	s.conf = s.write("strongswan.conf", "")
 	s.write("owner", "owner\n")
@@ -157,13 +158,13 @@ func TestAIK20(t *testing.T) {
 	s.good(s.tpm("create", "--out", t.TempDir(), "--handle", made.Handle, "--replace"))
 
 	// A file of tpm2_makecredential.
-	p := e.Open(t).(*tpm.V20)
-	key, err := p.Key(t.Context(), tpm.FirstAKHandle)
+	p := e.Open(t).(*tpm20.TPM)
+	key, err := p.Key(t.Context(), tpm20.FirstAKHandle)
 	require.NoError(t, err)
-	ek, err := p.EndorsementKey(t.Context(), tpm.RSA, tpm.Auth20{})
+	ek, err := p.EndorsementKey(t.Context(), tpm20.RSA, tpm20.Auth{})
 	require.NoError(t, err)
 	require.NoError(t, p.Close())
-	c, err := tpm.MakeCredential(ek.PublicKey, key.Name, []byte("the secret"))
+	c, err := tpm20.MakeCredential(ek.PublicKey, key.Name, []byte("the secret"))
 	require.NoError(t, err)
 	b, err := c.AppendBinary(nil)
 	require.NoError(t, err)
@@ -244,7 +245,7 @@ func TestAIKIsNotLeftBehind(t *testing.T) {
 	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "aik.request")
 	require.NoFileExists(t, s.path("aik.pub"))
-	handles, err := e.Open(t).(*tpm.V20).PersistentHandles(t.Context())
+	handles, err := e.Open(t).(*tpm20.TPM).PersistentHandles(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, handles)
 }
@@ -255,20 +256,20 @@ func TestAIKIsNotReplacedInVain(t *testing.T) {
 	s := newAIKSite(t, e, cas)
 	require.NoError(t, e.Open(t).Close(), "started")
 	// TPM2_ChangeEPS: the certificate is then of another endorsement key.
-	x, err := device.OpenTransport(t.Context(), e.Settings)
+	x, err := device.OpenTransport(t.Context(), e.Config)
 	require.NoError(t, err)
 	reply, err := x.Exchange(t.Context(), []byte{0x80, 2, 0, 0, 0, 27, 0, 0, 1, 0x24, 0x40, 0, 0, 0x0C, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0})
 	require.NoError(t, err)
 	require.Equal(t, make([]byte, 4), reply[6:10])
 	require.NoError(t, x.Close())
-	p := e.Open(t).(*tpm.V20)
-	old, err := p.CreateAK(t.Context(), tpm.RSA, tpm.KeyTemplate{}, 0, false, tpm.Auth20{})
+	p := e.Open(t).(*tpm20.TPM)
+	old, err := p.CreateAK(t.Context(), tpm20.AKRequest{}, tpm20.Auth{})
 	require.NoError(t, err)
 	require.NoError(t, p.Close())
 	_, stderr, code := s.tpm("create", "--out", s.dir, "--replace", "--handle", "0x81010003")
 	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "certificate is of another key")
-	p = e.Open(t).(*tpm.V20)
+	p = e.Open(t).(*tpm20.TPM)
 	k, err := p.Key(t.Context(), old.Handle)
 	require.NoError(t, err)
 	require.Equal(t, old.PublicKey, k.PublicKey)

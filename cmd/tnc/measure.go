@@ -16,6 +16,7 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/tpm/device"
 )
 
@@ -92,6 +93,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 	collect := evidence.FromSettings(view, logger)
 	collect.BIOSLog, collect.IMALog = o.bios, o.ima
 	tpmConfig := quoter.FromSettings(view, logger)
+	tpmConfig.Explain = advice.TPM
 	if o.tcti != "" {
 		tpmConfig.Device = device.ParseTCTI(o.tcti)
 	}
@@ -122,7 +124,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 		m.TPMError = "not asked"
 	} else if banks, err := q.Algorithms(ctx); err != nil {
 		m.TPMError = err.Error()
-		if named := tpmConfig.Device != (device.Settings{}); named || !errors.Is(err, pts.ErrNoTPM) {
+		if named := tpmConfig.Device != (device.Config{}); named || !errors.Is(err, pts.ErrNoTPM) {
 			m.failed = fmt.Errorf("the logs were not compared with the TPM: %w", err)
 		}
 	} else {

@@ -17,6 +17,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -120,7 +121,7 @@ func TestMeasureOfAStrangersLog(t *testing.T) {
 func TestMeasureAgainstSwtpm(t *testing.T) {
 	e := tpmtest.Swtpm(t, tpm.TPM20)
 	list, data := imaList(t, 6)
-	p := e.Open(t).(*tpm.V20)
+	p := e.Open(t).(*tpm20.TPM)
 	for _, d := range data {
 		digests := map[pcr.Hash][]byte{}
 		for _, h := range []pcr.Hash{pcr.SHA1, pcr.SHA256, pcr.SHA384} {
@@ -129,7 +130,7 @@ func TestMeasureAgainstSwtpm(t *testing.T) {
 		require.NoError(t, p.ExtendPCR(t.Context(), 10, digests))
 	}
 	require.NoError(t, p.Close())
-	tcti := e.Settings.String()
+	tcti := e.Config.String()
 	for _, bank := range []string{"", "sha1", "sha256", "sha384"} {
 		args := []string{"--tcti", tcti, "--ima-log", list, "--json"}
 		if bank != "" {

@@ -80,8 +80,14 @@ var allowed = []struct {
 	{"cmd/tnc/internal/report", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/explain", "ike", "ike/eap", "tnccs"}},
 	{"cmd/tnc/internal/doctor", []string{"cmd/tnc/internal/profile", "ike/dataplane/xfrm", "ike/esp", "internal/base/config"}},
 	{"cmd/tnc/internal/explain", []string{"tnccs", "tnccs/pb", "imc/patnc", "imc/pts"}},
-	{"tpm", []string{"tpm", "internal/base/wire"}},
+	{"internal/base/advice", []string{"tpm"}},
+
 	{"tpm/pcr", nil},
+	{"tpm/attest", []string{"tpm/pcr"}},
+	{"tpm/command", nil},
+	{"tpm/tpm12", []string{"tpm/pcr", "tpm/attest", "tpm/command"}},
+	{"tpm/tpm20", []string{"tpm/pcr", "tpm/attest", "tpm/command"}},
+	{"tpm", []string{"tpm"}},
 	{"tpm/tpmtest", []string{"tpm", "internal/interop/need"}},
 
 	{"ike/message", nil},
@@ -114,7 +120,7 @@ var allowed = []struct {
 	{"imc", []string{"imc/patnc", "imc/pts", "internal/base/config", "internal/base/ifimc"}},
 
 	{"capi/tnccs", []string{"tnccs"}},
-	{"capi", []string{"capi", "imc", "internal/base/config", "tpm"}},
+	{"capi", []string{"capi", "imc", "internal/base/advice", "internal/base/config", "tpm"}},
 	{"internal/gateway", []string{"internal/gateway", "ike/message", "ike/crypto", "ike/identity", "ike/signature", "ike/eap", "ike/esp", "tnccs/pb", "tnccs/server", "imc/imv", "imc/patnc", "imc/pts"}},
 }
 

@@ -10,22 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/command"
 )
 
 // character is a character device of the kernel's TPM driver. It is opened
-// non-blocking: a write then only queues the command (Linux 4.20 and later)
-// and poll says when the reply is there. The runtime's poller must not have the
-// descriptor: it reads before it waits, and the driver answers that read with
-// an end of file.
+// non-blocking: a write then only queues the command (Linux 4.20 and later) and
+// poll says when there is a reply. The Go runtime's poller must not have the
+// descriptor: it reads before it waits, and the driver answers that read with an
+// end of file.
 type character struct {
 	fd      int
 	path    string
 	timeout time.Duration
-	dead    error
-	close   func(fd int) error // close(2); tests hold it up
+	dead    error              // why the transport is unusable; nil while it is good
+	close   func(fd int) error // close(2); tests delay it
 }
 
-// openCharacter opens the device. /dev/tpm0 serves one program at a time: one
+// openCharacter opens the device. /dev/tpm0 serves one program at a time: a device
 // that is busy is tried again for two seconds.
 func openCharacter(ctx context.Context, path string, timeout time.Duration) (tpm.Transport, error) {
 	for try := 1; ; try++ {
@@ -34,7 +35,7 @@ func openCharacter(ctx context.Context, path string, timeout time.Duration) (tpm
 			var st unix.Stat_t
 			if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR {
 				unix.Close(fd)
-				return nil, fmt.Errorf("%w: %s is not a character device; plugins.tpm.tcti.name = swtpm with opts = path=… is for sockets", tpm.ErrNoTPM, path)
+				return nil, fmt.Errorf("%w: %s is not a character device", ErrNotDevice, path)
 			}
 			return &character{fd: fd, path: path, timeout: timeout, close: unix.Close}, nil
 		}
@@ -50,9 +51,9 @@ func openCharacter(ctx context.Context, path string, timeout time.Duration) (tpm
 			}
 			continue
 		case errors.Is(err, unix.EBUSY):
-			return nil, fmt.Errorf("%w: %w; stop it (tcsd, tabrmd), or use /dev/tpmrm0", tpm.ErrInUse, pe)
+			return nil, fmt.Errorf("%w: %w", tpm.ErrInUse, pe)
 		case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-			return nil, fmt.Errorf("%w; run as root or as a member of the group tss", pe)
+			return nil, fmt.Errorf("%w: %w", ErrPermission, pe)
 		case errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOENT):
 			return nil, fmt.Errorf("%w: %w", tpm.ErrNoTPM, pe)
 		}
@@ -61,7 +62,7 @@ func openCharacter(ctx context.Context, path string, timeout time.Duration) (tpm
 }
 
 // Exchange writes one command and reads its reply.
-func (d *character) Exchange(ctx context.Context, command []byte) ([]byte, error) {
+func (d *character) Exchange(ctx context.Context, cmd []byte) ([]byte, error) {
 	if d.dead != nil {
 		return nil, fmt.Errorf("%w: after: %w", tpm.ErrGone, d.dead)
 	}
@@ -72,13 +73,13 @@ func (d *character) Exchange(ctx context.Context, command []byte) ([]byte, error
 		reply []byte
 		err   error
 	}
-	// A driver older than 4.20 holds the write until the TPM is done: so the
-	// system calls run beside, and a call that hangs keeps the descriptor.
+	// A driver older than Linux 4.20 blocks the write until the TPM is done. So the
+	// system calls run in a goroutine, and one that hangs keeps the descriptor.
 	done := make(chan result, 1)
 	quit := make(chan struct{})
 	deadline := time.Now().Add(d.timeout)
 	go func() {
-		reply, err := transceive(d.fd, command, deadline, quit)
+		reply, err := transceive(d.fd, cmd, deadline, quit)
 		done <- result{reply, err}
 	}()
 	timer := time.NewTimer(d.timeout + pollSlice)
@@ -89,8 +90,8 @@ func (d *character) Exchange(ctx context.Context, command []byte) ([]byte, error
 		if r.err == nil {
 			return r.reply, nil
 		}
-		// Nobody waits for it: the driver's release ends when the TPM is done with
-		// the command, which takes one that hangs minutes.
+		// Nobody waits for close: the driver's release returns when the TPM is done
+		// with the command, which takes minutes where it hangs.
 		go d.close(d.fd)
 		d.dead = fmt.Errorf("%s: %w", d.path, r.err)
 		return nil, d.dead
@@ -108,22 +109,22 @@ func (d *character) Exchange(ctx context.Context, command []byte) ([]byte, error
 	return nil, d.dead
 }
 
-// pollSlice is how soon a wait for the reply notices that it is given up.
+// pollSlice is how soon a wait for the reply notices that the caller gave up.
 const pollSlice = 100 * time.Millisecond
 
-// transceive writes the command in one call, as the driver wants it, waits for
-// the reply and reads it.
-func transceive(fd int, command []byte, deadline time.Time, quit <-chan struct{}) ([]byte, error) {
+// transceive writes the command in one call, as the driver requires, waits for the
+// reply and reads it.
+func transceive(fd int, cmd []byte, deadline time.Time, quit <-chan struct{}) ([]byte, error) {
 	for {
-		n, err := unix.Write(fd, command)
+		n, err := unix.Write(fd, cmd)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: write: %w", tpm.ErrGone, err)
 		}
-		if n != len(command) {
-			return nil, fmt.Errorf("%w: it took %d of %d octets", tpm.ErrGone, n, len(command))
+		if n != len(cmd) {
+			return nil, fmt.Errorf("%w: it took %d of %d octets", tpm.ErrGone, n, len(cmd))
 		}
 		break
 	}
@@ -148,7 +149,7 @@ func transceive(fd int, command []byte, deadline time.Time, quit <-chan struct{}
 		if fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) != 0 && fds[0].Revents&unix.POLLIN == 0 {
 			return nil, fmt.Errorf("%w: the device reports an error", tpm.ErrGone)
 		}
-		buf := make([]byte, tpm.MaxReply)
+		buf := make([]byte, command.MaxReply)
 		m, err := unix.Read(fd, buf)
 		switch {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):

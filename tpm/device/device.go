@@ -1,10 +1,10 @@
 // Package device reaches TPMs: the character devices of the kernel, and
 // emulators over TCP and Unix sockets, in swtpm's plain framing and in that of
-// Microsoft's reference simulator. What to use is said as strongSwan's tpm
-// plugin says it (plugins.tpm.tcti.name and .opts), or found.
+// Microsoft's reference simulator. A Config names the TPM as strongSwan's tpm
+// plugin does (plugins.tpm.tcti.name and .opts); its zero value finds it.
 //
 // Every exchange is bounded in time. A TPM that does not answer leaves its
-// transport dead: later exchanges fail at once with tpm.ErrGone.
+// transport unusable: later exchanges fail at once with tpm.ErrGone.
 package device
 
 import (
@@ -20,22 +20,39 @@ import (
 	"github.com/gotnc/gotnc/tpm"
 )
 
-// Settings say which TPM to use: strongSwan's plugins.tpm.tcti.name and
-// plugins.tpm.tcti.opts. The zero value looks for /dev/tpmrm0, then /dev/tpm0.
-type Settings struct {
-	// Name is "device", "swtpm" or "mssim"; empty: found.
+// Config says which TPM to use. The zero value finds /dev/tpmrm0, else /dev/tpm0.
+type Config struct {
+	// Name is strongSwan's setting plugins.tpm.tcti.name: "device", "swtpm" or
+	// "mssim". Empty means "device".
 	Name string
-	// Opts are the options: a path for device; "host=…,port=…" or "path=…" for
-	// swtpm and mssim. Empty ones mean what the TCTI library of that name
-	// means: /dev/tpmrm0 or /dev/tpm0, localhost port 2321.
+	// Opts is plugins.tpm.tcti.opts: a path for device; "host=…,port=…" or
+	// "path=…" for swtpm and mssim. Empty means what it means to the TCTI library
+	// of that name: /dev/tpmrm0 or /dev/tpm0; localhost, port 2321.
 	Opts string
-	// Timeout bounds one command; 0 is DefaultTimeout.
+	// Timeout bounds one command; 0 means DefaultTimeout.
 	Timeout time.Duration
 }
 
+// Causes, which errors of this package wrap besides those of package tpm.
+var (
+	// ErrNoDevice is the tpm.ErrNoTPM of a machine without TPM device.
+	ErrNoDevice = fmt.Errorf("%w", tpm.ErrNoTPM)
+	// ErrNotDevice is the tpm.ErrNoTPM of a path that is not a character device.
+	ErrNotDevice = fmt.Errorf("%w", tpm.ErrNoTPM)
+	// ErrNoEmulator is the tpm.ErrNoTPM of an address where no emulator listens.
+	ErrNoEmulator = fmt.Errorf("%w", tpm.ErrNoTPM)
+	// ErrSilent is the tpm.ErrTimeout of an emulator, which serves one program at a
+	// time and lets others wait.
+	ErrSilent = fmt.Errorf("%w", tpm.ErrTimeout)
+	// ErrBroker is returned for "tabrmd".
+	ErrBroker = errors.New("the access broker tabrmd is not supported")
+	// ErrPermission is returned where the user may not open the device.
+	ErrPermission = errors.New("no permission to use the TPM")
+)
+
 // DefaultTimeout bounds one command. It is longer than a TPM needs for a quote
-// and for a self-test before it, and shorter than a gateway waits for a client;
-// making a key may take longer.
+// with a self-test before it, and shorter than a gateway waits for a client.
+// Making a key may take longer.
 const DefaultTimeout = 15 * time.Second
 
 // Limits of opening.
@@ -45,57 +62,58 @@ const (
 	busyWait    = 100 * time.Millisecond
 )
 
-// The kernel's devices, in the order in which they are looked for: the one
-// behind the kernel's resource manager, which programs share, is better.
+// devices are the kernel's devices in the order of preference: the first one is
+// behind the kernel's resource manager, so that programs can share it.
 var devices = []string{"/dev/tpmrm0", "/dev/tpm0"}
 
-// ParseTCTI reads "name:options" as tpm2-tools' TPM2TOOLS_TCTI has it.
-func ParseTCTI(s string) Settings {
+// ParseTCTI decodes "name:options", the form of TPM2TOOLS_TCTI of tpm2-tools.
+func ParseTCTI(s string) Config {
 	name, opts, _ := strings.Cut(strings.TrimSpace(s), ":")
 	if strings.HasPrefix(name, "/") {
-		return Settings{Name: "device", Opts: s}
+		return Config{Name: "device", Opts: s}
 	}
-	return Settings{Name: name, Opts: opts}
+	return Config{Name: name, Opts: opts}
 }
 
-// String returns the settings as ParseTCTI reads them.
-func (s Settings) String() string {
+// String returns name and options in the form that ParseTCTI decodes, "default"
+// where there is no name.
+func (c Config) String() string {
 	switch {
-	case s.Name == "":
+	case c.Name == "":
 		return "default"
-	case s.Opts == "":
-		return s.Name
+	case c.Opts == "":
+		return c.Name
 	}
-	return s.Name + ":" + s.Opts
+	return c.Name + ":" + c.Opts
 }
 
 // Open finds and opens the TPM. The error wraps tpm.ErrNoTPM where the machine
 // has none.
-func Open(ctx context.Context, s Settings) (tpm.TPM, error) {
-	t, err := OpenTransport(ctx, s)
+func Open(ctx context.Context, cfg Config) (tpm.TPM, error) {
+	t, err := OpenTransport(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return tpm.Open(ctx, t)
+	return tpm.Open(ctx, t, tpm.Config{})
 }
 
-// OpenTransport opens the way to the TPM without a word to it.
-func OpenTransport(ctx context.Context, s Settings) (tpm.Transport, error) {
-	t, err := openTransport(ctx, s)
-	if err != nil && s.Name+s.Opts != "" {
-		return nil, fmt.Errorf("open TPM %s: %w", s, err)
+// OpenTransport opens the transport to the TPM without sending a command.
+func OpenTransport(ctx context.Context, cfg Config) (tpm.Transport, error) {
+	t, err := openTransport(ctx, cfg)
+	if err != nil && cfg.Name+cfg.Opts != "" {
+		return nil, fmt.Errorf("open TPM %s: %w", cfg, err)
 	}
 	return t, err
 }
 
-func openTransport(ctx context.Context, s Settings) (tpm.Transport, error) {
-	timeout := s.Timeout
+func openTransport(ctx context.Context, cfg Config) (tpm.Transport, error) {
+	timeout := cfg.Timeout
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
-	switch name := s.Name; name {
+	switch name := cfg.Name; name {
 	case "", "device":
-		path := s.Opts
+		path := cfg.Opts
 		if path == "" {
 			var err error
 			if path, err = find(); err != nil {
@@ -104,7 +122,7 @@ func openTransport(ctx context.Context, s Settings) (tpm.Transport, error) {
 		}
 		return openCharacter(ctx, path, timeout)
 	case "swtpm", "mssim":
-		addr, err := parseAddress(s.Opts)
+		addr, err := parseAddress(cfg.Opts)
 		if err != nil {
 			return nil, err
 		}
@@ -117,20 +135,20 @@ func openTransport(ctx context.Context, s Settings) (tpm.Transport, error) {
 		}
 		return newStream(c, plainFrame{}, timeout), nil
 	case "tabrmd":
-		return nil, errors.New("the access broker tabrmd is not supported: set plugins.tpm.tcti.name = device and opts = /dev/tpmrm0, the kernel's resource manager")
+		return nil, ErrBroker
 	default:
 		return nil, fmt.Errorf("unknown plugins.tpm.tcti.name %q: it must be device, swtpm or mssim", name)
 	}
 }
 
-// find returns the first device that is there.
+// find returns the path of the first device that exists.
 func find() (string, error) {
 	for _, d := range devices {
 		if _, err := os.Stat(d); err == nil {
 			return d, nil
 		}
 	}
-	return "", fmt.Errorf("%w: there is no %s; enable the TPM in the firmware's setup, or name it with plugins.tpm.tcti", tpm.ErrNoTPM, strings.Join(devices, " and no "))
+	return "", fmt.Errorf("%w: there is no %s", ErrNoDevice, strings.Join(devices, " and no "))
 }
 
 // address is where an emulator listens: a path, or host and port.
@@ -141,8 +159,8 @@ type address struct {
 
 const defaultPort = 2321
 
-// parseAddress reads "host=…,port=…" or "path=…". A bare word is a host, with
-// or without port, or a path.
+// parseAddress decodes "host=…,port=…" or "path=…". A bare word is a host, with or
+// without port, or a path.
 func parseAddress(opts string) (address, error) {
 	a := address{host: "localhost", port: defaultPort}
 	for opt := range strings.SplitSeq(opts, ",") {
@@ -181,7 +199,7 @@ func parseAddress(opts string) (address, error) {
 	return a, nil
 }
 
-// dial connects to the address, the port by offset higher.
+// dial connects to the address, with offset added to its port.
 func (a address) dial(ctx context.Context, offset int) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	var c net.Conn
@@ -192,7 +210,7 @@ func (a address) dial(ctx context.Context, offset int) (net.Conn, error) {
 		c, err = d.DialContext(ctx, "tcp", net.JoinHostPort(a.host, strconv.Itoa(a.port+offset)))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w; is the emulator running?", tpm.ErrNoTPM, err)
+		return nil, fmt.Errorf("%w: %w", ErrNoEmulator, err)
 	}
 	return c, nil
 }

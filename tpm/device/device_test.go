@@ -18,10 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/command"
 )
 
 func TestParseTCTI(t *testing.T) {
-	for in, want := range map[string]Settings{
+	for in, want := range map[string]Config{
 		"":                               {},
 		"device":                         {Name: "device"},
 		"device:/dev/tpm1":               {Name: "device", Opts: "/dev/tpm1"},
@@ -57,26 +58,30 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
-func TestSettingsThatCannotBe(t *testing.T) {
+func TestBadConfig(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	for _, c := range []struct {
-		s     Settings
+		s     Config
 		says  string
+		is    error
 		noTPM bool
 	}{
-		{Settings{Name: "tabrmd"}, "/dev/tpmrm0", false},
-		{Settings{Name: "usb"}, "must be device, swtpm or mssim", false},
-		{Settings{Name: "mssim", Opts: "path=/x"}, "no option path", false},
-		{Settings{Name: "swtpm", Opts: "port=none"}, "bad port", false},
-		{Settings{Name: "swtpm", Opts: "path=" + filepath.Join(dir, "none")}, "is the emulator running?", true},
-		{Settings{Name: "device", Opts: filepath.Join(dir, "none")}, "no such file", true},
-		{Settings{Name: "device", Opts: file}, "not a character device", true},
+		{Config{Name: "tabrmd"}, "tabrmd is not supported", ErrBroker, false},
+		{Config{Name: "usb"}, "must be device, swtpm or mssim", nil, false},
+		{Config{Name: "mssim", Opts: "path=/x"}, "no option path", nil, false},
+		{Config{Name: "swtpm", Opts: "port=none"}, "bad port", nil, false},
+		{Config{Name: "swtpm", Opts: "path=" + filepath.Join(dir, "none")}, "no such file", ErrNoEmulator, true},
+		{Config{Name: "device", Opts: filepath.Join(dir, "none")}, "no such file", nil, true},
+		{Config{Name: "device", Opts: file}, "not a character device", ErrNotDevice, true},
 	} {
 		_, err := Open(t.Context(), c.s)
 		assert.ErrorContains(t, err, c.says, "%v", c.s)
 		assert.Equal(t, c.noTPM, errors.Is(err, tpm.ErrNoTPM), "%v", err)
+		if c.is != nil {
+			assert.ErrorIs(t, err, c.is)
+		}
 	}
 }
 
@@ -87,7 +92,7 @@ func TestFound(t *testing.T) {
 	devices = []string{filepath.Join(dir, "tpmrm0"), filepath.Join(dir, "tpm0")}
 	_, err := find()
 	require.ErrorIs(t, err, tpm.ErrNoTPM)
-	require.ErrorContains(t, err, "firmware's setup")
+	require.ErrorIs(t, err, ErrNoDevice)
 	require.NoError(t, os.WriteFile(devices[1], nil, 0o600))
 	got, err := find()
 	require.NoError(t, err)
@@ -101,8 +106,8 @@ func TestFound(t *testing.T) {
 // answer is what the TPMs of these tests say to every command.
 var answer = []byte{0x80, 0x01, 0, 0, 0, 12, 0, 0, 0, 0, 0xca, 0xfe}
 
-// command is one that carries octets, so that the frame is seen to hold it whole.
-func command(n int) []byte {
+// testCommand is one that carries octets, so that the frame is seen to hold it whole.
+func testCommand(n int) []byte {
 	b := append([]byte{0x80, 0x01}, binary.BigEndian.AppendUint32(nil, uint32(10+n))...)
 	return append(append(b, 0, 0, 1, 0x7a), make([]byte, n)...)
 }
@@ -157,16 +162,16 @@ func serve(master *os.File) {
 
 func TestCharacterDevice(t *testing.T) {
 	path, _ := pty(t, serve)
-	x, err := OpenTransport(t.Context(), Settings{Opts: path})
+	x, err := OpenTransport(t.Context(), Config{Opts: path})
 	require.NoError(t, err)
 	for _, n := range []int{0, 12, 1000} {
-		reply, err := x.Exchange(t.Context(), command(n))
+		reply, err := x.Exchange(t.Context(), testCommand(n))
 		require.NoError(t, err)
 		assert.Equal(t, answer, reply)
 	}
 	require.NoError(t, x.Close())
 	require.NoError(t, x.Close(), "closing again does nothing")
-	_, err = x.Exchange(t.Context(), command(0))
+	_, err = x.Exchange(t.Context(), testCommand(0))
 	assert.ErrorIs(t, err, tpm.ErrGone)
 }
 
@@ -179,18 +184,18 @@ func TestCharacterDeviceHangs(t *testing.T) {
 		<-silent
 	})
 	defer close(silent)
-	x, err := OpenTransport(t.Context(), Settings{Opts: path, Timeout: 200 * time.Millisecond})
+	x, err := OpenTransport(t.Context(), Config{Opts: path, Timeout: 200 * time.Millisecond})
 	require.NoError(t, err)
-	_, err = x.Exchange(t.Context(), command(0))
+	_, err = x.Exchange(t.Context(), testCommand(0))
 	assert.ErrorIs(t, err, tpm.ErrTimeout)
-	_, err = x.Exchange(t.Context(), command(0))
+	_, err = x.Exchange(t.Context(), testCommand(0))
 	assert.ErrorIs(t, err, tpm.ErrGone)
 
-	x, err = OpenTransport(t.Context(), Settings{Opts: path, Timeout: time.Hour})
+	x, err = OpenTransport(t.Context(), Config{Opts: path, Timeout: time.Hour})
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err = x.Exchange(ctx, command(0))
+	_, err = x.Exchange(ctx, testCommand(0))
 	assert.ErrorIs(t, err, tpm.ErrTimeout)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 }
@@ -204,7 +209,7 @@ func TestCloseOfHangingDevice(t *testing.T) {
 		<-silent
 	})
 	defer close(silent)
-	x, err := OpenTransport(t.Context(), Settings{Opts: path, Timeout: 50 * time.Millisecond})
+	x, err := OpenTransport(t.Context(), Config{Opts: path, Timeout: 50 * time.Millisecond})
 	require.NoError(t, err)
 	x.(*character).close = func(fd int) error {
 		<-hold
@@ -213,7 +218,7 @@ func TestCloseOfHangingDevice(t *testing.T) {
 	}
 	returned := make(chan error, 1)
 	go func() {
-		_, err := x.Exchange(context.Background(), command(0))
+		_, err := x.Exchange(context.Background(), testCommand(0))
 		returned <- err
 	}()
 	select {
@@ -231,9 +236,9 @@ func TestCharacterDeviceGoes(t *testing.T) {
 		_, _ = readCommand(master)
 		master.Close()
 	})
-	x, err := OpenTransport(t.Context(), Settings{Opts: path})
+	x, err := OpenTransport(t.Context(), Config{Opts: path})
 	require.NoError(t, err)
-	_, err = x.Exchange(t.Context(), command(0))
+	_, err = x.Exchange(t.Context(), testCommand(0))
 	assert.ErrorIs(t, err, tpm.ErrGone)
 }
 
@@ -254,7 +259,7 @@ func listener(t *testing.T, l net.Listener, f func(net.Conn)) {
 	}()
 }
 
-func unixSocket(t *testing.T, f func(net.Conn)) Settings {
+func unixSocket(t *testing.T, f func(net.Conn)) Config {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tpm") // short: a Unix socket's path fits 107 octets
 	require.NoError(t, err)
@@ -263,7 +268,7 @@ func unixSocket(t *testing.T, f func(net.Conn)) Settings {
 	l, err := net.Listen("unix", path)
 	require.NoError(t, err)
 	listener(t, l, f)
-	return Settings{Name: "swtpm", Opts: "path=" + path, Timeout: 10 * time.Second}
+	return Config{Name: "swtpm", Opts: "path=" + path, Timeout: 10 * time.Second}
 }
 
 func TestStreamFaults(t *testing.T) {
@@ -289,9 +294,9 @@ func TestStreamFaults(t *testing.T) {
 			}
 			x, err := OpenTransport(t.Context(), s)
 			require.NoError(t, err)
-			_, err = x.Exchange(t.Context(), command(0))
+			_, err = x.Exchange(t.Context(), testCommand(0))
 			require.ErrorIs(t, err, c.want)
-			_, err = x.Exchange(t.Context(), command(0))
+			_, err = x.Exchange(t.Context(), testCommand(0))
 			require.ErrorIs(t, err, tpm.ErrGone)
 			require.NoError(t, x.Close())
 		})
@@ -312,16 +317,16 @@ func TestEndedContext(t *testing.T) {
 	defer x.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = x.Exchange(ctx, command(0))
+	_, err = x.Exchange(ctx, testCommand(0))
 	require.ErrorIs(t, err, context.Canceled)
-	reply, err := x.Exchange(t.Context(), command(0))
+	reply, err := x.Exchange(t.Context(), testCommand(0))
 	require.NoError(t, err)
 	require.Equal(t, answer, reply)
 }
 
 // simulator speaks Microsoft's protocol on two ports in a row; its commands f
 // answers.
-func simulator(t *testing.T, f func([]byte) []byte) Settings {
+func simulator(t *testing.T, f func([]byte) []byte) Config {
 	t.Helper()
 	for range 20 {
 		cmd, err := net.Listen("tcp", "127.0.0.1:0")
@@ -370,10 +375,10 @@ func simulator(t *testing.T, f func([]byte) []byte) Settings {
 				_, _ = c.Write(f(b))
 			}
 		})
-		return Settings{Name: "mssim", Opts: fmt.Sprintf("host=127.0.0.1,port=%d", port), Timeout: 10 * time.Second}
+		return Config{Name: "mssim", Opts: fmt.Sprintf("host=127.0.0.1,port=%d", port), Timeout: 10 * time.Second}
 	}
 	t.Fatal("no two ports in a row")
-	return Settings{}
+	return Config{}
 }
 
 func simReply(reply []byte, code uint32) []byte {
@@ -386,16 +391,16 @@ func TestSimulator(t *testing.T) {
 	x, err := OpenTransport(t.Context(), simulator(t, func(cmd []byte) []byte { got = cmd; return simReply(answer, 0) }))
 	require.NoError(t, err)
 	for range 2 {
-		reply, err := x.Exchange(t.Context(), command(30))
+		reply, err := x.Exchange(t.Context(), testCommand(30))
 		require.NoError(t, err)
 		require.Equal(t, answer, reply)
-		require.Equal(t, command(30), got)
+		require.Equal(t, testCommand(30), got)
 	}
 	require.NoError(t, x.Close())
 	for _, bad := range [][]byte{simReply(answer, 1), simReply(nil, 0), {0xff, 0xff, 0xff, 0xff}} {
 		x, err := OpenTransport(t.Context(), simulator(t, func([]byte) []byte { return bad }))
 		require.NoError(t, err)
-		_, err = x.Exchange(t.Context(), command(0))
+		_, err = x.Exchange(t.Context(), testCommand(0))
 		require.ErrorIs(t, err, tpm.ErrReply)
 		require.NoError(t, x.Close())
 	}
@@ -407,7 +412,7 @@ func FuzzFrames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, fr := range []frame{plainFrame{}, simFrame{}} {
 			reply, err := fr.read(&limited{b: b})
-			if err == nil && (len(reply) < headerLen || len(reply) > tpm.MaxReply) {
+			if err == nil && (len(reply) < command.HeaderLen || len(reply) > command.MaxReply) {
 				t.Fatalf("a reply of %d octets", len(reply))
 			}
 		}

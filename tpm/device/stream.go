@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/command"
 )
 
-// frame is how commands and replies stand in an octet stream.
+// frame delimits commands and replies in an octet stream.
 type frame interface {
-	write(w io.Writer, command []byte) error
+	write(w io.Writer, cmd []byte) error
 	read(r io.Reader) ([]byte, error)
-	// bye is what a client says before it leaves, nil for nothing.
+	// bye returns what a client sends before it closes, nil for nothing.
 	bye() []byte
 }
 
@@ -26,7 +27,7 @@ type stream struct {
 	c       net.Conn
 	f       frame
 	timeout time.Duration
-	dead    error // why it is of no more use
+	dead    error // why the transport is unusable; nil while it is good
 }
 
 func newStream(c net.Conn, f frame, timeout time.Duration) *stream {
@@ -34,24 +35,24 @@ func newStream(c net.Conn, f frame, timeout time.Duration) *stream {
 }
 
 // Exchange sends one command and reads its reply.
-func (s *stream) Exchange(ctx context.Context, command []byte) ([]byte, error) {
+func (s *stream) Exchange(ctx context.Context, cmd []byte) ([]byte, error) {
 	if s.dead != nil {
 		return nil, fmt.Errorf("%w: after: %w", tpm.ErrGone, s.dead)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx) // nothing was sent: the stream stays good
+		return nil, context.Cause(ctx) // nothing was sent: the stream stays usable
 	}
 	if err := s.c.SetDeadline(time.Now().Add(s.timeout)); err != nil {
 		return nil, s.die(err)
 	}
 	stop := context.AfterFunc(ctx, func() { s.c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	reply, err := s.exchange(command)
+	reply, err := s.exchange(cmd)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", tpm.ErrTimeout, context.Cause(ctx))
 		} else if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = fmt.Errorf("%w: %v passed; does another program hold it?", tpm.ErrTimeout, s.timeout)
+			err = fmt.Errorf("%w: %v passed", ErrSilent, s.timeout)
 		} else if !errors.Is(err, tpm.ErrReply) {
 			err = fmt.Errorf("%w: %w", tpm.ErrGone, err)
 		}
@@ -60,13 +61,14 @@ func (s *stream) Exchange(ctx context.Context, command []byte) ([]byte, error) {
 	return reply, nil
 }
 
-func (s *stream) exchange(command []byte) ([]byte, error) {
-	if err := s.f.write(s.c, command); err != nil {
+func (s *stream) exchange(cmd []byte) ([]byte, error) {
+	if err := s.f.write(s.c, cmd); err != nil {
 		return nil, err
 	}
 	return s.f.read(s.c)
 }
 
+// die closes the connection and records why.
 func (s *stream) die(err error) error {
 	if s.dead == nil {
 		s.dead = err
@@ -88,31 +90,29 @@ func (s *stream) Close() error {
 	return s.c.Close()
 }
 
-// plainFrame is swtpm's: commands and replies as they are, their header's
-// length field delimits them.
+// plainFrame is swtpm's frame: none. The length field of their header delimits
+// commands and replies.
 type plainFrame struct{}
 
 func (plainFrame) bye() []byte { return nil }
 
-func (plainFrame) write(w io.Writer, command []byte) error {
-	_, err := w.Write(command)
+func (plainFrame) write(w io.Writer, cmd []byte) error {
+	_, err := w.Write(cmd)
 	return err
 }
 
-const headerLen = 10 // u16 tag, u32 length, u32 response code
-
 func (plainFrame) read(r io.Reader) ([]byte, error) {
-	head := make([]byte, headerLen)
+	head := make([]byte, command.HeaderLen)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
 	}
 	n := binary.BigEndian.Uint32(head[2:])
-	if n < headerLen || n > tpm.MaxReply {
+	if n < command.HeaderLen || n > command.MaxReply {
 		return nil, fmt.Errorf("%w: it claims a length of %d octets", tpm.ErrReply, n)
 	}
 	reply := make([]byte, n)
 	copy(reply, head)
-	if _, err := io.ReadFull(r, reply[headerLen:]); err != nil {
+	if _, err := io.ReadFull(r, reply[command.HeaderLen:]); err != nil {
 		return nil, err
 	}
 	return reply, nil
@@ -127,18 +127,18 @@ const (
 	simSessionEnd  = 20
 )
 
-// simFrame is the reference simulator's:
+// simFrame is the frame of the reference simulator:
 //
 //	u32 8 | u8 locality | u32 n, command   ->   u32 n, reply | u32 0
 type simFrame struct{}
 
 func (simFrame) bye() []byte { return binary.BigEndian.AppendUint32(nil, simSessionEnd) }
 
-func (simFrame) write(w io.Writer, command []byte) error {
+func (simFrame) write(w io.Writer, cmd []byte) error {
 	b := binary.BigEndian.AppendUint32(nil, simSendCommand)
 	b = append(b, 0)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(command)))
-	_, err := w.Write(append(b, command...))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(cmd)))
+	_, err := w.Write(append(b, cmd...))
 	return err
 }
 
@@ -147,7 +147,7 @@ func (simFrame) read(r io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n < headerLen || n > tpm.MaxReply {
+	if n < command.HeaderLen || n > command.MaxReply {
 		return nil, fmt.Errorf("%w: it claims a length of %d octets", tpm.ErrReply, n)
 	}
 	reply := make([]byte, n)

@@ -24,7 +24,7 @@ func TestSwtpm(t *testing.T) {
 		} {
 			t.Run(gen.String()+" "+name, func(t *testing.T) {
 				e := start(t, gen)
-				p, err := device.Open(t.Context(), device.ParseTCTI(e.Settings.String()))
+				p, err := device.Open(t.Context(), device.ParseTCTI(e.Config.String()))
 				require.NoError(t, err)
 				assert.Equal(t, gen, p.Generation())
 				info, err := p.Info(t.Context())
@@ -42,7 +42,7 @@ func TestSwtpm(t *testing.T) {
 // A TPM that hangs or goes away in the middle is an error in bounded time.
 func TestSwtpmHangsAndGoes(t *testing.T) {
 	e := tpmtest.SwtpmTCP(t, tpm.TPM20)
-	s := e.Settings
+	s := e.Config
 	s.Timeout = 200 * time.Millisecond
 	p, err := device.Open(t.Context(), s)
 	require.NoError(t, err)
@@ -60,6 +60,6 @@ func TestSwtpmHangsAndGoes(t *testing.T) {
 	e.Stop()
 	_, err = p.ReadPCRs(t.Context(), pcr.SHA256, pcr.Select(0))
 	require.ErrorIs(t, err, tpm.ErrGone)
-	_, err = device.Open(t.Context(), e.Settings)
+	_, err = device.Open(t.Context(), e.Config)
 	require.ErrorIs(t, err, tpm.ErrNoTPM)
 }

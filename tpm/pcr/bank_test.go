@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The vectors of the PTS sheet, section 5.2 and section 8.1.
+// Extended and replayed values, computed by other means.
 func TestVectors(t *testing.T) {
 	b := NewBank(crypto.SHA1)
 	require.Equal(t, "9797edf8d0eed36b1cf92547816051c8af4e45ee", hex.EncodeToString(b.Digest(7)))

@@ -13,6 +13,8 @@ import (
 	"fmt"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/attest"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 // Types of PEM blocks in an answer.
@@ -25,11 +27,11 @@ const (
 // Answer is a certificate that only the TPM that it is for can read.
 type Answer struct {
 	Generation tpm.Generation
-	EKType     tpm.KeyType // that the credential is wrapped for
-	// Credential wraps the secret: of a TPM 2.0 the file of
-	// tpm2_makecredential, of a TPM 1.2 TPM_ASYM_CA_CONTENTS, encrypted.
+	EKType     tpm20.KeyType // of the endorsement key that the credential is wrapped for
+	// Credential wraps the secret: for a TPM 2.0 a file of tpm2_makecredential,
+	// for a TPM 1.2 the encrypted TPM_ASYM_CA_CONTENTS.
 	Credential []byte
-	// Sealed is the certificate in DER, by AES-256-GCM.
+	// Sealed is the certificate in DER, encrypted with AES-256-GCM.
 	Sealed []byte
 }
 
@@ -43,7 +45,7 @@ func (a *Answer) Encode() []byte {
 	return append(out, pem.EncodeToMemory(&pem.Block{Type: blockSealed, Bytes: a.Sealed})...)
 }
 
-// ParseAnswer reads an answer.
+// ParseAnswer decodes an answer.
 func ParseAnswer(b []byte) (*Answer, error) {
 	a, err := parseAnswer(b)
 	if err != nil {
@@ -71,8 +73,8 @@ func parseAnswer(b []byte) (*Answer, error) {
 	return a, err
 }
 
-// aead returns the cipher that a secret keys. A secret is used once, so that
-// the nonce may be zero.
+// aead returns the cipher that a secret keys and its nonce, which may be zero
+// because a secret is used once.
 func aead(secret []byte) (cipher.AEAD, []byte, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, "gotnc AIK certificate", 32)
 	if err != nil {
@@ -99,8 +101,8 @@ func (a *Answer) seal(secret, certificate []byte) error {
 	return nil
 }
 
-// Open decrypts the certificate by the secret that the TPM unwrapped, and checks
-// that it is of that key.
+// Open decrypts the certificate with the secret that the TPM unwrapped, and checks
+// that it certifies that key.
 func (a *Answer) Open(secret []byte, key crypto.PublicKey) (*x509.Certificate, error) {
 	c, nonce, err := aead(secret)
 	if err != nil {
@@ -114,7 +116,7 @@ func (a *Answer) Open(secret []byte, key crypto.PublicKey) (*x509.Certificate, e
 	if err != nil {
 		return nil, fmt.Errorf("open answer: %w", err)
 	}
-	if !tpm.EqualKeys(key, cert.PublicKey) {
+	if !attest.EqualKeys(key, cert.PublicKey) {
 		return nil, errors.New("open answer: the certificate is of another key")
 	}
 	return cert, nil

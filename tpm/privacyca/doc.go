@@ -1,16 +1,35 @@
-// Package privacyca is what the holder of a TPM and a privacy CA send each
-// other, so that the CA certifies an Attestation Identity Key without having
-// seen the machine (TCG A CMC Profile for AIK Certificate Enrollment §3; TPM
-// Library Part 1 §24; TPM Main Part 1 §16).
+// Package privacyca has the two messages by which a privacy CA certifies an
+// Attestation Identity Key without having seen the machine (TCG A CMC Profile for
+// AIK Certificate Enrollment section 3; TPM Library Part 1 section 24; TPM Main
+// Part 1 section 16).
 //
-// The holder sends a Request: endorsement key, attestation key, and the proof
-// that they are made for each other. The Issuer checks the endorsement key's
-// certificate, and that the attestation key is one that signs only what the TPM
-// made itself. Its Answer holds the certificate, encrypted by a secret that only
-// the TPM with both keys unwraps: to whoever else gets it it is of no use.
+// The holder of the TPM sends a Request: the endorsement key, the attestation key
+// and a signature by the latter. The Issuer checks the endorsement key's
+// certificate, and that the attestation key signs only what the TPM itself made.
+// Its Answer holds the certificate, encrypted by a secret that only the TPM with
+// both keys unwraps: it is useless to anyone else.
 //
-// Both are text, blocks of PEM one after the other, and may travel by mail, HTTP
-// or hand.
+// Both are text, a sequence of PEM blocks, and may travel by mail, HTTP or hand.
+//
+// # Usage
+//
+// The holder, with the TPM:
+//
+//	key, err := t.CreateAK(ctx, tpm20.AKRequest{}, tpm20.Auth{})
+//	request, err := privacyca.NewRequest20(ctx, t, key.Handle, tpm20.RSA, "laptop17", tpm20.Auth{})
+//	text, err := request.Encode()
+//
+// The CA, without one:
+//
+//	request, err := privacyca.ParseRequest(text)
+//	issuer := privacyca.Issuer{Certificate: ca, Key: caKey, Trust: privacyca.NewTrust(manufacturers)}
+//	answer, _, err := issuer.Issue(time.Now(), request)
+//	text := answer.Encode()
+//
+// The holder again:
+//
+//	answer, err := privacyca.ParseAnswer(text)
+//	certificate, err := answer.Activate20(ctx, t, key.Handle, tpm20.Auth{})
 package privacyca
 
 import (
@@ -19,14 +38,14 @@ import (
 	"fmt"
 )
 
-// MaxFile is the longest request or answer that is read, in octets.
+// MaxFile is the length in octets of the longest request or answer.
 const MaxFile = 64 << 10
 
 // ErrMissing is the cause where a request or an answer lacks a block.
 var ErrMissing = errors.New("a block is missing")
 
-// blocks reads PEM blocks by their type. A type that occurs twice is an error;
-// unknown ones are kept and do no harm.
+// blocks decodes PEM blocks by their type. A type that occurs twice is an error;
+// unknown types are kept and ignored.
 func blocks(b []byte) (map[string]*pem.Block, error) {
 	if len(b) > MaxFile {
 		return nil, fmt.Errorf("longer than %d octets", MaxFile)
@@ -45,7 +64,7 @@ func blocks(b []byte) (map[string]*pem.Block, error) {
 	return out, nil
 }
 
-// need returns the content of a block that must be there.
+// need returns the content of a required block.
 func need(all map[string]*pem.Block, typ string) ([]byte, error) {
 	p := all[typ]
 	if p == nil || len(p.Bytes) == 0 {

@@ -14,9 +14,10 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/attest"
 )
 
-// Object identifiers of the TCG (EK Credential Profile §3.2, §A.3) and of
+// Object identifiers of the TCG (EK Credential Profile section 3.2, §A.3) and of
 // X.509's subjectAltName.
 var (
 	oidEKCertificate  = asn1.ObjectIdentifier{2, 23, 133, 8, 1} // tcg-kp-EKCertificate
@@ -24,17 +25,17 @@ var (
 	oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 )
 
-// Trust is which endorsement keys a privacy CA believes in.
+// Trust says which endorsement keys a privacy CA trusts.
 type Trust struct {
-	// Roots are the manufacturers' CAs, Intermediates what leads to them.
+	// Roots are CAs of TPM manufacturers, Intermediates CAs below them.
 	Roots, Intermediates []*x509.Certificate
-	// Keys are the SHA-256 of SubjectPublicKeyInfos of endorsement keys that
-	// are known by other means: TPMs without certificate.
+	// Keys are the SHA-256 of the SubjectPublicKeyInfo of endorsement keys that
+	// are trusted without a certificate.
 	Keys [][sha256.Size]byte
 }
 
-// NewTrust takes CA certificates: self-signed ones are roots, the others
-// intermediates; where none is self-signed all are roots.
+// NewTrust sorts CA certificates: self-signed ones become roots, the others
+// intermediates; where none is self-signed all become roots.
 func NewTrust(cas []*x509.Certificate) Trust {
 	var t Trust
 	root := func(c *x509.Certificate) bool { return c.CheckSignatureFrom(c) == nil }
@@ -49,25 +50,30 @@ func NewTrust(cas []*x509.Certificate) Trust {
 	return t
 }
 
-// verify says why the endorsement key is not one to believe in. Certificates of
-// TPMs 1.2 may be signed with SHA-1: they are from before other hashes.
+// ErrNoCertificate is returned for an endorsement key that is not in Trust.Keys
+// and has no certificate.
+var ErrNoCertificate = errors.New("the TPM has no certificate of its endorsement key")
+
+// verify says why the endorsement key is not trusted. The certificate of a TPM 1.2
+// may be signed with SHA-1, as was usual when those were made.
 func (t Trust) verify(now time.Time, gen tpm.Generation, spki []byte, ek crypto.PublicKey, certificate []byte) error {
 	sum := sha256.Sum256(spki)
 	if slices.Contains(t.Keys, sum) {
 		return nil
 	}
 	if len(certificate) == 0 {
-		return fmt.Errorf("the TPM has no certificate of its endorsement key; if you know this TPM, trust its key: SHA-256 %x", sum)
+		return fmt.Errorf("%w: SHA-256 %x", ErrNoCertificate, sum)
 	}
 	cert, err := x509.ParseCertificate(certificate)
 	if err != nil {
 		return fmt.Errorf("endorsement key's certificate: %w", err)
 	}
-	if !tpm.EqualKeys(ek, cert.PublicKey) {
+	if !attest.EqualKeys(ek, cert.PublicKey) {
 		return errors.New("endorsement key's certificate: it is of another key")
 	}
-	// Critical, because the subject is empty; it holds a directoryName, which
-	// crypto/x509 does not know: the TPM's manufacturer, model and version.
+	// subjectAltName is critical because the subject is empty; it holds a
+	// directoryName with the TPM's manufacturer, model and version, which
+	// crypto/x509 does not handle
 	cert.UnhandledCriticalExtensions = slices.DeleteFunc(cert.UnhandledCriticalExtensions, oidSubjectAltName.Equal)
 	usages := len(cert.ExtKeyUsage) + len(cert.UnknownExtKeyUsage)
 	if cert.IsCA || usages > 0 && !slices.ContainsFunc(cert.UnknownExtKeyUsage, oidEKCertificate.Equal) {
@@ -87,7 +93,7 @@ func (t Trust) verify(now time.Time, gen tpm.Generation, spki []byte, ek crypto.
 	return nil
 }
 
-// chain looks for a way from the certificate to a root.
+// chain verifies the certificate up to one of the roots.
 func (t Trust) chain(now time.Time, cert *x509.Certificate) error {
 	o := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
@@ -102,8 +108,8 @@ func (t Trust) chain(now time.Time, cert *x509.Certificate) error {
 	return err
 }
 
-// chainSHA1 is chain for a certificate that is itself signed with SHA-1, which
-// crypto/x509 refuses; what leads from its issuer to a root must not be.
+// chainSHA1 is chain for a certificate that is signed with SHA-1, which crypto/x509
+// refuses. The certificates above it must not be.
 func (t Trust) chainSHA1(now time.Time, cert *x509.Certificate) error {
 	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
 		return x509.CertificateInvalidError{Cert: cert, Reason: x509.Expired, Detail: "it is not valid now"}

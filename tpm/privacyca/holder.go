@@ -7,21 +7,27 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 // NewRequest20 makes the request for the key at a handle of a TPM 2.0.
-func NewRequest20(ctx context.Context, t *tpm.V20, handle uint32, ekType tpm.KeyType, name string, auth tpm.Auth20) (*Request, error) {
+func NewRequest20(ctx context.Context, t *tpm20.TPM, handle uint32, ekType tpm20.KeyType, name string, auth tpm20.Auth) (*Request, error) {
 	key, err := t.Key(ctx, handle)
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := tpm.CheckAK(key.Area); err != nil {
+	if _, _, err := tpm20.CheckAK(key.Area); err != nil {
 		return nil, fmt.Errorf("key 0x%08x: no privacy CA would certify it: %w", handle, err)
 	}
 	r := &Request{Generation: tpm.TPM20, Area: key.Area}
-	if err := r.endorse(t.EndorsementKey(ctx, ekType, auth)); err != nil {
+	e, err := t.EndorsementKey(ctx, ekType, auth)
+	if err != nil {
+		return nil, err
+	}
+	r.EKType, r.EKCertificate = e.Type, e.Certificate
+	if r.EK, err = x509.MarshalPKIXPublicKey(e.PublicKey); err != nil {
 		return nil, err
 	}
 	r.CSR, err = t.CreateRequest(ctx, handle, x509.CertificateRequest{Subject: pkix.Name{CommonName: name}})
@@ -29,26 +35,23 @@ func NewRequest20(ctx context.Context, t *tpm.V20, handle uint32, ekType tpm.Key
 }
 
 // NewRequest12 makes the request for an identity of a TPM 1.2 that was made with
-// the label's digest (tpm.LabelDigest without a CA's key).
-func NewRequest12(ctx context.Context, t *tpm.V12, id *tpm.Identity12, label string, owner [20]byte) (*Request, error) {
-	if id.Label != tpm.LabelDigest(label, nil) {
+// the label's digest (tpm12.LabelDigest without a CA's key).
+func NewRequest12(ctx context.Context, t *tpm12.TPM, id *tpm12.Identity, label string, owner [20]byte) (*Request, error) {
+	if id.Label != tpm12.LabelDigest(label, nil) {
 		return nil, errors.New("the identity was made with another label")
 	}
 	r := &Request{Generation: tpm.TPM12, Pubkey: id.Pubkey, Binding: id.Binding, Label: label}
-	return r, r.endorse(t.EndorsementKey(ctx, owner))
-}
-
-func (r *Request) endorse(e *tpm.Endorsement, err error) error {
+	e, err := t.EndorsementKey(ctx, owner)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.EKType, r.EKCertificate = e.Type, e.Certificate
+	r.EKCertificate = e.Certificate
 	r.EK, err = x509.MarshalPKIXPublicKey(e.PublicKey)
-	return err
+	return r, err
 }
 
-// Activate20 opens an answer by a TPM 2.0 that holds the key at a handle.
-func (a *Answer) Activate20(ctx context.Context, t *tpm.V20, handle uint32, auth tpm.Auth20) (*x509.Certificate, error) {
+// Activate20 opens an answer with the TPM 2.0 that holds the key at a handle.
+func (a *Answer) Activate20(ctx context.Context, t *tpm20.TPM, handle uint32, auth tpm20.Auth) (*x509.Certificate, error) {
 	if a.Generation != tpm.TPM20 {
 		return nil, errors.New("the answer is for a TPM 1.2")
 	}
@@ -56,7 +59,7 @@ func (a *Answer) Activate20(ctx context.Context, t *tpm.V20, handle uint32, auth
 	if err != nil {
 		return nil, err
 	}
-	c, err := tpm.ParseCredential(wire.NewReader("credential", a.Credential))
+	c, err := tpm20.ParseCredential(a.Credential)
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +70,12 @@ func (a *Answer) Activate20(ctx context.Context, t *tpm.V20, handle uint32, auth
 	return a.Open(secret, key.PublicKey)
 }
 
-// Activate12 opens an answer by a TPM 1.2 and the identity key in a blob.
-func (a *Answer) Activate12(ctx context.Context, t *tpm.V12, blob []byte, owner [20]byte) (*x509.Certificate, error) {
+// Activate12 opens an answer with the TPM 1.2 that made the identity key in a blob.
+func (a *Answer) Activate12(ctx context.Context, t *tpm12.TPM, blob []byte, owner [20]byte) (*x509.Certificate, error) {
 	if a.Generation != tpm.TPM12 {
 		return nil, errors.New("the answer is for a TPM 2.0")
 	}
-	k, err := tpm.ParseKeyBlob(wire.NewReader("AIK blob", blob))
+	k, err := tpm12.ParseKeyBlob(blob)
 	if err != nil {
 		return nil, err
 	}

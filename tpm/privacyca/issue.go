@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 // Issuer is a privacy CA.
@@ -21,24 +23,24 @@ type Issuer struct {
 	Certificate *x509.Certificate
 	Key         crypto.Signer
 	Trust       Trust
-	// Validity is how long certificates are good; 0 is a year, and never longer
-	// than the CA's own.
+	// Validity is how long certificates are valid, but not longer than the CA's;
+	// 0 means a year.
 	Validity time.Duration
-	// Name replaces the common name that the holder asks for.
+	// Name replaces the common name that the holder asks for; empty keeps it.
 	Name string
 }
 
-// Octets of the secret that seals a certificate: an AES key for a TPM 1.2.
+// Lengths in octets of the secret that seals a certificate.
 const (
 	secret20 = 32
-	secret12 = 16
+	secret12 = 16 // an AES key
 )
 
-// backdate allows for clocks that go wrong.
+// backdate is how long before now certificates begin, for clocks that are behind.
 const backdate = 5 * time.Minute
 
-// Issue checks the request and answers it. The certificate is returned too, for
-// the CA's own records.
+// Issue checks a request and answers it. It returns the certificate besides, for
+// the CA's records.
 func (i *Issuer) Issue(now time.Time, r *Request) (*Answer, *x509.Certificate, error) {
 	a, err := r.check()
 	if err != nil {
@@ -58,13 +60,13 @@ func (i *Issuer) Issue(now time.Time, r *Request) (*Answer, *x509.Certificate, e
 	}
 	rand.Read(secret)
 	if r.Generation == tpm.TPM12 {
-		c, err := tpm.MakeCredential12(a.ek.(*rsa.PublicKey), r.Pubkey, secret)
+		c, err := tpm12.MakeCredential(a.ek.(*rsa.PublicKey), r.Pubkey, secret)
 		if err != nil {
 			return nil, nil, err
 		}
 		out.Credential = c
 	} else {
-		c, err := tpm.MakeCredential(a.ek, a.akName, secret)
+		c, err := tpm20.MakeCredential(a.ek, a.akName, secret)
 		if err != nil {
 			return nil, nil, err
 		}

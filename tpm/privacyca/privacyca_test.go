@@ -24,6 +24,8 @@ import (
 
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -100,53 +102,53 @@ func pool(c *x509.Certificate) *x509.CertPool {
 // swtpm_setup issues for RSA and for P-384.
 func TestTPM20(t *testing.T) {
 	e, cas := tpmtest.Manufacture(t, tpm.TPM20, "--ecc")
-	p := e.Open(t).(*tpm.V20)
+	p := e.Open(t).(*tpm20.TPM)
 	i := newIssuer(t, cas)
-	for _, ek := range []tpm.KeyType{tpm.RSA, tpm.ECC384} {
-		for _, kt := range []tpm.KeyTemplate{{}, {Scheme: tpm.ECDSA, Bits: 384, Hash: pcr.SHA384}, {Scheme: tpm.RSAPSS}} {
-			ak, err := p.CreateAK(t.Context(), ek, kt, 0, false, tpm.Auth20{})
+	for _, ek := range []tpm20.KeyType{tpm20.RSA, tpm20.ECC384} {
+		for _, kt := range []tpm20.KeyTemplate{{}, {Scheme: tpm20.ECDSA, Bits: 384, Hash: pcr.SHA384}, {Scheme: tpm20.RSAPSS}} {
+			ak, err := p.CreateAK(t.Context(), tpm20.AKRequest{EK: ek, Template: kt}, tpm20.Auth{})
 			require.NoError(t, err)
-			r, err := NewRequest20(t.Context(), p, ak.Handle, ek, "carol", tpm.Auth20{})
+			r, err := NewRequest20(t.Context(), p, ak.Handle, ek, "carol", tpm20.Auth{})
 			require.NoError(t, err)
 			require.NotEmpty(t, r.EKCertificate)
 			a, issued := i.issued(t, r)
 			checkCertificate(t, i, issued, "carol")
-			cert, err := a.Activate20(t.Context(), p, ak.Handle, tpm.Auth20{})
+			cert, err := a.Activate20(t.Context(), p, ak.Handle, tpm20.Auth{})
 			require.NoError(t, err)
 			assert.Equal(t, issued.Raw, cert.Raw)
 			id, err := p.Identity(t.Context(), tpm.AIK{Handle: ak.Handle, Certificate: cert.Raw})
 			require.NoError(t, err)
 			assert.False(t, id.Naked)
 
-			other, err := p.CreateAK(t.Context(), ek, kt, 0, false, tpm.Auth20{})
+			other, err := p.CreateAK(t.Context(), tpm20.AKRequest{EK: ek, Template: kt}, tpm20.Auth{})
 			require.NoError(t, err)
-			_, err = a.Activate20(t.Context(), p, other.Handle, tpm.Auth20{})
+			_, err = a.Activate20(t.Context(), p, other.Handle, tpm20.Auth{})
 			assert.Error(t, err, "the answer is for another key")
-			require.NoError(t, p.RemoveKey(t.Context(), other.Handle, tpm.Auth20{}))
+			require.NoError(t, p.RemoveKey(t.Context(), other.Handle, tpm20.Auth{}))
 		}
 	}
-	_, err := NewRequest20(t.Context(), p, 0x81010001, tpm.RSA, "carol", tpm.Auth20{})
+	_, err := NewRequest20(t.Context(), p, 0x81010001, tpm20.RSA, "carol", tpm20.Auth{})
 	assert.ErrorContains(t, err, "no privacy CA would certify it", "the endorsement key itself")
 
 	// The same answer with another TPM, whose key is of the same kind.
-	ak, err := p.Key(t.Context(), tpm.FirstAKHandle)
+	ak, err := p.Key(t.Context(), tpm20.FirstAKHandle)
 	require.NoError(t, err)
-	r, err := NewRequest20(t.Context(), p, ak.Handle, tpm.RSA, "carol", tpm.Auth20{})
+	r, err := NewRequest20(t.Context(), p, ak.Handle, tpm20.RSA, "carol", tpm20.Auth{})
 	require.NoError(t, err)
 	a, _ := i.issued(t, r)
-	thief := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm.V20)
-	_, err = thief.CreateAK(t.Context(), tpm.ECC, tpm.KeyTemplate{}, tpm.FirstAKHandle, false, tpm.Auth20{})
+	thief := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)
+	_, err = thief.CreateAK(t.Context(), tpm20.AKRequest{EK: tpm20.ECC, Handle: tpm20.FirstAKHandle}, tpm20.Auth{})
 	require.NoError(t, err)
-	_, err = a.Activate20(t.Context(), thief, tpm.FirstAKHandle, tpm.Auth20{})
+	_, err = a.Activate20(t.Context(), thief, tpm20.FirstAKHandle, tpm20.Auth{})
 	require.ErrorContains(t, err, "another TPM")
 	refusals(t, i, r)
 }
 
 func TestTPM12(t *testing.T) {
 	e, cas := tpmtest.Manufacture(t, tpm.TPM12)
-	p := e.Open(t).(*tpm.V12)
+	p := e.Open(t).(*tpm12.TPM)
 	require.NoError(t, p.TakeOwnership(t.Context(), tpmtest.Owner12))
-	id, err := p.MakeIdentity(t.Context(), tpmtest.Owner12, tpm.IdentityTemplate{Label: tpm.LabelDigest("dave", nil)})
+	id, err := p.MakeIdentity(t.Context(), tpmtest.Owner12, tpm12.IdentityTemplate{Label: tpm12.LabelDigest("dave", nil)})
 	require.NoError(t, err)
 	_, err = NewRequest12(t.Context(), p, id, "mallory", tpmtest.Owner12)
 	require.Error(t, err)
@@ -159,7 +161,7 @@ func TestTPM12(t *testing.T) {
 	cert, err := a.Activate12(t.Context(), p, id.Blob, tpmtest.Owner12)
 	require.NoError(t, err)
 	assert.Equal(t, issued.Raw, cert.Raw)
-	_, err = a.Activate12(t.Context(), p, id.Blob, tpm.Secret12([]byte("no owner")))
+	_, err = a.Activate12(t.Context(), p, id.Blob, tpm12.Secret([]byte("no owner")))
 	require.ErrorContains(t, err, "TPM_AUTHFAIL")
 	refusals(t, i, r)
 }
@@ -273,7 +275,7 @@ func TestFilesThatAreNone(t *testing.T) {
 	_, err = a.Activate12(t.Context(), nil, nil, [20]byte{})
 	assert.Error(t, err)
 	a.Generation = tpm.TPM12
-	_, err = a.Activate20(t.Context(), nil, 0, tpm.Auth20{})
+	_, err = a.Activate20(t.Context(), nil, 0, tpm20.Auth{})
 	assert.Error(t, err)
 	_, err = (&Request{Label: "a\nb"}).Encode()
 	assert.Error(t, err)

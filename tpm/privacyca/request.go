@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/attest"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 // Types of PEM blocks in a request.
@@ -27,18 +30,18 @@ const (
 // Request asks a privacy CA for the certificate of an attestation key.
 type Request struct {
 	Generation tpm.Generation
-	EKType     tpm.KeyType
+	EKType     tpm20.KeyType
 	// EK is the endorsement key, SubjectPublicKeyInfo in DER.
 	EK []byte
-	// EKCertificate is the manufacturer's, X.509 in DER; nil where the TPM
-	// holds none.
+	// EKCertificate is the manufacturer's certificate of EK, X.509 in DER; nil
+	// where the TPM holds none.
 	EKCertificate []byte
 
-	// Area and CSR are of a TPM 2.0: TPMT_PUBLIC of the attestation key, and a
-	// PKCS #10 certificate request that it signed.
+	// Area and CSR are set for a TPM 2.0: TPMT_PUBLIC of the attestation key, and
+	// a PKCS #10 certificate request that it signed.
 	Area, CSR []byte
 
-	// Pubkey, Binding and Label are of a TPM 1.2, whose identity keys cannot
+	// Pubkey, Binding and Label are set for a TPM 1.2, whose identity keys cannot
 	// sign certificate requests: TPM_PUBKEY, the key's signature over
 	// TPM_IDENTITY_CONTENTS, and the label that this covers, which is the name
 	// that the holder wants.
@@ -69,7 +72,8 @@ func (r *Request) Encode() ([]byte, error) {
 	return out, nil
 }
 
-// ParseRequest reads a request. What it claims is not checked: see Issue.
+// ParseRequest decodes a request. It does not check what the request claims: see
+// Issuer.Issue.
 func ParseRequest(b []byte) (*Request, error) {
 	r, err := parseRequest(b)
 	if err != nil {
@@ -110,8 +114,8 @@ func parseRequest(b []byte) (*Request, error) {
 	return r, err
 }
 
-func parseKeyType(s string) (tpm.KeyType, error) {
-	for _, k := range tpm.KeyTypes {
+func parseKeyType(s string) (tpm20.KeyType, error) {
+	for _, k := range tpm20.KeyTypes {
 		if k.String() == s {
 			return k, nil
 		}
@@ -119,7 +123,7 @@ func parseKeyType(s string) (tpm.KeyType, error) {
 	return 0, fmt.Errorf("unknown type of endorsement key %q", s)
 }
 
-// attested is what a checked request is for.
+// attested is the content of a checked request.
 type attested struct {
 	key     crypto.PublicKey // to be certified
 	ek      crypto.PublicKey
@@ -128,8 +132,7 @@ type attested struct {
 	subject []byte // RDNSequence that the holder wants, of a TPM 2.0
 }
 
-// check verifies that the attestation key is one, and that the request is of
-// its holder.
+// check verifies that the attestation key is one, and that it signed the request.
 func (r *Request) check() (*attested, error) {
 	ek, err := x509.ParsePKIXPublicKey(r.EK)
 	if err != nil {
@@ -137,7 +140,7 @@ func (r *Request) check() (*attested, error) {
 	}
 	a := &attested{ek: ek}
 	if r.Generation == tpm.TPM12 {
-		a.key, err = tpm.CheckIdentity12(tpm.Identity12{Pubkey: r.Pubkey, Binding: r.Binding, Label: tpm.LabelDigest(r.Label, nil)})
+		a.key, err = tpm12.CheckIdentity(tpm12.Identity{Pubkey: r.Pubkey, Binding: r.Binding, Label: tpm12.LabelDigest(r.Label, nil)})
 		if err != nil {
 			return nil, err
 		}
@@ -147,17 +150,17 @@ func (r *Request) check() (*attested, error) {
 		a.name = r.Label
 		return a, nil
 	}
-	if a.key, a.akName, err = tpm.CheckAK(r.Area); err != nil {
+	if a.key, a.akName, err = tpm20.CheckAK(r.Area); err != nil {
 		return nil, err
 	}
 	csr, err := x509.ParseCertificateRequest(r.CSR)
 	if err != nil {
 		return nil, fmt.Errorf("certificate request: %w", err)
 	}
-	if err := tpm.CheckRequestSignature(csr); err != nil {
+	if err := tpm20.CheckRequestSignature(csr); err != nil {
 		return nil, fmt.Errorf("certificate request: %w", err)
 	}
-	if !tpm.EqualKeys(a.key, csr.PublicKey) {
+	if !attest.EqualKeys(a.key, csr.PublicKey) {
 		return nil, errors.New("the certificate request is of another key than the attestation key")
 	}
 	a.name, a.subject = csr.Subject.CommonName, csr.RawSubject

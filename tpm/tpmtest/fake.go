@@ -13,30 +13,33 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
+	"github.com/gotnc/gotnc/tpm/tpm12"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
-// Fake is a TPM in software with real keys: what it signs verifies. Its zero
-// value is not usable: see NewFake.
+// Fake is a TPM in software with real keys: its quotes verify. Its zero value is
+// not usable: see NewFake.
 type Fake struct {
 	// Gen is what Generation returns.
 	Gen tpm.Generation
 	// Algorithms are the PCR banks.
 	Algorithms []pcr.Hash
-	// Handle is where a TPM 2.0 has its key; a TPM 1.2 takes any blob.
+	// Handle is the handle of the key of a TPM 2.0; a TPM 1.2 accepts any blob.
 	Handle uint32
 	// Scheme and SchemeHash are those of a TPM 2.0's key.
-	Scheme     tpm.Scheme
+	Scheme     tpm20.Scheme
 	SchemeHash pcr.Hash
-	// Err is what every operation fails with, where it is set.
+	// Err makes every operation fail with it, where it is set.
 	Err error
-	// BeforeQuote is called in Quote before the PCRs are looked at: a log that
-	// grows while it is read.
+	// BeforeQuote is called in Quote before the PCRs are read, so that a test can
+	// let a log grow meanwhile.
 	BeforeQuote func()
 	// Quotes counts quotes.
 	Quotes int
-	// Closed is whether Close was called.
+	// Closed says that Close was called.
 	Closed bool
 
 	mu   sync.Mutex
@@ -48,8 +51,8 @@ type Fake struct {
 // and PCRs in reset state: zeros, and ones for 17 to 22.
 func NewFake(gen tpm.Generation) *Fake {
 	f := &Fake{
-		Gen: gen, Algorithms: []pcr.Hash{pcr.SHA1}, Handle: tpm.FirstAKHandle,
-		Scheme: tpm.RSASSA, SchemeHash: pcr.SHA256, pcrs: map[pcr.Hash]*[pcr.Count][]byte{},
+		Gen: gen, Algorithms: []pcr.Hash{pcr.SHA1}, Handle: tpm20.FirstAKHandle,
+		Scheme: tpm20.RSASSA, SchemeHash: pcr.SHA256, pcrs: map[pcr.Hash]*[pcr.Count][]byte{},
 	}
 	if gen == tpm.TPM20 {
 		f.Algorithms = []pcr.Hash{pcr.SHA1, pcr.SHA256, pcr.SHA384, pcr.SHA512}
@@ -77,13 +80,13 @@ func (f *Fake) UseECDSA() {
 	if err != nil {
 		panic(err)
 	}
-	f.key, f.Scheme = key, tpm.ECDSA
+	f.key, f.Scheme = key, tpm20.ECDSA
 }
 
-// Public returns the key that quotes verify with.
+// Public returns the key that verifies quotes.
 func (f *Fake) Public() crypto.PublicKey { return f.key.Public() }
 
-// Set sets a PCR, as firmware that starts in another locality does.
+// Set sets a PCR, as firmware does that starts in another locality.
 func (f *Fake) Set(bank pcr.Hash, pcr int, value []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -178,52 +181,77 @@ func (f *Fake) Quote(_ context.Context, req tpm.QuoteRequest) (*tpm.Quote, error
 		return nil, err
 	}
 	f.Quotes++
-	q := &tpm.Quote{Values: values}
+	q, err := f.quote(req, values)
+	if err != nil {
+		return nil, err
+	}
+	q.Values = values
+	q.Signature, err = f.sign(q)
+	return q, err
+}
+
+// quote returns the quote of the generation without signature.
+func (f *Fake) quote(req tpm.QuoteRequest, values pcr.Values) (*tpm.Quote, error) {
 	if f.Gen == tpm.TPM12 {
 		if len(req.External) != 20 {
 			return nil, fmt.Errorf("fake TPM: %w", tpm.ErrExternal)
 		}
-		if q.Kind = req.Kind; q.Kind == tpm.NoQuote {
+		q := &tpm.Quote{Kind: req.Kind, Hash: pcr.SHA1, Composite: tpm12.Composite(values)}
+		if q.Kind == tpm.NoQuote {
 			q.Kind = tpm.QuoteInfo2
 		}
-		q.Hash, q.Composite = pcr.SHA1, tpm.Composite12(values)
 		version, _ := f.VersionInfo(context.Background())
-		q.Info = tpm.Info12(q.Kind, q.Composite, req.External, req.PCRs, version)
-	} else {
-		a := tpm.Attest{
-			QualifiedSigner: append([]byte{0, 0x0b}, make([]byte, 32)...), ExtraData: req.External,
-			PCRSelection: tpm.Selection20(req.Bank, req.PCRs), PCRDigest: tpm.Digest20(f.SchemeHash, values),
-		}
-		a.ClockInfo[16] = 1
-		q.Kind, q.Hash, q.Composite = tpm.QuoteTPM20, f.SchemeHash, a.PCRDigest
-		q.QualifiedSigner, q.ClockInfo, q.FirmwareVersion, q.PCRSelection = a.QualifiedSigner, a.ClockInfo[:], a.FirmwareVersion[:], a.PCRSelection
-		if q.Info, err = a.AppendBinary(nil); err != nil {
-			return nil, err
-		}
+		q.Info = tpm12.QuoteInfo(q.Kind, q.Composite, req.External, req.PCRs, version)
+		return q, nil
 	}
+	a := tpm20.Attest{
+		QualifiedSigner: append([]byte{0, 0x0b}, make([]byte, 32)...), ExtraData: req.External,
+		PCRSelection: tpm20.PCRSelection(req.Bank, req.PCRs), PCRDigest: tpm20.PCRDigest(f.SchemeHash, values),
+	}
+	a.ClockInfo[16] = 1
+	info, err := AppendAttest(nil, a)
+	return &tpm.Quote{
+		Kind: tpm.QuoteTPM20, Hash: f.SchemeHash, Composite: a.PCRDigest, Info: info,
+		QualifiedSigner: a.QualifiedSigner, ClockInfo: a.ClockInfo[:], FirmwareVersion: a.FirmwareVersion[:], PCRSelection: a.PCRSelection,
+	}, err
+}
+
+// sign signs the quote with the fake's key.
+func (f *Fake) sign(q *tpm.Quote) ([]byte, error) {
 	digest := q.Hash.Sum(q.Info)
-	switch k := f.key.(type) {
-	case *ecdsa.PrivateKey:
+	if k, ok := f.key.(*ecdsa.PrivateKey); ok {
 		r, s, err := ecdsa.Sign(rand.Reader, k, digest)
 		if err != nil {
 			return nil, err
 		}
 		n := (k.Params().BitSize + 7) / 8
-		q.Signature = append(r.FillBytes(make([]byte, n)), s.FillBytes(make([]byte, n))...)
-	default:
-		var opts crypto.SignerOpts = q.Hash.Crypto()
-		if f.Gen == tpm.TPM20 && f.Scheme == tpm.RSAPSS {
-			opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: q.Hash.Crypto()}
-		}
-		if q.Signature, err = f.key.Sign(rand.Reader, digest, opts); err != nil {
-			return nil, err
-		}
+		return append(r.FillBytes(make([]byte, n)), s.FillBytes(make([]byte, n))...), nil
 	}
-	return q, nil
+	var opts crypto.SignerOpts = q.Hash.Crypto()
+	if f.Gen == tpm.TPM20 && f.Scheme == tpm20.RSAPSS {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: q.Hash.Crypto()}
+	}
+	return f.key.Sign(rand.Reader, digest, opts)
 }
 
 // Close marks the fake closed.
 func (f *Fake) Close() error {
 	f.Closed = true
 	return nil
+}
+
+// AppendAttest appends the TPMS_ATTEST of a quote, which only TPMs make.
+func AppendAttest(b []byte, a tpm20.Attest) ([]byte, error) {
+	b = append(b, 0xff, 'T', 'C', 'G', 0x80, 0x18)
+	b, err := wire.AppendVec16(b, a.QualifiedSigner)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = wire.AppendVec16(b, a.ExtraData); err != nil {
+		return nil, err
+	}
+	b = append(b, a.ClockInfo[:]...)
+	b = append(b, a.FirmwareVersion[:]...)
+	b = append(b, a.PCRSelection...)
+	return wire.AppendVec16(b, a.PCRDigest)
 }

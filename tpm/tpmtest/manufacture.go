@@ -11,11 +11,11 @@ import (
 	"github.com/gotnc/gotnc/tpm"
 )
 
-// Manufacture starts a swtpm that went through its factory: swtpm_setup made
-// endorsement keys, a CA of its own certified them, and the certificates are in
-// the TPM (of a TPM 2.0: RSA 2048, and P-384 where the arguments have --ecc). It
-// returns the file with the CA certificates too, root and intermediate in PEM.
-// Nothing outside of the test's folders is touched.
+// Manufacture starts a swtpm as it leaves a factory: swtpm_setup makes endorsement
+// keys, swtpm_localca certifies them, and the TPM holds the certificates (of a TPM
+// 2.0: RSA 2048, and P-384 where the arguments have --ecc). It also returns the
+// file with the CA certificates, root and intermediate in PEM. It writes only to
+// the test's folders.
 func Manufacture(t testing.TB, gen tpm.Generation, args ...string) (e *Emulator, cas string) {
 	t.Helper()
 	setup := need.Program(t, "swtpm_setup", "swtpm-tools")

@@ -6,14 +6,15 @@ import (
 
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/tpm12"
 )
 
 // Provision12 does to a new TPM 1.2 what its maker and the firmware do: it is
 // started, enabled and activated by physical presence and gets an endorsement
-// key. It has no owner yet: see tpm.V12.TakeOwnership.
+// key. It has no owner yet: see tpm12.TPM.TakeOwnership.
 func (e *Emulator) Provision12(t testing.TB) {
 	t.Helper()
-	x, err := device.OpenTransport(t.Context(), e.Settings)
+	x, err := device.OpenTransport(t.Context(), e.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,19 +43,19 @@ func (e *Emulator) Provision12(t testing.TB) {
 		}
 	}
 	x.Close()
-	e.Stop() // that it is active counts from the next power-on
+	e.Stop() // it is active from the next power-on
 	e.Start(t)
 }
 
 // Owner12 is the owner secret that Open12 sets.
-var Owner12 = tpm.Secret12([]byte("owner"))
+var Owner12 = tpm12.Secret([]byte("owner"))
 
 // Open12 starts a TPM 1.2 that has an owner.
-func Open12(t testing.TB) (*Emulator, *tpm.V12) {
+func Open12(t testing.TB) (*Emulator, *tpm12.TPM) {
 	t.Helper()
 	e := Swtpm(t, tpm.TPM12)
 	e.Provision12(t)
-	p := e.Open(t).(*tpm.V12)
+	p := e.Open(t).(*tpm12.TPM)
 	if err := p.TakeOwnership(t.Context(), Owner12); err != nil {
 		t.Fatal(err)
 	}

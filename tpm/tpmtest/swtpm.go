@@ -20,16 +20,16 @@ import (
 // Emulator is a running swtpm.
 type Emulator struct {
 	Generation tpm.Generation
-	// Settings reach it through a Unix socket.
-	Settings device.Settings
-	dir      string
-	args     []string
-	cmd      *exec.Cmd
+	// Config reaches it through a Unix socket.
+	Config device.Config
+	dir    string
+	args   []string
+	cmd    *exec.Cmd
 }
 
-// Swtpm starts Debian's swtpm with a state of its own and stops it when the
-// test ends; without swtpm the test is skipped. The TPM is powered on but not
-// started: tpm.Open starts it.
+// Swtpm starts Debian's swtpm with a new state and stops it when the test ends;
+// without swtpm the test is skipped. The TPM is powered on but not started:
+// tpm.Open starts it.
 func Swtpm(t testing.TB, gen tpm.Generation, args ...string) *Emulator {
 	t.Helper()
 	e := newEmulator(t, gen)
@@ -55,7 +55,7 @@ func newEmulator(t testing.TB, gen tpm.Generation) *Emulator {
 	return e
 }
 
-// Start starts the emulator, again after Stop, with the state that it had.
+// Start starts the emulator, after Stop with the state that it had.
 func (e *Emulator) Start(t testing.TB) {
 	t.Helper()
 	sock := filepath.Join(e.dir, "tpm")
@@ -71,7 +71,7 @@ func (e *Emulator) Start(t testing.TB) {
 	if e.Generation == tpm.TPM20 {
 		args = append(args, "--tpm2")
 	}
-	e.Settings = device.Settings{Name: "swtpm", Opts: "path=" + sock}
+	e.Config = device.Config{Name: "swtpm", Opts: "path=" + sock}
 	log, err := os.Create(filepath.Join(e.dir, "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func (e *Emulator) Process() *os.Process { return e.cmd.Process }
 // Open opens the TPM and closes it when the test ends.
 func (e *Emulator) Open(t testing.TB) tpm.TPM {
 	t.Helper()
-	p, err := device.Open(t.Context(), e.Settings)
+	p, err := device.Open(t.Context(), e.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func SwtpmTCP(t testing.TB, gen tpm.Generation) *Emulator {
 	for try := 0; ; try++ {
 		port := freePort(t)
 		e := Swtpm(t, gen, "--server", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port))
-		e.Settings = device.Settings{Name: "swtpm", Opts: fmt.Sprintf("host=127.0.0.1,port=%d", port)}
+		e.Config = device.Config{Name: "swtpm", Opts: fmt.Sprintf("host=127.0.0.1,port=%d", port)}
 		// swtpm serves one client at a time, and its port may have been taken meanwhile
 		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {

@@ -6,19 +6,20 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
 	"github.com/gotnc/gotnc/tpm"
 )
 
-// Recorder keeps what passes a transport.
+// Recorder is a transport that records the exchanges of another one.
 type Recorder struct {
 	tpm.Transport
 	Log Transcript
 }
 
-// Exchange passes the command on and keeps both.
+// Exchange forwards the command and records it with its reply.
 func (r *Recorder) Exchange(ctx context.Context, command []byte) ([]byte, error) {
 	reply, err := r.Transport.Exchange(ctx, command)
 	if err == nil {
@@ -27,15 +28,15 @@ func (r *Recorder) Exchange(ctx context.Context, command []byte) ([]byte, error)
 	return reply, err
 }
 
-// Transcript is a recorded conversation with a TPM, and named values beside
-// it, such as the key that its quotes verify with. As a file it is lines of
-// text: "name hex", "> command", "< reply", in hex.
+// Transcript is a recorded conversation with a TPM, with named values such as the
+// key that verifies its quotes. As a file it is lines of text: "name hex",
+// "> command", "< reply", in hex.
 type Transcript struct {
 	Values    map[string][]byte
 	Exchanges [][2][]byte
 }
 
-// MarshalText returns the lines, the values sorted as given by names.
+// MarshalText returns the lines, with the values in the order of names.
 func (t *Transcript) MarshalText(names ...string) []byte {
 	var b bytes.Buffer
 	for _, n := range names {
@@ -80,11 +81,11 @@ func ReadTranscript(path string) (*Transcript, error) {
 	return t, nil
 }
 
-// ErrDiffers is the error of a replayed transport that gets another command
-// than the recorded one.
+// ErrDiffers is the error of a replayed transport for a command other than the
+// recorded one.
 var ErrDiffers = errors.New("the command differs from the recorded one")
 
-// Replay answers as recorded.
+// Replay returns a transport that answers as recorded.
 func (t *Transcript) Replay() tpm.Transport { return &replayer{t: t} }
 
 type replayer struct {
@@ -106,19 +107,21 @@ func (r *replayer) Exchange(_ context.Context, command []byte) ([]byte, error) {
 
 func (r *replayer) Close() error { return nil }
 
-// Counter returns a source of nonces that repeats itself in every run, for
-// tpm.Options.Rand.
-func Counter() func([]byte) {
-	var n byte
-	return func(b []byte) {
-		n++
-		for i := range b {
-			b[i] = n
-		}
+// Counter returns a source of nonces that is the same in every run, for
+// tpm.Config.Rand: its nth read gives octets n.
+func Counter() io.Reader { return new(counter) }
+
+type counter byte
+
+func (c *counter) Read(b []byte) (int, error) {
+	*c++
+	for i := range b {
+		b[i] = byte(*c)
 	}
+	return len(b), nil
 }
 
-// Func is a transport that a function answers for.
+// Func is a transport whose replies a function makes.
 type Func func(ctx context.Context, command []byte) ([]byte, error)
 
 // Exchange calls the function.
@@ -127,8 +130,9 @@ func (f Func) Exchange(ctx context.Context, command []byte) ([]byte, error) { re
 // Close does nothing.
 func (f Func) Close() error { return nil }
 
-// Busy answers the first n commands of an ordinal (any, where it is 0) with a
-// response code, as a TPM that is busy, and passes on all others.
+// Busy returns a transport that answers the first n commands of an ordinal (any,
+// where it is 0) with a response code, as a busy TPM does, and forwards the
+// others to t.
 func Busy(t tpm.Transport, ordinal uint32, code uint32, n int) tpm.Transport {
 	return &busy{Transport: t, ordinal: ordinal, code: code, n: n}
 }

@@ -38,13 +38,16 @@ type Settings interface {
 // Config says which TPM and key to use.
 type Config struct {
 	Logger *slog.Logger // nil discards
-	Device device.Settings
+	Device device.Config
 	AIK    tpm.AIK
-	// Kind is what a TPM 1.2 quotes: tpm.Kind12.
+	// Kind is the kind of quote of a TPM 1.2; 0 means tpm.QuoteInfo2.
 	Kind    tpm.QuoteKind
 	Timeout time.Duration // 0 = DefaultTimeout
-	// Open replaces device.Open; nil: that.
+	// Open opens the TPM; nil means device.Open.
 	Open func(context.Context) (tpm.TPM, error)
+	// Explain appends a remedy to an error before it is returned, for logs that
+	// people read; nil leaves errors unchanged.
+	Explain func(error) error
 }
 
 // FromSettings reads plugins.tpm.tcti.{name,opts} and
@@ -69,13 +72,13 @@ func FromSettings(s Settings, logger *slog.Logger) Config {
 	}
 	c := Config{
 		Logger: logger,
-		Device: device.Settings{Name: s.String("plugins.tpm.tcti.name", ""), Opts: s.String("plugins.tpm.tcti.opts", "")},
+		Device: device.Config{Name: s.String("plugins.tpm.tcti.name", ""), Opts: s.String("plugins.tpm.tcti.opts", "")},
 		AIK: tpm.AIK{
 			Certificate: file("aik_cert", "AIK certificate"),
 			PublicKey:   file("aik_pubkey", "AIK public key"),
 			Blob:        file("aik_blob", "AIK Blob"),
 		},
-		Kind: tpm.Kind12(s.Bool(p+"use_quote2", true), s.Bool(p+"use_version_info", false)),
+		Kind: quoteKind(s.Bool(p+"use_quote2", true), s.Bool(p+"use_version_info", false)),
 	}
 	if h := s.String(p+"aik_handle", ""); h != "" {
 		var err error
@@ -84,6 +87,18 @@ func FromSettings(s Settings, logger *slog.Logger) Config {
 		}
 	}
 	return c
+}
+
+// quoteKind returns the kind of quote that the settings use_quote2 and
+// use_version_info want of a TPM 1.2.
+func quoteKind(useQuote2, useVersionInfo bool) tpm.QuoteKind {
+	switch {
+	case !useQuote2:
+		return tpm.QuoteInfo
+	case useVersionInfo:
+		return tpm.QuoteInfo2Version
+	}
+	return tpm.QuoteInfo2
 }
 
 // ParseHandle reads a handle in hex, with 0x or without.
@@ -153,6 +168,15 @@ func (q *Quoter) release() {
 
 // with runs f with the open TPM.
 func (q *Quoter) with(ctx context.Context, f func(ctx context.Context, t tpm.TPM) error) error {
+	err := q.open(ctx, f)
+	if err != nil && q.cfg.Explain != nil {
+		err = q.cfg.Explain(err)
+	}
+	return err
+}
+
+// open opens the TPM where it is not open and runs f with it.
+func (q *Quoter) open(ctx context.Context, f func(ctx context.Context, t tpm.TPM) error) error {
 	ctx, cancel := context.WithTimeout(ctx, q.cfg.Timeout)
 	defer cancel()
 	q.mu.Lock()

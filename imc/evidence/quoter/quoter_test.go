@@ -27,6 +27,7 @@ import (
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -64,6 +65,7 @@ func TestFromSettings(t *testing.T) {
 	require.Equal(t, "host=127.0.0.1,port=2321", c.Device.Opts)
 	require.Equal(t, tpm.QuoteInfo2, FromSettings(settings{}, nil).Kind)
 	require.Equal(t, tpm.QuoteInfo, FromSettings(settings{p + "use_quote2": "no"}, nil).Kind)
+	require.Equal(t, tpm.QuoteInfo, FromSettings(settings{p + "use_quote2": "no", p + "use_version_info": "yes"}, nil).Kind)
 	c = FromSettings(settings{p + "aik_handle": "three", p + "aik_cert": "/nonexistent", p + "aik_blob": "/dev/zero"}, nil)
 	require.Equal(t, tpm.AIK{}, c.AIK, "what cannot be read is left out")
 }
@@ -81,7 +83,7 @@ func TestParseHandle(t *testing.T) {
 }
 
 func of(f *tpmtest.Fake) *Quoter {
-	return New(Config{AIK: tpm.AIK{Handle: tpm.FirstAKHandle}, Open: func(context.Context) (tpm.TPM, error) { return f, nil }})
+	return New(Config{AIK: tpm.AIK{Handle: tpm20.FirstAKHandle}, Open: func(context.Context) (tpm.TPM, error) { return f, nil }})
 }
 
 func TestNoTPM(t *testing.T) {
@@ -125,7 +127,7 @@ func TestKeys(t *testing.T) {
 	aik, err := q.AIK(context.Background())
 	require.NoError(t, err)
 	require.True(t, aik.Naked)
-	id, err := q.KeyID(context.Background(), tpm.FirstAKHandle)
+	id, err := q.KeyID(context.Background(), tpm20.FirstAKHandle)
 	require.NoError(t, err)
 	sum := sha1.Sum(aik.DER)
 	require.Equal(t, hex.EncodeToString(sum[:]), id)
@@ -196,7 +198,7 @@ func TestAttestation(t *testing.T) {
 				}
 				grown++
 			}
-			q := New(Config{AIK: tpm.AIK{Handle: tpm.FirstAKHandle}, Kind: c.kind, Open: func(context.Context) (tpm.TPM, error) { return r.fake, nil }})
+			q := New(Config{AIK: tpm.AIK{Handle: tpm20.FirstAKHandle}, Kind: c.kind, Open: func(context.Context) (tpm.TPM, error) { return r.fake, nil }})
 			defer q.Close()
 			r.machine = pts.NewMachine(pts.Config{TPM: q,
 				Collector: evidence.New(evidence.Config{IMALog: filepath.Join(r.dir, "ima"), BIOSLog: filepath.Join(r.dir, "none")})})
@@ -295,7 +297,7 @@ func TestQuoteFails(t *testing.T) {
 // A TPM that hangs costs a bounded time, and works again when it does.
 func TestHangingTPM(t *testing.T) {
 	e := tpmtest.Swtpm(t, tpm.TPM20)
-	q := New(Config{Device: e.Settings, Timeout: time.Second})
+	q := New(Config{Device: e.Config, Timeout: time.Second})
 	defer q.Close()
 	_, err := q.Algorithms(context.Background())
 	require.NoError(t, err)

@@ -20,8 +20,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
+	"github.com/gotnc/gotnc/tpm/tpm12"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
@@ -32,7 +32,7 @@ func TestTPM12(t *testing.T) {
 	r.must("pki")
 	r.must("net-up")
 	e, p := tpmtest.Open12(t)
-	id, err := p.MakeIdentity(t.Context(), tpmtest.Owner12, tpm.IdentityTemplate{})
+	id, err := p.MakeIdentity(t.Context(), tpmtest.Owner12, tpm12.IdentityTemplate{})
 	require.NoError(t, err)
 	r.certify(id)
 	r.measuredBoot(p)
@@ -51,7 +51,7 @@ func TestTPM12(t *testing.T) {
 			conf := filepath.Join(r.dir, "client", "strongswan.conf")
 			c := readFile(t, conf)
 			for old, new := range map[string]string{
-				"opts = \"host=127.0.0.1,port=2321\"": fmt.Sprintf("opts = %q", e.Settings.Opts),
+				"opts = \"host=127.0.0.1,port=2321\"": fmt.Sprintf("opts = %q", e.Config.Opts),
 				"aik_handle = 0x81010003":             "aik_blob = " + filepath.Join(r.dir, "aik.blob") + "\n " + settings,
 			} {
 				require.Contains(t, c, old)
@@ -69,9 +69,9 @@ func TestTPM12(t *testing.T) {
 
 // certify issues the AIK's certificate by the rig's CA and writes what the rig's
 // database and our settings want.
-func (r *rig) certify(id *tpm.Identity12) {
+func (r *rig) certify(id *tpm12.Identity) {
 	r.t.Helper()
-	public, err := tpm.CheckIdentity12(*id)
+	public, err := tpm12.CheckIdentity(*id)
 	require.NoError(r.t, err)
 	decode := func(file string) []byte {
 		b, _ := pem.Decode([]byte(readFile(r.t, filepath.Join(r.dir, "pki", file))))
@@ -97,7 +97,7 @@ func (r *rig) certify(id *tpm.Identity12) {
 }
 
 // measuredBoot extends the TPM as firmware and kernel do and writes their logs.
-func (r *rig) measuredBoot(p *tpm.V12) {
+func (r *rig) measuredBoot(p *tpm12.TPM) {
 	r.t.Helper()
 	le := binary.LittleEndian
 	field := func(b []byte) []byte { return append(le.AppendUint32(nil, uint32(len(b))), b...) }

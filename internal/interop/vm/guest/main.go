@@ -29,6 +29,7 @@ import (
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/pcr"
+	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
 func main() {
@@ -70,18 +71,18 @@ func run() error {
 	if !bytes.Contains(out, []byte("no difference")) {
 		return errors.New("tnc measure compared nothing")
 	}
-	p, err := device.Open(ctx, device.Settings{})
+	p, err := device.Open(ctx, device.Config{})
 	if err != nil {
 		return err
 	}
 	if err := record(ctx, p); err != nil {
 		return err
 	}
-	v20, ok := p.(*tpm.V20)
+	v20, ok := p.(*tpm20.TPM)
 	if !ok {
 		return p.Close() // a TPM 1.2 has no key here
 	}
-	if _, err := v20.CreateAK(ctx, tpm.KeyType(0), tpm.KeyTemplate{}, tpm.FirstAKHandle, false, tpm.Auth20{}); err != nil {
+	if _, err := v20.CreateAK(ctx, tpm20.AKRequest{Handle: tpm20.FirstAKHandle}, tpm20.Auth{}); err != nil {
 		return err
 	}
 	p.Close()
@@ -151,7 +152,7 @@ func violate() error {
 
 // attest runs one attestation, verifier included, while the list grows.
 func attest(ctx context.Context, round int) (entries int, err error) {
-	q := quoter.New(quoter.Config{AIK: tpm.AIK{Handle: tpm.FirstAKHandle}})
+	q := quoter.New(quoter.Config{AIK: tpm.AIK{Handle: tpm20.FirstAKHandle}})
 	defer q.Close()
 	m := pts.NewMachine(pts.Config{TPM: q, HashUpTo: "sha256", Collector: evidence.New(evidence.Config{})})
 	handle := func(v patnc.Value) []patnc.Attribute {
