@@ -110,13 +110,13 @@ func (a *authentication) sendRound(sa *ikeSA, l *LocalRound, c *Credential, ocsp
 // firstPayloads completes the first IKE_AUTH request.
 func (a *authentication) firstPayloads(id, auth []message.Payload) ([]message.Payload, error) {
 	ps := id
-	if !a.cfg.NoInitialContact {
+	if !a.cfg.Authentication.NoInitialContact {
 		ps = append(ps, &message.Notify{NotifyType: message.InitialContact})
 	}
-	if a.cfg.SendCertReq && len(a.cfg.CertReqKeys) > 0 {
-		req := &message.CertRequest{Encoding: message.CertX509Signature, Data: bytes.Join(a.cfg.CertReqKeys, nil)}
+	if a.cfg.Authentication.SendCertReq && len(a.cfg.Authentication.CertReqKeys) > 0 {
+		req := &message.CertRequest{Encoding: message.CertX509Signature, Data: bytes.Join(a.cfg.Authentication.CertReqKeys, nil)}
 		ps = append(ps, req)
-		if a.cfg.RequestOCSP {
+		if a.cfg.Authentication.RequestOCSP {
 			// No responder is named: any that the CA vouches for will do (RFC 4806
 			// section 3.1).
 			ps = append(ps, &message.CertRequest{Encoding: message.CertOCSP})

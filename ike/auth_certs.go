@@ -14,7 +14,7 @@ const maxCertRequests = 1024
 // readAbilities reads what the IKE_SA_INIT response says about authentication.
 func (a *authentication) readAbilities(msg *message.Message) error {
 	a.peer.multiAuth = msg.Notify(message.MultipleAuthSupported) != nil
-	if n := msg.Notify(message.SignatureHashAlgorithms); n != nil {
+	if n := msg.Notify(message.SignatureHashAlgorithms); n != nil && !a.cfg.Authentication.ClassicSignatures {
 		var err error
 		if a.peer.hashes, err = signature.ParseHashes(n.Data); err != nil {
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
@@ -57,7 +57,7 @@ func (a *authentication) credential(all []Credential) *Credential {
 
 // sendsCertificates reports whether our certificates are sent.
 func (a *authentication) sendsCertificates() bool {
-	return a.cfg.SendCert == SendCertAlways || a.cfg.SendCert == SendCertIfAsked && a.peer.certAsked
+	return a.cfg.Authentication.SendCert == SendCertAlways || a.cfg.Authentication.SendCert == SendCertIfAsked && a.peer.certAsked
 }
 
 // wantsStatus reports whether OCSP responses about the certificate are sent.

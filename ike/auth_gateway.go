@@ -49,6 +49,8 @@ func (a *authentication) gatewayRound(sa *ikeSA, msg *message.Message) {
 		err = a.gatewayPSK(sa, r, auth)
 	case auth.Method == message.AuthSharedKey:
 		err = errors.New("it used a preshared key, but remote.auth asks for a signature")
+	case auth.Method == message.AuthDigitalSignature && a.cfg.Authentication.ClassicSignatures:
+		err = errDigitalSignature
 	default:
 		a.verify(sa, r, auth, msg)
 		return
@@ -83,6 +85,8 @@ func (a *authentication) identify(msg *message.Message) (*RemoteRound, error) {
 	}
 	return r, nil
 }
+
+var errDigitalSignature = errors.New("it signed as RFC 7427 says, which was not announced")
 
 // verify asks for the keys that the gateway may sign with, then checks AUTH.
 func (a *authentication) verify(sa *ikeSA, r *RemoteRound, auth *message.Auth, msg *message.Message) {
@@ -145,8 +149,8 @@ func (a *authentication) gatewayProved(sa *ikeSA, msg *message.Message) {
 // gatewayDone goes on after the gateway's part.
 func (a *authentication) gatewayDone(sa *ikeSA, msg *message.Message) {
 	a.gateway.open = msg.Notify(message.AnotherAuthFollows) != nil
-	if a.cfg.GatewayIdentified != nil {
-		if err := a.cfg.GatewayIdentified(a.remoteID); err != nil {
+	if a.cfg.Authentication.GatewayIdentified != nil {
+		if err := a.cfg.Authentication.GatewayIdentified(a.remoteID); err != nil {
 			sa.reject(fmt.Errorf("%w: %w", ErrGatewayAuth, err))
 			return
 		}

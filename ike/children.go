@@ -78,7 +78,7 @@ type childSet struct {
 // load parses the configured CHILD_SAs. The first one is for IKE_AUTH; the
 // others are wanted after it.
 func (set *childSet) load() error {
-	for _, c := range append([]ChildConfig{set.cfg.Child}, set.cfg.Children...) {
+	for _, c := range set.cfg.Children {
 		if c.Name == "" {
 			c.Name = set.cfg.Name
 		}

@@ -11,17 +11,95 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 )
 
-// Retransmission is strongSwan's schedule: the n-th retransmission of a
-// request follows Timeout·Base^n after the transmission before it; after
-// Tries retransmissions and one more such wait the peer counts as dead.
-type Retransmission struct {
-	Timeout time.Duration // 0 = 4 s (charon.retransmit_timeout)
-	Base    float64       // 0 = 1.8 (charon.retransmit_base)
-	Tries   int           // 0 = 5 (charon.retransmit_tries); negative = none
-	Limit   time.Duration // longest single wait, 0 = no limit (charon.retransmit_limit)
+// Config describes one connection. New validates it once; what it points to
+// must not change afterwards. No function in it may block, except those that a
+// Work carries out (EAP.Handle, Verifier.Verify, Credential.OCSP).
+type Config struct {
+	// Name of the connection in the log; "" = "ike".
+	Name string
+	// ID is the number of this IKE_SA in the log ("home[1]"); 0 = 1.
+	ID int
+	// Local is the address and port that datagrams to Remote leave from, as
+	// they stand in the packet (needed for NAT detection). Required; ike/udp
+	// fills it in.
+	Local netip.AddrPort
+	// LocalNATT is the same for port 4500; zero = Local (one socket for both).
+	LocalNATT netip.AddrPort
+	// Remote is the gateway. Port 0 = 500. Where the port is 500 the exchange
+	// moves to 4500 after IKE_SA_INIT; any other port carries the non-ESP
+	// marker from the first packet. Required; ike/udp fills it in.
+	Remote netip.AddrPort
+
+	// LocalRounds are how we authenticate, in order. Required.
+	LocalRounds []LocalRound
+	// RemoteRounds are how the gateway has to authenticate, in order. Required.
+	RemoteRounds []RemoteRound
+	// Authentication is the rest about authentication.
+	Authentication Authentication
+
+	// Proposals for the IKE_SA in strongSwan's grammar; empty = default. No
+	// algorithm of private use (transform IDs from 1024) is implemented, offered
+	// or accepted: strongSwan's accept_private_algs has nothing to allow here.
+	Proposals []string
+	// Children are the CHILD_SAs to set up: the first with the IKE_SA, the
+	// others after it. Empty = one with the values of a zero ChildConfig.
+	Children []ChildConfig
+	// VirtualIPs are requested from the gateway; the unspecified address
+	// (0.0.0.0, ::) asks for any. Empty = none.
+	VirtualIPs []netip.Addr
+	// ForceEncap reports a NAT that is not there (encap = yes), so that ESP
+	// arrives in UDP; user-space ESP needs it.
+	ForceEncap bool
+	// NoMOBIKE leaves RFC 4555 out (mobike = no).
+	NoMOBIKE bool
+
+	// Fragmentation and size of messages.
+	Fragmentation Fragmentation
+	// Redirects (RFC 5685).
+	Redirects Redirects
+	// Timers of the IKE_SA.
+	Timers Timers
+	// Retransmission schedule.
+	Retransmission Retransmission
+
+	// Rand is the source of SPIs, nonces and keys; nil = crypto/rand.
+	Rand io.Reader
+	// KeyLog, where set, gets the keys of every IKE_SA as a line of Wireshark's
+	// ikev2_decryption_table: for debugging only, it gives all secrecy away.
+	KeyLog func(line string)
+	// Logger gets strongSwan's lines; nil = none.
+	Logger *slog.Logger
 }
 
-// ChildConfig is the CHILD_SA that is asked for in IKE_AUTH.
+// Authentication is what holds for all rounds of authentication.
+type Authentication struct {
+	// PPK is mixed into the keys where the gateway knows it; nil = none.
+	PPK *PPK
+	// SendCert is when our certificates are sent.
+	SendCert SendCert
+	// SendCertReq asks for a certificate of the CAs in CertReqKeys
+	// (send_certreq); strongSwan sends its certificate only where asked.
+	SendCertReq bool
+	// CertReqKeys name each CA by the SHA-1 hash of its SubjectPublicKeyInfo, 20
+	// octets (RFC 7296 section 3.7).
+	CertReqKeys [][]byte
+	// RequestOCSP asks for an OCSP response beside the certificate (RFC 4806).
+	RequestOCSP bool
+	// ClassicSignatures leaves RFC 7427 out (charon.signature_authentication =
+	// no): no hash algorithms are announced, AUTH is made with the methods of
+	// RFC 7296 and RFC 4754, and a gateway that signs as RFC 7427 says is
+	// refused.
+	ClassicSignatures bool
+	// NoInitialContact leaves N(INITIAL_CONTACT) out.
+	NoInitialContact bool
+	// GatewayIdentified, where set, is called with the gateway's IKE identity in
+	// every round, before the EAP request beside it is handled (EAP-TTLS expects
+	// it in the server certificate unless aaa_id says otherwise). An error ends
+	// the exchange.
+	GatewayIdentified func(id Identity) error
+}
+
+// ChildConfig describes a CHILD_SA.
 type ChildConfig struct {
 	Name string // for the log; "" = the connection's name
 	// LocalTS is what our side protects; empty = our address: the virtual IP
@@ -34,105 +112,59 @@ type ChildConfig struct {
 	Proposals []string
 	// RekeyTime, less a random part up to RandTime: it is rekeyed; 0 = never.
 	RekeyTime, RandTime time.Duration
-	// LifeTime: it is deleted and made anew; 0 = never.
+	// LifeTime: it is deleted and a new one is set up; 0 = never.
 	LifeTime time.Duration
 	// Restart: it is set up again after the gateway deleted it (close_action =
 	// start).
 	Restart bool
 }
 
-// Config describes one connection. New validates it once; what it points to
-// must not change afterwards. The zero value of each field is documented.
-type Config struct {
-	// Name of the connection in the log; "" = "ike".
-	Name string
-	// ID is the number of this IKE_SA in the log ("home[1]"); 0 = 1.
-	ID int
-	// Local is the address and port that datagrams to Remote leave from, as
-	// they stand in the packet (needed for NAT detection). Required.
-	Local netip.AddrPort
-	// LocalNATT is the same for port 4500; zero = Local (one socket for both).
-	LocalNATT netip.AddrPort
-	// Remote is the gateway. Port 0 = 500. Where the port is 500 the exchange
-	// moves to 4500 after IKE_SA_INIT; any other port carries the non-ESP
-	// marker from the first packet.
-	Remote netip.AddrPort
-
-	// LocalRounds are how we authenticate, in order. Required.
-	LocalRounds []LocalRound
-	// RemoteRounds are how the gateway has to authenticate, in order. Required.
-	RemoteRounds []RemoteRound
-	// PPK is mixed into the keys where the gateway knows it; nil = none.
-	PPK *PPK
-	// SendCert is when our certificates are sent.
-	SendCert SendCert
-	// RequestOCSP asks for an OCSP response beside the certificate (RFC 4806).
-	RequestOCSP bool
-	// SendCertReq asks for a certificate of the CAs in CertReqKeys
-	// (send_certreq); strongSwan sends its certificate only where asked.
-	SendCertReq bool
-	// CertReqKeys name each CA by the SHA-1 hash of its SubjectPublicKeyInfo, 20
-	// octets (RFC 7296 §3.7).
-	CertReqKeys [][]byte
-	// GatewayIdentified, where set, hears the gateway's IKE identity, of every
-	// round, before the EAP request beside it is handled (EAP-TTLS expects it in the server
-	// certificate unless aaa_id says otherwise). An error ends the exchange.
-	GatewayIdentified func(id Identity) error
-
-	// Proposals for the IKE_SA in strongSwan's grammar; empty = default.
-	Proposals []string
-	// Child is the CHILD_SA to set up with the IKE_SA.
-	Child ChildConfig
-	// Children are further ones, set up after it.
-	Children []ChildConfig
-	// VirtualIPs are requested from the gateway; the unspecified address
-	// (0.0.0.0, ::) asks for any. Empty = none.
-	VirtualIPs []netip.Addr
-	// ForceEncap reports a NAT that is not there (encap = yes), so that ESP
-	// arrives in UDP; user-space ESP needs it.
-	ForceEncap bool
-	// NoFragmentation switches RFC 7383 off.
-	NoFragmentation bool
-	// FragmentSize is the size of a fragment as IP datagram, in octets; 0 =
-	// 1280 (charon.fragment_size).
-	FragmentSize int
+// Fragmentation is how large messages travel.
+type Fragmentation struct {
+	Off bool // do without RFC 7383
+	// Size is the size of a fragment as IP datagram, in octets; 0 = 1280
+	// (charon.fragment_size).
+	Size int
 	// MaxPacket caps a reassembled message, in octets; 0 = 10000
 	// (charon.max_packet).
 	MaxPacket int
-	// NoInitialContact leaves N(INITIAL_CONTACT) away.
-	NoInitialContact bool
+}
 
-	// NoMOBIKE leaves RFC 4555 away (mobike = no).
-	NoMOBIKE bool
-	// FollowRedirects announces RFC 5685: the gateway may send us to another
-	// one, which ends the IKE_SA with a *RedirectError.
-	FollowRedirects bool
-	// RedirectedFrom is the gateway that sent us here; zero = none.
-	RedirectedFrom netip.Addr
+// Redirects is whether the gateway may send us to another one.
+type Redirects struct {
+	// Follow announces RFC 5685: a redirect ends the IKE_SA with a
+	// *RedirectError.
+	Follow bool
+	// From is the gateway that sent us here; zero = none.
+	From netip.Addr
+}
 
+// Timers are the timers of the IKE_SA.
+type Timers struct {
 	// RekeyTime, less a random part up to RandTime: the IKE_SA is rekeyed; 0 =
 	// never. OverTime after it the IKE_SA ends where that failed.
 	RekeyTime, RandTime, OverTime time.Duration
-	// ReauthTime: ReauthDue is told then; 0 = never.
+	// ReauthTime: ReauthDue is emitted then; 0 = never.
 	ReauthTime time.Duration
-
-	// Retransmission schedule.
-	Retransmission Retransmission
 	// DPDDelay: an IKE_SA idle that long is probed; 0 = never (dpd_delay).
 	DPDDelay time.Duration
 	// EstablishTimeout bounds the way from the first packet to the
 	// established IKE_SA; 0 = 15 minutes. A gateway that keeps the EAP
 	// exchange going for ever ends there.
 	EstablishTimeout time.Duration
+}
 
-	// Rand is the source of SPIs, nonces and keys; nil = crypto/rand. Tests
-	// may inject one.
-	Rand io.Reader
-	// KeyLog, where set, gets the keys of every IKE_SA as a line of Wireshark's
-	// ikev2_decryption_table: for debugging only, it gives all secrecy away.
-	KeyLog func(line string)
-	// Logger gets strongSwan's lines; nil = none.
-	Logger *slog.Logger
+// Retransmission is strongSwan's schedule: the n-th retransmission of a
+// request follows Timeout·Base^n after the transmission before it; after
+// Tries retransmissions and one more such wait the peer counts as dead.
+type Retransmission struct {
+	Timeout time.Duration // 0 = 4 s (charon.retransmit_timeout)
+	Base    float64       // 0 = 1.8 (charon.retransmit_base)
+	Tries   int           // 0 = 5 (charon.retransmit_tries); negative = none
+	Limit   time.Duration // longest single wait, 0 = no limit (charon.retransmit_limit)
+	// Jitter is how much of each wait is taken away at most, at random, in
+	// percent: 0 to MaxRetransmitJitter (charon.retransmit_jitter).
+	Jitter int
 }
 
 // Defaults and caps.
@@ -146,13 +178,16 @@ const (
 	DefaultFragmentSize      = 1280
 	DefaultMaxPacket         = 10000
 	DefaultEstablishTimeout  = 15 * time.Minute
+	MaxRetransmitJitter      = 20 // percent, strongSwan's RETRANSMIT_JITTER_MAX
 
 	maxCookies      = 8     // COOKIE replies followed
 	maxEAPRounds    = 16384 // IKE_AUTH exchanges that carry EAP
 	maxIdleAuth     = 16    // IKE_AUTH exchanges for rounds of the gateway alone
 	minFragmentSize = 256
 	maxFragmentSize = 65535
+	minMaxPacket    = 1000
 	maxMaxPacket    = 1 << 20
+	keyHashSize     = 20 // of a CA in CERTREQ
 )
 
 // EAP is the peer side of an EAP conversation; ike/eap.Peer is one. The Machine
@@ -204,22 +239,48 @@ func (c *Config) validate() error {
 	if err := c.validateRounds(); err != nil {
 		return err
 	}
-	if c.FragmentSize == 0 {
-		c.FragmentSize = DefaultFragmentSize
+	if err := c.Fragmentation.validate(); err != nil {
+		return err
 	}
-	if c.FragmentSize < minFragmentSize || c.FragmentSize > maxFragmentSize {
-		return fmt.Errorf("ike: fragment size %d is outside %d to %d", c.FragmentSize, minFragmentSize, maxFragmentSize)
+	if c.Timers.EstablishTimeout == 0 {
+		c.Timers.EstablishTimeout = DefaultEstablishTimeout
 	}
-	if c.MaxPacket == 0 {
-		c.MaxPacket = DefaultMaxPacket
+	if err := c.Retransmission.validate(); err != nil {
+		return err
 	}
-	if c.MaxPacket < 1000 || c.MaxPacket > maxMaxPacket {
-		return fmt.Errorf("ike: maximum packet size %d is outside 1000 to %d", c.MaxPacket, maxMaxPacket)
+	if len(c.Children) == 0 {
+		c.Children = []ChildConfig{{}}
 	}
-	if c.EstablishTimeout == 0 {
-		c.EstablishTimeout = DefaultEstablishTimeout
+	for _, v := range c.VirtualIPs {
+		if !v.IsValid() {
+			return errors.New("ike: bad virtual IP")
+		}
 	}
-	r := &c.Retransmission
+	for _, k := range c.Authentication.CertReqKeys {
+		if len(k) != keyHashSize {
+			return errors.New("ike: a CERTREQ key hash does not have 20 octets")
+		}
+	}
+	return nil
+}
+
+func (f *Fragmentation) validate() error {
+	if f.Size == 0 {
+		f.Size = DefaultFragmentSize
+	}
+	if f.Size < minFragmentSize || f.Size > maxFragmentSize {
+		return fmt.Errorf("ike: fragment size %d is outside %d to %d", f.Size, minFragmentSize, maxFragmentSize)
+	}
+	if f.MaxPacket == 0 {
+		f.MaxPacket = DefaultMaxPacket
+	}
+	if f.MaxPacket < minMaxPacket || f.MaxPacket > maxMaxPacket {
+		return fmt.Errorf("ike: maximum packet size %d is outside %d to %d", f.MaxPacket, minMaxPacket, maxMaxPacket)
+	}
+	return nil
+}
+
+func (r *Retransmission) validate() error {
 	if r.Timeout == 0 {
 		r.Timeout = DefaultRetransmitTimeout
 	}
@@ -231,18 +292,8 @@ func (c *Config) validate() error {
 	} else if r.Tries < 0 {
 		r.Tries = 0
 	}
-	if r.Timeout < 0 || r.Base < 1 || r.Base > 100 || r.Tries > 100 || r.Limit < 0 {
-		return errors.New("ike: retransmission schedule out of range: see charon.retransmit_* in strongswan.conf")
-	}
-	for _, v := range c.VirtualIPs {
-		if !v.IsValid() {
-			return errors.New("ike: bad virtual IP")
-		}
-	}
-	for _, k := range c.CertReqKeys {
-		if len(k) != 20 {
-			return errors.New("ike: a CERTREQ key hash has 20 octets")
-		}
+	if r.Timeout < 0 || r.Base < 1 || r.Base > 100 || r.Tries > 100 || r.Limit < 0 || r.Jitter < 0 || r.Jitter > MaxRetransmitJitter {
+		return ErrRetransmission
 	}
 	return nil
 }

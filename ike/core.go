@@ -138,6 +138,14 @@ func (c *core) jitter(limit time.Duration) time.Duration {
 	return time.Duration(float64(limit) * (float64(binary.BigEndian.Uint64(b)>>11) / (math.MaxUint64 >> 11)))
 }
 
+// wait returns how long after the n-th transmission (0 = the first) the next
+// one is due.
+func (c *core) wait(n int) time.Duration {
+	r := &c.cfg.Retransmission
+	w := r.wait(n)
+	return w - c.jitter(w*time.Duration(r.Jitter)/100)
+}
+
 // newSPI draws an SPI of an IKE_SA; 0 is reserved.
 func (c *core) newSPI() (message.SPI, error) {
 	for {

@@ -19,12 +19,14 @@ var (
 	ErrProtocol = errors.New("the gateway broke the protocol")
 	// ErrRefused: the gateway answered with an error notify.
 	ErrRefused = errors.New("the gateway refused the exchange")
-	// ErrTimeout: Config.EstablishTimeout is over.
+	// ErrTimeout: Timers.EstablishTimeout is over.
 	ErrTimeout = errors.New("the connection was not established in time")
 	// ErrPeerDeleted: the gateway deleted the IKE_SA.
 	ErrPeerDeleted = errors.New("the gateway closed the connection")
 	// ErrMoved: our address changed before the IKE_SA was established.
 	ErrMoved = errors.New("our address changed")
-	// ErrChild: the CHILD_SA could not be set up; the IKE_SA stands.
+	// ErrRetransmission: a value of Config.Retransmission is out of range.
+	ErrRetransmission = errors.New("ike: retransmission schedule out of range")
+	// ErrChild: the CHILD_SA could not be set up; the IKE_SA stays.
 	ErrChild = errors.New("no CHILD_SA")
 )

@@ -20,7 +20,7 @@ const (
 func newHybridPair(t require.TestingT) *pair {
 	p := newPair(t, func(a, b *Config) {
 		for _, c := range []*Config{a, b} {
-			c.Proposals, c.Child.Proposals = []string{hybridIKE}, []string{hybridESP}
+			c.Proposals, c.Children[0].Proposals = []string{hybridIKE}, []string{hybridESP}
 		}
 	})
 	ps, err := crypto.ParseProposals(message.ProtocolIKE, []string{hybridIKE})

@@ -90,11 +90,13 @@ func (x *initExchange) send(sa *ikeSA) error {
 		&message.KE{Method: x.ke.Method(), Data: x.ke.Public()},
 		&message.Nonce{Data: x.ni})
 	ps = append(ps, x.path.natHashes(sa.spii, 0, x.cfg.ForceEncap)...)
-	if !x.cfg.NoFragmentation {
+	if !x.cfg.Fragmentation.Off {
 		ps = append(ps, notify(message.FragmentationSupported, nil))
 	}
-	ps = append(ps, notify(message.SignatureHashAlgorithms, signature.AppendHashes(nil, signature.Announced)))
-	if x.cfg.PPK != nil {
+	if !x.cfg.Authentication.ClassicSignatures {
+		ps = append(ps, notify(message.SignatureHashAlgorithms, signature.AppendHashes(nil, signature.Announced)))
+	}
+	if x.cfg.Authentication.PPK != nil {
 		ps = append(ps, notify(message.UsePPK, nil))
 	}
 	if crypto.OffersAdditionalKE(x.proposals) {
@@ -163,7 +165,7 @@ func (x *initExchange) answer(sa *ikeSA, msg *message.Message, raw []byte) bool 
 	sa.pending = nil
 	x.dropped = ""
 	log.Infof(x.conf, "selected proposal: %s", suiteName{"IKE", suite})
-	x.fragments = !x.cfg.NoFragmentation && msg.Notify(message.FragmentationSupported) != nil
+	x.fragments = !x.cfg.Fragmentation.Off && msg.Notify(message.FragmentationSupported) != nil
 	return true
 }
 
@@ -188,7 +190,7 @@ func (x *initExchange) derive(sa *ikeSA, suite crypto.Suite, spir message.SPI, k
 		return fmt.Errorf("derive keys: %w", err)
 	}
 	x.zeroKE()
-	sa.reqAsm = crypto.Reassembler{MaxOctets: x.cfg.MaxPacket}
+	sa.reqAsm = crypto.Reassembler{MaxOctets: x.cfg.Fragmentation.MaxPacket}
 	return nil
 }
 

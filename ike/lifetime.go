@@ -26,26 +26,26 @@ var ErrExpired = errors.New("the IKE_SA reached the end of its lifetime")
 // scheduleIKE starts the timers of the current IKE_SA.
 func (l *lifetimes) scheduleIKE() {
 	l.rekeyAt, l.expireAt = time.Time{}, time.Time{}
-	if l.cfg.RekeyTime > 0 {
-		d := l.cfg.RekeyTime - l.jitter(l.cfg.RandTime)
+	if l.cfg.Timers.RekeyTime > 0 {
+		d := l.cfg.Timers.RekeyTime - l.jitter(l.cfg.Timers.RandTime)
 		l.rekeyAt = l.now.Add(d)
-		l.expireAt = l.now.Add(l.cfg.RekeyTime + l.cfg.OverTime)
+		l.expireAt = l.now.Add(l.cfg.Timers.RekeyTime + l.cfg.Timers.OverTime)
 		log.Infof(l.ike, "scheduling rekeying in %ds", int(d.Seconds()))
-		log.Infof(l.ike, "maximum IKE_SA lifetime %ds", int((l.cfg.RekeyTime + l.cfg.OverTime).Seconds()))
+		log.Infof(l.ike, "maximum IKE_SA lifetime %ds", int((l.cfg.Timers.RekeyTime + l.cfg.Timers.OverTime).Seconds()))
 	}
 }
 
 // scheduleReauth starts the timer of reauthentication, which rekeying does not
 // put off. limit is what the gateway asks for (AUTH_LIFETIME); 0 = nothing.
 func (l *lifetimes) scheduleReauth(limit time.Duration) {
-	d := l.cfg.ReauthTime
+	d := l.cfg.Timers.ReauthTime
 	if limit > 0 && (d == 0 || limit < d) {
 		d = limit - limit/10 // before the gateway closes
 	}
 	if d <= 0 {
 		return
 	}
-	d -= l.jitter(min(l.cfg.RandTime, d/2))
+	d -= l.jitter(min(l.cfg.Timers.RandTime, d/2))
 	l.reauthAt = l.now.Add(d)
 	log.Infof(l.ike, "scheduling reauthentication in %ds", int(d.Seconds()))
 }

@@ -98,7 +98,7 @@ func (m *Machine) Start(now time.Time) Outputs {
 	if m.state != stateCreated {
 		return m.end()
 	}
-	m.establishBy = now.Add(m.cfg.EstablishTimeout)
+	m.establishBy = now.Add(m.cfg.Timers.EstablishTimeout)
 	sa := m.sas.current
 	log.Infof(m.ike, "initiating IKE_SA %s to %s", sa.name(), m.path.remote.Addr())
 	if err := m.init.start(sa); err != nil {
@@ -133,12 +133,12 @@ func (m *Machine) Tick(now time.Time) Outputs {
 	switch {
 	case m.state == stateCreated || m.state == stateDone:
 	case m.connecting() && !now.Before(m.establishBy):
-		m.fail(fmt.Errorf("%w: %s are over", ErrTimeout, m.cfg.EstablishTimeout))
+		m.fail(fmt.Errorf("%w: %s are over", ErrTimeout, m.cfg.Timers.EstablishTimeout))
 	case pending != nil:
 		if !now.Before(pending.due) {
 			m.retransmit(m.sas.current)
 		}
-	case m.state == stateEstablished && m.cfg.DPDDelay > 0 && !now.Before(m.lastIn.Add(m.cfg.DPDDelay)):
+	case m.state == stateEstablished && m.cfg.Timers.DPDDelay > 0 && !now.Before(m.lastIn.Add(m.cfg.Timers.DPDDelay)):
 		m.mobility.sendDPD(m.sas.current)
 	}
 	m.auth.expire()

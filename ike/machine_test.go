@@ -67,7 +67,7 @@ func TestHappyPath(t *testing.T) {
 
 func TestDefaultsAgreeWithADefaultGateway(t *testing.T) {
 	n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
-		c.Proposals, c.Child.Proposals = nil, nil
+		c.Proposals, c.Children[0].Proposals = nil, nil
 		r.proposals, r.esp = crypto.DefaultIKE(), crypto.DefaultESP()
 	})
 	n.start()
@@ -198,7 +198,7 @@ func TestTooLargeMessage(t *testing.T) {
 	n.start()
 	err := n.failure()
 	require.ErrorContains(t, err, "charon.max_packet")
-	n = newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) { r.eapSize = 11000; c.MaxPacket = 20000 })
+	n = newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) { r.eapSize = 11000; c.Fragmentation.MaxPacket = 20000 })
 	n.start()
 	n.established()
 }
@@ -252,6 +252,30 @@ func TestRetransmissionSchedule(t *testing.T) {
 	n.wait()
 	require.ErrorIs(t, n.failure(), ErrNoAnswer)
 	require.Len(t, n.sent, 1)
+}
+
+func TestRetransmissionJitter(t *testing.T) {
+	n := newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) {
+		c.Retransmission = Retransmission{Timeout: 10 * time.Second, Base: 1, Tries: 50, Jitter: 20}
+	})
+	n.drop = func(bool, int, []byte) bool { return true }
+	n.start()
+	waits := map[time.Duration]bool{}
+	for range 50 {
+		w := n.m.NextDeadline().Sub(n.now)
+		require.Greater(t, w, 8*time.Second)
+		require.LessOrEqual(t, w, 10*time.Second)
+		waits[w] = true
+		n.wait()
+	}
+	require.Greater(t, len(waits), 40, "the waits are random")
+	for _, percent := range []int{-1, MaxRetransmitJitter + 1} {
+		c := testConfig(t)
+		c.LocalRounds[0].PSK, c.Retransmission.Jitter = []byte("x"), percent
+		c.RemoteRounds[0] = RemoteRound{Method: RemotePSK, PSK: func(Identity) ([]byte, error) { return nil, nil }}
+		_, err := New(c)
+		require.ErrorIs(t, err, ErrRetransmission)
+	}
 }
 
 func TestEarlyTickDoesNothing(t *testing.T) {
@@ -377,7 +401,7 @@ func TestGatewayIdentity(t *testing.T) {
 	var heard Identity
 	n = newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) {
 		c.RemoteRounds[0].ID, _ = ParseIdentity("*.strongswan.org")
-		c.GatewayIdentified = func(id Identity) error { heard = id; return nil }
+		c.Authentication.GatewayIdentified = func(id Identity) error { heard = id; return nil }
 	})
 	n.start()
 	n.established()
@@ -385,7 +409,7 @@ func TestGatewayIdentity(t *testing.T) {
 	require.NotContains(t, n.r.seen[1], "IDr")
 
 	n = newNetwork(t, func(c *Config, _ *responder, _ *fakeEAP) {
-		c.GatewayIdentified = func(Identity) error { return errors.New("unknown") }
+		c.Authentication.GatewayIdentified = func(Identity) error { return errors.New("unknown") }
 	})
 	n.start()
 	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
@@ -659,7 +683,7 @@ func TestPeerRejectsUsLater(t *testing.T) {
 }
 
 func TestDPD(t *testing.T) {
-	n := up(t, func(c *Config, _ *responder, _ *fakeEAP) { c.DPDDelay = 30 * time.Second })
+	n := up(t, func(c *Config, _ *responder, _ *fakeEAP) { c.Timers.DPDDelay = 30 * time.Second })
 	require.Equal(t, n.now.Add(30*time.Second), n.m.NextDeadline())
 	n.m.Alive(n.now.Add(10 * time.Second))
 	require.Equal(t, n.now.Add(40*time.Second), n.m.NextDeadline())
@@ -697,7 +721,7 @@ func TestDeleteUnanswered(t *testing.T) {
 }
 
 func TestDeleteWaitsForTheExchangeThatIsOut(t *testing.T) {
-	n := up(t, func(c *Config, _ *responder, _ *fakeEAP) { c.DPDDelay = time.Second })
+	n := up(t, func(c *Config, _ *responder, _ *fakeEAP) { c.Timers.DPDDelay = time.Second })
 	lost := true
 	n.drop = func(bool, int, []byte) bool { return lost }
 	n.wait()
@@ -773,14 +797,14 @@ func TestConfigErrors(t *testing.T) {
 		"section remote":     func(c *Config) { c.RemoteRounds = nil },
 		"section ike":        func(c *Config) { c.RemoteRounds[0].Method = RemotePSK },
 		"take the %":         func(c *Config) { c.RemoteRounds[0].Loose = true },
-		"ppk_id":             func(c *Config) { c.PPK = &PPK{Key: []byte("x")} },
+		"ppk_id":             func(c *Config) { c.Authentication.PPK = &PPK{Key: []byte("x")} },
 		"with EAP, which we": func(c *Config) { c.LocalRounds[0] = LocalRound{ID: c.LocalRounds[0].ID, PSK: []byte("x")} },
 		"cacerts":            func(c *Config) { c.RemoteRounds[0].Method = RemotePubkey },
-		"fragment size":      func(c *Config) { c.FragmentSize = 10 },
-		"maximum packet":     func(c *Config) { c.MaxPacket = 10 },
+		"fragment size":      func(c *Config) { c.Fragmentation.Size = 10 },
+		"maximum packet":     func(c *Config) { c.Fragmentation.MaxPacket = 10 },
 		"retransmission":     func(c *Config) { c.Retransmission.Base = 0.5 },
 		"proposals of home":  func(c *Config) { c.Proposals = []string{"rot13"} },
-		"esp_proposals":      func(c *Config) { c.Child.Proposals = []string{"rot13"} },
+		"esp_proposals":      func(c *Config) { c.Children[0].Proposals = []string{"rot13"} },
 	} {
 		cfg := testConfig(t)
 		cfg.LocalRounds[0].EAP = &fakeEAP{}

@@ -102,7 +102,7 @@ func TestRoamWhileConnecting(t *testing.T) {
 func TestOtherAddressOfTheGateway(t *testing.T) {
 	n := mobile(t)
 	n.drop = func(bool, int, []byte) bool { return true }
-	n.m.cfg.DPDDelay = time.Minute
+	n.m.cfg.Timers.DPDDelay = time.Minute
 	for range 8 {
 		require.True(t, n.wait())
 	}
@@ -113,11 +113,11 @@ func TestRedirects(t *testing.T) {
 	to := func(nonce []byte) []byte {
 		return append([]byte{3, 15}, append([]byte("sun.example.org"), nonce...)...)
 	}
-	follow := func(c *Config, _ *responder, _ *fakeEAP) { c.FollowRedirects = true }
+	follow := func(c *Config, _ *responder, _ *fakeEAP) { c.Redirects.Follow = true }
 	var r *RedirectError
 
 	n := newNetwork(t, nil)
-	n.m.cfg.FollowRedirects = true
+	n.m.cfg.Redirects.Follow = true
 	n.r.editInit = func(m *message.Message) { m.Payloads = []message.Payload{notify(message.Redirect, to(n.m.init.ni))} }
 	n.start()
 	require.ErrorAs(t, n.failure(), &r)
@@ -140,7 +140,7 @@ func TestRedirects(t *testing.T) {
 	n.fromGateway(n.r.request(message.Informational, notify(message.Redirect, to(nil))))
 	require.False(t, n.m.Done(), "not announced, not followed")
 
-	n = newNetwork(t, func(c *Config, r *responder, e *fakeEAP) { c.RedirectedFrom = netip.MustParseAddr("192.0.2.9") })
+	n = newNetwork(t, func(c *Config, r *responder, e *fakeEAP) { c.Redirects.From = netip.MustParseAddr("192.0.2.9") })
 	n.start()
 	require.Contains(t, n.r.seen[0], "N(REDIR_FROM)")
 	for _, bad := range [][]byte{nil, {1}, {1, 4, 0, 0, 0, 0}, {3, 3, 'a', ';', 'b'}, {9, 1, 1}, {2, 4, 1, 2, 3, 4}} {

@@ -27,11 +27,11 @@ type ppkUse struct {
 
 // agreePPK reads whether the IKE_SA_INIT response has USE_PPK.
 func (a *authentication) agreePPK(msg *message.Message) error {
-	if a.cfg.PPK == nil {
+	if a.cfg.Authentication.PPK == nil {
 		return nil
 	}
 	a.ppk.agreed = msg.Notify(message.UsePPK) != nil
-	if !a.ppk.agreed && a.cfg.PPK.Required {
+	if !a.ppk.agreed && a.cfg.Authentication.PPK.Required {
 		a.conf.Info("PPK required but peer does not support PPK")
 		return fmt.Errorf("%w: it does not support PPKs (RFC 8784), which ppk_required asks for", ErrGatewayAuth)
 	}
@@ -45,7 +45,7 @@ func (a *authentication) prove(sa *ikeSA, sign func(octets, skp []byte) (*messag
 	if err != nil || !a.ppk.agreed {
 		return []message.Payload{plain}, err
 	}
-	mixed, err := sa.keys.PPK(sa.prf, a.cfg.PPK.Key)
+	mixed, err := sa.keys.PPK(sa.prf, a.cfg.Authentication.PPK.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,8 @@ func (a *authentication) prove(sa *ikeSA, sign func(octets, skp []byte) (*messag
 	}
 	a.ppk.asked = true
 	ps := []message.Payload{auth,
-		&message.Notify{NotifyType: message.PPKIdentity, Data: append([]byte{ppkIDFixed}, a.cfg.PPK.ID...)}}
-	if !a.cfg.PPK.Required {
+		&message.Notify{NotifyType: message.PPKIdentity, Data: append([]byte{ppkIDFixed}, a.cfg.Authentication.PPK.ID...)}}
+	if !a.cfg.Authentication.PPK.Required {
 		ps = append(ps, &message.Notify{NotifyType: message.NoPPKAuth, Data: plain.Data})
 	}
 	return ps, nil
@@ -71,13 +71,13 @@ func (a *authentication) confirmPPK(sa *ikeSA, msg *message.Message) error {
 	}
 	a.ppk.agreed, a.ppk.asked = false, false
 	if msg.Notify(message.PPKIdentity) == nil {
-		if a.cfg.PPK.Required {
-			return fmt.Errorf("%w: it does not use the PPK '%s', which ppk_required asks for", ErrGatewayAuth, a.cfg.PPK.ID)
+		if a.cfg.Authentication.PPK.Required {
+			return fmt.Errorf("%w: it does not use the PPK '%s', which ppk_required asks for", ErrGatewayAuth, a.cfg.Authentication.PPK.ID)
 		}
-		log.Infof(a.conf, "the gateway does not use the PPK '%s'", a.cfg.PPK.ID)
+		log.Infof(a.conf, "the gateway does not use the PPK '%s'", a.cfg.Authentication.PPK.ID)
 		return nil
 	}
-	mixed, err := sa.keys.PPK(sa.prf, a.cfg.PPK.Key)
+	mixed, err := sa.keys.PPK(sa.prf, a.cfg.Authentication.PPK.Key)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *authentication) confirmPPK(sa *ikeSA, msg *message.Message) error {
 	sa.keys.Pi, mixed.Pi = mixed.Pi, sa.keys.Pi
 	sa.keys.Pr, mixed.Pr = mixed.Pr, sa.keys.Pr
 	mixed.Zero()
-	log.Infof(a.conf, "using PPK for PPK_ID '%s'", a.cfg.PPK.ID)
+	log.Infof(a.conf, "using PPK for PPK_ID '%s'", a.cfg.Authentication.PPK.ID)
 	return nil
 }
 

@@ -42,12 +42,12 @@ type redirection struct {
 
 // announce returns the notify for IKE_SA_INIT; nil = none.
 func (d *redirection) announce() message.Payload {
-	switch from := d.cfg.RedirectedFrom; {
+	switch from := d.cfg.Redirects.From; {
 	case from.Is4():
 		return &message.Notify{NotifyType: message.RedirectedFrom, Data: append([]byte{redirectIPv4, 4}, from.AsSlice()...)}
 	case from.Is6():
 		return &message.Notify{NotifyType: message.RedirectedFrom, Data: append([]byte{redirectIPv6, 16}, from.AsSlice()...)}
-	case d.cfg.FollowRedirects:
+	case d.cfg.Redirects.Follow:
 		return &message.Notify{NotifyType: message.RedirectSupported}
 	}
 	return nil
@@ -87,7 +87,7 @@ func (d *redirection) fromInit(msg *message.Message, ni []byte) bool {
 	}
 	to, nonce, err := parseRedirect(n.Data)
 	switch {
-	case !d.cfg.FollowRedirects:
+	case !d.cfg.Redirects.Follow:
 		d.drop("REDIRECT, which was not announced")
 	case err != nil:
 		d.drop(err.Error())
@@ -109,7 +109,7 @@ func (d *redirection) end(to string) {
 // authenticated by then. It reports whether there is one to follow.
 func (d *redirection) fromAuth(msg *message.Message) bool {
 	n := msg.Notify(message.Redirect)
-	if n == nil || !d.cfg.FollowRedirects {
+	if n == nil || !d.cfg.Redirects.Follow {
 		return false
 	}
 	to, _, err := parseRedirect(n.Data)
@@ -125,7 +125,7 @@ func (d *redirection) fromAuth(msg *message.Message) bool {
 // on it once the response is sent.
 func (d *redirection) fromRequest(sa *ikeSA, n *message.Notify) {
 	to, _, err := parseRedirect(n.Data)
-	if err != nil || !d.cfg.FollowRedirects || d.state != stateEstablished || sa.retired {
+	if err != nil || !d.cfg.Redirects.Follow || d.state != stateEstablished || sa.retired {
 		d.ike.Info("ignoring REDIRECT")
 		return
 	}

@@ -234,6 +234,6 @@ func (s *ikeSA) derive(old *ikeSA, suite crypto.Suite, shared, ni, nr []byte, ad
 		s.zero()
 		return err
 	}
-	s.reqAsm = crypto.Reassembler{MaxOctets: s.cfg.MaxPacket}
+	s.reqAsm = crypto.Reassembler{MaxOctets: s.cfg.Fragmentation.MaxPacket}
 	return nil
 }

@@ -46,8 +46,8 @@ func newPair(t require.TestingT, edit func(a, b *Config)) *pair {
 		return s, Config{
 			Name: name, Local: l, Remote: r, LocalRounds: []LocalRound{{ID: mustID(name + ".example.org"), EAP: &fakeEAP{}}}, RemoteRounds: []RemoteRound{{}},
 			Proposals: []string{"aes128gcm16-prfsha256-x25519-ecp256"},
-			Child: ChildConfig{Name: "net", Proposals: []string{"aes128gcm16-x25519-ecp256", "aes128gcm16"},
-				LocalTS: []TrafficSelector{mustTS(lts)}, RemoteTS: []TrafficSelector{mustTS(rts)}},
+			Children: []ChildConfig{{Name: "net", Proposals: []string{"aes128gcm16-x25519-ecp256", "aes128gcm16"},
+				LocalTS: []TrafficSelector{mustTS(lts)}, RemoteTS: []TrafficSelector{mustTS(rts)}}},
 			Logger: log.NewWriter(&s.log, everyLevel{}),
 		}
 	}
@@ -78,10 +78,10 @@ func newPair(t require.TestingT, edit func(a, b *Config)) *pair {
 		require.NoError(t, err)
 		m.sas.current.prot, err = crypto.NewProtector(s, m.sas.current.keys, x.initiator, nil)
 		require.NoError(t, err)
-		m.sas.current.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.MaxPacket}
+		m.sas.current.reqAsm = crypto.Reassembler{MaxOctets: m.cfg.Fragmentation.MaxPacket}
 		m.path.natt, m.state, m.lastIn = true, stateEstablished, p.now
 		m.life.scheduleIKE()
-		m.children.add(m.children.configured[0], &ChildSA{SPIIn: x.in, SPIOut: x.out, LocalTS: x.cfg.Child.LocalTS, RemoteTS: x.cfg.Child.RemoteTS})
+		m.children.add(m.children.configured[0], &ChildSA{SPIIn: x.in, SPIOut: x.out, LocalTS: x.cfg.Children[0].LocalTS, RemoteTS: x.cfg.Children[0].RemoteTS})
 		key := func(initiator bool) string { return fmt.Sprint("first", initiator) }
 		x.s.in[x.in], x.s.out, x.s.outKey = key(!x.initiator), x.out, key(x.initiator)
 	}
@@ -281,7 +281,7 @@ func TestRekeyChild(t *testing.T) {
 // A peer that rekeys a CHILD_SA and deletes what it made leaves the one before,
 // which either side can rekey again.
 func TestPeerTakesItsRekeyingBack(t *testing.T) {
-	p := newPair(t, func(a, _ *Config) { a.Child.Restart = true })
+	p := newPair(t, func(a, _ *Config) { a.Children[0].Restart = true })
 	p.run(p.b, p.b.m.RekeyChildren(p.now))
 	p.deliver(p.a, 0) // a answers; b, who is hostile, does not go on
 	p.b.inbox = nil
@@ -300,7 +300,7 @@ func TestPeerTakesItsRekeyingBack(t *testing.T) {
 
 func TestRekeyWithoutSecrecy(t *testing.T) {
 	p := newPair(t, func(a, b *Config) {
-		a.Child.Proposals, b.Child.Proposals = []string{"aes128gcm16"}, []string{"aes128gcm16"}
+		a.Children[0].Proposals, b.Children[0].Proposals = []string{"aes128gcm16"}, []string{"aes128gcm16"}
 	})
 	p.run(p.a, p.a.m.RekeyChildren(p.now))
 	p.pass(time.Minute)
@@ -310,9 +310,9 @@ func TestRekeyWithoutSecrecy(t *testing.T) {
 
 func TestRekeyByTimers(t *testing.T) {
 	p := newPair(t, func(a, b *Config) {
-		a.RekeyTime, a.RandTime, a.OverTime = 40*time.Minute, 4*time.Minute, 4*time.Minute
-		a.Child.RekeyTime, a.Child.RandTime, a.Child.LifeTime = 10*time.Minute, time.Minute, 11*time.Minute
-		b.Child.RekeyTime, b.Child.LifeTime = 10*time.Minute, 11*time.Minute
+		a.Timers.RekeyTime, a.Timers.RandTime, a.Timers.OverTime = 40*time.Minute, 4*time.Minute, 4*time.Minute
+		a.Children[0].RekeyTime, a.Children[0].RandTime, a.Children[0].LifeTime = 10*time.Minute, time.Minute, 11*time.Minute
+		b.Children[0].RekeyTime, b.Children[0].LifeTime = 10*time.Minute, 11*time.Minute
 	})
 	p.pass(3 * time.Hour)
 	p.now = p.now.Add(10 * time.Second)
@@ -336,7 +336,7 @@ func TestRekeyByTimers(t *testing.T) {
 
 // INVALID_KE_PAYLOAD leads to the method that the peer wants.
 func TestRekeyChildWithAnotherMethod(t *testing.T) {
-	p := newPair(t, func(_, b *Config) { b.Child.Proposals = []string{"aes128gcm16-ecp256"} })
+	p := newPair(t, func(_, b *Config) { b.Children[0].Proposals = []string{"aes128gcm16-ecp256"} })
 	p.run(p.a, p.a.m.RekeyChildren(p.now))
 	p.pass(time.Minute)
 	p.sound()
@@ -436,8 +436,8 @@ func TestRekeyingUnderChaos(t *testing.T) {
 
 func TestFurtherChildren(t *testing.T) {
 	p := newPair(t, func(a, b *Config) {
-		a.Children = []ChildConfig{{Name: "more", LocalTS: []TrafficSelector{mustTS("10.3.0.1")}, RemoteTS: []TrafficSelector{mustTS("10.2.0.0/16")}, Restart: true}}
-		b.Child.LocalTS = append(b.Child.LocalTS, mustTS("10.2.0.0/16"))
+		a.Children = append(a.Children, ChildConfig{Name: "more", LocalTS: []TrafficSelector{mustTS("10.3.0.1")}, RemoteTS: []TrafficSelector{mustTS("10.2.0.0/16")}, Restart: true})
+		b.Children[0].LocalTS = append(b.Children[0].LocalTS, mustTS("10.2.0.0/16"))
 	})
 	p.run(p.a, p.a.m.Tick(p.now))
 	p.settle()
@@ -487,9 +487,9 @@ func TestInitiate(t *testing.T) {
 
 func TestHardLifetimes(t *testing.T) {
 	p := newPair(t, func(a, b *Config) {
-		a.RekeyTime, a.OverTime = time.Hour, 5*time.Minute
+		a.Timers.RekeyTime, a.Timers.OverTime = time.Hour, 5*time.Minute
 		b.Proposals = []string{"aes256-sha256-modp2048"} // would refuse our rekeying
-		a.ReauthTime = 30 * time.Minute
+		a.Timers.ReauthTime = 30 * time.Minute
 	})
 	p.b.m.sas.current.suite.KE = message.KEMethod(20)
 	p.b.m.sas.current.suite.Encr.KeyBits = 256

@@ -11,8 +11,8 @@ import (
 // authenticated changes the state, but in IKE_SA_INIT.
 func (m *Machine) receive(d Datagram) {
 	log.Infof(m.net, "received packet: from %s to %s (%d bytes)", endpoint(d.From), endpoint(m.path.local), len(d.Data))
-	if len(d.Data) > m.cfg.MaxPacket {
-		m.drop(fmt.Sprintf("%d bytes, at most %d are accepted (charon.max_packet)", len(d.Data), m.cfg.MaxPacket))
+	if len(d.Data) > m.cfg.Fragmentation.MaxPacket {
+		m.drop(fmt.Sprintf("%d bytes, at most %d are accepted (charon.max_packet)", len(d.Data), m.cfg.Fragmentation.MaxPacket))
 		return
 	}
 	h, err := message.ParseHeader(d.Data)

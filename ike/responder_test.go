@@ -409,7 +409,7 @@ func testConfig(t testing.TB) Config {
 	return Config{
 		Name: "home", Local: clientAddr, LocalNATT: clientNATT, Remote: gwAddr, LocalRounds: []LocalRound{{ID: id}}, RemoteRounds: []RemoteRound{{ID: gw}},
 		Proposals: []string{"aes128-sha256-ecp256", "aes256gcm16-prfsha384-ecp384-x25519"},
-		Child:     ChildConfig{RemoteTS: []TrafficSelector{ts}, Proposals: []string{"aes128gcm16-ecp256"}},
+		Children:  []ChildConfig{{RemoteTS: []TrafficSelector{ts}, Proposals: []string{"aes128gcm16-ecp256"}}},
 	}
 }
 

@@ -52,7 +52,8 @@ type RemoteMethod int
 const (
 	// RemoteEAP: the gateway proves itself by the EAP method alone (RFC 5998):
 	// the method has to be mutual and to yield a key. N(EAP_ONLY_AUTHENTICATION)
-	// is announced.
+	// is announced always; whether a gateway may do without the notify
+	// (charon.force_eap_only_authentication) is its own setting, not a client's.
 	RemoteEAP RemoteMethod = iota
 	// RemotePubkey: the gateway signs, before EAP starts; Verifier finds the key.
 	RemotePubkey
@@ -142,7 +143,7 @@ func (c *Config) validateRounds() error {
 			return errors.New("ike: the gateway has to authenticate with a preshared key, but there is none: add a section ike to secrets")
 		}
 	}
-	if p := c.PPK; p != nil && (len(p.ID) == 0 || len(p.Key) == 0) {
+	if p := c.Authentication.PPK; p != nil && (len(p.ID) == 0 || len(p.Key) == 0) {
 		return errors.New("ike: a PPK needs an ID and a key: set ppk_id and add a section ppk to secrets")
 	}
 	return nil

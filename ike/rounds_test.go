@@ -144,6 +144,25 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// Without RFC 7427 nothing of it is announced, used or accepted.
+func TestClassicSignatures(t *testing.T) {
+	own, theirs := newSigner(t, "p256"), newSigner(t, "p256")
+	run := func(noHashes bool) *network {
+		n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
+			signed(c, r, own, theirs)
+			c.Authentication.ClassicSignatures, r.noHashes = true, noHashes
+		})
+		n.start()
+		require.NotContains(t, n.r.seen[0], "HASH_ALG")
+		require.Nil(t, n.m.auth.peer.hashes)
+		return n
+	}
+	run(true).established()
+	err := run(false).failure()
+	require.ErrorIs(t, err, ErrGatewayAuth)
+	require.ErrorContains(t, err, "RFC 7427")
+}
+
 func TestOwnCertificate(t *testing.T) {
 	own, other, theirs := newSigner(t, "p256"), newSigner(t, "p256"), newSigner(t, "p256")
 	run := func(edit func(*Config, *responder)) *network {
@@ -157,12 +176,14 @@ func TestOwnCertificate(t *testing.T) {
 	}
 	n := run(func(*Config, *responder) {})
 	require.Empty(t, n.r.clientCerts, "nobody asked")
-	n = run(func(c *Config, _ *responder) { c.SendCert = SendCertAlways })
+	n = run(func(c *Config, _ *responder) { c.Authentication.SendCert = SendCertAlways })
 	require.Equal(t, [][]byte{[]byte("leaf"), []byte("intermediate")}, n.r.clientCerts, "ours first")
 	require.Contains(t, n.r.seen[1], "[ IDi CERT CERT N(INIT_CONTACT) IDr AUTH SA")
 	n = run(func(_ *Config, r *responder) { r.certReq = [][]byte{authority('x')} })
 	require.Len(t, n.r.clientCerts, 2, "asked for another CA's: the only one we have")
-	n = run(func(c *Config, r *responder) { c.SendCert, r.certReq = SendCertNever, [][]byte{authority('a')} })
+	n = run(func(c *Config, r *responder) {
+		c.Authentication.SendCert, r.certReq = SendCertNever, [][]byte{authority('a')}
+	})
 	require.Empty(t, n.r.clientCerts)
 	n = run(func(c *Config, r *responder) {
 		c.LocalRounds[0].Credentials = append([]Credential{{Key: other, Certs: [][]byte{[]byte("other")}, Authorities: [][]byte{authority('b')}}}, c.LocalRounds[0].Credentials...)
@@ -170,7 +191,7 @@ func TestOwnCertificate(t *testing.T) {
 	})
 	require.Equal(t, "leaf", string(n.r.clientCerts[0]), "the one under a CA that was asked for")
 	n = run(func(c *Config, _ *responder) {
-		c.SendCertReq, c.CertReqKeys, c.RequestOCSP = true, [][]byte{authority('m')}, true
+		c.Authentication.SendCertReq, c.Authentication.CertReqKeys, c.Authentication.RequestOCSP = true, [][]byte{authority('m')}, true
 	})
 	require.Contains(t, n.r.seen[1], "IDi N(INIT_CONTACT) CERTREQ CERTREQ IDr AUTH")
 	for _, asked := range []bool{true, false} {
@@ -369,7 +390,7 @@ func TestPPK(t *testing.T) {
 		c.LocalRounds[0].PSK = psk
 		c.RemoteRounds[0].Method, c.RemoteRounds[0].PSK = RemotePSK, func(Identity) ([]byte, error) { return psk, nil }
 		r.own, r.client = []gwRound{{psk: psk}}, []clientRound{{psk: psk}}
-		c.PPK = &PPK{ID: []byte("ppk-id"), Key: ppk, Required: required}
+		c.Authentication.PPK = &PPK{ID: []byte("ppk-id"), Key: ppk, Required: required}
 	}
 	run := func(required bool, edit func(*Config, *responder)) *network {
 		n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) { base(c, r, required); edit(c, r) })
@@ -403,7 +424,7 @@ func TestPPKWithEAP(t *testing.T) {
 	ppk := []byte("0123456789abcdef0123456789abcdef")
 	for _, theirs := range []gocrypto.Signer{nil, newSigner(t, "p256")} {
 		n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
-			c.PPK = &PPK{ID: []byte("ppk-id"), Key: ppk, Required: true}
+			c.Authentication.PPK = &PPK{ID: []byte("ppk-id"), Key: ppk, Required: true}
 			r.ppk = ppk
 			if theirs != nil {
 				c.RemoteRounds[0].Method, c.RemoteRounds[0].Verifier = RemotePubkey, &fakeVerifier{id: moon, keys: []gocrypto.PublicKey{theirs.Public()}}

@@ -90,7 +90,7 @@ func (s *ikeSA) request(r request) {
 
 // send transmits a request that is encoded already.
 func (s *ikeSA) send(r request, id uint32, packets [][]byte) {
-	s.pending = &exchange{request: r, id: id, packets: packets, asm: crypto.Reassembler{MaxOctets: s.cfg.MaxPacket}}
+	s.pending = &exchange{request: r, id: id, packets: packets, asm: crypto.Reassembler{MaxOctets: s.cfg.Fragmentation.MaxPacket}}
 	if r.exchange == message.IKEIntermediate {
 		s.pending.asm.Inner = &crypto.Inner{}
 	}
@@ -100,7 +100,7 @@ func (s *ikeSA) send(r request, id uint32, packets [][]byte) {
 // restart transmits the request that is out, with a fresh schedule.
 func (s *ikeSA) restart() {
 	s.pending.sent = 1
-	s.pending.due = s.now.Add(s.cfg.Retransmission.wait(0))
+	s.pending.due = s.now.Add(s.wait(0))
 	s.transmit(s.pending.packets)
 }
 
@@ -108,7 +108,7 @@ func (s *ikeSA) restart() {
 func (s *ikeSA) repeat() {
 	x := s.pending
 	log.Infof(s.ike, "retransmit %d of request with message ID %d", x.sent, x.id)
-	x.due = s.now.Add(s.cfg.Retransmission.wait(x.sent))
+	x.due = s.now.Add(s.wait(x.sent))
 	x.sent++
 	s.transmit(x.packets)
 }
@@ -175,7 +175,7 @@ func (s *ikeSA) seal(h message.Header, ps []message.Payload) ([][]byte, error) {
 		}
 		return [][]byte{b}, nil
 	}
-	bs, err := s.prot.SealFragments(h, ps, s.cfg.FragmentSize, s.path.remote.Addr().Is6())
+	bs, err := s.prot.SealFragments(h, ps, s.cfg.Fragmentation.Size, s.path.remote.Addr().Is6())
 	if err == nil && len(bs) > 1 {
 		log.Infof(s.enc, "splitting IKE message into %d fragments", len(bs))
 	}
@@ -194,7 +194,7 @@ func (s *ikeSA) respond(h message.Header, ps ...message.Payload) {
 	}
 	s.peerNext++
 	s.peerResp = packets
-	s.reqAsm = crypto.Reassembler{MaxOctets: s.cfg.MaxPacket}
+	s.reqAsm = crypto.Reassembler{MaxOctets: s.cfg.Fragmentation.MaxPacket}
 	s.transmit(packets)
 }
 
@@ -262,7 +262,7 @@ func (s *ikeSA) isRepeat(b []byte) bool {
 	if f, ok := msg.Payloads[len(msg.Payloads)-1].(*message.SKF); ok && f.Number != 1 {
 		return false
 	}
-	asm := crypto.Reassembler{MaxOctets: s.cfg.MaxPacket}
+	asm := crypto.Reassembler{MaxOctets: s.cfg.Fragmentation.MaxPacket}
 	_, err = asm.Handle(s.prot, b)
 	var content *crypto.ContentError
 	return err == nil || errors.As(err, &content)

@@ -27,8 +27,8 @@ func (m *Machine) NextDeadline() time.Time {
 	}
 	if x := m.sas.current.pending; x != nil {
 		earlier(x.due)
-	} else if m.state == stateEstablished && m.cfg.DPDDelay > 0 {
-		earlier(m.lastIn.Add(m.cfg.DPDDelay))
+	} else if m.state == stateEstablished && m.cfg.Timers.DPDDelay > 0 {
+		earlier(m.lastIn.Add(m.cfg.Timers.DPDDelay))
 	}
 	m.lifeDeadlines(earlier)
 	return at

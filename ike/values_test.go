@@ -113,7 +113,7 @@ func FuzzAuthentic(f *testing.F) {
 			psk := []byte("k")
 			switch rounds >> 3 % 4 {
 			case 1: // preshared keys and a PPK
-				c.LocalRounds[0].PSK, c.PPK = psk, &PPK{ID: []byte("ppk-id"), Key: psk}
+				c.LocalRounds[0].PSK, c.Authentication.PPK = psk, &PPK{ID: []byte("ppk-id"), Key: psk}
 				c.RemoteRounds[0].Method, c.RemoteRounds[0].PSK = RemotePSK, func(Identity) ([]byte, error) { return psk, nil }
 				r.own, r.client, r.ppk = []gwRound{{psk: psk}}, []clientRound{{psk: psk}}, psk
 			case 2: // a signature, then EAP

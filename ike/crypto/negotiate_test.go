@@ -111,3 +111,19 @@ func TestAdditionalKEs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []message.KEMethod{message.KEMLKEM1024, message.KEMLKEM768}, s.AdditionalKEs(), "in ascending order")
 }
+
+// Private-use transforms are never accepted: none is implemented, and a peer
+// may not choose what was not offered.
+func TestPrivateAlgorithmsAreRefused(t *testing.T) {
+	const private = 1024
+	offered, err := ParseProposals(message.ProtocolIKE, []string{"aes128-sha256-x25519"})
+	require.NoError(t, err)
+	for i := range offered[0].Transforms {
+		sa := SAPayload(offered, nil)
+		sa.Proposals[0].Transforms[i].ID = private
+		_, _, err := CheckChosen(offered, sa)
+		require.ErrorIs(t, err, ErrNoProposal)
+		_, _, err = Select(offered, sa)
+		require.ErrorIs(t, err, ErrNoProposal)
+	}
+}

@@ -114,7 +114,7 @@ func config(t *testing.T) ike.Config {
 	require.NoError(t, err)
 	ts, err := ike.ParseTrafficSelector("10.1.0.0/16")
 	require.NoError(t, err)
-	return ike.Config{Name: "home", LocalRounds: []ike.LocalRound{{ID: local, EAP: deaf{}}}, RemoteRounds: []ike.RemoteRound{{ID: remote}}, Child: ike.ChildConfig{RemoteTS: []ike.TrafficSelector{ts}},
+	return ike.Config{Name: "home", LocalRounds: []ike.LocalRound{{ID: local, EAP: deaf{}}}, RemoteRounds: []ike.RemoteRound{{ID: remote}}, Children: []ike.ChildConfig{{RemoteTS: []ike.TrafficSelector{ts}}},
 		VirtualIPs: []netip.Addr{netip.IPv4Unspecified()}, ForceEncap: true}
 }
 

@@ -151,7 +151,7 @@ func (w *clients) run(auth func(*ike.Config) func(), n int) error {
 	defer g.Close()
 	for range n {
 		cfg := ike.Config{Local: w.here, Remote: w.there, Proposals: []string{handshakeIKE},
-			Child: ike.ChildConfig{RemoteTS: []ike.TrafficSelector{w.selector}, Proposals: []string{handshakeESP}}}
+			Children: []ike.ChildConfig{{RemoteTS: []ike.TrafficSelector{w.selector}, Proposals: []string{handshakeESP}}}}
 		end := auth(&cfg)
 		m, err := ike.New(cfg)
 		if err != nil {

@@ -73,7 +73,7 @@ func TestSignatureAuthentication(t *testing.T) {
 		require.NotNil(t, out.child)
 		out = connect(func(c *ike.Config) { c.LocalRounds[0].Credentials[0].Certs = own.Certificate })
 		require.ErrorIs(t, out.err, ike.ErrAuthFailed, "without the intermediate CA")
-		out = connect(func(c *ike.Config) { c.SendCert = ike.SendCertNever })
+		out = connect(func(c *ike.Config) { c.Authentication.SendCert = ike.SendCertNever })
 		require.ErrorIs(t, out.err, ike.ErrAuthFailed)
 		out = connect(func(c *ike.Config) {
 			c.LocalRounds[0].ID = ike.Identity{IDType: message.IDFQDN, Data: []byte("dave.strongswan.org")}

@@ -166,7 +166,7 @@ func TestWaysToSpeak(t *testing.T) {
 				c.Proposals = []string{"aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke2_mlkem1024", "default"}
 			}},
 		},
-		"small fragments": {gw: func(c *gateway.Config) { c.FragmentSize, c.EAPFragmentSize = 300, 500 }, o: options{edit: func(c *ike.Config) { c.FragmentSize = 400 }}},
+		"small fragments": {gw: func(c *gateway.Config) { c.FragmentSize, c.EAPFragmentSize = 300, 500 }, o: options{edit: func(c *ike.Config) { c.Fragmentation.Size = 400 }}},
 		"no fragments":    {gw: func(c *gateway.Config) { c.Faults.NoFragmentation = true }},
 		"segments":        {gw: func(c *gateway.Config) { c.Policy.SegmentSize = 64; c.Policy.Metadata = []string{"/etc/"} }},
 		"no contract":     {gw: func(c *gateway.Config) { c.Policy.NoSegmentation = true }},
@@ -251,7 +251,7 @@ func TestFaultsThatEndTheConnection(t *testing.T) {
 		"deleted":      {f: gateway.Faults{DeleteAfter: 50 * time.Millisecond}, want: ike.ErrPeerDeleted},
 		"too late": {f: gateway.Faults{DropEvery: 2}, want: ike.ErrTimeout,
 			edit: func(c *ike.Config) {
-				c.EstablishTimeout = 200 * time.Millisecond
+				c.Timers.EstablishTimeout = 200 * time.Millisecond
 				c.Retransmission = ike.Retransmission{Timeout: 150 * time.Millisecond, Base: 1, Tries: 3}
 			}},
 		"undecided": {f: gateway.Faults{NoRecommendation: true}, want: ike.ErrEAP},
@@ -346,7 +346,7 @@ func TestPingThroughTheTunnel(t *testing.T) {
 			w := newWorld(t, func(c *gateway.Config) { c.ESPProposals = []string{proposal} })
 			answers := 0
 			out := w.connect(options{
-				edit: func(c *ike.Config) { c.Child.Proposals = []string{proposal} },
+				edit: func(c *ike.Config) { c.Children[0].Proposals = []string{proposal} },
 				on:   func(c *udp.Conn, child *ike.ChildSA) { answers = ping(t, c, child, "10.1.2.3", 20) },
 			})
 			require.NoError(t, out.err)
@@ -451,7 +451,7 @@ func TestIPv6(t *testing.T) {
 		edit: func(c *ike.Config) {
 			ts, err := ike.ParseTrafficSelector("fec1::/16")
 			require.NoError(t, err)
-			c.Child.RemoteTS = []ike.TrafficSelector{ts}
+			c.Children[0].RemoteTS = []ike.TrafficSelector{ts}
 			c.VirtualIPs = []netip.Addr{netip.IPv6Unspecified()}
 		},
 		on: func(c *udp.Conn, child *ike.ChildSA) { answers = ping(t, c, child, "fec1::1", 3) },

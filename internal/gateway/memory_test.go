@@ -40,7 +40,7 @@ func TestPresharedKeyInMemory(t *testing.T) {
 			LocalRounds: []ike.LocalRound{{ID: id("carol@strongswan.org"), PSK: []byte(key)}},
 			RemoteRounds: []ike.RemoteRound{{ID: id(serverName), Method: ike.RemotePSK,
 				PSK: func(ike.Identity) ([]byte, error) { return []byte(key), nil }}},
-			Child: ike.ChildConfig{RemoteTS: []ike.TrafficSelector{ts}},
+			Children: []ike.ChildConfig{{RemoteTS: []ike.TrafficSelector{ts}}},
 		})
 		require.NoError(t, err)
 		now := time.Unix(1700000000, 0)

@@ -83,12 +83,12 @@ func (a *attempt) begin(ctx context.Context, first bool) error {
 	r := &ikeRun{peers: peers, spis: map[uint32]bool{}}
 	a.state.addRun(r)
 	cfg.ID = r.number
-	cfg.NoInitialContact = cfg.NoInitialContact || !first
-	cfg.FragmentSize = a.profile.Charon.FragmentSizeV4
+	cfg.Authentication.NoInitialContact = cfg.Authentication.NoInitialContact || !first
+	cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV4
 	if a.remote.Addr().Is6() {
-		cfg.FragmentSize = a.profile.Charon.FragmentSizeV6
+		cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV6
 	}
-	cfg.RedirectedFrom = a.redirects.from
+	cfg.Redirects.From = a.redirects.from
 	cfg.ForceEncap = cfg.ForceEncap || a.plane.NeedsUDP()
 	cfg.KeyLog = a.cfg.KeyLog
 	a.state.update(func(r *Result) { r.Identity = cfg.LocalRounds[0].ID.String() })

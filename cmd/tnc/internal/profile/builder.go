@@ -37,27 +37,34 @@ func (b *Builder) group(name string) *slog.Logger { return log.Group(b.logger, n
 // key that has no other; it may be invalid.
 func (b *Builder) Config(local netip.Addr) (cfg ike.Config, peers []*eap.Peer, err error) {
 	cfg = ike.Config{
-		Name:     b.Connection.Name,
-		Logger:   b.logger,
-		DPDDelay: b.Connection.DPDDelay,
-
-		Proposals:       b.Connection.Proposals,
-		VirtualIPs:      b.Connection.VIPs,
-		NoFragmentation: b.Connection.Fragmentation == "no",
-		MaxPacket:       b.Charon.MaxPacket,
+		Name:       b.Connection.Name,
+		Logger:     b.logger,
+		Proposals:  b.Connection.Proposals,
+		VirtualIPs: b.Connection.VIPs,
+		NoMOBIKE:   !b.Connection.MOBIKE,
+		ForceEncap: b.Connection.Encap,
+		Authentication: ike.Authentication{
+			ClassicSignatures: !b.Charon.SignatureAuth,
+		},
+		Fragmentation: ike.Fragmentation{
+			Off:       b.Connection.Fragmentation == "no",
+			MaxPacket: b.Charon.MaxPacket,
+		},
+		Redirects: ike.Redirects{Follow: b.Charon.FollowRedirects},
+		Timers: ike.Timers{
+			RekeyTime:  b.Connection.RekeyTime,
+			OverTime:   b.Connection.OverTime,
+			RandTime:   b.Connection.RandTime,
+			ReauthTime: b.Connection.ReauthTime,
+			DPDDelay:   b.Connection.DPDDelay,
+		},
 		Retransmission: ike.Retransmission{
 			Timeout: b.Charon.RetransmitTimeout,
 			Base:    b.Charon.RetransmitBase,
 			Tries:   b.Charon.RetransmitTries,
 			Limit:   b.Charon.RetransmitLimit,
+			Jitter:  min(b.Charon.RetransmitJitter, ike.MaxRetransmitJitter), // as strongSwan
 		},
-		NoMOBIKE:        !b.Connection.MOBIKE,
-		FollowRedirects: b.Charon.FollowRedirects,
-		ForceEncap:      b.Connection.Encap,
-		RekeyTime:       b.Connection.RekeyTime,
-		OverTime:        b.Connection.OverTime,
-		RandTime:        b.Connection.RandTime,
-		ReauthTime:      b.Connection.ReauthTime,
 	}
 	if cfg.Retransmission.Tries == 0 {
 		cfg.Retransmission.Tries = -1 // strongSwan's 0 means none

@@ -50,7 +50,7 @@ func (b *Builder) childConfigs(cfg *ike.Config) error {
 	if len(all) == 0 {
 		return b.Connection.Pos.Errorf("connection %q has no child: add children { %s { remote_ts = … } }", b.Connection.Name, b.Connection.Name)
 	}
-	for i, ch := range all {
+	for _, ch := range all {
 		if ch.Mode != "tunnel" {
 			return ch.Pos.Errorf("child %q: mode = %s is not supported: use tunnel", ch.Name, ch.Mode)
 		}
@@ -67,11 +67,7 @@ func (b *Builder) childConfigs(cfg *ike.Config) error {
 		for _, ts := range ch.RemoteTS {
 			cc.RemoteTS = append(cc.RemoteTS, Selector(ts))
 		}
-		if i == 0 {
-			cfg.Child = cc
-		} else {
-			cfg.Children = append(cfg.Children, cc)
-		}
+		cfg.Children = append(cfg.Children, cc)
 	}
 	return nil
 }

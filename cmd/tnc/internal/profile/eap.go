@@ -27,7 +27,7 @@ func (b *Builder) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, error) 
 		m.name = l.ID
 	}
 	gw := &gatewayIdentity{shown: cfg.RemoteRounds[0].ID}
-	cfg.GatewayIdentified = gw.identified(cfg.GatewayIdentified)
+	cfg.Authentication.GatewayIdentified = gw.identified(cfg.Authentication.GatewayIdentified)
 	var err error
 	if gw.hasAAA = l.AAAID != ""; gw.hasAAA {
 		if gw.aaa, err = ike.ParseIdentity(l.AAAID); err != nil {

@@ -50,9 +50,9 @@ func (b *Builder) rounds(cfg *ike.Config, local netip.Addr) (peers []*eap.Peer, 
 	}
 	switch b.Connection.SendCert {
 	case "always":
-		cfg.SendCert = ike.SendCertAlways
+		cfg.Authentication.SendCert = ike.SendCertAlways
 	case "never":
-		cfg.SendCert = ike.SendCertNever
+		cfg.Authentication.SendCert = ike.SendCertNever
 	}
 	return peers, b.ppk(cfg)
 }
@@ -218,18 +218,18 @@ func (b *Builder) remoteRounds(cfg *ike.Config) error {
 			if round.Verifier, err = b.verifier(r, round); err != nil {
 				return err
 			}
-			cfg.SendCertReq = b.Connection.SendCertReq
-			cfg.RequestOCSP = b.Connection.OCSP == "request" || b.Connection.OCSP == "both"
+			cfg.Authentication.SendCertReq = b.Connection.SendCertReq
+			cfg.Authentication.RequestOCSP = b.Connection.OCSP == "request" || b.Connection.OCSP == "both"
 		}
 		cfg.RemoteRounds = append(cfg.RemoteRounds, round)
 	}
-	if cfg.SendCertReq {
+	if cfg.Authentication.SendCertReq {
 		asked := b.Roots.Named
 		if len(asked) == 0 {
 			asked = b.Roots.Certs
 		}
 		for _, ca := range asked {
-			cfg.CertReqKeys = append(cfg.CertReqKeys, trust.KeyHash(ca))
+			cfg.Authentication.CertReqKeys = append(cfg.Authentication.CertReqKeys, trust.KeyHash(ca))
 		}
 	}
 	return nil
@@ -262,6 +262,6 @@ func (b *Builder) ppk(cfg *ike.Config) error {
 	if err != nil {
 		return b.Connection.Pos.Errorf("ppk_id of connection %q: %w", b.Connection.Name, err)
 	}
-	cfg.PPK = &ike.PPK{ID: ident.Data, Key: s.Secret, Required: b.Connection.PPKRequired}
+	cfg.Authentication.PPK = &ike.PPK{ID: ident.Data, Key: s.Secret, Required: b.Connection.PPKRequired}
 	return nil
 }

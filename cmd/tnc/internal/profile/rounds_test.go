@@ -21,6 +21,12 @@ import (
 // connection holds body.
 func rounds(t *testing.T, dir, body, rest string) (ike.Config, string, error) {
 	t.Helper()
+	return configure(t, dir, body, rest, config.New())
+}
+
+// configure is rounds with a strongswan.conf.
+func configure(t *testing.T, dir, body, rest string, sc *config.Config) (ike.Config, string, error) {
+	t.Helper()
 	file := filepath.Join(dir, "swanctl.conf")
 	require.NoError(t, os.WriteFile(file, []byte("connections {\n home {\n  remote_addrs = 192.0.2.1\n"+body+"\n  children {\n   home {\n   }\n  }\n }\n}\n"+rest), 0o600))
 	m, err := swanctl.Load(file)
@@ -33,7 +39,6 @@ func rounds(t *testing.T, dir, body, rest string) (ike.Config, string, error) {
 	roots, err := m.Roots(conn)
 	require.NoError(t, err)
 	var said strings.Builder
-	sc := config.New()
 	p := &Profile{Strongswan: sc, Charon: sc.Charon(), Swanctl: m, Connection: conn, Roots: roots}
 	cfg, peers, err := NewBuilder(p, nil, log.NewWriter(&said, log.LevelDetail)).Config(netip.Addr{})
 	for _, p := range peers {
@@ -86,7 +91,7 @@ func TestRounds(t *testing.T) {
 	require.Contains(t, said, "no PPK for 'p' found, ignored")
 	cfg, _, err = rounds(t, dir, "ppk_id = p\n"+psk, "secrets {\n ike {\n secret = shared\n }\n ppk {\n id = p\n secret = 0x0102\n }\n}\n")
 	require.NoError(t, err)
-	require.Equal(t, &ike.PPK{ID: []byte("p"), Key: []byte{1, 2}}, cfg.PPK)
+	require.Equal(t, &ike.PPK{ID: []byte("p"), Key: []byte{1, 2}}, cfg.Authentication.PPK)
 }
 
 func TestSigningRounds(t *testing.T) {
@@ -107,9 +112,9 @@ func TestSigningRounds(t *testing.T) {
 	require.Equal(t, own.Certificate[0], l.Credentials[0].Certs[0])
 	require.Len(t, l.Credentials[0].Authorities, 1)
 	require.Equal(t, []signature.Scheme{{Key: signature.RSA, Hash: signature.SHA512}}, l.Signature.Schemes)
-	require.Equal(t, ike.SendCertAlways, cfg.SendCert)
-	require.True(t, cfg.SendCertReq)
-	require.Len(t, cfg.CertReqKeys, 1)
+	require.Equal(t, ike.SendCertAlways, cfg.Authentication.SendCert)
+	require.True(t, cfg.Authentication.SendCertReq)
+	require.Len(t, cfg.Authentication.CertReqKeys, 1)
 	require.Equal(t, 2048, cfg.RemoteRounds[0].Constraints.RSABits)
 	require.NotNil(t, cfg.RemoteRounds[0].Verifier)
 
@@ -123,4 +128,24 @@ func TestSigningRounds(t *testing.T) {
 	require.Len(t, cfg.LocalRounds, 2)
 	require.NotEmpty(t, cfg.LocalRounds[0].Credentials)
 	require.NotEmpty(t, cfg.LocalRounds[1].PSK)
+}
+
+// Settings of strongswan.conf that change how the IKE_SA is made.
+func TestCharonSettings(t *testing.T) {
+	const (
+		psk   = "local {\n auth = psk\n id = carol\n }\n remote {\n auth = psk\n id = gw\n }\n"
+		keyed = "secrets {\n ike {\n secret = shared\n }\n}\n"
+	)
+	cfg, _, err := rounds(t, t.TempDir(), psk, keyed)
+	require.NoError(t, err)
+	require.False(t, cfg.Authentication.ClassicSignatures)
+	require.Zero(t, cfg.Retransmission.Jitter)
+	for percent, want := range map[string]int{"15": 15, "50": ike.MaxRetransmitJitter} {
+		sc, err := config.Parse("strongswan.conf", "charon {\n signature_authentication = no\n retransmit_jitter = "+percent+"\n}\n")
+		require.NoError(t, err)
+		cfg, _, err = configure(t, t.TempDir(), psk, keyed, sc)
+		require.NoError(t, err)
+		require.True(t, cfg.Authentication.ClassicSignatures)
+		require.Equal(t, want, cfg.Retransmission.Jitter)
+	}
 }
