@@ -18,6 +18,7 @@ import (
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 type measureOptions struct {
@@ -119,7 +120,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 		}
 		alg = set.Strongest()
 	}
-	var values map[uint32][]byte
+	var values pcr.Values
 	if o.tcti == "none" {
 		m.TPMError = "not asked"
 	} else if banks, err := q.Algorithms(ctx); err != nil {
@@ -144,7 +145,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 		m.TPM = &measuredTPM{Generation: info.Generation.String(), Manufacturer: info.Manufacturer, Vendor: info.Vendor,
 			Revision: info.Revision, Firmware: info.Firmware, Banks: strings.Split(banks.String(), "|")}
 		// Before the logs: they then hold at least what the PCRs hold.
-		if values, err = q.ReadPCRs(ctx, alg, 1<<24-1); err != nil {
+		if values, err = q.ReadPCRs(ctx, alg, pcr.All); err != nil {
 			return fmt.Errorf("read PCRs: %w", err)
 		}
 		switch aik, err := q.AIK(ctx); {

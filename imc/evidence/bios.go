@@ -107,7 +107,7 @@ func (c *Collector) Locality(_ context.Context, alg pts.HashAlgorithms, pcr0 []b
 		return 0, false
 	}
 	defer f.Close()
-	if l, ok := locality(in, hashOf(alg), pcr0); ok {
+	if l, ok := locality(in, alg.Bank().Crypto(), pcr0); ok {
 		return l, true
 	}
 	h, sum, ok := c.bootAggregate()

@@ -96,7 +96,7 @@ type Collector struct {
 	bank     *pcr.Bank // what the evidence leads to
 	locality uint8
 	alg      pts.HashAlgorithms
-	pcrs     pts.PCRs
+	pcrs     pcr.Selection
 
 	biosCount int
 	aggregate map[crypto.Hash]*pcr.Bank // per algorithm of the BIOS log
@@ -125,11 +125,11 @@ func (c *Collector) Reset() {
 }
 
 // PCRs returns what a quote has to cover.
-func (c *Collector) PCRs() pts.PCRs { return c.pcrs }
+func (c *Collector) PCRs() pcr.Selection { return c.pcrs }
 
-// Take returns the evidence in the order of the requests and forgets it; the
+// Drain returns the evidence in the order of the requests and forgets it; the
 // simulated PCRs go with it.
-func (c *Collector) Take() []patnc.Attribute {
+func (c *Collector) Drain() []patnc.Attribute {
 	n := 0
 	for _, g := range c.groups {
 		n += len(g.items)
@@ -144,28 +144,13 @@ func (c *Collector) Take() []patnc.Attribute {
 	return out
 }
 
-// hashOf returns the hash function of a measurement algorithm.
-func hashOf(a pts.HashAlgorithms) crypto.Hash {
-	switch a {
-	case pts.SHA1:
-		return crypto.SHA1
-	case pts.SHA256:
-		return crypto.SHA256
-	case pts.SHA384:
-		return crypto.SHA384
-	case pts.SHA512:
-		return crypto.SHA512
-	}
-	return 0
-}
-
 // Collect measures one component.
 func (c *Collector) Collect(ctx context.Context, n pts.ComponentName, b pts.Bank) error {
 	if n.Vendor != patnc.VendorITA || n.Family != 0 {
 		return pts.ErrNoCollector
 	}
 	if c.bank == nil {
-		c.bank, c.alg, c.locality = pcr.NewBank(hashOf(b.Algorithm)), b.Algorithm, b.Locality
+		c.bank, c.alg, c.locality = pcr.NewBank(b.Algorithm.Bank().Crypto()), b.Algorithm, b.Locality
 		c.bank.SetLocality(b.Locality)
 	}
 	if c.bank.Size() == 0 || b.Algorithm != c.alg {
@@ -267,7 +252,7 @@ func (c *Collector) collectTrustedGRUB(ctx context.Context, n pts.ComponentName,
 	if tpm == nil {
 		return pts.ErrNoTPM
 	}
-	values, err := tpm.ReadPCRs(ctx, pts.SHA1, 1<<pcrDebug)
+	values, err := tpm.ReadPCRs(ctx, pts.SHA1, pcr.Select(pcrDebug))
 	if err != nil {
 		return fmt.Errorf("error occurred while reading PCR: %d: %w", pcrDebug, err)
 	}

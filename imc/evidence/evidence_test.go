@@ -104,10 +104,10 @@ func (m *machine) run(n int) {
 }
 
 // values are the PCRs of the TPM now.
-func (m *machine) values(h crypto.Hash) map[uint32][]byte {
-	out := map[uint32][]byte{}
-	for i := uint32(0); i < pcr.Count; i++ {
-		out[i] = bytes.Clone(m.banks[h].Value(i))
+func (m *machine) values(h crypto.Hash) pcr.Values {
+	out := pcr.Values{}
+	for i := range pcr.Count {
+		out[i] = bytes.Clone(m.banks[h].Value(uint32(i)))
 	}
 	return out
 }
@@ -145,9 +145,9 @@ func replay(t testing.TB, as []patnc.Attribute, h crypto.Hash, locality uint8) (
 	return b, all
 }
 
-func settle(t testing.TB, c *Collector, quoted map[uint32][]byte) bool {
+func settle(t testing.TB, c *Collector, quoted pcr.Values) bool {
 	t.Helper()
-	ok, err := c.Settle(context.Background(), quoted)
+	ok, err := c.MatchQuote(context.Background(), quoted)
 	require.NoError(t, err)
 	return ok
 }
@@ -159,7 +159,7 @@ func TestEvidenceLeadsToTheQuotedPCRs(t *testing.T) {
 		c := m.collect(m.config(), alg)
 		require.EqualValues(t, 0x4FF, c.PCRs())
 		require.True(t, settle(t, c, m.values(h)))
-		b, all := replay(t, c.Take(), h, 3)
+		b, all := replay(t, c.Drain(), h, 3)
 		require.Len(t, all, 16+21)
 		for i := range uint32(24) {
 			require.Equal(t, m.banks[h].Value(i), b.Value(i), "PCR %d", i)
@@ -171,7 +171,7 @@ func TestEvidenceLeadsToTheQuotedPCRs(t *testing.T) {
 		require.Equal(t, pts.TransformMatch, all[36].Transform)
 		require.False(t, all[36].Time.IsZero())
 		require.Nil(t, all[36].PCRs)
-		require.Empty(t, c.Take(), "taken once")
+		require.Empty(t, c.Drain(), "taken once")
 		require.Zero(t, c.PCRs())
 	}
 }
@@ -181,7 +181,7 @@ func TestPCRInfo(t *testing.T) {
 	m.run(3)
 	cfg := m.config()
 	cfg.PCRInfo = true
-	_, all := replay(t, m.collect(cfg, pts.SHA256).Take(), crypto.SHA256, 0)
+	_, all := replay(t, m.collect(cfg, pts.SHA256).Drain(), crypto.SHA256, 0)
 	last := all[len(all)-1]
 	require.Equal(t, m.banks[crypto.SHA256].Value(10), last.PCRs.After)
 	require.Equal(t, all[len(all)-2].PCRs.After, last.PCRs.Before)
@@ -198,7 +198,7 @@ func TestGrowingLog(t *testing.T) {
 	quoted := m.values(crypto.SHA256)
 	m.run(4)
 	require.True(t, settle(t, c, quoted))
-	b, all := replay(t, c.Take(), crypto.SHA256, 3)
+	b, all := replay(t, c.Drain(), crypto.SHA256, 3)
 	require.Len(t, all, 16+1+5+7)
 	require.Equal(t, quoted[10], b.Value(10))
 }
@@ -212,7 +212,7 @@ func TestListAheadOfTheQuote(t *testing.T) {
 	m.run(2)
 	c := m.collect(m.config(), pts.SHA256)
 	require.True(t, settle(t, c, quoted))
-	b, all := replay(t, c.Take(), crypto.SHA256, 3)
+	b, all := replay(t, c.Drain(), crypto.SHA256, 3)
 	require.Len(t, all, 16+1+5)
 	require.Equal(t, quoted[10], b.Value(10))
 }
@@ -231,7 +231,7 @@ func TestPCRThatTheQuoteLacks(t *testing.T) {
 	require.False(t, settle(t, c, quoted))
 	require.True(t, c.PCRs().Has(11))
 	require.True(t, settle(t, c, m.values(crypto.SHA256)))
-	b, _ := replay(t, c.Take(), crypto.SHA256, 3)
+	b, _ := replay(t, c.Drain(), crypto.SHA256, 3)
 	require.Equal(t, m.banks[crypto.SHA256].Value(10), b.Value(10))
 	require.Equal(t, m.banks[crypto.SHA256].Value(11), b.Value(11))
 }
@@ -242,7 +242,7 @@ func TestAlteredLogIsSentAsItIs(t *testing.T) {
 	m.alter("/usr/bin/tool3\x00", "/usr/bin/evil3\x00")
 	c := m.collect(m.config(), pts.SHA256)
 	require.False(t, settle(t, c, m.values(crypto.SHA256)))
-	require.Len(t, c.Take(), 16+6, "the verifier sees it and refuses")
+	require.Len(t, c.Drain(), 16+6, "the verifier sees it and refuses")
 }
 
 func (m *machine) alter(old, new string) {
@@ -265,7 +265,7 @@ func TestWrongBootAggregateStopsTheList(t *testing.T) {
 	require.ErrorContains(t, c.Collect(context.Background(), imaName(qualifierOS), b), "boot aggregate computed over PCR0..PCR9 is incorrect")
 	require.EqualValues(t, 0xFF, c.PCRs())
 	require.True(t, settle(t, c, m.values(crypto.SHA256)))
-	require.Len(t, c.Take(), 16)
+	require.Len(t, c.Drain(), 16)
 	// Without BIOS evidence there is nothing to compare it with.
 	require.NoError(t, New(m.config()).Collect(context.Background(), imaName(qualifierOS), b))
 }
@@ -281,12 +281,12 @@ func TestPadding(t *testing.T) {
 	m.run(3)
 	cfg := m.config()
 	cfg.PCRPadding = true
-	_, all := replay(t, m.collect(cfg, pts.SHA256).Take(), crypto.SHA256, 0)
+	_, all := replay(t, m.collect(cfg, pts.SHA256).Drain(), crypto.SHA256, 0)
 	last := all[len(all)-1]
 	require.Equal(t, pts.TransformShort, last.Transform)
 	require.Equal(t, make([]byte, 12), last.Measurement[20:])
 	require.Equal(t, pts.TransformMatch, all[0].Transform, "BIOS events have their own digests")
-	_, all = replay(t, m.collect(cfg, pts.SHA1).Take(), crypto.SHA1, 0)
+	_, all = replay(t, m.collect(cfg, pts.SHA1).Drain(), crypto.SHA1, 0)
 	require.Equal(t, pts.TransformMatch, all[len(all)-1].Transform)
 }
 
@@ -314,11 +314,11 @@ func TestLocality(t *testing.T) {
 
 type fakeTPM struct {
 	pts.Quoter
-	values map[uint32][]byte
+	values pcr.Values
 	err    error
 }
 
-func (f fakeTPM) ReadPCRs(_ context.Context, alg pts.HashAlgorithms, _ pts.PCRs) (map[uint32][]byte, error) {
+func (f fakeTPM) ReadPCRs(_ context.Context, alg pts.HashAlgorithms, _ pcr.Selection) (pcr.Values, error) {
 	if alg != pts.SHA1 {
 		return nil, errors.New("wrong bank")
 	}
@@ -329,10 +329,10 @@ func TestTrustedGRUB(t *testing.T) {
 	after := bytes.Repeat([]byte{7}, 20)
 	n := pts.ComponentName{Vendor: patnc.VendorITA, Qualifier: qualifierTrusted, Name: nameTrustedGRUB}
 	c := New(Config{})
-	b := pts.Bank{Algorithm: pts.SHA256, TPM: fakeTPM{values: map[uint32][]byte{16: after}}}
+	b := pts.Bank{Algorithm: pts.SHA256, TPM: fakeTPM{values: pcr.Values{16: after}}}
 	require.NoError(t, c.Collect(context.Background(), n, b))
 	require.Zero(t, c.PCRs(), "not quoted")
-	as := c.Take()
+	as := c.Drain()
 	require.Len(t, as, 1)
 	enc, err := as[0].Value.AppendValue(nil)
 	require.NoError(t, err)
@@ -354,12 +354,12 @@ func TestTrustedBoot(t *testing.T) {
 	c := New(cfg)
 	require.NoError(t, c.Collect(context.Background(), n, pts.Bank{Algorithm: pts.SHA1}))
 	require.EqualValues(t, 3<<17, c.PCRs())
-	require.Len(t, c.Take(), 2)
+	require.Len(t, c.Drain(), 2)
 	for _, bad := range []string{"", "zz", hex20("aa")[2:]} {
 		cfg.TrustedBoot[1].After = bad
 		c = New(cfg)
 		require.Error(t, c.Collect(context.Background(), n, pts.Bank{Algorithm: pts.SHA1}))
-		require.Empty(t, c.Take(), "all or nothing")
+		require.Empty(t, c.Drain(), "all or nothing")
 	}
 }
 
@@ -420,9 +420,9 @@ func TestBrokenList(t *testing.T) {
 	c := New(m.config())
 	b := pts.Bank{Algorithm: pts.SHA256, Locality: 3}
 	require.Error(t, c.Collect(context.Background(), imaName(qualifierOS), b))
-	_, err := c.Settle(context.Background(), m.values(crypto.SHA256))
+	_, err := c.MatchQuote(context.Background(), m.values(crypto.SHA256))
 	require.NoError(t, err)
-	require.Len(t, c.Take(), 3)
+	require.Len(t, c.Drain(), 3)
 }
 
 func TestContextEnds(t *testing.T) {
@@ -432,7 +432,7 @@ func TestContextEnds(t *testing.T) {
 	require.ErrorIs(t, New(m.config()).Collect(ctx, imaName(qualifierTrusted), pts.Bank{Algorithm: pts.SHA256}), context.Canceled)
 }
 
-func inspect(t *testing.T, m *machine, cfg Config, tpm map[uint32][]byte) *Report {
+func inspect(t *testing.T, m *machine, cfg Config, tpm pcr.Values) *Report {
 	t.Helper()
 	r, err := Inspect(context.Background(), cfg, pts.SHA256, tpm)
 	require.NoError(t, err)
@@ -501,10 +501,10 @@ func TestInspectOfMissingEntry(t *testing.T) {
 // bankTPM is a TPM with these values in every bank.
 type bankTPM struct {
 	pts.Quoter
-	values map[uint32][]byte
+	values pcr.Values
 }
 
-func (f bankTPM) ReadPCRs(context.Context, pts.HashAlgorithms, pts.PCRs) (map[uint32][]byte, error) {
+func (f bankTPM) ReadPCRs(context.Context, pts.HashAlgorithms, pcr.Selection) (pcr.Values, error) {
 	return f.values, nil
 }
 
@@ -541,7 +541,7 @@ func TestPaddingIsFound(t *testing.T) {
 			require.NoError(t, c.Collect(context.Background(), imaName(qualifierTrusted), at))
 			require.NoError(t, c.Collect(context.Background(), imaName(qualifierOS), at))
 			require.True(t, settle(t, c, tpm))
-			got, all := replay(t, c.Take(), crypto.SHA256, 3)
+			got, all := replay(t, c.Drain(), crypto.SHA256, 3)
 			require.Equal(t, tpm[10], got.Value(10))
 			require.Equal(t, pad != ima.PadNone, all[len(all)-1].Transform == pts.TransformShort)
 		}
@@ -574,10 +574,10 @@ func BenchmarkEvidence(b *testing.B) {
 		if err := c.Collect(context.Background(), imaName(qualifierOS), pts.Bank{Algorithm: pts.SHA256}); err != nil {
 			b.Fatal(err)
 		}
-		if ok, err := c.Settle(context.Background(), quoted); !ok || err != nil {
+		if ok, err := c.MatchQuote(context.Background(), quoted); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
-		as := c.Take()
+		as := c.Drain()
 		for _, a := range as {
 			var err error
 			if message, err = a.AppendBinary(message); err != nil {
@@ -632,7 +632,7 @@ func TestEvidenceFillsMessages(t *testing.T) {
 		log = append(log, rec...)
 	}
 	m.append(m.imaLog(), log)
-	as := m.collect(m.config(), pts.SHA256).Take()
+	as := m.collect(m.config(), pts.SHA256).Drain()
 	require.Len(t, as, 16+1+20000)
 	const size = 65490 // of a PA-TNC message in strongSwan's batches
 	messages, dropped, err := patnc.Pack(as, size, nil)

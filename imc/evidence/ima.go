@@ -24,12 +24,12 @@ const bootAggregate = "boot_aggregate"
 // contextStep is how many entries are read between looks at the context.
 const contextStep = 4096
 
-// imaSource is what Settle needs to go on where collectIMA ended.
+// imaSource is what MatchQuote needs to go on where collectIMA ended.
 type imaSource struct {
 	name   pts.ComponentName
-	group  int      // index into groups
-	before pcr.Bank // the bank before the first entry
-	pcrs   pts.PCRs // extended by entries
+	group  int           // index into groups
+	before pcr.Bank      // the bank before the first entry
+	pcrs   pcr.Selection // extended by entries
 	opts   ima.Options
 	pad    ima.Padding
 	offset int64 // of the log, where the next entry begins
@@ -76,12 +76,10 @@ func (c *Collector) bootAggregate() (h crypto.Hash, sum []byte, ok bool) {
 // Algorithm returns the algorithm of the boot aggregate.
 func (c *Collector) Algorithm() pts.HashAlgorithms {
 	h, _, ok := c.bootAggregate()
-	for _, a := range [...]pts.HashAlgorithms{pts.SHA1, pts.SHA256, pts.SHA384, pts.SHA512} {
-		if ok && hashOf(a) == h {
-			return a
-		}
+	if !ok {
+		return 0
 	}
-	return 0
+	return pts.HashAlgorithmOf(pcr.FromCrypto(h))
 }
 
 // collectIMA reports the runtime measurements that there are now.
@@ -94,7 +92,7 @@ func (c *Collector) collectIMA(ctx context.Context, n pts.ComponentName, tpm pts
 	c.ima = s
 	if c.alg != pts.SHA1 && tpm != nil {
 		// What the kernel does is not to be seen in the list; the TPM tells.
-		values, err := tpm.ReadPCRs(ctx, c.alg, 1<<pcr.Count-1)
+		values, err := tpm.ReadPCRs(ctx, c.alg, pcr.All)
 		if err != nil {
 			return fmt.Errorf("error occurred while reading PCRs: %w", err)
 		}
@@ -116,7 +114,7 @@ func (c *Collector) collectIMA(ctx context.Context, n pts.ComponentName, tpm pts
 
 // readIMA adds entries from where the last call ended: all, or with quoted up
 // to the one after which all PCRs of the list have the quoted values.
-func (c *Collector) readIMA(ctx context.Context, s *imaSource, quoted map[uint32][]byte) (matched bool, err error) {
+func (c *Collector) readIMA(ctx context.Context, s *imaSource, quoted pcr.Values) (matched bool, err error) {
 	f, err := os.Open(c.cfg.IMALog)
 	if err != nil {
 		return false, fmt.Errorf("opening ima measurements: %w", err)
@@ -184,7 +182,7 @@ var paddings = [...]ima.Padding{ima.PadNone, ima.PadMissing, ima.PadSHA1}
 // findPadding replays the list in each way that kernels know and returns the
 // one that leads to the TPM's PCRs; that of the settings where several do. An
 // error is of the context; a list that cannot be read leads nowhere.
-func findPadding(ctx context.Context, cfg Config, before pcr.Bank, tpm map[uint32][]byte) (ima.Padding, bool, error) {
+func findPadding(ctx context.Context, cfg Config, before pcr.Bank, tpm pcr.Values) (ima.Padding, bool, error) {
 	f, err := os.Open(cfg.IMALog)
 	if err != nil {
 		return 0, false, nil
@@ -197,7 +195,7 @@ func findPadding(ctx context.Context, cfg Config, before pcr.Bank, tpm map[uint3
 	}
 	r := ima.NewReader(f, ima.Options{Hash: ListHash(cfg.IMALog)})
 	var m [pcr.MaxSize]byte
-	var touched pts.PCRs
+	var touched pcr.Selection
 	for n := 1; ; n++ {
 		if n%contextStep == 0 && ctx.Err() != nil {
 			return 0, false, ctx.Err()
@@ -224,9 +222,9 @@ func findPadding(ctx context.Context, cfg Config, before pcr.Bank, tpm map[uint3
 }
 
 // agrees reports whether these PCRs have the quoted values.
-func agrees(b *pcr.Bank, pcrs pts.PCRs, quoted map[uint32][]byte) bool {
-	for i := uint32(0); i < pcr.Count; i++ {
-		if pcrs.Has(i) && !bytes.Equal(b.Value(i), quoted[i]) {
+func agrees(b *pcr.Bank, pcrs pcr.Selection, quoted pcr.Values) bool {
+	for i := range pcr.Count {
+		if pcrs.Has(i) && !bytes.Equal(b.Value(uint32(i)), quoted[i]) {
 			return false
 		}
 	}
@@ -287,15 +285,15 @@ func matchAggregate(b *pcr.Bank, sum []byte) (last uint32, ok bool) {
 // the PCR (3); the measurement ends it (TCG PTS Protocol Binding section 3.15.1).
 const itemPCR = 13
 
-// Settle cuts the runtime measurements to those that the quote covers, or reads
+// MatchQuote cuts the runtime measurements to those that the quote covers, or reads
 // those that came before the quote was made. List and PCR are not read
 // atomically; the kernel writes the list first, so that the list read after a
 // quote holds all that the quote covers.
-func (c *Collector) Settle(ctx context.Context, quoted map[uint32][]byte) (bool, error) {
+func (c *Collector) MatchQuote(ctx context.Context, quoted pcr.Values) (bool, error) {
 	if c.bank == nil {
 		return true, nil
 	}
-	for i := uint32(0); i < pcr.Count; i++ {
+	for i := range pcr.Count {
 		if c.pcrs.Has(i) && quoted[i] == nil {
 			return false, nil
 		}
@@ -312,7 +310,7 @@ func (c *Collector) Settle(ctx context.Context, quoted map[uint32][]byte) (bool,
 		g := &c.groups[s.group]
 		dropped := c.bank.Touched() &^ bank.Touched()
 		g.items, *c.bank = g.items[:n], bank
-		c.pcrs &^= pts.PCRs(dropped)
+		c.pcrs &^= dropped
 		// A PCR that no evidence is left of must not be quoted either.
 		return c.check(quoted) && dropped == 0, nil
 	}
@@ -335,7 +333,7 @@ func (c *Collector) Settle(ctx context.Context, quoted map[uint32][]byte) (bool,
 
 // prefix looks for the number of entries after which the PCRs of the list have
 // the quoted values.
-func (c *Collector) prefix(s *imaSource, quoted map[uint32][]byte) (n int, bank pcr.Bank, ok bool) {
+func (c *Collector) prefix(s *imaSource, quoted pcr.Values) (n int, bank pcr.Bank, ok bool) {
 	bank = s.before
 	for i, item := range c.groups[s.group].items {
 		p := uint32(item[itemPCR])<<16 | uint32(item[itemPCR+1])<<8 | uint32(item[itemPCR+2])
@@ -349,10 +347,11 @@ func (c *Collector) prefix(s *imaSource, quoted map[uint32][]byte) (n int, bank 
 
 // check compares the PCRs of the BIOS events; where they differ the verifier
 // will refuse, which another quote does not change: the log line says why.
-func (c *Collector) check(quoted map[uint32][]byte) bool {
-	for i := uint32(0); i < pcr.Count; i++ {
-		if c.pcrs.Has(i) && c.bank.Touched()&(1<<i) != 0 && !bytes.Equal(c.bank.Value(i), quoted[i]) {
-			log.Infof(c.log, "PCR %2d: the evidence leads to %x but the TPM quotes %x", i, c.bank.Value(i), quoted[i])
+func (c *Collector) check(quoted pcr.Values) bool {
+	for i := range pcr.Count {
+		value := c.bank.Value(uint32(i))
+		if c.pcrs.Has(i) && c.bank.Touched().Has(i) && !bytes.Equal(value, quoted[i]) {
+			log.Infof(c.log, "PCR %2d: the evidence leads to %x but the TPM quotes %x", i, value, quoted[i])
 		}
 	}
 	return true

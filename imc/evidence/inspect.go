@@ -75,14 +75,14 @@ func (d *Difference) String() string {
 type inspection struct {
 	cfg     Config
 	h       crypto.Hash
-	tpm     map[uint32][]byte // nil: no TPM
+	tpm     pcr.Values // nil: no TPM
 	report  *Report
 	bank    *pcr.Bank
 	banks   map[crypto.Hash]*pcr.Bank
 	entries [pcr.Count]int
 
 	suspect   [pcr.Count]*Difference // first event that contradicts itself
-	imaPCRs   pts.PCRs
+	imaPCRs   pcr.Selection
 	imaBroken *Difference
 }
 
@@ -90,9 +90,9 @@ type inspection struct {
 // tpm holds for that bank; nil where there is none. The PCRs were read before:
 // the list of measurements may have grown since. Logs that are missing or broken
 // are told in the report.
-func Inspect(ctx context.Context, cfg Config, alg pts.HashAlgorithms, tpm map[uint32][]byte) (*Report, error) {
+func Inspect(ctx context.Context, cfg Config, alg pts.HashAlgorithms, tpm pcr.Values) (*Report, error) {
 	c := New(cfg)
-	i := &inspection{cfg: c.cfg, h: hashOf(alg), tpm: tpm, report: &Report{Bank: alg.String()}, banks: map[crypto.Hash]*pcr.Bank{}}
+	i := &inspection{cfg: c.cfg, h: alg.Bank().Crypto(), tpm: tpm, report: &Report{Bank: alg.String()}, banks: map[crypto.Hash]*pcr.Bank{}}
 	i.bank = pcr.NewBank(i.h)
 	if i.bank.Size() == 0 {
 		return nil, fmt.Errorf("no measurement algorithm %v", alg)
@@ -362,13 +362,11 @@ func (i *inspection) trustedBoot() {
 func (i *inspection) table() {
 	all := true
 	var first *PCRRow
-	for p := uint32(0); p < pcr.Count; p++ {
-		if i.bank.Touched()&(1<<p) == 0 {
-			continue
-		}
-		row := PCRRow{PCR: p, Entries: i.entries[p], Replayed: hex.EncodeToString(i.bank.Value(p))}
+	for _, p := range i.bank.Touched().PCRs() {
+		value := i.bank.Value(uint32(p))
+		row := PCRRow{PCR: uint32(p), Entries: i.entries[p], Replayed: hex.EncodeToString(value)}
 		if i.tpm != nil {
-			ok := bytes.Equal(i.bank.Value(p), i.tpm[p])
+			ok := bytes.Equal(value, i.tpm[p])
 			row.TPM, row.Matches = hex.EncodeToString(i.tpm[p]), &ok
 			all = all && ok
 		}
@@ -380,7 +378,7 @@ func (i *inspection) table() {
 	switch {
 	case first != nil && i.suspect[first.PCR] != nil:
 		i.report.Difference = i.suspect[first.PCR]
-	case first != nil && !i.imaPCRs.Has(first.PCR):
+	case first != nil && !i.imaPCRs.Has(int(first.PCR)):
 		i.report.Difference = &Difference{PCR: first.PCR, Log: i.cfg.BIOSLog,
 			Reason: "the events do not lead to the TPM's value: one is missing, was added or was altered"}
 	case i.imaBroken != nil:

@@ -64,7 +64,7 @@ func parseRemediationInstructions(b []byte) (Value, error) {
 			r.Fail(at, wire.ErrLength)
 			return nil, r.Err()
 		}
-		v.String = text(r, int(n))
+		v.String = readText(r, int(n))
 		v.Language = vec8Text(r)
 	default:
 		v.Data = clone(r.Rest())

@@ -60,8 +60,8 @@ func parseStringVersion(b []byte) (Value, error) {
 	return v, r.Finish()
 }
 
-// text reads n octets that hold no NUL; a NUL fails at its own offset.
-func text(r *wire.Reader, n int) string {
+// readText reads n octets that hold no NUL; a NUL fails at its own offset.
+func readText(r *wire.Reader, n int) string {
 	at := r.Offset()
 	b := r.Bytes(n)
 	if i := bytes.IndexByte(b, 0); i >= 0 {
@@ -71,8 +71,8 @@ func text(r *wire.Reader, n int) string {
 	return string(b)
 }
 
-func vec8Text(r *wire.Reader) string { return text(r, int(r.U8())) }
+func vec8Text(r *wire.Reader) string { return readText(r, int(r.U8())) }
 
-func vec16Text(r *wire.Reader) string { return text(r, int(r.U16())) }
+func vec16Text(r *wire.Reader) string { return readText(r, int(r.U16())) }
 
-func restText(r *wire.Reader) string { return text(r, r.Len()) }
+func restText(r *wire.Reader) string { return readText(r, r.Len()) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // maxQuotes bounds the quotes of one Generate Attestation Evidence: a second
@@ -15,7 +16,7 @@ import (
 // first does not cover, or do not lead to it.
 const maxQuotes = 3
 
-// quoteWait is the time between them.
+// quoteWait is the time between two quotes of one request.
 const quoteWait = 50 * time.Millisecond
 
 // Version information of a TPM 2.0, strongSwan's form.
@@ -35,7 +36,7 @@ func (m *Machine) findTPM(ctx context.Context) {
 	banks, err := m.cfg.TPM.Algorithms(ctx)
 	switch {
 	case errors.Is(err, ErrNoTPM):
-		m.log.Log(ctx, log.LevelDetail, err.Error())
+		log.Detailf(m.log, "%v", err)
 		return
 	case err != nil:
 		log.Infof(m.log, "TPM cannot be used, the connection goes on without it: %v", err)
@@ -71,7 +72,7 @@ func (m *Machine) cutToKernel(ctx context.Context) {
 	}
 }
 
-// forgetTPM is part of Reset.
+// forgetTPM drops what is known of the TPM, as part of Reset.
 func (m *Machine) forgetTPM() {
 	m.tpm, m.tpmAsked = nil, false
 	m.locality = 0
@@ -105,12 +106,12 @@ func (m *Machine) tpmVersion(ctx context.Context, v GetTPMVersionInformation) []
 	return one(patnc.Skip(TPMVersionInformation{Info: info}))
 }
 
-// startupLocality asks the event log, with PCR 0 to tell by.
+// startupLocality returns the locality that the event log and PCR 0 tell.
 func (m *Machine) startupLocality(ctx context.Context) (uint8, bool) {
 	if m.cfg.Collector == nil {
 		return 0, false
 	}
-	values, err := m.tpm.ReadPCRs(ctx, m.alg, 1)
+	values, err := m.tpm.ReadPCRs(ctx, m.alg, pcr.Select(0))
 	if err != nil {
 		log.Infof(m.log, "error occurred while reading PCR: 0: %v", err)
 	}
@@ -120,13 +121,13 @@ func (m *Machine) startupLocality(ctx context.Context) (uint8, bool) {
 func (m *Machine) aik(ctx context.Context) []patnc.Attribute {
 	m.findTPM(ctx)
 	if m.tpm == nil {
-		m.imc.Info(ErrNoAIK.Error())
+		log.Infof(m.imc, "%v", ErrNoAIK)
 		return nil
 	}
 	aik, err := m.tpm.AIK(ctx)
 	switch {
 	case errors.Is(err, ErrNoAIK):
-		m.imc.Info(ErrNoAIK.Error())
+		log.Infof(m.imc, "%v", ErrNoAIK)
 		return nil
 	case err != nil:
 		log.Infof(m.imc, "%v: %v", ErrNoAIK, err)
@@ -141,7 +142,7 @@ func (m *Machine) aik(ctx context.Context) []patnc.Attribute {
 func (m *Machine) components(ctx context.Context, v RequestFunctionalComponentEvidence) ([]patnc.Attribute, error) {
 	log.Infof(m.imc, "evidence requested for %d functional components", len(v.Components))
 	for _, c := range v.Components {
-		m.log.Log(ctx, log.LevelDetail, "* "+c.Component.String())
+		log.Detailf(m.log, "* %v", c.Component)
 		for _, check := range [...]struct {
 			flag  ComponentRequestFlags
 			needs Capabilities
@@ -160,13 +161,13 @@ func (m *Machine) components(ctx context.Context, v RequestFunctionalComponentEv
 			return nil, fmt.Errorf("sub-component depth %d: %w", c.Depth, ErrComponent)
 		}
 		if m.cfg.Collector == nil || m.tpm == nil {
-			m.log.Log(ctx, log.LevelDetail, "    "+ErrNoCollector.Error())
+			log.Detailf(m.log, "    %v", ErrNoCollector)
 			continue
 		}
 		err := m.cfg.Collector.Collect(ctx, c.Component, Bank{Algorithm: m.alg, Locality: m.locality, TPM: m.tpm})
 		switch {
 		case errors.Is(err, ErrNoCollector):
-			m.log.Log(ctx, log.LevelDetail, "    "+ErrNoCollector.Error())
+			log.Detailf(m.log, "    %v", ErrNoCollector)
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("collect evidence of %v: %w", c.Component, err)
 		case err != nil:
@@ -197,12 +198,12 @@ func (m *Machine) generate(ctx context.Context) ([]patnc.Attribute, error) {
 				break
 			}
 			final = q.Final
-			settled, err := c.Settle(ctx, q.Values)
+			matched, err := c.MatchQuote(ctx, q.Values)
 			if err != nil {
 				log.Infof(m.log, "evidence and quote: %v", err)
 			}
-			if settled || err != nil || n == maxQuotes {
-				if !settled {
+			if matched || err != nil || n == maxQuotes {
+				if !matched {
 					m.log.Info("the evidence does not lead to the quoted PCR values")
 				}
 				break
@@ -212,5 +213,5 @@ func (m *Machine) generate(ctx context.Context) ([]patnc.Attribute, error) {
 			}
 		}
 	}
-	return append(c.Take(), patnc.Skip(final)), nil
+	return append(c.Drain(), patnc.Skip(final)), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // fakeQuoter is a TPM with SHA-1 and SHA-256 banks.
@@ -24,7 +25,7 @@ type fakeQuoter struct {
 	asked    int
 	quotes   int
 	external []byte
-	pcrs     PCRs
+	pcrs     pcr.Selection
 	alg      HashAlgorithms
 }
 
@@ -36,22 +37,22 @@ func (f *fakeQuoter) VersionInfo(context.Context) ([]byte, error) {
 	return []byte{2, 0, 0, 3, 0, 0, 0, 138, 0, 0, 7, 0xE2, 'I', 'B', 'M', ' '}, nil
 }
 func (f *fakeQuoter) AIK(context.Context) (AIK, error) { return AIK{DER: []byte("cert")}, f.aikErr }
-func (f *fakeQuoter) ReadPCRs(context.Context, HashAlgorithms, PCRs) (map[uint32][]byte, error) {
-	return map[uint32][]byte{0: {1}}, nil
+func (f *fakeQuoter) ReadPCRs(context.Context, HashAlgorithms, pcr.Selection) (pcr.Values, error) {
+	return pcr.Values{0: {1}}, nil
 }
-func (f *fakeQuoter) Quote(_ context.Context, alg HashAlgorithms, pcrs PCRs, external []byte) (Quote, error) {
+func (f *fakeQuoter) Quote(_ context.Context, alg HashAlgorithms, pcrs pcr.Selection, external []byte) (Quote, error) {
 	f.quotes++
 	f.alg, f.pcrs, f.external = alg, pcrs, bytes.Clone(external)
 	return Quote{Final: SimpleEvidenceFinal{Kind: QuoteTPM20, CompositeHash: SHA256, Composite: []byte{1}, Signature: []byte{2}},
-		Values: map[uint32][]byte{10: {9}}}, f.quoteErr
+		Values: pcr.Values{10: {9}}}, f.quoteErr
 }
 
 // fakeCollector knows ITA-HSR's component 3.
 type fakeCollector struct {
 	collected []ComponentName
 	bank      Bank
-	settleAt  int // number of the Settle that agrees; 0 never
-	settles   int
+	matchAt   int // number of the MatchQuote that agrees; 0 never
+	matches   int
 	err       error
 	locality  uint8
 	knows     bool
@@ -68,17 +69,17 @@ func (f *fakeCollector) Collect(_ context.Context, c ComponentName, b Bank) erro
 	f.collected, f.bank = append(f.collected, c), b
 	return f.err
 }
-func (f *fakeCollector) PCRs() PCRs {
+func (f *fakeCollector) PCRs() pcr.Selection {
 	if len(f.collected) == 0 {
 		return 0
 	}
 	return 1 << 10
 }
-func (f *fakeCollector) Settle(context.Context, map[uint32][]byte) (bool, error) {
-	f.settles++
-	return f.settles == f.settleAt, nil
+func (f *fakeCollector) MatchQuote(context.Context, pcr.Values) (bool, error) {
+	f.matches++
+	return f.matches == f.matchAt, nil
 }
-func (f *fakeCollector) Take() (out []patnc.Attribute) {
+func (f *fakeCollector) Drain() (out []patnc.Attribute) {
 	for range f.collected {
 		out = append(out, patnc.Skip(patnc.Raw{T: TypeSimpleComponentEvidence}))
 	}
@@ -111,7 +112,7 @@ func imaRequest(flags ComponentRequestFlags, depth uint32) RequestFunctionalComp
 }
 
 func TestQuoteFollowsTheEvidence(t *testing.T) {
-	q, c := &fakeQuoter{banks: SHA1 | SHA256}, &fakeCollector{settleAt: 1, locality: 4, knows: true}
+	q, c := &fakeQuoter{banks: SHA1 | SHA256}, &fakeCollector{matchAt: 1, locality: 4, knows: true}
 	m := negotiated(t, q, c, 0xF000)
 	require.Equal(t, SHA256, m.Algorithm(), "cut to the banks of the TPM")
 	info := handle(t, m, GetTPMVersionInformation{})[0].Value.(TPMVersionInformation).Info
@@ -132,7 +133,7 @@ func TestQuoteFollowsTheEvidence(t *testing.T) {
 
 func TestQuoteIsRepeatedWithinBounds(t *testing.T) {
 	for settleAt, want := range map[int]int{2: 2, 3: 3, 0: maxQuotes} {
-		q, c := &fakeQuoter{banks: SHA256}, &fakeCollector{settleAt: settleAt}
+		q, c := &fakeQuoter{banks: SHA256}, &fakeCollector{matchAt: settleAt}
 		m := negotiated(t, q, c, SHA256)
 		waits := 0
 		m.cfg.Wait = func(_ context.Context, d time.Duration) error { waits++; return nil }
@@ -179,7 +180,7 @@ func TestNothingToQuote(t *testing.T) {
 
 // Without nonces a quote could be one of yesterday.
 func TestNoQuoteWithoutNonces(t *testing.T) {
-	q, c := &fakeQuoter{banks: SHA256}, &fakeCollector{settleAt: 1}
+	q, c := &fakeQuoter{banks: SHA256}, &fakeCollector{matchAt: 1}
 	m := NewMachine(Config{TPM: q, Collector: c})
 	handle(t, m, RequestProtocolCapabilities{0x0E})
 	handle(t, m, imaRequest(RequestPCR, 0))

@@ -52,12 +52,12 @@ func parseRequestFileMeasurement(b []byte) (patnc.Value, error) {
 	flags := r.U8()
 	r.Skip(1)
 	v := RequestFileMeasurement{Directory: flags&flagDirectory != 0, RequestID: r.U16(), Delimiter: r.U32()}
-	v.Path = text(r, r.Len())
+	v.Path = readText(r, r.Len())
 	return v, r.Err()
 }
 
-// text reads n octets that hold no NUL; a NUL fails at its own offset.
-func text(r *wire.Reader, n int) string {
+// readText reads n octets that hold no NUL; a NUL fails at its own offset.
+func readText(r *wire.Reader, n int) string {
 	at := r.Offset()
 	b := r.Bytes(n)
 	if i := bytes.IndexByte(b, 0); i >= 0 {
@@ -121,7 +121,7 @@ func parseFileMeasurement(b []byte) (patnc.Value, error) {
 	v.Files = make([]MeasuredFile, 0, n)
 	for range n {
 		m := clone(r.Bytes(size))
-		v.Files = append(v.Files, MeasuredFile{Measurement: m, Name: text(r, int(r.U16()))})
+		v.Files = append(v.Files, MeasuredFile{Measurement: m, Name: readText(r, int(r.U16()))})
 		if r.Err() != nil {
 			return nil, r.Err()
 		}

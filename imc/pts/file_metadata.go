@@ -36,7 +36,7 @@ func parseRequestFileMetadata(b []byte) (patnc.Value, error) {
 	flags := r.U8()
 	v := RequestFileMetadata{Directory: flags&flagDirectory != 0, Delimiter: r.U8()}
 	r.Skip(2)
-	v.Path = text(r, r.Len())
+	v.Path = readText(r, r.Len())
 	return v, r.Err()
 }
 
@@ -154,7 +154,7 @@ func parseUnixFileMetadata(b []byte) (patnc.Value, error) {
 		f.Size = r.U64()
 		f.Created, f.Modified, f.Accessed = fromUnix(r.U64()), fromUnix(r.U64()), fromUnix(r.U64())
 		f.Owner, f.Group = r.U64(), r.U64()
-		f.Name = text(r, length-metadataSize)
+		f.Name = readText(r, length-metadataSize)
 		if r.Err() != nil {
 			return nil, r.Err()
 		}

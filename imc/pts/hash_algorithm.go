@@ -1,16 +1,13 @@
 package pts
 
 import (
-	"crypto"
-	_ "crypto/sha1" // the mandatory algorithms of PTS
-	_ "crypto/sha256"
-	_ "crypto/sha512"
 	"fmt"
 	"hash"
 	"strings"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/wire"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // HashAlgorithms is a set of measurement algorithms, most significant bit
@@ -28,35 +25,47 @@ const (
 // hashes by falling strength.
 var hashes = [...]struct {
 	alg  HashAlgorithms
-	hash crypto.Hash
-	name string
+	bank pcr.Hash
 }{
-	{SHA512, crypto.SHA512, "HASH_SHA2_512"},
-	{SHA384, crypto.SHA384, "HASH_SHA2_384"},
-	{SHA256, crypto.SHA256, "HASH_SHA2_256"},
-	{SHA1, crypto.SHA1, "HASH_SHA1"},
+	{SHA512, pcr.SHA512},
+	{SHA384, pcr.SHA384},
+	{SHA256, pcr.SHA256},
+	{SHA1, pcr.SHA1},
+}
+
+// Bank returns the TPM's name of the algorithm, by which it names a bank of PCRs;
+// 0 for an empty set, a set of more than one, and an unknown algorithm.
+func (a HashAlgorithms) Bank() pcr.Hash {
+	for _, e := range hashes {
+		if e.alg == a {
+			return e.bank
+		}
+	}
+	return 0
+}
+
+// HashAlgorithmOf returns the set of the one algorithm of a bank, the empty set
+// for a bank that PTS has no algorithm for.
+func HashAlgorithmOf(bank pcr.Hash) HashAlgorithms {
+	for _, e := range hashes {
+		if e.bank == bank {
+			return e.alg
+		}
+	}
+	return 0
 }
 
 // New returns a hash of the algorithm; ok is false for an empty set, a set of
 // more than one, and an unknown one.
 func (a HashAlgorithms) New() (h hash.Hash, ok bool) {
-	for _, e := range hashes {
-		if e.alg == a && e.hash.Available() {
-			return e.hash.New(), true
-		}
+	if c := a.Bank().Crypto(); c != 0 {
+		return c.New(), true
 	}
 	return nil, false
 }
 
 // Size returns the octets of a digest, 0 where New has none.
-func (a HashAlgorithms) Size() int {
-	for _, e := range hashes {
-		if e.alg == a {
-			return e.hash.Size()
-		}
-	}
-	return 0
-}
+func (a HashAlgorithms) Size() int { return a.Bank().Size() }
 
 // Strongest returns the strongest algorithm of the set, 0 for the empty set.
 func (a HashAlgorithms) Strongest() HashAlgorithms {
@@ -73,7 +82,7 @@ func (a HashAlgorithms) String() string {
 	var s []string
 	for _, e := range hashes {
 		if a&e.alg != 0 {
-			s = append(s, e.name)
+			s = append(s, e.bank.String())
 		}
 	}
 	if len(s) == 0 {

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // Config is what a Machine runs with.
@@ -126,13 +126,13 @@ func (m *Machine) Handle(ctx context.Context, v patnc.Value) ([]patnc.Attribute,
 	case RequestProtocolCapabilities:
 		m.findTPM(ctx)
 		m.caps = m.own & v.Capabilities
-		m.log.Log(ctx, log.LevelDetail, "supported PTS protocol capabilities: "+m.caps.String())
+		log.Detailf(m.log, "supported PTS protocol capabilities: %v", m.caps)
 		return one(patnc.Skip(ProtocolCapabilities{m.caps})), nil
 	case MeasurementAlgorithm:
 		m.findTPM(ctx)
-		return one(m.selectAlgorithm(ctx, v)), nil
+		return one(m.selectAlgorithm(v)), nil
 	case DHNonceParametersRequest:
-		return m.startNonce(ctx, v)
+		return m.startNonce(v)
 	case DHNonceFinish:
 		return nil, m.finishNonce(v)
 	case GetTPMVersionInformation:
@@ -151,7 +151,7 @@ func (m *Machine) Handle(ctx context.Context, v patnc.Value) ([]patnc.Attribute,
 		return m.symlinks(ctx, v)
 	case patnc.Raw:
 		if code, known := unsupported[v.T]; known {
-			m.imc.Info("received unsupported attribute '" + v.T.Name() + "'")
+			log.Infof(m.imc, "received unsupported attribute '%s'", v.T.Name())
 			return one(refuse(code, v)), nil
 		}
 	}
@@ -161,21 +161,21 @@ func (m *Machine) Handle(ctx context.Context, v patnc.Value) ([]patnc.Attribute,
 func one(a patnc.Attribute) []patnc.Attribute { return []patnc.Attribute{a} }
 
 // selectAlgorithm answers with the strongest common measurement algorithm.
-func (m *Machine) selectAlgorithm(ctx context.Context, v MeasurementAlgorithm) patnc.Attribute {
+func (m *Machine) selectAlgorithm(v MeasurementAlgorithm) patnc.Attribute {
 	alg := (m.hashes & v.Algorithms).Strongest()
 	if m.cfg.algorithms() == 0 {
-		m.log.Info("unknown hash algorithm " + quote(m.cfg.HashUpTo) + " configured")
+		log.Infof(m.log, "unknown hash algorithm %s configured", quote(m.cfg.HashUpTo))
 	}
 	if alg == 0 {
 		log.Infof(m.log, "no common PTS measurement algorithm: offered %v, supported %v", v.Algorithms, m.hashes)
 		return patnc.Skip(ErrorInfo{Code: ErrorHashAlgorithm, Hashes: m.hashes}.PATNC())
 	}
 	m.alg = alg
-	m.log.Log(ctx, log.LevelDetail, "selected PTS measurement algorithm is "+alg.String())
+	log.Detailf(m.log, "selected PTS measurement algorithm is %v", alg)
 	return patnc.Skip(MeasurementAlgorithmSelection{alg})
 }
 
-func (m *Machine) startNonce(ctx context.Context, v DHNonceParametersRequest) ([]patnc.Attribute, error) {
+func (m *Machine) startNonce(v DHNonceParametersRequest) ([]patnc.Attribute, error) {
 	n := m.cfg.NonceLength
 	if n < MinNonce || n > maxNonce || v.MinNonce > 0 && n < int(v.MinNonce) {
 		return one(patnc.Skip(ErrorInfo{Code: ErrorDHNonce, MinNonce: uint16(min(max(n, 0), 0xFFFF)), MaxNonce: 0xFFFF}.PATNC())), nil
@@ -211,7 +211,7 @@ func (m *Machine) finishNonce(v DHNonceFinish) error {
 	if len(v.Nonce) != m.cfg.NonceLength {
 		return fmt.Errorf("%w: initiator and responder nonces have differing lengths", ErrNonce)
 	}
-	m.log.Log(context.Background(), log.LevelDetail, "selected DH hash algorithm is "+v.Hash.String())
+	log.Detailf(m.log, "selected DH hash algorithm is %v", v.Hash)
 	z, err := m.key.shared(v.Public)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNonce, err)
@@ -244,23 +244,17 @@ func validDelimiter(d uint32) bool { return d == DelimiterSlash || d == Delimite
 func (m *Machine) pathError(path string, request patnc.Value, err error) ([]patnc.Attribute, error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
-		m.log.Info("file/directory does not exist " + quote(path))
+		log.Infof(m.log, "file/directory does not exist %s", quote(path))
 		return one(refuse(ErrorFileNotFound, request)), nil
 	case errors.Is(err, ErrInvalidPath):
-		m.log.Info(err.Error())
+		log.Infof(m.log, "%v", err)
 		return one(refuse(ErrorInvalidPath, request)), nil
 	}
 	return nil, err
 }
 
-// quote makes a path from the wire safe for a line of log.
-func quote(s string) string {
-	if len(s) > 256 {
-		s = s[:256]
-	}
-	q := strconv.Quote(s)
-	return "'" + q[1:len(q)-1] + "'"
-}
+// quote returns a text of the verifier as it may stand in a line of log.
+func quote(s string) string { return text.Quote(s, 256) }
 
 // colons writes a digest as strongSwan's log has it: "1d:0f:28".
 func colons(b []byte) string { return strings.ReplaceAll(fmt.Sprintf("% x", b), " ", ":") }
@@ -316,7 +310,7 @@ func (m *Machine) symlinks(ctx context.Context, v patnc.GetSymlinks) ([]patnc.At
 		log.Infof(m.log, "symlinks of %s: %v", quote(v.Directory), err)
 		return nil, nil
 	}
-	m.log.Log(ctx, log.LevelDetail, "adding directory symlinks:")
+	log.Detailf(m.log, "adding directory symlinks:")
 	for _, l := range links {
 		log.Detailf(m.log, "  %s -> %s", quote(l.Path), quote(l.Target))
 	}

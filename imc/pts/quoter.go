@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // Causes that a Quoter and a Collector report.
@@ -14,17 +15,11 @@ var (
 	ErrNoCollector = errors.New("not registered: no evidence provided")
 )
 
-// PCRs is a set of PCRs: bit i stands for PCR i.
-type PCRs uint32
-
-// Has reports whether PCR i is in the set.
-func (s PCRs) Has(i uint32) bool { return i < 32 && s&(1<<i) != 0 }
-
 // Quote is a quote in the form in which it leaves, with what it covers.
 type Quote struct {
 	Final SimpleEvidenceFinal
 	// Values are the PCRs that the quote covers, as they were when it was made.
-	Values map[uint32][]byte
+	Values pcr.Values
 }
 
 // Quoter is the TPM as a Machine uses it. It may be called by several Machines
@@ -40,9 +35,9 @@ type Quoter interface {
 	// none is configured.
 	AIK(ctx context.Context) (AIK, error)
 	// ReadPCRs returns the values of a bank's PCRs.
-	ReadPCRs(ctx context.Context, alg HashAlgorithms, pcrs PCRs) (map[uint32][]byte, error)
+	ReadPCRs(ctx context.Context, alg HashAlgorithms, pcrs pcr.Selection) (pcr.Values, error)
 	// Quote signs PCRs of a bank and the external data with the AIK.
-	Quote(ctx context.Context, alg HashAlgorithms, pcrs PCRs, external []byte) (Quote, error)
+	Quote(ctx context.Context, alg HashAlgorithms, pcrs pcr.Selection, external []byte) (Quote, error)
 }
 
 // Bank is what a Collector measures for.
@@ -65,14 +60,14 @@ type Collector interface {
 	// before an error is kept, as strongSwan does.
 	Collect(ctx context.Context, c ComponentName, b Bank) error
 	// PCRs returns those that the evidence extends: what a quote has to cover.
-	PCRs() PCRs
-	// Settle makes the evidence that of the quoted PCR values: measurements that
-	// the quote does not cover are left out, and those that came meanwhile are
+	PCRs() pcr.Selection
+	// MatchQuote makes the evidence that of the quoted PCR values: measurements
+	// that the quote does not cover are left out, and those that came meanwhile are
 	// added. It reports false where evidence and quote do not agree, or the
 	// quote lacks a PCR of the evidence.
-	Settle(ctx context.Context, quoted map[uint32][]byte) (bool, error)
-	// Take returns the evidence in order and forgets it.
-	Take() []patnc.Attribute
-	// Reset forgets everything.
+	MatchQuote(ctx context.Context, quoted pcr.Values) (bool, error)
+	// Drain returns the evidence in order and drops it.
+	Drain() []patnc.Attribute
+	// Reset drops all evidence.
 	Reset()
 }

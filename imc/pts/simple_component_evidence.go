@@ -110,7 +110,7 @@ func parseSimpleComponentEvidence(b []byte) (patnc.Value, error) {
 	r.Skip(1)
 	v.Time = readTime(r)
 	if v.Validation.hasURI() {
-		v.PolicyURI = text(r, int(r.U16()))
+		v.PolicyURI = readText(r, int(r.U16()))
 	}
 	if flags&flagPCRInfo != 0 {
 		n := int(r.U16())

@@ -56,7 +56,7 @@ type Bank struct {
 	hash    crypto.Hash
 	size    int
 	values  [Count][MaxSize]byte
-	touched uint32
+	touched Selection
 }
 
 // NewBank returns a bank of zeros. Its algorithm is one of Algorithms: for
@@ -122,8 +122,8 @@ func (b *Bank) Value(i uint32) []byte {
 	return b.values[i][:b.size:b.size]
 }
 
-// Touched returns the PCRs that were extended, bit i for PCR i.
-func (b *Bank) Touched() uint32 { return b.touched }
+// Touched returns the PCRs that were extended.
+func (b *Bank) Touched() Selection { return b.touched }
 
 // Digest returns H(PCR 0 ‖ … ‖ PCR last): the boot aggregate.
 func (b *Bank) Digest(last uint32) []byte {

@@ -200,7 +200,7 @@ func (q *Quoter) open(ctx context.Context, f func(ctx context.Context, t tpm.TPM
 	}
 	err := f(ctx, q.tpm)
 	if errors.Is(err, tpm.ErrGone) || errors.Is(err, tpm.ErrTimeout) {
-		q.release() // of no more use; the next operation opens it anew
+		q.release() // the next operation opens the TPM again
 		return err
 	}
 	if q.idle == nil {
@@ -215,41 +215,12 @@ func (q *Quoter) open(ctx context.Context, f func(ctx context.Context, t tpm.TPM
 	return err
 }
 
-// bank returns the TPM's name of a measurement algorithm.
-func bank(a pts.HashAlgorithms) pcr.Hash {
-	switch a {
-	case pts.SHA1:
-		return pcr.SHA1
-	case pts.SHA256:
-		return pcr.SHA256
-	case pts.SHA384:
-		return pcr.SHA384
-	case pts.SHA512:
-		return pcr.SHA512
-	}
-	return 0
-}
-
-func algorithm(h pcr.Hash) pts.HashAlgorithms {
-	switch h {
-	case pcr.SHA1:
-		return pts.SHA1
-	case pcr.SHA256:
-		return pts.SHA256
-	case pcr.SHA384:
-		return pts.SHA384
-	case pcr.SHA512:
-		return pts.SHA512
-	}
-	return 0
-}
-
 // Algorithms returns those that the TPM has a bank of.
 func (q *Quoter) Algorithms(ctx context.Context) (set pts.HashAlgorithms, err error) {
 	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
 		banks, err := t.Banks(ctx)
 		for _, h := range banks {
-			set |= algorithm(h)
+			set |= pts.HashAlgorithmOf(h)
 		}
 		if err == nil && set == 0 {
 			return fmt.Errorf("the TPM has no PCR bank of a PTS measurement algorithm: %w", tpm.ErrNoBank)
@@ -307,40 +278,29 @@ func (q *Quoter) KeyID(ctx context.Context, handle uint32) (string, error) {
 	return hex.EncodeToString(id.KeyID[:]), nil
 }
 
-// selection converts a set of PCRs; bits beyond the TPM's are left out.
-func selection(s pts.PCRs) pcr.Selection { return pcr.Selection(s) & (1<<pcr.Count - 1) }
-
-func values(in pcr.Values) map[uint32][]byte {
-	out := make(map[uint32][]byte, len(in))
-	for i, v := range in {
-		out[uint32(i)] = v
-	}
-	return out
-}
-
 // ReadPCRs returns the values of a bank's PCRs.
-func (q *Quoter) ReadPCRs(ctx context.Context, alg pts.HashAlgorithms, pcrs pts.PCRs) (out map[uint32][]byte, err error) {
+func (q *Quoter) ReadPCRs(ctx context.Context, alg pts.HashAlgorithms, pcrs pcr.Selection) (out pcr.Values, err error) {
 	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
-		v, err := t.ReadPCRs(ctx, bank(alg), selection(pcrs))
-		out = values(v)
+		var err error
+		out, err = t.ReadPCRs(ctx, alg.Bank(), pcrs)
 		return err
 	})
 	return out, err
 }
 
 // Quote signs PCRs and external data.
-func (q *Quoter) Quote(ctx context.Context, alg pts.HashAlgorithms, pcrs pts.PCRs, external []byte) (out pts.Quote, err error) {
+func (q *Quoter) Quote(ctx context.Context, alg pts.HashAlgorithms, pcrs pcr.Selection, external []byte) (out pts.Quote, err error) {
 	err = q.with(ctx, func(ctx context.Context, t tpm.TPM) error {
-		r, err := t.Quote(ctx, tpm.QuoteRequest{AIK: q.cfg.AIK, PCRs: selection(pcrs), Bank: bank(alg), External: external, Kind: q.cfg.Kind})
+		r, err := t.Quote(ctx, tpm.QuoteRequest{AIK: q.cfg.AIK, PCRs: pcrs, Bank: alg.Bank(), External: external, Kind: q.cfg.Kind})
 		if err != nil {
 			return err
 		}
 		out = pts.Quote{
 			Final: pts.SimpleEvidenceFinal{
-				Kind: pts.QuoteKind(r.Kind), CompositeHash: algorithm(r.Hash), Composite: r.Composite, Signature: r.Signature,
+				Kind: pts.QuoteKind(r.Kind), CompositeHash: pts.HashAlgorithmOf(r.Hash), Composite: r.Composite, Signature: r.Signature,
 				TPM20: pts.TPM20Quote{QualifiedSigner: r.QualifiedSigner, ClockInfo: r.ClockInfo, FirmwareVersion: r.FirmwareVersion, PCRSelection: r.PCRSelection},
 			},
-			Values: values(r.Values),
+			Values: r.Values,
 		}
 		return nil
 	})

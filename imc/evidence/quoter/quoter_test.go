@@ -181,7 +181,7 @@ func TestAttestation(t *testing.T) {
 	for name, c := range map[string]struct {
 		gen  tpm.Generation
 		kind tpm.QuoteKind
-		pcrs pts.PCRs
+		pcrs pcr.Selection
 	}{
 		"2.0": {gen: tpm.TPM20}, "1.2 Quote": {gen: tpm.TPM12, kind: tpm.QuoteInfo},
 		"1.2 Quote2": {gen: tpm.TPM12, kind: tpm.QuoteInfo2}, "1.2 Quote2 with version": {gen: tpm.TPM12, kind: tpm.QuoteInfo2Version},
