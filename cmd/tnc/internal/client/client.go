@@ -68,6 +68,7 @@ type Client struct {
 	redirects redirects
 	keyed     bool // EAP came as far as its key
 
+	closed   sync.Once
 	stop     context.CancelCauseFunc // ends the connection in order
 	reauth   chan string             // asks for a new IKE_SA, and says why
 	switched chan struct{}           // another IKE_SA carries the packets
@@ -137,15 +138,18 @@ func (c *Client) loadIMCs(ctx context.Context) error {
 	return err
 }
 
-// Close ends the IMCs and gives the lock back; Run must not run any more.
+// Close ends the IMCs and gives the lock back; Run must not run any more. It may
+// be called more than once.
 func (c *Client) Close() {
-	c.runDir.close()
-	if s, _ := c.state.newestSession(); s != nil {
-		_ = s.Close()
-	}
-	if err := c.tnc.Close(); err != nil {
-		log.Group(c.logger, log.TNC).Warn(err.Error())
-	}
+	c.closed.Do(func() {
+		c.runDir.close()
+		if s, _ := c.state.newestSession(); s != nil {
+			_ = s.Close()
+		}
+		if err := c.tnc.Close(); err != nil {
+			log.Group(c.logger, log.TNC).Warn(err.Error())
+		}
+	})
 }
 
 // Run connects and, where the connection stays, keeps it up until ctx is done,
