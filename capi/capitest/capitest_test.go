@@ -33,9 +33,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if dlimc.IsChild() { // the helper of libtnccs
-		dlimc.ChildMain()
-	}
+	dlimc.ChildMain() // this program is the helper of libtnccs
 	dir, err := os.MkdirTemp("", "capitest")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

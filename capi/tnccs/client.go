@@ -42,12 +42,9 @@ func newClient(s settings, l *sink) (*client, error) {
 	if err != nil {
 		return nil, fail(C.TNCCS_E_ARGUMENT, err)
 	}
-	s.imc.Beside = entries
-	for _, e := range entries {
-		if err := tnc.AddLoader(e.Name, func() (tnccs.IMC, error) { return dlimc.Load(e, s.imc) }); err != nil {
-			_ = tnc.Close() // the reason stands in err
-			return nil, fail(C.TNCCS_E_IMC, err)
-		}
+	if err := dlimc.AddEntries(tnc, entries, s.imc); err != nil {
+		_ = tnc.Close() // err is the cause
+		return nil, fail(C.TNCCS_E_IMC, withRemedy(err))
 	}
 	return &client{tnc: tnc, log: l, sessions: map[uintptr]*session{}}, nil
 }

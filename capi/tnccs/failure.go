@@ -10,6 +10,9 @@ import (
 	"fmt"
 	"runtime/debug"
 	"unsafe"
+
+	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
 
 // failure is an error with the code that the program gets for it.
@@ -42,6 +45,21 @@ func result(err error, out **C.char) C.tnccs_result {
 		return f.code
 	}
 	return C.TNCCS_E_INTERNAL
+}
+
+// withRemedy adds to an error what the user of the program can do about it.
+func withRemedy(err error) error {
+	var load *dlimc.LoadError
+	var binding *tnccs.BindingError
+	switch {
+	case errors.As(err, &load) && load.Detail == "" && errors.Is(err, dlimc.ErrNotFound):
+		load.Detail = "install it or correct the path"
+	case errors.As(err, &load) && load.Detail == "" && load.Helper != "":
+		load.Detail = "is " + load.Helper + " the tnc of this release?"
+	case errors.As(err, &binding):
+		return fmt.Errorf("%w: set the same protocol on both", err)
+	}
+	return err
 }
 
 // guard turns a panic of the function that defers it into TNCCS_E_INTERNAL.

@@ -18,7 +18,7 @@ import (
 type settings struct {
 	tncConfig string // "": no IMC
 	client    tnccs.Config
-	imc       dlimc.Options
+	imc       dlimc.Config
 }
 
 // readOptions reads what the program wants; the strings are copied.

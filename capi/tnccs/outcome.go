@@ -115,7 +115,7 @@ func gotncSessionIMCError(n C.uintptr_t, index C.size_t) (s *C.char) {
 func gotncSessionError(n C.uintptr_t) (s *C.char) {
 	defer guard(new(C.tnccs_result), nil)
 	if o, err := outcome(n); err == nil && o.Err != nil {
-		s = text(o.Err.Error())
+		s = text(withRemedy(o.Err).Error())
 	}
 	return s
 }

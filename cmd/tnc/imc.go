@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/base/text"
 
 	"github.com/spf13/cobra"
@@ -109,11 +109,11 @@ func imcList(cmd *cobra.Command, o *options) error {
 }
 
 // tryIMC loads one IMC in a client of its own.
-func tryIMC(e dlimc.Entry, o dlimc.Options) imcEntry {
+func tryIMC(e dlimc.Entry, cfg dlimc.Config) imcEntry {
 	out := imcEntry{Name: e.Name, Path: e.Path, File: e.File, Line: e.Line}
-	client, err := tnccs.NewClient(tnccs.Config{Logger: o.Logger})
+	client, err := tnccs.NewClient(tnccs.Config{Logger: cfg.Logger})
 	if err == nil {
-		err = profile.LoadIMC(client, e, o)
+		err = dlimc.Add(client, e, cfg)
 	}
 	if err == nil {
 		for _, c := range client.Collectors() {
@@ -130,6 +130,7 @@ func tryIMC(e dlimc.Entry, o dlimc.Options) imcEntry {
 			if le.Detail != "" {
 				out.Error += ": " + le.Detail
 			}
+			out.Error += report.Remedy(err)
 		}
 	}
 	if client != nil {

@@ -26,9 +26,7 @@ import (
 var version = "unknown"
 
 func main() {
-	if dlimc.IsChild() {
-		dlimc.ChildMain() // does not return
-	}
+	dlimc.ChildMain()
 	// A reader that goes away (tnc demo | head) is an error of Write, so that
 	// what was made is removed all the same.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)

@@ -28,9 +28,7 @@ import (
 var library string
 
 func TestMain(m *testing.M) {
-	if dlimc.IsChild() {
-		dlimc.ChildMain()
-	}
+	dlimc.ChildMain()
 	dir, err := os.MkdirTemp("", "tnc-test")
 	if err == nil {
 		library = filepath.Join(dir, "imc-attestation.so")

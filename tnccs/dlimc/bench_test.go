@@ -20,7 +20,7 @@ func BenchmarkConnections(b *testing.B) {
 	if _, err := exec.LookPath("cc"); err != nil {
 		b.Skip("SKIP needs a C compiler: apt-get install gcc")
 	}
-	for _, o := range []Options{{}, {InProcess: true}} {
+	for _, o := range []Config{{}, {InProcess: true}} {
 		name := "child"
 		if o.InProcess {
 			name = "in process"
@@ -34,7 +34,7 @@ func BenchmarkConnections(b *testing.B) {
 	}
 }
 
-func benchConnections(b *testing.B, e Entry, o Options) {
+func benchConnections(b *testing.B, e Entry, o Config) {
 	const n = 1000
 	c, err := tnccs.NewClient(tnccs.Config{})
 	require.NoError(b, err)

@@ -24,7 +24,7 @@ import (
 func recovered(imc C.gotnc_u32, r *C.gotnc_u32) {
 	if p := recover(); p != nil {
 		*r = C.gotnc_u32(tnccs.ResultFatal)
-		imcLogger(seats.logger(uint32(imc))).Error(fmt.Sprintf("a call of IMC %d failed: %v\n%s", uint32(imc), p, debug.Stack()))
+		imcLogger(ids.logger(uint32(imc))).Error(fmt.Sprintf("a call of IMC %d failed: %v\n%s", uint32(imc), p, debug.Stack()))
 	}
 }
 
@@ -37,7 +37,7 @@ func gotncReportMessageTypes(imc C.gotnc_u32, types *C.gotnc_u32, count C.gotnc_
 	if !ok {
 		return invalidParameter
 	}
-	h, id := seats.host(v[0])
+	h, id := ids.host(v[0])
 	ts, ok := list(types, v[1])
 	if h == nil || !ok {
 		return invalidParameter
@@ -52,7 +52,7 @@ func gotncReportMessageTypesLong(imc C.gotnc_u32, vendors, subtypes *C.gotnc_u32
 	if !ok {
 		return invalidParameter
 	}
-	h, id := seats.host(v[0])
+	h, id := ids.host(v[0])
 	vs, ok1 := list(vendors, v[1])
 	ss, ok2 := list(subtypes, v[1])
 	if h == nil || !ok1 || !ok2 {
@@ -65,7 +65,7 @@ func gotncReportMessageTypesLong(imc C.gotnc_u32, vendors, subtypes *C.gotnc_u32
 func gotncRequestHandshakeRetry(imc, connection, reason C.gotnc_u32) (ret C.gotnc_u32) {
 	defer recovered(imc, &ret)
 	v, ok := fit(imc, connection, reason)
-	h, id := seats.host(v[0])
+	h, id := ids.host(v[0])
 	if h == nil || !ok {
 		return invalidParameter
 	}
@@ -79,7 +79,7 @@ func gotncSendMessage(imc, connection C.gotnc_u32, message *C.uchar, length, mes
 	if !ok {
 		return invalidParameter
 	}
-	h, id := seats.host(v[0])
+	h, id := ids.host(v[0])
 	if h == nil {
 		return invalidParameter
 	}
@@ -100,7 +100,7 @@ func gotncSendMessageLong(imc, connection, flags C.gotnc_u32, message *C.uchar, 
 	if !ok {
 		return invalidParameter
 	}
-	h, id := seats.host(v[0])
+	h, id := ids.host(v[0])
 	if h == nil {
 		return invalidParameter
 	}
@@ -118,7 +118,7 @@ func gotncSendMessageLong(imc, connection, flags C.gotnc_u32, message *C.uchar, 
 func gotncGetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buffer *C.uchar, valueLength *C.gotnc_u32) (ret C.gotnc_u32) {
 	defer recovered(imc, &ret)
 	v, ok := fit(imc, connection, attribute)
-	h, id := seats.host(v[0])
+	h, id := ids.host(v[0])
 	if h == nil || !ok || valueLength == nil {
 		return invalidParameter
 	}
@@ -128,7 +128,7 @@ func gotncGetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buf
 		return C.gotnc_u32(r)
 	}
 	if attr == tnccs.AttributePrimaryIMCID {
-		value = wire.AppendU32(nil, seats.primary(v[0]))
+		value = wire.AppendU32(nil, ids.primary(v[0]))
 	}
 	*valueLength = C.gotnc_u32(len(value)) // also where the buffer is too small
 	if buffer == nil || uint64(bufferLength) < uint64(len(value)) {
@@ -145,7 +145,7 @@ func gotncSetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buf
 	if !ok {
 		return invalidParameter
 	}
-	h, id := seats.host(v[0])
+	h, id := ids.host(v[0])
 	b, ok := octets(buffer, v[3])
 	if h == nil || !ok {
 		return invalidParameter
@@ -157,7 +157,7 @@ func gotncSetAttribute(imc, connection, attribute, bufferLength C.gotnc_u32, buf
 func gotncReserveAdditionalIMCID(imc C.gotnc_u32, out *C.gotnc_u32) (ret C.gotnc_u32) {
 	defer recovered(imc, &ret)
 	v, ok := fit(imc)
-	h, id := seats.host(v[0])
+	h, id := ids.host(v[0])
 	if h == nil || !ok || out == nil {
 		return invalidParameter
 	}
@@ -165,7 +165,7 @@ func gotncReserveAdditionalIMCID(imc C.gotnc_u32, out *C.gotnc_u32) (ret C.gotnc
 	if r != tnccs.ResultSuccess {
 		return C.gotnc_u32(r)
 	}
-	local := seats.add(v[0], extra)
+	local := ids.assignMore(v[0], extra)
 	if local == 0 {
 		return C.gotnc_u32(tnccs.ResultOther)
 	}

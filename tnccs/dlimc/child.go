@@ -16,7 +16,7 @@ import (
 	"github.com/gotnc/gotnc/tnccs"
 )
 
-// ChildArg is the first argument of a child process: "tnc imc-host".
+// ChildArg is the first argument of a child process.
 const ChildArg = "imc-host"
 
 const (
@@ -31,23 +31,28 @@ const (
 	exitUsage      = 2
 )
 
-// IsChild reports whether this process was started as the child that holds an
-// IMC: main then calls ChildMain before anything else.
-func IsChild() bool { return len(os.Args) > 1 && os.Args[1] == ChildArg }
+// childMainCalled is set by ChildMain: this program may be started as a child.
+var childMainCalled atomic.Bool
 
-// ChildMain is the program of the child: it serves the parent over descriptor 3
-// until that is closed. It does not return.
-func ChildMain() int {
-	os.Exit(childMain())
-	return 0
+// ChildMain runs the child that holds an IMC, and does not return, in a process
+// that was started as one; in all others it returns at once. Call it at the
+// start of main: Load refuses to start a program as a child that has not called
+// it, which would run its whole main again.
+func ChildMain() {
+	childMainCalled.Store(true)
+	if len(os.Args) > 1 && os.Args[1] == ChildArg {
+		os.Exit(runChild())
+	}
 }
 
-func childMain() int {
+// runChild serves the parent over descriptor 3 until that is closed, and returns
+// the exit code.
+func runChild() int {
 	if os.Getenv(childEnv) != protocol {
 		fmt.Fprintf(os.Stderr, "%s: this command holds an IMC for the program that started it; it is not meant to be called\n", ChildArg)
 		return exitUsage
 	}
-	// What the IMC starts is no child of ours.
+	// A program that the IMC starts is no child of this kind.
 	os.Unsetenv(childEnv)
 	closeInherited()
 	f := os.NewFile(childFD, "parent")
@@ -63,16 +68,15 @@ func childMain() int {
 	c.link = newLink(conn, true, c.serve)
 	err = c.link.run()
 	c.link.fail(err)
-	// The parent is gone or done with us. Whatever the IMC does now, it ends, and
-	// what it has started and left behind with it: a parent that was killed does
-	// not see to that.
+	// The parent has ended or closed the socket. The IMC ends now, and with it the
+	// processes that it started: a parent that was killed cannot end those.
 	if pid := os.Getpid(); syscall.Getpgrp() == pid {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 	}
 	return exitParentGone
 }
 
-// hosted is the IMC in the child, and the TNCC that it sees there.
+// hosted is the IMC in the child, and its TNCC there, which asks the parent.
 type hosted struct {
 	link  *link
 	marks atomic.Uint32
@@ -81,6 +85,7 @@ type hosted struct {
 	mod tnccs.IMC // nil before opLoad
 }
 
+// imc returns the IMC, nil before opLoad.
 func (c *hosted) imc() tnccs.IMC {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,6 +139,7 @@ func (c *hosted) serve(o op, payload []byte) (a answer) {
 	return answer{}
 }
 
+// load opens the library of opLoad.
 func (c *hosted) load(r *wire.Reader) answer {
 	m, err := openModule(Entry{Path: string(r.Rest())}, true, log.NewWriter(os.Stderr, slog.LevelWarn))
 	if err != nil {
@@ -161,7 +167,7 @@ func (c *hosted) initialize(imc tnccs.IMC, id uint32) answer {
 	return a
 }
 
-// causes are what a LoadError may be about, as a number on the link.
+// causes are the causes of a LoadError by their numbers on the link.
 var causes = []error{ErrNotFound, ErrNotLibrary, ErrNotLoadable, ErrNoSymbol, ErrRefused}
 
 // loadAnswer carries an error of loading: u8 cause, detail.
@@ -188,11 +194,12 @@ func loadAnswer(err error) answer {
 	return a
 }
 
-// mark puts a mark into the log stream and its number before the answer's or
-// question's octets: the parent waits for it, so that lines of the IMC stand in
-// the log before what follows from them.
+// mark writes a mark to the log stream and puts its number before the octets of
+// an answer or question. The parent waits for the mark, so that lines of the IMC
+// are logged before their consequences.
 func (c *hosted) mark(a *answer) { a.data = append(c.markOctets(), a.data...) }
 
+// markOctets writes a mark and returns its number.
 func (c *hosted) markOctets() []byte {
 	n := c.marks.Add(1)
 	fmt.Fprintf(os.Stderr, "\x00%08x\n", n)
@@ -208,6 +215,7 @@ func (c *hosted) ask(o op, payload []byte) answer {
 	return a
 }
 
+// u32s encodes values, big-endian.
 func u32s(vs ...uint32) []byte {
 	b := make([]byte, 0, 4*len(vs))
 	for _, v := range vs {
@@ -216,37 +224,43 @@ func u32s(vs ...uint32) []byte {
 	return b
 }
 
-// The TNCC, by way of the parent.
-
+// ReportMessageTypes implements tnccs.TNCC.
 func (c *hosted) ReportMessageTypes(imc uint32, types []uint32) tnccs.Result {
 	return c.ask(opReportTypes, append(u32s(imc), u32s(types...)...)).result
 }
 
+// ReportMessageTypesLong implements tnccs.TNCC.
 func (c *hosted) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) tnccs.Result {
 	return c.ask(opReportTypesLong, append(append(u32s(imc), u32s(vendors...)...), u32s(subtypes...)...)).result
 }
 
+// RequestHandshakeRetry implements tnccs.TNCC.
 func (c *hosted) RequestHandshakeRetry(imc, connection uint32, reason tnccs.RetryReason) tnccs.Result {
 	return c.ask(opRetry, u32s(imc, connection, uint32(reason))).result
 }
 
+// SendMessage implements tnccs.TNCC.
 func (c *hosted) SendMessage(imc, connection uint32, message []byte, messageType uint32) tnccs.Result {
 	return c.ask(opSend, append(u32s(imc, connection, messageType), message...)).result
 }
 
+// SendMessageLong implements tnccs.TNCC.
 func (c *hosted) SendMessageLong(imc, connection, flags uint32, message []byte, vendor, subtype, imv uint32) tnccs.Result {
 	return c.ask(opSendLong, append(u32s(imc, connection, flags, vendor, subtype, imv), message...)).result
 }
 
+// GetAttribute implements tnccs.TNCC.
 func (c *hosted) GetAttribute(imc, connection uint32, id tnccs.AttributeID) ([]byte, tnccs.Result) {
 	a := c.ask(opGetAttribute, u32s(imc, connection, uint32(id)))
 	return a.data, a.result
 }
 
+// SetAttribute implements tnccs.TNCC.
 func (c *hosted) SetAttribute(imc, connection uint32, id tnccs.AttributeID, value []byte) tnccs.Result {
 	return c.ask(opSetAttribute, append(u32s(imc, connection, uint32(id)), value...)).result
 }
 
+// ReserveAdditionalIMCID implements tnccs.TNCC.
 func (c *hosted) ReserveAdditionalIMCID(imc uint32) (uint32, tnccs.Result) {
 	a := c.ask(opReserve, u32s(imc))
 	if a.result != tnccs.ResultSuccess || len(a.data) != 4 {

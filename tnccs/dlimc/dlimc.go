@@ -1,9 +1,3 @@
-// Package dlimc loads IMCs that are shared libraries, as /etc/tnc_config names
-// them: each in a child process of the same binary by default, so that one that
-// crashes or hangs takes nothing else down, or in this process.
-//
-// The child is this binary, started again with the argument ChildArg: main (and
-// TestMain of tests) calls IsChild and ChildMain before anything else.
 package dlimc
 
 import (
@@ -15,25 +9,24 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
-// BesideEnv names the environment variable with the paths of Options.Beside,
-// separated by colons.
+// BesideEnv is the name of the environment variable with the paths of
+// Config.Beside, separated by colons.
 const BesideEnv = "GOTNC_IMCS"
 
 // Time limits of calls into a child.
 const (
-	// DefaultInitTimeout bounds the start of the child, dlopen, and Initialize.
+	// DefaultInitTimeout limits the start of the child, dlopen, and Initialize.
 	DefaultInitTimeout = 15 * time.Second
-	// DefaultCallTimeout bounds every other call: the IMC may have to measure
-	// large files in it.
+	// DefaultCallTimeout limits every other call: the IMC may measure large files
+	// in it.
 	DefaultCallTimeout = 120 * time.Second
-	// DefaultTerminateTimeout bounds Terminate and the end of the child.
+	// DefaultTerminateTimeout limits Terminate and the end of the child.
 	DefaultTerminateTimeout = 5 * time.Second
 )
 
@@ -45,16 +38,19 @@ var (
 	ErrNoSymbol    = errors.New("not an IMC")
 	ErrRefused     = errors.New("IMC refused to start")
 	ErrChild       = errors.New("cannot start the process of the IMC")
+	ErrNoChildMain = errors.New("the program does not call dlimc.ChildMain, so it cannot hold an IMC")
 	ErrCrashed     = errors.New("the IMC crashed")
 	ErrHung        = errors.New("the IMC does not answer")
 	ErrGone        = errors.New("the IMC has been terminated")
 )
 
-// LoadError says why an IMC could not be loaded. Err is one of the causes above.
+// LoadError is the error of an IMC that cannot be loaded. Err is one of the
+// causes above.
 type LoadError struct {
 	Entry  Entry
 	Err    error
-	Detail string // what to look at
+	Detail string // more about the cause; may be empty
+	Helper string // Config.Helper, if that failed before it opened the library
 }
 
 func (e *LoadError) Error() string {
@@ -70,70 +66,107 @@ func (e *LoadError) Error() string {
 
 func (e *LoadError) Unwrap() error { return e.Err }
 
+// loadError returns a *LoadError.
 func loadError(e Entry, cause error, detail string) error {
 	return &LoadError{Entry: e, Err: cause, Detail: detail}
 }
 
-// Options configures Load. The zero value is usable.
-type Options struct {
-	// InProcess loads the library into this process instead of a child: without
-	// the copying, but a crash or hang of the library is one of the program, and
-	// no time limit holds.
+// Config configures Load. The zero value is usable.
+type Config struct {
+	// InProcess loads the library into this process instead of a child. No calls
+	// are copied between processes then, but a crash or hang of the library is one
+	// of the program, and the time limits do not apply.
 	InProcess bool
-	// Logger takes what the IMC logs, and prints in a child; nil discards.
+	// Logger gets the log of the IMC, and the output of its child; nil discards.
 	Logger *slog.Logger
-	// InitTimeout, CallTimeout and TerminateTimeout bound the calls into a child;
-	// 0 means the default above.
+	// InitTimeout, CallTimeout and TerminateTimeout limit the calls into a child;
+	// 0 means the defaults above.
 	InitTimeout, CallTimeout, TerminateTimeout time.Duration
-	// Context, once it is done, leaves calls into a child TerminateTimeout at most,
-	// those under way too: whoever interrupts the program does not wait for an IMC
-	// that measures or hangs. nil is never done.
+	// Context, once it is done, limits all calls into a child to TerminateTimeout,
+	// those in progress too: an interrupted program does not wait for an IMC that
+	// measures or hangs. nil is never done.
 	Context context.Context
-	// Env is the environment of the child; nil means that of this process, to which
-	// its variables are added while an IMC starts in it.
+	// Env is the environment of the child; nil means that of this process. With
+	// InProcess its variables are set in this process while an IMC starts.
 	Env []string
-	// Beside are the entries that are loaded for the same client. A child, which
-	// cannot see the others' libraries, is told their paths in the environment
-	// (BesideEnv): an IMC leaves to another what both would tell the verifier.
+	// Beside lists the entries that are loaded into the same client. A child gets
+	// their paths in the environment (BesideEnv), since it cannot see the other
+	// libraries: an IMC leaves to another one what both would report. AddAll and
+	// AddEntries set it.
 	Beside []Entry
-	// Helper is the program that the child runs, whose main calls ChildMain: for
-	// libraries, whose process is another program. "" means this program's image.
+	// Helper is the path of a program that calls ChildMain, for the child: libraries
+	// need it, whose process is another program. "" means the program of this
+	// process, which must have called ChildMain.
 	Helper string
 }
 
-func (o Options) withDefaults() Options {
+// withDefaults returns cfg with the default time limits.
+func (cfg Config) withDefaults() Config {
 	for _, d := range []struct {
 		v *time.Duration
 		d time.Duration
-	}{{&o.InitTimeout, DefaultInitTimeout}, {&o.CallTimeout, DefaultCallTimeout}, {&o.TerminateTimeout, DefaultTerminateTimeout}} {
+	}{{&cfg.InitTimeout, DefaultInitTimeout}, {&cfg.CallTimeout, DefaultCallTimeout}, {&cfg.TerminateTimeout, DefaultTerminateTimeout}} {
 		if *d.v <= 0 {
 			*d.v = d.d
 		}
 	}
-	return o
+	return cfg
 }
 
-// Load prepares the IMC of e. It is then given to (*tnccs.Client).Add, which
-// initializes it; an IMC that is not added is freed by its Terminate.
+// AddAll loads the IMCs of the tnc_config file at path into client, in the order
+// of the file. It stops at the first error, which is a *ConfigError for a bad
+// line and a *LoadError for an IMC that cannot be loaded.
+func AddAll(client *tnccs.Client, path string, cfg Config) error {
+	entries, problems, err := ParseTNCConfig(path)
+	if err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return problems[0]
+	}
+	return AddEntries(client, entries, cfg)
+}
+
+// AddEntries loads the IMCs of entries into client, in their order. It stops at
+// the first error.
+func AddEntries(client *tnccs.Client, entries []Entry, cfg Config) error {
+	cfg.Beside = entries
+	for _, e := range entries {
+		if err := Add(client, e, cfg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Add loads the IMC of e into client, and loads it again for the next session
+// after it was lost.
+func Add(client *tnccs.Client, e Entry, cfg Config) error {
+	return client.AddLoader(e.Name, func() (tnccs.IMC, error) { return Load(e, cfg) })
+}
+
+// Load loads the IMC of e, for (*tnccs.Client).Add, which initializes it. An IMC
+// that is not added must be freed by its Terminate.
 //
-// A child is started, and the library opened, right here; in process the
-// library is opened by Initialize. Errors of both are *LoadError.
-func Load(e Entry, o Options) (tnccs.IMC, error) {
-	o = o.withDefaults()
+// Load starts the child and opens the library in it; in process the library is
+// opened by Initialize. Errors of both are *LoadError.
+func Load(e Entry, cfg Config) (tnccs.IMC, error) {
+	cfg = cfg.withDefaults()
 	if err := checkFile(e); err != nil {
 		return nil, err
 	}
-	if o.InProcess {
-		return &inProcess{entry: e, o: o}, nil
+	if cfg.InProcess {
+		return &inProcess{entry: e, cfg: cfg}, nil
 	}
-	c, err := startChild(e, o)
+	c, err := startChild(e, cfg)
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// checkFile finds out what dlopen would word badly.
+// checkFile returns an error for a file that cannot be an IMC, which dlopen would
+// report in worse words.
 func checkFile(e Entry) error {
 	if !filepath.IsAbs(e.Path) {
 		return loadError(e, ErrNotFound, "the path must be absolute")
@@ -141,7 +174,7 @@ func checkFile(e Entry) error {
 	st, err := os.Stat(e.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return loadError(e, ErrNotFound, "install it or correct the path")
+		return loadError(e, ErrNotFound, "")
 	case err != nil:
 		return loadError(e, ErrNotLoadable, err.Error())
 	case !st.Mode().IsRegular():
@@ -159,104 +192,5 @@ func checkFile(e Entry) error {
 	return nil
 }
 
-// opening is held while a library is opened and initialized in this process.
-var opening sync.Mutex
-
-// inProcess is an IMC in this process.
-type inProcess struct {
-	entry Entry
-	o     Options
-
-	mu     sync.Mutex
-	imc    tnccs.IMC // nil before Initialize
-	closed bool
-}
-
-// Source returns the path of the library.
-func (p *inProcess) Source() string { return p.entry.Path }
-
-// Interface is part of tnccs.Library.
-func (p *inProcess) Interface() tnccs.Interface {
-	if l, ok := p.loaded().(interface{ Interface() tnccs.Interface }); ok {
-		return l.Interface()
-	}
-	return tnccs.Interface{}
-}
-
-// Initialize opens the library and initializes it.
-func (p *inProcess) Initialize(id uint32, host tnccs.TNCC) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return ErrGone
-	}
-	if p.imc != nil {
-		return tnccs.ResultAlreadyInitialized
-	}
-	opening.Lock()
-	defer opening.Unlock()
-	done, err := setEnvironment(p.entry, p.o)
-	if err != nil {
-		return loadError(p.entry, ErrNotLoadable, err.Error())
-	}
-	defer done()
-	m, err := openModule(p.entry, false, p.o.Logger)
-	if err != nil {
-		return err
-	}
-	p.imc = m
-	return m.Initialize(id, host)
-}
-
-func (p *inProcess) loaded() tnccs.IMC {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.imc == nil || p.closed {
-		return notInitialized{}
-	}
-	return p.imc
-}
-
-func (p *inProcess) NotifyConnectionChange(connection uint32, state tnccs.ConnectionState) error {
-	return p.loaded().NotifyConnectionChange(connection, state)
-}
-
-func (p *inProcess) BeginHandshake(connection uint32) error {
-	return p.loaded().BeginHandshake(connection)
-}
-
-func (p *inProcess) ReceiveMessage(connection uint32, m tnccs.Message) error {
-	return p.loaded().ReceiveMessage(connection, m)
-}
-
-func (p *inProcess) BatchEnding(connection uint32) error { return p.loaded().BatchEnding(connection) }
-
-func (p *inProcess) Terminate() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil
-	}
-	p.closed = true
-	if p.imc == nil {
-		return nil
-	}
-	return p.imc.Terminate()
-}
-
-// notInitialized answers for an IMC that is not there.
-type notInitialized struct{}
-
-func (notInitialized) Initialize(uint32, tnccs.TNCC) error { return tnccs.ResultNotInitialized }
-func (notInitialized) NotifyConnectionChange(uint32, tnccs.ConnectionState) error {
-	return tnccs.ResultNotInitialized
-}
-func (notInitialized) BeginHandshake(uint32) error { return tnccs.ResultNotInitialized }
-func (notInitialized) ReceiveMessage(uint32, tnccs.Message) error {
-	return tnccs.ResultNotInitialized
-}
-func (notInitialized) BatchEnding(uint32) error { return tnccs.ResultNotInitialized }
-func (notInitialized) Terminate() error         { return nil }
-
-// imcLogger is where lines of the IMC go that carry no group.
+// imcLogger returns the logger for lines of an IMC without a group.
 func imcLogger(l *slog.Logger) *slog.Logger { return log.Group(l, log.IMC) }

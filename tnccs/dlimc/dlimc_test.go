@@ -24,9 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if IsChild() {
-		ChildMain()
-	}
+	ChildMain()
 	os.Exit(m.Run())
 }
 
@@ -111,7 +109,7 @@ func noLeak(t *testing.T) {
 }
 
 // run runs a whole session with the IMC of e, and returns the batches and log.
-func run(t *testing.T, e Entry, o Options) (c *tnccs.Client, s *tnccs.Session, first []byte, l *syncBuffer) {
+func run(t *testing.T, e Entry, o Config) (c *tnccs.Client, s *tnccs.Session, first []byte, l *syncBuffer) {
 	t.Helper()
 	lg, l := logger()
 	o.Logger = lg
@@ -140,7 +138,7 @@ func parse(t *testing.T, b []byte) pb.Batch {
 	return x
 }
 
-func testNormal(t *testing.T, o Options) {
+func testNormal(t *testing.T, o Config) {
 	c, s, first, l := run(t, buildIMC(t), o)
 	x := parse(t, first)
 	require.Equal(t, []pb.Message{
@@ -181,13 +179,13 @@ func testNormal(t *testing.T, o Options) {
 func TestNormalIMC(t *testing.T) {
 	noLeak(t)
 	t.Setenv("GOTNC_TEST_VALUE", "passed")
-	t.Run("child", func(t *testing.T) { testNormal(t, Options{}) })
-	t.Run("in process", func(t *testing.T) { testNormal(t, Options{InProcess: true}) })
+	t.Run("child", func(t *testing.T) { testNormal(t, Config{}) })
+	t.Run("in process", func(t *testing.T) { testNormal(t, Config{InProcess: true}) })
 }
 
 func TestShortReceive(t *testing.T) {
 	noLeak(t)
-	c, s, _, l := run(t, buildIMC(t, "SHORT"), Options{})
+	c, s, _, l := run(t, buildIMC(t, "SHORT"), Config{})
 	reply, err := s.Receive(batch(t, pb.SDATA, pb.PA{Vendor: 0x00902a, Subtype: 1, Collector: 0xffff, Validator: 7, Body: []byte("ask")}))
 	require.NoError(t, err)
 	require.Equal(t, []pb.Message{pb.PA{Vendor: 0x00902a, Subtype: 1, Collector: 1, Validator: 0xffff, Body: []byte("ask")}}, parse(t, reply).Messages)
@@ -198,7 +196,7 @@ func TestShortReceive(t *testing.T) {
 
 func TestLargeMessages(t *testing.T) {
 	noLeak(t)
-	c, _, first, _ := run(t, buildIMC(t, "BIG"), Options{})
+	c, _, first, _ := run(t, buildIMC(t, "BIG"), Config{})
 	require.Len(t, parse(t, first).Messages, 2)
 	require.NoError(t, c.Close())
 }
@@ -216,7 +214,7 @@ func TestLostIMCs(t *testing.T) {
 		t.Run(tt.macro, func(t *testing.T) {
 			noLeak(t)
 			start := time.Now()
-			c, s, first, l := run(t, buildIMC(t, tt.macro), Options{CallTimeout: 300 * time.Millisecond})
+			c, s, first, l := run(t, buildIMC(t, tt.macro), Config{CallTimeout: 300 * time.Millisecond})
 			require.Len(t, parse(t, first).Messages, 1, "the session goes on without it")
 			errs := s.Outcome().IMCErrors
 			require.Len(t, errs, 1)
@@ -237,7 +235,7 @@ func TestLostIMCs(t *testing.T) {
 
 func TestHangingTerminateIsEnded(t *testing.T) {
 	noLeak(t)
-	c, s, _, _ := run(t, buildIMC(t, "HANG_END"), Options{TerminateTimeout: 300 * time.Millisecond})
+	c, s, _, _ := run(t, buildIMC(t, "HANG_END"), Config{TerminateTimeout: 300 * time.Millisecond})
 	require.NoError(t, s.Close())
 	err := c.Close()
 	require.ErrorIs(t, err, ErrHung)
@@ -274,7 +272,7 @@ func TestLoadErrors(t *testing.T) {
 				noLeak(t)
 				c, err := tnccs.NewClient(tnccs.Config{})
 				require.NoError(t, err)
-				imc, err := Load(tt.e, Options{InProcess: inProcess})
+				imc, err := Load(tt.e, Config{InProcess: inProcess})
 				if err == nil {
 					err = c.Add(tt.e.Name, imc)
 				}
@@ -292,7 +290,7 @@ func TestLoadErrors(t *testing.T) {
 
 func TestIMCThatIsNotAddedIsFreed(t *testing.T) {
 	noLeak(t)
-	imc, err := Load(buildIMC(t), Options{})
+	imc, err := Load(buildIMC(t), Config{})
 	require.NoError(t, err)
 	require.NoError(t, imc.Terminate())
 	require.NoError(t, imc.Terminate())
@@ -301,7 +299,7 @@ func TestIMCThatIsNotAddedIsFreed(t *testing.T) {
 
 func TestKilledChildIsNoticed(t *testing.T) {
 	noLeak(t)
-	imc, err := Load(buildIMC(t), Options{})
+	imc, err := Load(buildIMC(t), Config{})
 	require.NoError(t, err)
 	require.NoError(t, imc.(*remote).cmd.Process.Kill())
 	require.ErrorIs(t, imc.BeginHandshake(1), ErrCrashed)
@@ -314,7 +312,7 @@ func TestConcurrentSessions(t *testing.T) {
 	require.NoError(t, err)
 	e := buildIMC(t)
 	for range 2 {
-		imc, err := Load(e, Options{})
+		imc, err := Load(e, Config{})
 		require.NoError(t, err)
 		require.NoError(t, c.Add("Tiny", imc))
 	}
@@ -346,4 +344,36 @@ func TestChildRefusesToBeCalledByHand(t *testing.T) {
 	require.ErrorAs(t, err, &ee)
 	require.Equal(t, exitUsage, ee.ExitCode())
 	require.Contains(t, string(out), "not meant to be called")
+}
+
+// A program that does not call ChildMain would run its whole main again.
+func TestProgramWithoutChildMain(t *testing.T) {
+	childMainCalled.Store(false)
+	defer childMainCalled.Store(true)
+	_, err := Load(buildIMC(t), Config{})
+	require.ErrorIs(t, err, ErrNoChildMain)
+}
+
+// AddAll is the one line that loads a tnc_config.
+func TestAddAll(t *testing.T) {
+	e := buildIMC(t)
+	file := filepath.Join(t.TempDir(), "tnc_config")
+	write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
+	c, err := tnccs.NewClient(tnccs.Config{})
+	require.NoError(t, err)
+	defer c.Close()
+	write("IMC \"One\" " + e.Path + "\nIMC \"Two\" " + e.Path + "\n")
+	require.NoError(t, AddAll(c, file, Config{}))
+	require.Equal(t, []string{"One", "Two"}, c.IMCs())
+
+	write("IMC One " + e.Path + "\n")
+	var ce *ConfigError
+	require.ErrorAs(t, AddAll(c, file, Config{}), &ce)
+	require.Equal(t, 1, ce.Line)
+	write("IMC \"Gone\" /nonexistent.so\n")
+	var le *LoadError
+	require.ErrorAs(t, AddAll(c, file, Config{}), &le)
+	require.ErrorIs(t, le, ErrNotFound)
+	require.Equal(t, "Gone", le.Entry.Name)
+	require.ErrorIs(t, AddAll(c, file+"s", Config{}), os.ErrNotExist)
 }

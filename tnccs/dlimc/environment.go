@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// setEnvironment gives this process what Options.Env has of its own, and one of
-// strongSwan's IMCs its strongswan.conf, until done is called: IMCs read both in
-// TNC_IMC_Initialize. The lock opening is held.
-func setEnvironment(e Entry, o Options) (done func(), err error) {
-	env := o.Env
+// setEnvironment sets the variables of Config.Env in this process, and
+// STRONGSWAN_CONF for one of strongSwan's IMCs, until done is called: IMCs read
+// both in TNC_IMC_Initialize. The mutex opening is held.
+func setEnvironment(e Entry, cfg Config) (done func(), err error) {
+	env := cfg.Env
 	if env == nil {
 		env = os.Environ()
 	}
 	want := map[string]string{}
-	for _, v := range o.Env {
+	for _, v := range cfg.Env {
 		if name, value, ok := strings.Cut(v, "="); ok && name != "" {
 			want[name] = value // the last one counts
 		}
@@ -27,7 +27,7 @@ func setEnvironment(e Entry, o Options) (done func(), err error) {
 	}
 	var conf *os.File
 	if usesLibimcv(e.Path) {
-		if conf, err = memoryFile("strongswan.conf", strongswanConf(e.Path, env, o.Logger)); err != nil {
+		if conf, err = memoryFile("strongswan.conf", strongswanConf(e.Path, env, cfg.Logger)); err != nil {
 			return nil, err
 		}
 		want[confEnv] = fmt.Sprintf("/proc/self/fd/%d", conf.Fd())

@@ -16,7 +16,7 @@ import (
 func TestEnvironment(t *testing.T) {
 	t.Setenv("GOTNC_TEST_VALUE", "of the process")
 	e := buildIMC(t, "ENVIRONMENT")
-	for _, o := range []Options{{}, {InProcess: true}} {
+	for _, o := range []Config{{}, {InProcess: true}} {
 		for want, env := range map[string][]string{
 			"of the process": nil,
 			"given":          append(os.Environ(), "GOTNC_TEST_VALUE=first", "GOTNC_TEST_VALUE=given", "GOTNC_TEST_NEW=1"),

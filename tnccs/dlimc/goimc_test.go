@@ -35,7 +35,7 @@ func TestGoIMC(t *testing.T) {
 		t.Skip("SKIP builds a Go library: run without -short")
 	}
 	e := buildGoIMC(t)
-	for name, o := range map[string]Options{"child": {}, "in process": {InProcess: true}} {
+	for name, o := range map[string]Config{"child": {}, "in process": {InProcess: true}} {
 		t.Run(name, func(t *testing.T) {
 			c, err := tnccs.NewClient(tnccs.Config{})
 			require.NoError(t, err)

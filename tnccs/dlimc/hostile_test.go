@@ -18,7 +18,7 @@ import (
 
 func TestIMCCallsFromItsOwnThread(t *testing.T) {
 	noLeak(t)
-	c, s, first, l := run(t, buildIMC(t, "THREAD"), Options{})
+	c, s, first, l := run(t, buildIMC(t, "THREAD"), Config{})
 	require.Len(t, parse(t, first).Messages, 2, "what it sends during a call of ours leaves")
 	require.Contains(t, l.String(), "thread inside 0\n")
 	require.Eventually(t, func() bool { return strings.Contains(l.String(), "thread late 8 retry 0\n") }, 5*time.Second, 5*time.Millisecond,
@@ -32,7 +32,7 @@ func TestIMCCallsFromItsOwnThread(t *testing.T) {
 func TestIMCSendsGarbage(t *testing.T) {
 	noLeak(t)
 	for _, inProcess := range []bool{false, true} {
-		c, s, first, _ := run(t, buildIMC(t, "GARBAGE"), Options{InProcess: inProcess})
+		c, s, first, _ := run(t, buildIMC(t, "GARBAGE"), Config{InProcess: inProcess})
 		x := parse(t, first)
 		require.Len(t, x.Messages, 2, "what it sends is the server's to judge")
 		require.Len(t, x.Messages[1].(pb.PA).Body, 5000)
@@ -54,7 +54,7 @@ func TestLostChildIsStartedAgain(t *testing.T) {
 	lg, l := logger()
 	c, err := tnccs.NewClient(tnccs.Config{Logger: lg})
 	require.NoError(t, err)
-	require.NoError(t, c.AddLoader(e.Name, func() (tnccs.IMC, error) { return Load(e, Options{Logger: lg}) }))
+	require.NoError(t, Add(c, e, Config{Logger: lg}))
 	s := c.NewSession()
 	first, err := s.Begin(0, tnccs.TransportEAP, "1.1")
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestShortReceiveWithoutASender(t *testing.T) {
 	noLeak(t)
 	c, err := tnccs.NewClient(tnccs.Config{Protocol: tnccs.ProtocolXML})
 	require.NoError(t, err)
-	imc, err := Load(buildIMC(t, "SHORT"), Options{})
+	imc, err := Load(buildIMC(t, "SHORT"), Config{})
 	require.NoError(t, err)
 	require.NoError(t, c.Add("Tiny", imc))
 	s := c.NewSession()

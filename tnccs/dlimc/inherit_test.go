@@ -26,7 +26,7 @@ func TestChildHoldsNoDescriptorOfTheProgram(t *testing.T) {
 	require.NoError(t, unix.Pipe2(p[:], 0))
 	r := os.NewFile(uintptr(p[0]), "read")
 	defer r.Close()
-	imc, err := Load(buildIMC(t), Options{})
+	imc, err := Load(buildIMC(t), Config{})
 	require.NoError(t, err)
 	require.NoError(t, unix.Close(p[1]))
 	ended := make(chan error, 1)
@@ -60,7 +60,7 @@ const killedEnv = "GOTNC_TEST_KILLED"
 // killed and cannot see to it.
 func TestKilledProgramLeavesNothing(t *testing.T) {
 	if so := os.Getenv(killedEnv); so != "" { // the program
-		_, err := Load(Entry{Name: "Bad", Path: so}, Options{})
+		_, err := Load(Entry{Name: "Bad", Path: so}, Config{})
 		require.NoError(t, err)
 		fmt.Println("started")
 		select {}

@@ -21,7 +21,7 @@ func TestInterrupted(t *testing.T) {
 	for _, before := range []bool{true, false} {
 		ctx, cancel := context.WithCancel(context.Background())
 		env := append(os.Environ(), "GOTNC_TEST_AT=BeginHandshake", "GOTNC_TEST_DO=hang")
-		imc, err := Load(Entry{Name: "Bad", Path: so}, Options{Env: env, Context: ctx, CallTimeout: time.Hour, TerminateTimeout: time.Second})
+		imc, err := Load(Entry{Name: "Bad", Path: so}, Config{Env: env, Context: ctx, CallTimeout: time.Hour, TerminateTimeout: time.Second})
 		require.NoError(t, err)
 		c, err := tnccs.NewClient(tnccs.Config{})
 		require.NoError(t, err)

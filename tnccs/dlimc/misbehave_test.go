@@ -92,7 +92,7 @@ func misbehave(t *testing.T, e Entry, at, do string, cause error, text string) {
 	lg, l := logger()
 	env := append(os.Environ(), "GOTNC_TEST_AT="+at, "GOTNC_TEST_DO="+do, "GOTNC_TEST_PID="+pidFile)
 	// The IMC is slow where the machine is; one that hangs is found after the limit.
-	o := Options{Logger: lg, Env: env, InitTimeout: 20 * time.Second, CallTimeout: 20 * time.Second, TerminateTimeout: 20 * time.Second}
+	o := Config{Logger: lg, Env: env, InitTimeout: 20 * time.Second, CallTimeout: 20 * time.Second, TerminateTimeout: 20 * time.Second}
 	loading := at == "dlopen" || at == "Initialize" || at == "ProvideBindFunction"
 	switch {
 	case cause != ErrHung:

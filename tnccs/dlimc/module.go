@@ -73,14 +73,14 @@ func (m *module) Initialize(id uint32, host tnccs.TNCC) error {
 	if m.closed || m.started {
 		return tnccs.ResultAlreadyInitialized
 	}
-	m.id = seats.take(m, id, host)
+	m.id = ids.assign(m, id, host)
 	if m.id == 0 {
 		return loadError(m.entry, ErrNotLoadable, "all IMC IDs of this process are taken")
 	}
 	version := C.gotnc_u32(1) // for libraries that leave it alone
 	r := result(C.gotnc_initialize(m.c, C.gotnc_u32(m.id), &version))
 	if r != tnccs.ResultSuccess {
-		seats.release(m)
+		ids.release(m)
 		return loadError(m.entry, ErrRefused, fmt.Sprintf("TNC_IMC_Initialize returned %d (%s)", uint32(r), r.String()))
 	}
 	m.started = true
@@ -100,7 +100,7 @@ func (m *module) Initialize(id uint32, host tnccs.TNCC) error {
 func (m *module) giveUp() {
 	C.gotnc_terminate(m.c, C.gotnc_u32(m.id)) // the reason is another
 	m.started = false
-	seats.release(m)
+	ids.release(m)
 }
 
 // Interface is part of tnccs.Library.
@@ -137,7 +137,7 @@ func (m *module) ReceiveMessage(connection uint32, x tnccs.Message) error {
 			flags = C.gotnc_u32(tnccs.FlagExclusive)
 		}
 		return failed(C.gotnc_receive_long(m.c, C.gotnc_u32(m.id), C.gotnc_u32(connection), flags, p, n,
-			C.gotnc_u32(x.Vendor), C.gotnc_u32(x.Subtype), C.gotnc_u32(x.SourceIMV), C.gotnc_u32(seats.local(m, x.DestIMC))))
+			C.gotnc_u32(x.Vendor), C.gotnc_u32(x.Subtype), C.gotnc_u32(x.SourceIMV), C.gotnc_u32(ids.local(m, x.DestIMC))))
 	}
 	if x.Subtype > tnccs.AnySubtype {
 		return nil // a short type cannot name it
@@ -162,7 +162,7 @@ func (m *module) Terminate() error {
 	if m.started {
 		m.started = false
 		err = failed(C.gotnc_terminate(m.c, C.gotnc_u32(m.id)))
-		seats.release(m)
+		ids.release(m)
 	}
 	opening.Lock()
 	C.gotnc_close(m.c)

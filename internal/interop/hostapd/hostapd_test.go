@@ -32,9 +32,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if dlimc.IsChild() {
-		dlimc.ChildMain()
-	}
+	dlimc.ChildMain()
 	os.Exit(m.Run())
 }
 
@@ -156,9 +154,7 @@ func (s *server) attest(t *testing.T, fragmentSize int) (tnccs.Outcome, byte) {
 	client, err := tnccs.NewClient(tnccs.Config{Protocol: tnccs.ProtocolXML, Logger: lg})
 	require.NoError(t, err)
 	defer client.Close()
-	require.NoError(t, client.AddLoader("Attestation", func() (tnccs.IMC, error) {
-		return dlimc.Load(dlimc.Entry{Name: "Attestation", Path: s.imc}, dlimc.Options{Logger: lg})
-	}))
+	require.NoError(t, dlimc.Add(client, dlimc.Entry{Name: "Attestation", Path: s.imc}, dlimc.Config{Logger: lg}))
 	sess := client.NewSession()
 	tc := tnc.Config{Session: sess, FragmentSize: fragmentSize, Logger: lg}
 	methods := []eap.Offer{eapmd5.Offer([]byte(password)), tnc.OfferPT(tc), tnc.OfferTNC(tc)}

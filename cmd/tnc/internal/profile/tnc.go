@@ -101,9 +101,9 @@ func (p *Profile) MutualRequired() bool {
 // IMCOptions returns how IMCs are loaded. Beside strongSwan's settings there are
 // charon.plugins.tnc-imc.in_process, which loads all of them into this process
 // instead of a child each, and call_timeout. Once ctx is done calls end soon.
-func (p *Profile) IMCOptions(ctx context.Context, logger *slog.Logger) dlimc.Options {
+func (p *Profile) IMCOptions(ctx context.Context, logger *slog.Logger) dlimc.Config {
 	v := p.Strongswan.View("charon")
-	return dlimc.Options{
+	return dlimc.Config{
 		InProcess:   v.Bool("plugins.tnc-imc.in_process", false),
 		CallTimeout: v.Duration("plugins.tnc-imc.call_timeout", dlimc.DefaultCallTimeout),
 		Logger:      logger,
@@ -115,14 +115,14 @@ func (p *Profile) IMCOptions(ctx context.Context, logger *slog.Logger) dlimc.Opt
 // LoadIMCs loads the IMCs of tnc_config into the client, and calls loading
 // before each. One that is lost later is loaded again for the next connection.
 // The error names the entry.
-func (p *Profile) LoadIMCs(client *tnccs.Client, o dlimc.Options, loading func(dlimc.Entry)) error {
+func (p *Profile) LoadIMCs(client *tnccs.Client, o dlimc.Config, loading func(dlimc.Entry)) error {
 	if len(p.IMCs) > 0 {
 		log.Infof(log.Group(o.Logger, log.TNC), "loading IMCs from '%s'", p.IMCs[0].File)
 	}
 	o.Beside = p.IMCs
 	for _, e := range p.IMCs {
 		loading(e)
-		err := LoadIMC(client, e, o)
+		err := dlimc.Add(client, e, o)
 		switch le := new(dlimc.LoadError); {
 		case errors.As(err, &le):
 			return err // it names the entry and its line
@@ -131,11 +131,6 @@ func (p *Profile) LoadIMCs(client *tnccs.Client, o dlimc.Options, loading func(d
 		}
 	}
 	return nil
-}
-
-// LoadIMC loads one IMC into the client.
-func LoadIMC(client *tnccs.Client, e dlimc.Entry, o dlimc.Options) error {
-	return client.AddLoader(e.Name, func() (tnccs.IMC, error) { return dlimc.Load(e, o) })
 }
 
 // tncMethod configures EAP-TNC and PT-EAP. strongSwan's default of 10 packets

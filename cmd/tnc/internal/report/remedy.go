@@ -12,6 +12,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
 
 // remedies is what a user can do about errors of the libraries: the clause that
@@ -24,6 +25,7 @@ var remedies = []struct {
 	{is(tnccs.ErrPeerUnmeasured), say(": let it take part (charon.plugins.tnccs-20.mutual = yes there), or do without (tnc.mutual.required here)")},
 	{func(err error) bool { return eapRemedy(err) != "" }, func(err error) string { return "; " + eapRemedy(err) }},
 	{is(client.ErrNoTrap), say(": use --dataplane tun or xfrm")},
+	{is(dlimc.ErrNotFound), say(": install the library or correct its path")},
 	{as[*client.RunDirError](), say(": run as root, or set " + client.RunDirVariable)},
 	{as[*client.KeyError](), say("; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here")},
 	{as[*client.UpError](), func(err error) string {

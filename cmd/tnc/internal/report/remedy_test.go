@@ -12,6 +12,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
 
 // The sentence of a failure: what happened, what to do, once.
@@ -42,6 +43,8 @@ func TestExplain(t *testing.T) {
 func TestRemedies(t *testing.T) {
 	require.EqualError(t, WithRemedy(&client.UpError{Connection: "home"}), `connection "home" is up already: see tnc status, end it with tnc down home`)
 	require.EqualError(t, WithRemedy(client.ErrNoTrap), "start_action = trap needs a data plane that catches packets: use --dataplane tun or xfrm")
+	require.EqualError(t, WithRemedy(&dlimc.LoadError{Entry: dlimc.Entry{Name: "A", Path: "/a.so"}, Err: dlimc.ErrNotFound}),
+		`load IMC "A" from /a.so: file not found: install the library or correct its path`)
 	require.NoError(t, WithRemedy(nil))
 	other := errors.New("other")
 	require.Equal(t, other, WithRemedy(other))

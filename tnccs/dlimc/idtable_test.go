@@ -11,18 +11,18 @@ import (
 )
 
 // Two clients in one process, which both count from 1.
-func TestSeats(t *testing.T) {
-	table := seatTable{m: map[uint32]seat{}}
+func TestIDTable(t *testing.T) {
+	table := idTable{m: map[uint32]idEntry{}}
 	one, two, a, b := &tnccs.Client{}, &tnccs.Client{}, &module{}, &module{}
-	a.id = table.take(a, 1, one)
-	b.id = table.take(b, 1, two)
+	a.id = table.assign(a, 1, one)
+	b.id = table.assign(b, 1, two)
 	require.EqualValues(t, 1, a.id)
 	require.EqualValues(t, 2, b.id)
 	h, id := table.host(2)
 	require.Same(t, two, h)
 	require.EqualValues(t, 1, id)
 
-	extra := table.add(b.id, 2)
+	extra := table.assignMore(b.id, 2)
 	require.EqualValues(t, 3, extra)
 	h, id = table.host(extra)
 	require.Same(t, two, h)
@@ -39,9 +39,9 @@ func TestSeats(t *testing.T) {
 	table.release(b)
 	h, _ = table.host(3)
 	require.Nil(t, h)
-	require.Zero(t, table.add(3, 4))
+	require.Zero(t, table.assignMore(3, 4))
 	require.Zero(t, table.primary(3))
-	require.EqualValues(t, 2, table.take(b, 1, two))
-	require.EqualValues(t, 0xfffe, table.take(a, 0xfffe, one))
-	require.EqualValues(t, 3, table.take(a, 0xfffe, one), "from 1 again, never 0 or TNC_IMCID_ANY")
+	require.EqualValues(t, 2, table.assign(b, 1, two))
+	require.EqualValues(t, 0xfffe, table.assign(a, 0xfffe, one))
+	require.EqualValues(t, 3, table.assign(a, 0xfffe, one), "from 1 again, never 0 or TNC_IMCID_ANY")
 }

@@ -1,0 +1,161 @@
+package dlimc
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/internal/base/text"
+	"github.com/gotnc/gotnc/tnccs"
+)
+
+// startChild starts the child of an IMC and opens the library in it.
+func startChild(e Entry, cfg Config) (*remote, error) {
+	if cfg.Helper == "" && !childMainCalled.Load() {
+		return nil, loadError(e, ErrNoChildMain, "")
+	}
+	p, err := newPipes()
+	if err != nil {
+		return nil, loadError(e, ErrChild, err.Error())
+	}
+	defer p.closeChildEnds()
+	cmd, conf, err := childCommand(e, cfg, p)
+	if err == nil {
+		err = cmd.Start()
+		conf.Close() // of nil: an error without meaning
+	}
+	if err != nil {
+		p.closeOwnEnds()
+		return nil, loadError(e, ErrChild, err.Error())
+	}
+	p.closeChildEnds() // only the child holds them now: they end with it
+	c := &remote{
+		entry:  e,
+		cfg:    cfg,
+		log:    imcLogger(cfg.Logger),
+		cmd:    cmd,
+		conn:   p.conn,
+		lines:  newLines(p.output, cfg.Logger),
+		exited: make(chan struct{}),
+		ended:  make(chan struct{}),
+	}
+	c.link = newLink(p.conn, false, c.serve)
+	go c.reap()
+	go c.lines.run()
+	go c.run()
+	if err := c.open(); err != nil {
+		_ = c.Terminate() // err is the cause
+		return nil, err
+	}
+	return c, nil
+}
+
+// pipes connect a child: a socket for calls, and a pipe for its output.
+type pipes struct {
+	conn   net.Conn // end of this process
+	output *os.File // end of this process
+	socket *os.File // end of the child
+	stdout *os.File // end of the child
+}
+
+func newPipes() (*pipes, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	own := os.NewFile(uintptr(fds[0]), "imc")
+	p := &pipes{socket: os.NewFile(uintptr(fds[1]), "parent")}
+	p.conn, err = net.FileConn(own)
+	own.Close()
+	if err != nil {
+		p.socket.Close()
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	if p.output, p.stdout, err = os.Pipe(); err != nil {
+		p.socket.Close()
+		p.conn.Close()
+		return nil, fmt.Errorf("pipe: %w", err)
+	}
+	return p, nil
+}
+
+// closeChildEnds closes the ends of the child in this process. It may be called
+// more than once.
+func (p *pipes) closeChildEnds() {
+	p.socket.Close()
+	p.stdout.Close()
+}
+
+// closeOwnEnds closes the ends of this process.
+func (p *pipes) closeOwnEnds() {
+	p.conn.Close()
+	p.output.Close()
+}
+
+// childCommand returns the command of the child of an IMC. conf is the file that
+// it inherits beside those of p, or nil; the caller closes it after the start.
+func childCommand(e Entry, cfg Config, p *pipes) (cmd *exec.Cmd, conf *os.File, err error) {
+	env := cfg.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	// The image of this process itself, even if an update has replaced its file.
+	program, name := "/proc/self/exe", os.Args[0]
+	if cfg.Helper != "" {
+		program, name = cfg.Helper, cfg.Helper
+	}
+	cmd = exec.Command(program, ChildArg, e.Name)
+	cmd.Args[0] = name
+	cmd.Env = append(append([]string(nil), env...), childEnv+"="+protocol, BesideEnv+"="+paths(cfg.Beside))
+	cmd.Stdout, cmd.Stderr = p.stdout, p.stdout
+	cmd.ExtraFiles = []*os.File{p.socket}
+	if usesLibimcv(e.Path) {
+		if conf, err = memoryFile("strongswan.conf", strongswanConf(e.Path, env, cfg.Logger)); err != nil {
+			return nil, nil, err
+		}
+		cmd.ExtraFiles = append(cmd.ExtraFiles, conf)
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=/proc/self/fd/%d", confEnv, childFD+1))
+	}
+	// A process group for the child: the processes that the IMC starts are killed
+	// with it, and Ctrl-C ends this program in order, not its IMCs before it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, conf, nil
+}
+
+// paths returns the paths of entries, separated by colons.
+func paths(entries []Entry) string {
+	list := make([]string, len(entries))
+	for i, e := range entries {
+		list[i] = e.Path
+	}
+	return strings.Join(list, ":")
+}
+
+// open opens the library in the child.
+func (c *remote) open() error {
+	a, err := c.ask(opLoad, []byte(c.entry.Path), c.cfg.InitTimeout)
+	switch {
+	case err != nil:
+		return &LoadError{Entry: c.entry, Err: err, Helper: c.cfg.Helper}
+	case a.result != tnccs.ResultSuccess:
+		return c.loadError(a)
+	}
+	return nil
+}
+
+// loadError decodes the error of opLoad or opInitialize.
+func (c *remote) loadError(a answer) error {
+	cause := ErrNotLoadable
+	if len(a.data) == 0 {
+		return loadError(c.entry, cause, a.result.Error())
+	}
+	if i := int(a.data[0]); i < len(causes) {
+		cause = causes[i]
+	}
+	return loadError(c.entry, cause, text.Printable(string(a.data[1:])))
+}
