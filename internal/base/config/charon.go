@@ -71,7 +71,7 @@ func (c *Config) Charon() Charon {
 		f := v.Float(key, def)
 		if f < 0 || f > 86400 {
 			val, _ := v.Lookup(key)
-			c.warn(val.Errorf("%s = %s: not between 0 and 86400 seconds; the default applies", val.Key, quoteText(val.Text)))
+			c.warn(val.Errorf("%s = %s: not between 0 and 86400 seconds; the default applies", val.Key, QuoteText(val.Text)))
 			f = def
 		}
 		return time.Duration(f * float64(time.Second))
@@ -113,7 +113,7 @@ func (c *Config) Charon() Charon {
 	}
 	if o.RetransmitBase < 1 || o.RetransmitBase > 100 {
 		val, _ := v.Lookup("retransmit_base")
-		c.warn(val.Errorf("retransmit_base = %s: not between 1 and 100; the default applies", quoteText(val.Text)))
+		c.warn(val.Errorf("retransmit_base = %s: not between 1 and 100; the default applies", QuoteText(val.Text)))
 		o.RetransmitBase = 1.8
 	}
 	tls := c.View("charon.tls", "libtls")

@@ -211,6 +211,7 @@ func (c *Config) Node(path string) *Node {
 		r := &resolver{cfg: c}
 		n.layers = r.resolve(path)
 		n.path = path
+		_, n.name = splitKey(path)
 	}
 	return n
 }
@@ -303,6 +304,7 @@ refs:
 type Node struct {
 	cfg    *Config
 	path   string
+	name   string
 	layers []*Section
 }
 
@@ -320,11 +322,9 @@ func (n *Node) Pos() Pos {
 	return n.layers[0].Pos
 }
 
-// Name returns the last part of the path.
-func (n *Node) Name() string {
-	_, name := splitKey(n.path)
-	return name
-}
+// Name returns the section's own name. It may hold dots where another grammar
+// was translated into this one.
+func (n *Node) Name() string { return n.name }
 
 // Config returns what the section belongs to.
 func (n *Node) Config() *Config { return n.cfg }
@@ -336,7 +336,7 @@ func (n *Node) Sub(name string) *Node {
 	if n.path != "" {
 		path = n.path + "." + name
 	}
-	return &Node{cfg: n.cfg, path: path, layers: r.step(n.layers, name)}
+	return &Node{cfg: n.cfg, path: path, name: name, layers: r.step(n.layers, name)}
 }
 
 // Sections returns the names of the subsections in the order of the files,

@@ -96,6 +96,9 @@ func (p *parser) text(name, text string, into *Section, depth int) error {
 	if len(p.cfg.files) >= MaxFiles {
 		return fmt.Errorf("%s: more than %d files included", name, MaxFiles)
 	}
+	if err := CheckEncoding(name, text); err != nil {
+		return err
+	}
 	p.cfg.files = append(p.cfg.files, name)
 	s := &scanner{name: name, text: text, line: 1}
 	return p.statements(s, into, nil, depth, 0)
@@ -107,6 +110,21 @@ type scanner struct {
 	text string
 	off  int
 	line int
+	// suspect is the first section that a less indented brace closed: where a
+	// brace is missing at the end, its own is the likely one.
+	suspect *suspect
+}
+
+type suspect struct {
+	pos  Pos
+	name string
+}
+
+// indent returns how many blanks stand before the current octet in its line;
+// false where something else does.
+func (s *scanner) indent() (blanks int, first bool) {
+	line := s.text[strings.LastIndexByte(s.text[:s.off], '\n')+1 : s.off]
+	return len(line), strings.Trim(line, " \t") == ""
 }
 
 func (s *scanner) pos() Pos { return Pos{s.name, s.line} }
@@ -185,14 +203,24 @@ func (s *scanner) found() string {
 	}
 }
 
+// opening is where a section that is being read begins.
+type opening struct {
+	pos    Pos
+	indent int // blanks before its name
+}
+
 // statements reads sections, settings and includes up to the closing brace of
 // open, or the end of the file where open is nil.
-func (p *parser) statements(s *scanner, into *Section, open *Pos, depth, nesting int) error {
+func (p *parser) statements(s *scanner, into *Section, open *opening, depth, nesting int) error {
 	for {
 		s.space()
 		if s.eof() {
 			if open != nil {
-				return open.Errorf("section %q is not closed: '}' is missing", into.Name)
+				at, name := open.pos, into.Name
+				if s.suspect != nil {
+					at, name = s.suspect.pos, s.suspect.name
+				}
+				return at.Errorf("section %q is not closed: '}' is missing", name)
 			}
 			return nil
 		}
@@ -200,10 +228,14 @@ func (p *parser) statements(s *scanner, into *Section, open *Pos, depth, nesting
 			if open == nil {
 				return s.pos().Errorf("unexpected '}': no section is open in this file")
 			}
+			if blanks, first := s.indent(); first && blanks < open.indent && s.suspect == nil {
+				s.suspect = &suspect{open.pos, into.Name}
+			}
 			s.next()
 			return nil
 		}
 		pos := s.pos()
+		indent, _ := s.indent()
 		if !isName(s.peek()) {
 			return pos.Errorf("unexpected %s: the name of a section or setting is expected", s.found())
 		}
@@ -244,7 +276,7 @@ func (p *parser) statements(s *scanner, into *Section, open *Pos, depth, nesting
 			for _, r := range refs {
 				sub.addRef(r)
 			}
-			if err := p.statements(s, sub, &pos, depth, nesting+1); err != nil {
+			if err := p.statements(s, sub, &opening{pos, indent}, depth, nesting+1); err != nil {
 				return err
 			}
 		case '.':

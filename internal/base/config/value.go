@@ -13,6 +13,9 @@ type Value struct {
 	Key  string
 	Text string
 	Pos  Pos
+	// Literal: the text was quoted where quotes take the meaning of 0x and 0s
+	// away (ipsec.secrets).
+	Literal bool
 
 	cleared bool // "key =": the default applies
 }
@@ -103,11 +106,11 @@ func (v Value) List() []string {
 func (v Value) Errorf(format string, args ...any) *Error { return v.Pos.Errorf(format, args...) }
 
 func (v Value) bad(want string) *Error {
-	return v.Errorf("%s = %s: not %s", v.Key, quoteText(v.Text), want)
+	return v.Errorf("%s = %s: not %s", v.Key, QuoteText(v.Text), want)
 }
 
-// quoteText shortens and quotes what a complaint repeats.
-func quoteText(s string) string {
+// QuoteText returns s in quotes and at most 64 octets of it, for a complaint.
+func QuoteText(s string) string {
 	const most = 64
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"

@@ -6,116 +6,215 @@ import (
 	"github.com/gotnc/gotnc/internal/base/config"
 )
 
-func (c *conn) authentication(strict config.Value) error {
+// round is one authentication round of one end.
+type round struct {
+	end     string // "left" or "right"
+	suffix  string // "" or "2"
+	section string // "local", "remote2"
+	us      bool
+}
+
+// authentication translates who both ends are and how they prove it. authby
+// counts only where neither leftauth nor rightauth is set, and of "pubkey",
+// "rsasig" and "ecdsasig" each means any public key, as with strongSwan.
+func (c *conn) authentication(strict config.Value) {
 	by, hasBy := c.take("authby")
-	method := func(v config.Value, ok bool) (config.Value, string) {
-		switch {
-		case ok:
-			return v, v.Text
-		case hasBy && (by.Text == "secret" || by.Text == "psk"):
-			return by, "psk"
-		case hasBy && by.Text == "ecdsasig":
-			return by, "ecdsa"
-		case hasBy && by.Text == "rsasig":
-			return by, "rsa"
-		}
-		return c.at(), "pubkey"
+	if c.v["leftauth"].Text != "" || c.v["rightauth"].Text != "" {
+		hasBy = false
 	}
 	eapID, hasEAPID := c.take("eap_identity")
 	aaaID, hasAAAID := c.take("aaa_identity")
-	var rounds []string // of the gateway
-	for _, end := range []struct{ left, section string }{{"left", "local"}, {"right", "remote"}} {
-		for _, round := range []string{"", "2"} {
-			v, ok := c.take(end.left + "auth" + round)
-			if round == "2" && !ok {
+	c.sameCA()
+	local := ""
+	for _, r := range []round{{c.us, "", "local", true}, {c.us, "2", "local2", true}, {c.them(), "", "remote", false}, {c.them(), "2", "remote2", false}} {
+		v, ok := c.take(r.end + "auth" + r.suffix)
+		if r.suffix != "" && !ok {
+			c.unusedRound(r)
+			continue
+		}
+		if !ok {
+			v = c.at()
+		}
+		auth := c.class(r, v, local)
+		switch {
+		case !ok && hasBy && strings.HasPrefix(by.Text, "xauth"):
+			c.bad(by.Errorf("authby = %s: XAuth belongs to IKEv1, which is not supported", by.Text))
+		case !ok && hasBy && (by.Text == "secret" || by.Text == "psk"):
+			v, auth = by, "psk"
+		}
+		if r.us && r.suffix == "" {
+			local = auth
+		}
+		c.put(v, "auth", auth, r.section)
+		if r.suffix == "2" {
+			c.put(v, "round", "2", r.section)
+		}
+		c.identity(r)
+		c.keys(r)
+		if strings.HasPrefix(auth, "eap") && r.us {
+			if hasEAPID {
+				id := eapID.Text
+				if id == "%identity" {
+					id = "%any"
+				}
+				c.put(eapID, "eap_id", id, r.section)
+			}
+			if hasAAAID {
+				c.put(aaaID, "aaa_id", aaaID.Text, r.section)
+			}
+		}
+		if !r.us && strict.Text != "" && strict.Text != "no" {
+			c.put(strict, "revocation", map[string]string{"yes": "strict", "ifuri": "ifuri"}[strict.Text], r.section)
+		}
+	}
+	c.certificates()
+}
+
+// class translates leftauth or rightauth. "any" of the gateway is what we do;
+// strongSwan takes a method that it does not know for "any", which lets a
+// typing error decide about security: it is refused here.
+func (c *conn) class(r round, v config.Value, local string) string {
+	is := func(prefixes ...string) bool {
+		for _, p := range prefixes {
+			if strings.HasPrefix(v.Text, p) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case v.Text == "":
+		return "pubkey"
+	case v.Text == "psk" || v.Text == "secret":
+		return "psk"
+	case is("pubkey", "rsa", "ecdsa", "ike:", "eap"):
+		return v.Text
+	case v.Text == "any" && !r.us:
+		if class, _, _ := strings.Cut(local, "-"); class == "eap" || class == "psk" {
+			return class
+		}
+		return "pubkey"
+	case v.Text == "any":
+		return "pubkey"
+	case is("xauth"):
+		c.bad(v.Errorf("%sauth%s = %s: XAuth belongs to IKEv1, which is not supported", r.end, r.suffix, v.Text))
+	default:
+		c.bad(v.Errorf("%sauth%s = %s: not one of pubkey, rsa, ecdsa, psk, eap-<method>", r.end, r.suffix, config.QuoteText(v.Text)))
+	}
+	return "pubkey"
+}
+
+// identity translates who an end is: what id says, else its address. A leading
+// "%" of the gateway's means that its certificate has to hold the identity
+// whatever the gateway calls itself; of ours it means nothing.
+func (c *conn) identity(r round) {
+	v, ok := c.take(r.end + "id" + r.suffix)
+	switch {
+	case !ok && r.suffix == "2" && r.us:
+		v, ok = c.localID, c.localID.Text != ""
+	case !ok && r.suffix == "":
+		host := c.remote
+		if r.us {
+			host = c.local
+		}
+		first, _, _ := strings.Cut(host, ",")
+		if first = strings.TrimSpace(first); !anyHost(first) && !strings.ContainsAny(first, "/") {
+			v, ok = c.at(), true
+			v.Text = strings.TrimPrefix(first, "%")
+		}
+	}
+	if r.us {
+		if v.Text != "%any" && v.Text != "%any6" {
+			v.Text = strings.TrimPrefix(v.Text, "%")
+		}
+		if r.suffix == "" {
+			c.localID = v
+		}
+	}
+	if ok && v.Text != "%any" && v.Text != "%any6" {
+		c.put(v, "id", v.Text, r.section)
+	}
+}
+
+// keys translates what a round says of certificates and keys.
+func (c *conn) keys(r round) {
+	if v, ok := c.take(r.end + "cert" + r.suffix); ok {
+		var files []string
+		for _, f := range v.List() {
+			if strings.HasPrefix(f, "%smartcard") {
+				c.bad(v.Errorf("%scert%s = %s: smartcards are not supported: put the certificate and its key into files", r.end, r.suffix, config.QuoteText(f)))
 				continue
 			}
-			sec := end.section + round
-			pos, auth := method(v, ok)
-			if auth == "any" && end.section == "remote" {
-				auth = "eap" // the method's own proof, or a certificate before it
-			}
-			c.put(pos, "auth", auth, sec)
-			if round == "2" {
-				c.put(pos, "round", "2", sec)
-			}
-			c.identity(end.left, round, sec)
-			c.keys(end.left, round, sec)
-			if end.section == "remote" {
-				rounds = append(rounds, sec)
-			}
-			if end.section == "local" && strings.HasPrefix(auth, "eap") {
-				if hasEAPID && eapID.Text != "%identity" && eapID.Text != "%any" {
-					c.put(eapID, "eap_id", eapID.Text, sec)
-				}
-				if hasAAAID {
-					c.put(aaaID, "aaa_id", aaaID.Text, sec)
-				}
+			files = append(files, c.t.path("certs", f))
+		}
+		if len(files) > 0 {
+			c.put(v, "certs", strings.Join(files, ","), r.section)
+			c.confirmed = append(c.confirmed, r.section)
+		}
+	}
+	for _, key := range []string{"sigkey", "rsasigkey"} {
+		v, ok := c.take(r.end + key)
+		if !ok || v.Text == "%cert" {
+			continue
+		}
+		inline := false
+		for _, p := range []string{"dns:", "ssh:", "0x", "0s"} {
+			inline = inline || strings.HasPrefix(v.Text, p)
+		}
+		if inline {
+			c.bad(v.Errorf("%s%s: a key in the configuration is not supported: put it into a file and name that", r.end, key))
+			continue
+		}
+		c.put(v, "pubkeys", c.t.path("certs", v.Text), r.section)
+	}
+	ca, hasCA := c.take(r.end + "ca" + r.suffix)
+	groups, hasGroups := c.take(r.end + "groups" + r.suffix)
+	policy, hasPolicy := c.take(r.end + "certpolicy")
+	if r.us {
+		if hasCA {
+			c.warn(ca.Errorf("%sca%s has no effect: %scert says which certificate is sent", r.end, r.suffix, r.end))
+		}
+		return
+	}
+	if hasCA && ca.Text != "" && !strings.HasPrefix(ca.Text, "%") {
+		c.put(ca, "ca_id", ca.Text, r.section)
+		c.optionalCA = append(c.optionalCA, r.section)
+	}
+	if hasPolicy {
+		c.put(policy, "cert_policy", policy.Text, r.section)
+	}
+	if hasGroups {
+		c.put(groups, "groups", groups.Text, r.section)
+	}
+}
+
+// sameCA gives an end whose CA is "%same" that of the other.
+func (c *conn) sameCA() {
+	for _, suffix := range []string{"", "2"} {
+		for end, other := range map[string]string{"left": "right", "right": "left"} {
+			if v := c.v[end+"ca"+suffix]; v.Text == "%same" {
+				v.Text = c.v[other+"ca"+suffix].Text
+				c.v[end+"ca"+suffix] = v
 			}
 		}
 	}
-	for _, sec := range rounds {
-		switch strict.Text {
-		case "yes":
-			c.put(strict, "revocation", "strict", sec)
-		case "ifuri":
-			c.put(strict, "revocation", "ifuri", sec)
+}
+
+// unusedRound forgets the settings of a second round that is not there.
+func (c *conn) unusedRound(r round) {
+	for _, key := range []string{"id2", "ca2", "groups2", "cert2"} {
+		if v, ok := c.take(r.end + key); ok && key != "cert2" { // cert2 may be for EAP-TLS
+			c.warn(v.Errorf("%s%s has no effect without %sauth2", r.end, key, r.end))
 		}
 	}
-	if v, ok := c.take("leftca"); ok && v.Text != "%same" {
-		c.t.cfg.Warn(v.Errorf("leftca has no effect: leftcert says which certificate is sent"))
+}
+
+// certificates translates who sends certificates and asks for them.
+func (c *conn) certificates() {
+	if v, ok := c.take(c.us + "sendcert"); ok {
+		c.put(v, "send_cert", map[string]string{"always": "always", "yes": "always", "never": "never", "no": "never", "ifasked": "ifasked"}[v.Text])
 	}
-	switch v, ok := c.take("leftsendcert"); {
-	case !ok:
-	case v.Text == "always" || v.Text == "yes":
-		c.put(v, "send_cert", "always")
-	case v.Text == "never" || v.Text == "no":
-		c.put(v, "send_cert", "never")
-	case v.Text != "ifasked":
-		c.t.cfg.Warn(v.Errorf("leftsendcert = %q: not one of never, ifasked, always", v.Text))
-	}
-	if v, ok := c.take("rightsendcert"); ok && (v.Text == "never" || v.Text == "no") {
+	if v, ok := c.take(c.them() + "sendcert"); ok && (v.Text == "never" || v.Text == "no") {
 		c.put(v, "send_certreq", "no")
-	}
-	return nil
-}
-
-// identity takes who an end is. The gateway is by default what right says, or
-// whose certificate is named: with another identity it is somebody else.
-func (c *conn) identity(end, round, sec string) {
-	said, pinned := c.v[end+"id"+round].Text != "", c.v[end+"cert"+round].Text != ""
-	if end == "right" && round == "" && !said && !pinned && c.right.Text != "" {
-		c.put(c.right, "id", c.right.Text, sec)
-		return
-	}
-	c.copy(end+"id"+round, "id", sec)
-}
-
-// keys takes what a round says of certificates and keys.
-func (c *conn) keys(end, round, sec string) {
-	if v, ok := c.take(end + "cert" + round); ok {
-		c.put(v, "certs", c.t.path("certs", v.Text), sec)
-	}
-	if v, ok := c.take(end + "sigkey" + round); ok {
-		if strings.HasPrefix(v.Text, "dns:") || strings.HasPrefix(v.Text, "ssh:") || strings.HasPrefix(v.Text, "0x") || strings.HasPrefix(v.Text, "0s") {
-			c.t.cfg.Warn(v.Errorf("%ssigkey%s: only the file of a public key can be named", end, round))
-		} else {
-			c.put(v, "pubkeys", c.t.path("certs", v.Text), sec)
-		}
-	}
-	if end != "right" {
-		return
-	}
-	if v, ok := c.take("rightca" + round); ok && v.Text != "%any" {
-		if v.Text == "%same" {
-			v.Text = c.v["leftca"+round].Text
-		}
-		if v.Text != "" && !strings.HasPrefix(v.Text, "%") {
-			c.put(v, "ca_id", v.Text, sec)
-		}
-	}
-	c.copy("rightcertpolicy"+round, "cert_policy", sec)
-	if v, ok := c.take("rightgroups" + round); ok {
-		c.put(v, "groups", v.Text, sec)
 	}
 }

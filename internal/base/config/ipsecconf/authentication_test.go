@@ -12,6 +12,7 @@ func TestAuthenticationAndSecrets(t *testing.T) {
 	write(t, dir, "ipsec.conf", `config setup
 	strictcrlpolicy=ifuri
 ca site
+	auto=add
 	cacert=site.pem
 	crluri=http://a/crl
 	crluri2=http://b/crl
@@ -143,15 +144,19 @@ conn noca
 	m, err := Load(filepath.Join(dir, "ipsec.conf"))
 	require.NoError(t, err)
 	for name, want := range map[string]string{
-		"name": "gw.example.org", "address": "192.0.2.1", "said": "%gw.example.org", "pinned": "", "several": "gw.example.org", "anywhere": "", "second": "gw.example.org",
+		"name": "gw.example.org", "address": "192.0.2.1", "said": "%gw.example.org", "pinned": "gw.example.org", "several": "gw.example.org", "anywhere": "", "second": "gw.example.org",
 	} {
 		c, err := m.Connection(name)
 		require.NoError(t, err)
 		require.Equal(t, want, c.Remote[0].ID, name)
 	}
-	c, err := m.Connection("second")
+	c, err := m.Connection("pinned")
+	require.NoError(t, err)
+	require.True(t, c.Remote[0].ConfirmID, "its certificate says who it is where it does not hold the address")
+	c, err = m.Connection("second")
 	require.NoError(t, err)
 	require.Empty(t, c.Remote[1].ID)
+	require.False(t, c.Remote[0].ConfirmID)
 	for name, want := range map[string]string{"ca": "C=CH, O=gotnc, CN=Sub CA", "noca": ""} {
 		c, err := m.Connection(name)
 		require.NoError(t, err)

@@ -1,19 +1,49 @@
 package ipsecconf
 
 import (
-	"sort"
+	"net/netip"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
 // conn is one connection with its merged values; what was read is taken out.
+// us is the end that this machine is, "left" unless right is an address of it.
 type conn struct {
-	t     *translator
-	s     *section
-	v     map[string]config.Value
-	right config.Value // where the gateway is; Text "" = anywhere
+	t  *translator
+	s  *section
+	v  map[string]config.Value
+	us string
+
+	// local and remote are the values of left and right, as this machine and the
+	// gateway.
+	local, remote string
+	localID       config.Value // of the first round
+
+	// confirmed are the sections whose id has to be in the certificate, else its
+	// subject counts; optionalCA those whose ca_id counts only where there is
+	// such a CA certificate.
+	confirmed, optionalCA []string
+
+	problems []*config.Error
+	passive  string // why nothing is initiated
 }
+
+func (c *conn) bad(e *config.Error) { c.problems = append(c.problems, e) }
+
+func (c *conn) warn(e *config.Error) { c.t.cfg.Warn(e) }
+
+// them is the gateway's end.
+func (c *conn) them() string {
+	if c.us == "left" {
+		return "right"
+	}
+	return "left"
+}
+
+// child is the path of the connection's only child, of the same name.
+func (c *conn) child() []string { return []string{"children", c.s.name} }
 
 func (c *conn) take(key string) (config.Value, bool) {
 	v, ok := c.v[key]
@@ -35,151 +65,242 @@ func (c *conn) put(v config.Value, key, text string, path ...string) {
 
 func (c *conn) at() config.Value { return config.Value{Pos: c.s.pos} }
 
-// Keys without meaning for a client of this kind, or whose default is the only
-// choice here.
-var ignored = []string{
-	"installpolicy", "reqid", "leftfirewall", "lefthostaccess", "leftallowany", "rightallowany",
-	"modeconfig", "inactivity", "tfc", "eap_identity2", "lifebytes", "lifepackets", "marginbytes", "marginpackets",
-	"compress", "mobike2", "me_peerid", "mediation", "leftgroups", "rekeyfuzz", "dpdtimeout", "sha256_96", "replay_window2",
-}
-
-func (c *conn) translate(strict config.Value) error {
-	child := []string{"children", c.s.name}
-	c.t.cfg.Put(append([]string{"connections", c.s.name}, child...), c.at())
-	if v, ok := c.take("keyexchange"); ok && v.Text == "ikev1" {
-		c.put(v, "version", "1")
+func (c *conn) translate(strict config.Value) {
+	c.t.cfg.Put(append([]string{"connections", c.s.name}, c.child()...), c.at())
+	version := map[string]string{"": "0", "ike": "0", "ikev1": "1", "ikev2": "2"}
+	if v, ok := c.take("keyexchange"); ok {
+		c.put(v, "version", version[v.Text])
 	} else {
-		c.put(c.at(), "version", "2")
+		c.put(c.at(), "version", "0")
 	}
-	for from, to := range map[string]string{"left": "local_addrs", "right": "remote_addrs"} {
-		if v, ok := c.take(from); ok && v.Text != "%any" && v.Text != "%defaultroute" {
-			c.put(v, to, v.Text)
-			if first, _, _ := strings.Cut(v.Text, ","); from == "right" && !strings.HasPrefix(first, "%") {
-				c.right, c.right.Text = v, strings.TrimSpace(first)
-			}
-		}
+	c.ends()
+	c.copy(c.us+"ikeport", "local_port")
+	c.copy(c.them()+"ikeport", "remote_port")
+	c.proposals("ike", "proposals")
+	c.proposals("esp", "esp_proposals", c.child()...)
+	if v, ok := c.take("ah"); ok {
+		c.bad(v.Errorf("ah = %s: AH is not supported, use esp", v.Text))
 	}
-	c.copy("leftikeport", "local_port")
-	c.copy("rightikeport", "remote_port")
-	c.copy("ike", "proposals")
-	c.copy("esp", "esp_proposals", child...)
-	c.strictProposals(child)
 	c.copy("mobike", "mobike")
 	c.copy("fragmentation", "fragmentation")
 	c.copy("forceencaps", "encap")
-	c.copy("keyingtries", "keyingtries")
-	c.copy("dpddelay", "dpd_delay")
-	c.copy("leftsourceip", "vips")
+	if v, ok := c.take("keyingtries"); ok {
+		c.put(v, "keyingtries", v.Text)
+	} else {
+		c.put(c.at(), "keyingtries", "3")
+	}
 	c.sourceIP()
-	c.selectors("left", "local_ts", child)
-	c.selectors("right", "remote_ts", child)
-	c.copy("leftupdown", "updown", child...)
-	c.copy("replay_window", "replay_window", child...)
-	c.copy("mark_in", "mark_in", child...)
-	c.copy("mark_out", "mark_out", child...)
-	if v, ok := c.take("mark"); ok {
-		c.put(v, "mark_in", v.Text, child...)
-		c.put(v, "mark_out", v.Text, child...)
-	}
-	if v, ok := c.take("type"); ok && v.Text != "tunnel" {
-		c.put(v, "mode", v.Text, child...)
-	}
-	for from, to := range map[string]string{"dpdaction": "dpd_action", "closeaction": "close_action", "auto": "start_action"} {
-		v, ok := c.take(from)
-		if !ok {
+	c.selectors(c.us, "local_ts")
+	c.selectors(c.them(), "remote_ts")
+	c.copy(c.us+"updown", "updown", c.child()...)
+	c.take(c.them() + "updown")
+	c.copy("replay_window", "replay_window", c.child()...)
+	c.marks()
+	c.mode()
+	c.actions()
+	c.lifetimes()
+	c.authentication(strict)
+}
+
+// ends says where both ends are. "%name" is a name of somebody who may be
+// elsewhere too, which says nothing to an initiator.
+func (c *conn) ends() {
+	for end, to := range map[string]string{c.us: "local_addrs", c.them(): "remote_addrs"} {
+		c.take(end + "allowany")
+		v, ok := c.take(end)
+		if end == c.us {
+			c.local = v.Text
+		} else {
+			c.remote = v.Text
+		}
+		if !ok || anyHost(v.Text) {
 			continue
 		}
-		action := v.Text
-		switch action {
-		case "add", "ignore":
-			action = "none"
-		case "route", "hold":
-			action = "trap"
-		case "restart":
-			action = "start"
-		case "none":
-			if from == "dpdaction" { // dead peer detection is off
-				c.put(v, "dpd_delay", "0")
-				continue
-			}
-		}
-		if from == "auto" && action == "none" {
-			continue
-		}
-		c.put(v, to, action, child...)
-	}
-	if err := c.lifetimes(child); err != nil {
-		return err
-	}
-	if err := c.authentication(strict); err != nil {
-		return err
-	}
-	for _, k := range ignored {
-		delete(c.v, k)
-	}
-	keys := make([]string, 0, len(c.v))
-	for k := range c.v {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		if !strings.HasPrefix(k, "x-") && !strings.HasPrefix(k, "x_") {
-			c.t.cfg.Warn(c.v[k].Errorf("setting %q is not known in conn %s", k, c.s.name))
-		}
-	}
-	return nil
-}
-
-// strictProposals takes the "!" off, after which nothing else is offered:
-// nothing else ever is here.
-func (c *conn) strictProposals(child []string) {
-	for _, p := range [][]string{{"proposals"}, append(append([]string(nil), child...), "esp_proposals")} {
-		path := "connections." + c.s.name + "." + strings.Join(p, ".")
-		if v, ok := c.t.cfg.Lookup(path); ok && strings.HasSuffix(v.Text, "!") {
-			c.put(v, p[len(p)-1], strings.TrimSuffix(v.Text, "!"), p[:len(p)-1]...)
-		}
+		c.put(v, to, strings.TrimPrefix(v.Text, "%"))
 	}
 }
 
-// selectors takes the subnets of an end. What leftprotoport or rightprotoport
-// says counts for each that says nothing itself.
-func (c *conn) selectors(end, to string, child []string) {
-	v, ok := c.take(end + "subnet")
-	limit, limited := c.take(end + "protoport")
-	switch {
-	case !ok && !limited:
-		return
-	case !ok:
-		v, v.Text = limit, "dynamic"
+// anyHost reports whether a value of left or right names no host.
+func anyHost(text string) bool {
+	switch text {
+	case "", "%any", "%any4", "%any6", "%defaultroute", "0.0.0.0", "::":
+		return true
 	}
-	if limited {
-		only := "[" + strings.ReplaceAll(limit.Text, "%", "") + "]"
-		items := strings.Split(v.Text, ",")
-		for i, s := range items {
-			if items[i] = strings.TrimSpace(s); !strings.Contains(s, "[") {
-				items[i] += only
-			}
-		}
-		v.Text = strings.Join(items, ",")
-	}
-	c.put(v, to, v.Text, child...)
+	return false
 }
 
-// sourceIP writes %config as the addresses that ask for any.
-func (c *conn) sourceIP() {
-	v, ok := c.t.cfg.Lookup("connections." + c.s.name + ".vips")
+// proposals adds strongSwan's defaults unless a "!" ends the list.
+func (c *conn) proposals(from, to string, path ...string) {
+	v, ok := c.take(from)
 	if !ok {
 		return
 	}
+	list, strict := strings.CutSuffix(v.Text, "!")
+	if !strict {
+		list += ", default"
+	}
+	c.put(v, to, list, path...)
+}
+
+func (c *conn) marks() {
+	both, ok := c.take("mark")
+	for _, k := range []string{"mark_in", "mark_out"} {
+		v, own := c.take(k)
+		if !own && !ok {
+			continue
+		}
+		if !own {
+			v = both
+		}
+		c.put(v, k, v.Text, c.child()...)
+	}
+}
+
+func (c *conn) mode() {
+	v, ok := c.take("type")
+	if !ok || v.Text == "tunnel" {
+		return
+	}
+	switch v.Text {
+	case "passthrough", "pass", "drop", "reject":
+		c.passive = "type = " + v.Text + " is a rule for packets without a tunnel, which is not supported"
+	case "transport", "transport_proxy", "beet":
+		c.bad(v.Errorf("type = %s is not supported, use tunnel", v.Text))
+	default:
+		c.bad(v.Errorf("type = %s: not one of tunnel, transport, transport_proxy, beet, passthrough, drop", config.QuoteText(v.Text)))
+	}
+}
+
+// actions translates what happens at the start, when the peer is dead, and when
+// it closes a CHILD_SA. Without dpdaction the peer is not checked, with it every
+// 30 s unless dpddelay says otherwise.
+func (c *conn) actions() {
+	action := map[string]string{"none": "none", "clear": "clear", "hold": "trap", "restart": "start"}
+	delay, set := c.take("dpddelay")
+	dpd, ok := c.take("dpdaction")
+	if !ok || dpd.Text == "none" {
+		c.put(c.at(), "dpd_delay", "0")
+		if set && !ok {
+			c.warn(delay.Errorf("dpddelay has no effect: dpdaction is not set, which turns dead peer detection off"))
+		}
+	} else {
+		c.put(dpd, "dpd_action", action[dpd.Text], c.child()...)
+		if !set {
+			delay, delay.Text = dpd, defaultDPDDelay.String()
+		}
+		c.put(delay, "dpd_delay", delay.Text)
+	}
+	if v, ok := c.take("closeaction"); ok {
+		c.put(v, "close_action", action[v.Text], c.child()...)
+	}
+	if v, ok := c.take("auto"); ok {
+		switch v.Text {
+		case "route":
+			c.put(v, "start_action", "trap", c.child()...)
+		case "start":
+			c.put(v, "start_action", "start", c.child()...)
+		}
+	}
+}
+
+// selectors translates the subnets of an end. What protoport says counts for
+// each that says nothing itself. As with strongSwan one that is none is passed
+// over, and where none is left the end itself is meant.
+func (c *conn) selectors(end, to string) {
+	v, ok := c.take(end + "subnet")
+	if w, within := c.take(end + "subnetwithin"); !ok && within {
+		v, ok = w, true
+	}
+	limit, limited := c.take(end + "protoport")
+	if !ok && !limited {
+		return
+	}
+	only := ""
+	if limited {
+		only = "[" + portOf(limit.Text) + "]"
+		if _, err := swanctl.ParseTrafficSelector("dynamic" + only); err != nil {
+			c.bad(limit.Errorf("%sprotoport = %s: %w", end, config.QuoteText(limit.Text), err))
+			return
+		}
+	}
+	var items []string
+	for _, s := range v.List() {
+		subnet, own, has := strings.Cut(s, "[")
+		if subnet = strings.TrimSpace(subnet); subnet == "%dynamic" {
+			subnet = "dynamic"
+		}
+		if has {
+			subnet += "[" + portOf(strings.TrimSuffix(own, "]")) + "]"
+		} else {
+			subnet += only
+		}
+		if _, err := swanctl.ParseTrafficSelector(subnet); err != nil {
+			c.warn(v.Errorf("%ssubnet: %q is passed over: %w", end, s, err))
+			continue
+		}
+		items = append(items, subnet)
+	}
+	if !ok {
+		v = limit
+	}
+	if len(items) == 0 {
+		items = []string{"dynamic" + only}
+	}
+	c.put(v, to, strings.Join(items, ","), c.child()...)
+}
+
+// portOf writes protocol/port of ipsec.conf as swanctl.conf has it.
+func portOf(s string) string { return strings.ReplaceAll(s, "%", "") }
+
+// sourceIP writes %config as the addresses that ask for any: of the family of
+// the subnets, else of this machine's address.
+func (c *conn) sourceIP() {
+	v, ok := c.take(c.us + "sourceip")
+	pool, both := c.take(c.them() + "sourceip")
+	switch {
+	case both && ok:
+		c.warn(v.Errorf("%ssourceip has no effect: the other end's is set too, and only one end can have a virtual IP", c.us))
+		return
+	case both:
+		c.warn(pool.Errorf("%ssourceip has no effect: it makes this machine the gateway that assigns virtual IPs", c.them()))
+		return
+	case !ok:
+		return
+	}
 	var out []string
-	for _, s := range strings.Split(v.Text, ",") {
-		switch s = strings.TrimSpace(s); s {
-		case "%config", "%config4", "%modeconfig", "%modecfg", "%cfg":
+	for _, s := range v.List() {
+		switch s {
+		case "%config", "%modeconfig", "%modecfg", "%cfg":
+			s = c.anyAddress()
+		case "%config4":
 			s = "0.0.0.0"
 		case "%config6":
 			s = "::"
+		default:
+			if _, err := netip.ParseAddr(s); err != nil {
+				c.warn(v.Errorf("%ssourceip: %q is passed over: it is no IP address and not %%config", c.us, s))
+				continue
+			}
 		}
 		out = append(out, s)
 	}
-	c.put(v, "vips", strings.Join(out, ","))
+	if len(out) > 0 {
+		c.put(v, "vips", strings.Join(out, ","))
+	}
+}
+
+func (c *conn) anyAddress() string {
+	for _, key := range []string{c.us + "subnet", c.us + "subnetwithin", c.them() + "subnet", c.them() + "subnetwithin"} {
+		if v, ok := c.v[key]; ok && v.Text != "" {
+			if strings.Contains(v.Text, ".") {
+				return "0.0.0.0"
+			}
+			return "::"
+		}
+	}
+	first, _, _ := strings.Cut(c.local, ",")
+	if strings.Contains(first, ":") || first == "%any6" {
+		return "::"
+	}
+	return "0.0.0.0"
 }

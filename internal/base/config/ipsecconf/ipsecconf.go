@@ -1,179 +1,265 @@
 // Package ipsecconf reads ipsec.conf, ipsec.secrets and /etc/ipsec.d, as
 // strongSwan's starter and stroke plugin do, and gives them the shape of
 // swanctl.conf: one model serves both. Values keep the file and line that they
-// come from; keys that mean nothing to a client are named there.
+// come from. What makes one conn unusable leaves the others usable; what has no
+// effect here is a warning that says why.
 package ipsecconf
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
+	"net"
+	"net/netip"
+	"os"
 	"path/filepath"
+	"sort"
+	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
-// Defaults of places.
-const (
-	DefaultPath = "/etc/ipsec.conf"
+// DefaultPath is where ipsec.conf is.
+const DefaultPath = "/etc/ipsec.conf"
 
-	maxFile     = 1 << 20
-	maxIncludes = 20
+// Limits on what is read.
+const (
+	maxFile     = 1 << 20 // octets
+	maxFiles    = 1000    // with all includes
+	maxIncludes = 20      // inside each other; also = inside each other
+	maxParents  = 1000    // sections that one inherits from
 )
+
+// Config says what to read. The zero value reads DefaultPath.
+type Config struct {
+	Path        string // of ipsec.conf; "" = DefaultPath
+	SecretsFile string // charon.plugins.stroke.secrets_file; "" = ipsec.secrets beside ipsec.conf
+	// NoSwap: left is this machine even where right is an address of it
+	// (charon.plugins.stroke.allow_swap = no).
+	NoSwap bool
+	// IsLocal reports whether an address is this machine's; nil asks the
+	// interfaces.
+	IsLocal func(netip.Addr) bool
+}
 
 // Load reads ipsec.conf at path, "" for DefaultPath, with ipsec.secrets and
 // ipsec.d beside it.
-func Load(path string) (*swanctl.Config, error) {
-	if path == "" {
-		path = DefaultPath
+func Load(path string) (*swanctl.Config, error) { return Config{Path: path}.Load() }
+
+// Load reads the files. Its error is about a file (errors.Is fs.ErrNotExist) or
+// the grammar of ipsec.conf; problems of one conn are in its Connection, those of
+// ipsec.secrets in Faults.
+func (cfg Config) Load() (*swanctl.Config, error) {
+	if cfg.Path == "" {
+		cfg.Path = DefaultPath
 	}
-	p := &parser{}
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.IsLocal == nil {
+		cfg.IsLocal = isLocal
+	}
+	out := config.New()
+	p := &parser{cfg: out}
 	if err := p.file(path, 0); err != nil {
 		return nil, err
 	}
-	t := &translator{cfg: config.New(), dir: filepath.Dir(path), sections: p.sections}
-	if err := t.run(); err != nil {
+	t := &translator{Config: cfg, cfg: out, dir: filepath.Dir(path), parser: p}
+	t.run()
+	secrets := &secretsReader{t: t}
+	file := cfg.SecretsFile
+	if file == "" {
+		file = filepath.Join(t.dir, "ipsec.secrets")
+	}
+	if err := secrets.file(file, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if err := t.secrets(filepath.Join(t.dir, "ipsec.secrets"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	m := swanctl.FromConfig(t.cfg, path)
+	m := swanctl.FromConfig(out, path)
 	m.LogLevels = t.debug
+	m.Faults = append(m.Faults, secrets.faults...)
 	m.Folders = map[string]string{}
 	for name, folder := range map[string]string{"x509ca": "cacerts", "x509crl": "crls", "x509ocsp": "ocspcerts"} {
-		dir, err := filepath.Abs(t.path(folder, ""))
-		if err != nil {
-			return nil, err
-		}
-		m.Folders[name] = dir
+		m.Folders[name] = t.path(folder, "")
+	}
+	for _, c := range t.conns {
+		c.finish(m)
 	}
 	return m, nil
 }
 
-type translator struct {
-	cfg      *config.Config
-	dir      string
-	sections []*section
-	debug    string // charondebug
-	held     int    // secrets so far, of all files
+// read returns the text of a regular file, or of what behaves like one.
+func read(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%s: larger than %d octets", path, maxFile)
+	}
+	return string(b), err
 }
 
-func (t *translator) find(kind, name string) *section {
-	for _, s := range t.sections {
-		if s.kind == kind && s.name == name {
-			return s
+func isLocal(a netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, i := range addrs {
+		if p, err := netip.ParsePrefix(i.String()); err == nil && p.Addr().Unmap() == a.Unmap() {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
-// merged are the values of a conn: of %default, of what it includes with also,
-// its own; the last one counts.
-func (t *translator) merged(s *section, seen map[string]bool) (map[string]config.Value, error) {
-	if seen[s.name] {
-		return nil, s.pos.Errorf("conn %s includes itself with also", s.name)
-	}
-	seen[s.name] = true
-	defer delete(seen, s.name)
-	out := map[string]config.Value{}
-	for _, v := range s.values {
-		if v.Key != "also" {
+type translator struct {
+	Config
+	cfg    *config.Config
+	dir    string
+	parser *parser
+	conns  []*conn
+	debug  string // charondebug
+}
+
+func (t *translator) run() {
+	strict := t.setup()
+	for _, s := range t.parser.sections {
+		if s.name == "%default" {
 			continue
 		}
-		other := t.find(s.kind, v.Text)
-		if other == nil {
-			return nil, v.Errorf("also = %s: there is no such conn", v.Text)
-		}
-		m, err := t.merged(other, seen)
-		if err != nil {
-			return nil, err
-		}
-		for k, v := range m {
-			out[k] = v
-		}
-	}
-	for _, v := range s.values {
-		if v.Key != "also" {
-			out[v.Key] = v
-		}
-	}
-	return out, nil
-}
-
-func (t *translator) run() error {
-	var strict config.Value
-	for _, s := range t.sections {
 		switch s.kind {
-		case "config":
-			for _, v := range s.values {
-				switch v.Key {
-				case "strictcrlpolicy":
-					strict = v
-				case "charondebug":
-					t.debug = v.Text
-				case "uniqueids", "cachecrls", "plutostart", "charonstart":
-				default:
-					t.cfg.Warn(v.Errorf("setting %q is not known in config setup", v.Key))
-				}
-			}
 		case "ca":
 			t.authority(s)
+		case "conn":
+			t.conn(s, strict)
 		}
 	}
-	defaults := map[string]config.Value{}
-	if d := t.find("conn", "%default"); d != nil {
-		var err error
-		if defaults, err = t.merged(d, map[string]bool{}); err != nil {
-			return err
-		}
-	}
-	for _, s := range t.sections {
-		if s.kind != "conn" || s.name == "%default" {
-			continue
-		}
-		own, err := t.merged(s, map[string]bool{})
-		if err != nil {
-			return err
-		}
-		c := &conn{t: t, s: s, v: map[string]config.Value{}}
-		for k, v := range defaults {
-			c.v[k] = v
-		}
-		for k, v := range own {
-			c.v[k] = v
-		}
-		if err := c.translate(strict); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
-func (t *translator) authority(s *section) {
-	path := []string{"authorities", s.name}
-	uris := map[string]string{}
-	add := func(key string, v config.Value) {
-		if uris[key] != "" {
-			v.Text = uris[key] + ", " + v.Text
+// setup reads config setup and returns strictcrlpolicy.
+func (t *translator) setup() (strict config.Value) {
+	s := t.parser.find("config", "setup")
+	if s == nil {
+		return strict
+	}
+	find := func(key string) (keyword, bool) { k, ok := setupKeywords[key]; return k, ok }
+	values := checked(t.cfg, s.values, find, names(setupKeywords), "config setup", t.cfg.Warn)
+	t.debug = values["charondebug"].Text
+	return values["strictcrlpolicy"]
+}
+
+func names(k map[string]keyword) (all []string) {
+	for name := range k {
+		all = append(all, name)
+	}
+	return all
+}
+
+// conn translates one conn. What is wrong with it is kept for its Connection.
+func (t *translator) conn(s *section, strict config.Value) {
+	c := &conn{t: t, s: s, us: "left"}
+	t.conns = append(t.conns, c)
+	values, err := t.parser.merged(s)
+	if err != nil {
+		var e *config.Error
+		if !errors.As(err, &e) {
+			e = s.pos.Errorf("%w", err)
 		}
-		uris[key], v.Key = v.Text, key
+		c.bad(e)
+	}
+	c.v = checked(t.cfg, values, keywordOf, known(), "conn "+s.name, c.bad)
+	if !t.NoSwap && t.onThisMachine(c.v["right"].Text) {
+		c.us = "right"
+	}
+	if _, ok := c.v["auto"]; !ok || c.v["auto"].Text == "ignore" {
+		c.passive = "auto is not set, so strongSwan does not load it"
+	}
+	c.translate(strict)
+}
+
+// onThisMachine reports whether one of the addresses is this machine's.
+func (t *translator) onThisMachine(hosts string) bool {
+	for _, h := range strings.Split(hosts, ",") {
+		if a, err := netip.ParseAddr(strings.TrimSpace(h)); err == nil && !a.IsUnspecified() && t.IsLocal(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// finish brings what has no key in swanctl.conf into the model.
+func (c *conn) finish(m *swanctl.Config) {
+	for _, conn := range m.Connections {
+		if conn.Name != c.s.name {
+			continue
+		}
+		sort.SliceStable(c.problems, func(i, j int) bool { return c.problems[i].Pos.Line < c.problems[j].Pos.Line })
+		conn.Problems = append(conn.Problems, c.problems...)
+		if conn.Passive = c.passive; conn.Passive == "" {
+			if _, ok := conn.RemoteHost(); !ok {
+				conn.Passive = c.them() + " names no host, so others connect to this one"
+			}
+		}
+		for _, r := range append(append([]*swanctl.Round(nil), conn.Local...), conn.Remote...) {
+			r.ConfirmID = contains(c.confirmed, r.Name)
+			r.OptionalCA = contains(c.optionalCA, r.Name)
+		}
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, have := range list {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
+
+// authority translates a ca. As with strongSwan it counts only with auto = add.
+func (t *translator) authority(s *section) {
+	values, err := t.parser.merged(s)
+	if err != nil {
+		t.cfg.Warn(s.pos.Errorf("ca %s is not loaded: %w", s.name, err))
+		return
+	}
+	wrong := false
+	find := func(key string) (keyword, bool) { k, ok := authorityKeywords[key]; return k, ok }
+	values = checked(t.cfg, values, find, names(authorityKeywords), "ca "+s.name, func(e *config.Error) {
+		wrong = true
+		t.cfg.Warn(s.pos.Errorf("ca %s is not loaded: %w", s.name, e))
+	})
+	if auto := values["auto"]; wrong || auto.Text == "" || auto.Text == "ignore" {
+		if !wrong {
+			t.cfg.Warn(s.pos.Errorf("ca %s is not loaded: auto = add is missing", s.name))
+		}
+		return
+	}
+	path := []string{"authorities", s.name}
+	list := func(to string, keys ...string) {
+		var uris []string
+		var at config.Value
+		for _, k := range keys {
+			if v, ok := values[k]; ok {
+				uris, at = append(uris, v.Text), v
+			}
+		}
+		if len(uris) > 0 {
+			at.Key, at.Text = to, strings.Join(uris, ", ")
+			t.cfg.Put(path, at)
+		}
+	}
+	if v, ok := values["cacert"]; ok {
+		v.Text = t.path("cacerts", v.Text)
 		t.cfg.Put(path, v)
 	}
-	for _, v := range s.values {
-		switch v.Key {
-		case "cacert":
-			v.Text = t.path("cacerts", v.Text)
-			t.cfg.Put(path, v)
-		case "crluri", "crluri1", "crluri2":
-			add("crl_uris", v)
-		case "ocspuri", "ocspuri1", "ocspuri2":
-			add("ocsp_uris", v)
-		case "auto", "certuribase":
-		default:
-			t.cfg.Warn(v.Errorf("setting %q is not known in ca %s", v.Key, s.name))
-		}
-	}
+	list("crl_uris", "crluri", "crluri1", "crluri2")
+	list("ocsp_uris", "ocspuri", "ocspuri1", "ocspuri2")
 }
 
 // path resolves a file of a folder of ipsec.d.

@@ -1,17 +1,23 @@
 package ipsecconf
 
 import (
-	"errors"
 	"math"
 	"strconv"
 	"time"
+)
 
-	"github.com/gotnc/gotnc/internal/base/config"
+// Defaults of ipsec.conf(5).
+const (
+	defaultIKELifetime = 3 * time.Hour
+	defaultLifetime    = time.Hour
+	defaultMargin      = 9 * time.Minute
+	defaultFuzz        = 100 // percent
+	defaultDPDDelay    = 30 * time.Second
 )
 
 // seconds reads a time of ipsec.conf: a number with s, m, h or d.
-func seconds(v config.Value) (time.Duration, error) {
-	text, unit := v.Text, time.Second
+func seconds(text string) (time.Duration, bool) {
+	unit := time.Second
 	if n := len(text); n > 1 {
 		switch text[n-1] {
 		case 's':
@@ -26,32 +32,37 @@ func seconds(v config.Value) (time.Duration, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || time.Duration(n) > math.MaxInt64/unit {
-		return 0, v.Errorf("%s = %q: not a time as 3600, 60m or 1h", v.Key, v.Text)
+		return 0, false
 	}
-	return time.Duration(n) * unit, nil
+	return time.Duration(n) * unit, true
 }
 
-// lifetimes: ipsec.conf gives the end and a margin before it, swanctl.conf the
-// time of rekeying and how long after it the end is.
-func (c *conn) lifetimes(child []string) error {
-	get := func(def time.Duration, keys ...string) (time.Duration, config.Value, error) {
-		pos := c.at()
+// lifetimes translates the end of an SA and the margin before it into the time
+// of rekeying and what is left after it. With rekey = no nothing ends by time,
+// as with strongSwan.
+func (c *conn) lifetimes() {
+	get := func(def time.Duration, keys ...string) time.Duration {
 		for _, k := range keys {
 			if v, ok := c.take(k); ok {
-				d, err := seconds(v)
-				if err != nil {
-					return 0, v, err
-				}
-				def, pos = d, v
+				def, _ = seconds(v.Text)
 			}
 		}
-		return def, pos, nil
+		return def
 	}
-	ikeLife, ikePos, err1 := get(3*time.Hour, "ikelifetime")
-	life, lifePos, err2 := get(time.Hour, "lifetime", "keylife")
-	margin, _, err3 := get(9*time.Minute, "margintime", "rekeymargin")
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return err
+	ikePos, childPos := c.at(), c.at()
+	if v, ok := c.v["ikelifetime"]; ok {
+		ikePos = v
+	}
+	if v, ok := c.v["lifetime"]; ok {
+		childPos = v
+	}
+	ikeLife := get(defaultIKELifetime, "ikelifetime")
+	life := get(defaultLifetime, "keylife", "lifetime")
+	margin := get(defaultMargin, "rekeymargin", "margintime")
+	fuzz := time.Duration(defaultFuzz)
+	if v, ok := c.take("rekeyfuzz"); ok {
+		n, _ := strconv.ParseUint(v.Text[:len(v.Text)-1], 10, 32)
+		fuzz = time.Duration(min(n, math.MaxUint16))
 	}
 	rekey, reauth := true, true
 	if v, ok := c.take("rekey"); ok {
@@ -61,22 +72,34 @@ func (c *conn) lifetimes(child []string) error {
 		reauth = v.Text != "no"
 	}
 	text := func(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) + "s" }
-	before := func(life time.Duration) time.Duration { return max(life-margin, life/10, time.Second) }
-	switch {
-	case !rekey:
-		c.put(ikePos, "rekey_time", "0")
-	case reauth:
-		c.put(ikePos, "reauth_time", text(before(ikeLife)))
-		c.put(ikePos, "rekey_time", "0")
-	default:
-		c.put(ikePos, "rekey_time", text(before(ikeLife)))
+	if !rekey {
+		for _, k := range []string{"rekey_time", "reauth_time", "over_time", "rand_time"} {
+			c.put(ikePos, k, "0")
+		}
+		for _, k := range []string{"rekey_time", "life_time", "rand_time"} {
+			c.put(childPos, k, "0", c.child()...)
+		}
+		return
 	}
-	c.put(ikePos, "over_time", text(ikeLife-before(ikeLife)))
-	c.put(lifePos, "life_time", text(life), child...)
-	if rekey {
-		c.put(lifePos, "rekey_time", text(before(life)), child...)
+	// A margin that leaves no time makes no sense; strongSwan's subtraction wraps
+	// around there.
+	before := func(life time.Duration, what string) time.Duration {
+		if margin >= life {
+			c.bad(c.at().Errorf("margintime = %s of conn %s is not shorter than %s = %s", text(margin), c.s.name, what, text(life)))
+			return life
+		}
+		return life - margin
+	}
+	soft := before(ikeLife, "ikelifetime")
+	if reauth {
+		c.put(ikePos, "reauth_time", text(soft))
+		c.put(ikePos, "rekey_time", "0")
 	} else {
-		c.put(lifePos, "rekey_time", "0", child...)
+		c.put(ikePos, "rekey_time", text(soft))
 	}
-	return nil
+	c.put(ikePos, "over_time", text(margin))
+	c.put(ikePos, "rand_time", text(margin*fuzz/100))
+	c.put(childPos, "life_time", text(life), c.child()...)
+	c.put(childPos, "rekey_time", text(before(life, "lifetime")), c.child()...)
+	c.put(childPos, "rand_time", text(margin*fuzz/100), c.child()...)
 }

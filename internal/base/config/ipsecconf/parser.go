@@ -2,41 +2,56 @@ package ipsecconf
 
 import (
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
 )
 
-// section is "config setup", "conn name" or "ca name".
+// section is "config setup", "conn name" or "ca name". Several sections of one
+// name are one.
 type section struct {
 	kind, name string
 	pos        config.Pos
-	values     []config.Value
+	values     map[string]config.Value // Text "" hides what the section inherits
+	order      []string                // keys as they appear
+	also       []config.Value          // sections that it inherits from, the last one first
+}
+
+func (s *section) set(v config.Value) {
+	if _, ok := s.values[v.Key]; !ok {
+		s.order = append(s.order, v.Key)
+	}
+	s.values[v.Key] = v
 }
 
 type parser struct {
+	cfg      *config.Config // takes the warnings
 	sections []*section
 	current  *section
+	files    int
 }
 
-func read(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
+func (p *parser) find(kind, name string) *section {
+	for _, s := range p.sections {
+		if s.kind == kind && s.name == name {
+			return s
+		}
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("%s: larger than %d octets", path, maxFile)
+	return nil
+}
+
+func (p *parser) open(kind, name string, pos config.Pos) {
+	if p.current = p.find(kind, name); p.current == nil {
+		p.current = &section{kind: kind, name: name, pos: pos, values: map[string]config.Value{}}
+		p.sections = append(p.sections, p.current)
 	}
-	return string(b), err
 }
 
 func (p *parser) file(path string, depth int) error {
+	if p.files++; p.files > maxFiles {
+		return fmt.Errorf("%s: more than %d files included", path, maxFiles)
+	}
 	text, err := read(path)
 	if err != nil {
 		return err
@@ -44,81 +59,169 @@ func (p *parser) file(path string, depth int) error {
 	if depth > maxIncludes {
 		return fmt.Errorf("%s: includes are nested deeper than %d", path, maxIncludes)
 	}
-	n := 0
-	for line := range strings.Lines(text) {
-		n++
-		pos := config.Pos{File: path, Line: n}
-		line = strings.TrimRight(line, "\r\n")
-		indented := line != "" && (line[0] == ' ' || line[0] == '\t')
-		line = strings.TrimSpace(cutComment(line))
-		if line == "" {
-			continue
+	if err := config.CheckEncoding(path, text); err != nil {
+		return err
+	}
+	l := newLexer(path, text)
+	for {
+		s, ok, err := l.next()
+		if err != nil {
+			return err
 		}
-		word, rest, _ := strings.Cut(line, " ")
-		if w, r, ok := strings.Cut(line, "\t"); ok && len(w) < len(word) {
-			word, rest = w, r
+		if !ok {
+			return nil
 		}
-		rest = strings.TrimSpace(rest)
-		switch {
-		case word == "include" && !strings.Contains(line, "="):
-			if err := include(path, unquote(rest), pos, func(f string) error { return p.file(f, depth+1) }); err != nil {
+		if len(s.tokens) > 0 {
+			if err := p.statement(s); err != nil {
 				return err
 			}
-		case !indented && (word == "config" || word == "conn" || word == "ca"):
-			p.current = &section{kind: word, name: unquote(rest), pos: pos}
-			if p.current.name == "" {
-				return pos.Errorf("%s without a name", word)
-			}
-			p.sections = append(p.sections, p.current)
-		case word == "version":
-		default:
-			key, value, ok := strings.Cut(line, "=")
-			if !ok || p.current == nil {
-				return pos.Errorf("%q is no section and no key=value of one", line)
-			}
-			p.current.values = append(p.current.values, config.Value{Key: strings.TrimSpace(key), Text: unquote(strings.TrimSpace(value)), Pos: pos})
 		}
+		for _, i := range s.include {
+			for _, file := range p.matches(path, i) {
+				if err := p.file(file, depth+1); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// statement reads "conn name", "ca name", "config setup" or a setting. As with
+// strongSwan a setting has to be indented, and a value with '=' in it quoted.
+func (p *parser) statement(s statement) error {
+	ts := s.tokens
+	if !s.indented && ts[0].kind == word {
+		switch head := ts[0].text; {
+		case head == "config" && len(ts) > 1 && ts[1].text == "setup":
+			p.open("config", "setup", s.pos)
+			return nil
+		case head == "conn" || head == "ca":
+			if len(ts) < 2 || ts[1].kind != word || ts[1].text == "" {
+				return s.pos.Errorf("%s without a name: write %s NAME", head, head)
+			}
+			if len(ts) > 2 {
+				return s.pos.Errorf("%s %s: more than a name follows", head, ts[1].text)
+			}
+			p.open(head, ts[1].text, s.pos)
+			return nil
+		case len(ts) > 1 && ts[1].kind == equal:
+			return s.pos.Errorf("setting %q starts in the first column: indent it below its section", head)
+		}
+		return s.pos.Errorf("%q is no section: config setup, conn NAME and ca NAME are", ts[0].text)
+	}
+	if len(ts) < 2 || ts[0].kind != word || ts[1].kind != equal || ts[0].text == "" {
+		return s.pos.Errorf("%q is no setting: write key=value", text(ts))
+	}
+	v := config.Value{Key: ts[0].text, Pos: s.pos}
+	words := make([]string, 0, len(ts)-2)
+	for _, t := range ts[2:] {
+		if t.kind == equal {
+			return s.pos.Errorf("the value of %q holds a '=': put it into double quotes", v.Key)
+		}
+		words = append(words, t.text)
+	}
+	v.Text = strings.Join(words, " ")
+	switch {
+	case p.current == nil:
+		return s.pos.Errorf("setting %q stands before any section: config setup, conn NAME or ca NAME", v.Key)
+	case v.Key == "also":
+		if v.Text != "" && v.Text != "%default" {
+			p.current.also = append([]config.Value{v}, p.current.also...)
+		}
+	default:
+		p.current.set(v)
 	}
 	return nil
 }
 
-// include calls f for each file that pattern means.
-func include(from, pattern string, pos config.Pos, f func(string) error) error {
+// text writes tokens as they were, for an error.
+func text(ts []token) string {
+	var b strings.Builder
+	for i, t := range ts {
+		if i > 0 && t.kind == word && ts[i-1].kind == word {
+			b.WriteByte(' ')
+		}
+		b.WriteString(t.text)
+	}
+	return b.String()
+}
+
+// matches returns the files that an include means, sorted. As with strongSwan
+// none is no error: the warning says so.
+func (p *parser) matches(from string, pattern token) []string {
+	return includes(p.cfg, from, pattern.text, pattern.pos)
+}
+
+func includes(cfg *config.Config, from, pattern string, pos config.Pos) []string {
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(filepath.Dir(from), pattern)
 	}
 	files, err := filepath.Glob(pattern)
 	if err != nil {
-		return pos.Errorf("include %s: %w", pattern, err)
+		cfg.Warn(pos.Errorf("include %s: %w", pattern, err))
+	} else if len(files) == 0 && !strings.ContainsAny(pattern, "*?[") {
+		cfg.Warn(pos.Errorf("include %s: there is no such file", pattern))
 	}
-	if len(files) == 0 && !strings.ContainsAny(pattern, "*?[") {
-		return pos.Errorf("include %s: %w", pattern, fs.ErrNotExist)
-	}
-	for _, file := range files {
-		if err := f(file); err != nil {
-			return err
-		}
-	}
-	return nil
+	return files
 }
 
-// cutComment removes what follows a # that begins a word outside of quotes.
-func cutComment(line string) string {
-	quoted := false
-	for i := 0; i < len(line); i++ {
-		switch {
-		case line[i] == '"':
-			quoted = !quoted
-		case line[i] == '#' && !quoted && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t'):
-			return line[:i]
+// parents returns the sections that s inherits from, the most important one
+// first and %default last: depth first, each where it occurs last. Two sections
+// that are named in different orders by others are read in the order of the
+// nearer one.
+func (p *parser) parents(s *section, above []*section) ([]*section, error) {
+	above = append(above, s)
+	var all []*section
+	for _, also := range s.also {
+		other := p.find(s.kind, also.Text)
+		if other == nil {
+			return nil, also.Errorf("also = %s: there is no such %s", also.Text, s.kind)
+		}
+		for _, a := range above {
+			if a == other {
+				return nil, also.Errorf("also = %s: %s %s includes itself", also.Text, s.kind, s.name)
+			}
+		}
+		if len(above) > maxIncludes {
+			return nil, also.Errorf("also is nested deeper than %d", maxIncludes)
+		}
+		grand, err := p.parents(other, above)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(append(all, other), grand...); len(all) > maxParents {
+			return nil, also.Errorf("%s %s inherits from more than %d sections", s.kind, s.name, maxParents)
 		}
 	}
-	return line
+	if def := p.find(s.kind, "%default"); def != nil && def != s && len(all) == 0 {
+		all = append(all, def)
+	}
+	var out []*section
+	for i, a := range all {
+		last := true
+		for _, b := range all[i+1:] {
+			last = last && a != b
+		}
+		if last {
+			out = append(out, a)
+		}
+	}
+	return out, nil
 }
 
-func unquote(s string) string {
-	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
-		return s[1 : len(s)-1]
+// merged returns the values of a section with what it inherits.
+func (p *parser) merged(s *section) (map[string]config.Value, error) {
+	parents, err := p.parents(s, nil)
+	if err != nil {
+		return nil, err
 	}
-	return s
+	out := map[string]config.Value{}
+	for _, from := range append([]*section{s}, parents...) {
+		for k, v := range from.values {
+			if _, ok := out[k]; !ok {
+				out[k] = v
+			}
+		}
+	}
+	return out, nil
 }

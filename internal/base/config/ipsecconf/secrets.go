@@ -1,101 +1,170 @@
 package ipsecconf
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
 )
 
-// secrets reads ipsec.secrets: [owners] : TYPE value.
-func (t *translator) secrets(path string, depth int) error {
+// secretsReader reads ipsec.secrets: "[owner …] : TYPE value", one a line. A
+// line that cannot be read ends its file, as with strongSwan, which keeps what
+// came before; the fault is reported.
+type secretsReader struct {
+	t      *translator
+	held   int // secrets so far, of all files
+	files  int
+	faults []*config.Error
+}
+
+func (r *secretsReader) file(path string, depth int) error {
+	if r.files++; r.files > maxFiles {
+		return fmt.Errorf("%s: more than %d files included", path, maxFiles)
+	}
 	text, err := read(path)
 	if err != nil {
 		return err
 	}
-	if depth > maxIncludes {
-		return fmt.Errorf("%s: includes are nested deeper than %d", path, maxIncludes)
+	if err := config.CheckEncoding(path, text); err != nil {
+		return err
 	}
-	n := 0
+	n, inline := 0, 0
 	for line := range strings.Lines(text) {
 		n++
 		pos := config.Pos{File: path, Line: n}
-		line = strings.TrimSpace(cutComment(strings.TrimRight(line, "\r\n")))
-		if line == "" {
+		line = strings.TrimSpace(line)
+		if inline > 0 { // inside of a key written out: a line with '}' ends it
+			inline += strings.Count(line, "{") - strings.Count(line, "}")
+			continue
+		}
+		if line == "" || line[0] == '#' {
 			continue
 		}
 		if rest, ok := strings.CutPrefix(line, "include "); ok {
-			if err := include(path, unquote(strings.TrimSpace(rest)), pos, func(f string) error { return t.secrets(f, depth+1) }); err != nil {
-				return err
+			pattern, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+			if depth >= maxIncludes {
+				r.fault(pos.Errorf("include %s: includes are nested deeper than %d", pattern, maxIncludes))
+				continue
+			}
+			for _, f := range includes(r.t.cfg, path, strings.Trim(pattern, `"`), pos) {
+				if err := r.file(f, depth+1); err != nil {
+					return err
+				}
 			}
 			continue
 		}
-		owners, rest, ok := cutColon(line)
-		if !ok {
-			return pos.Errorf("a secret is written [owner …] : TYPE value")
+		opened, err := r.secret(line, pos)
+		if err != nil {
+			r.fault(pos.Errorf("%w; this secret and those after it in the file are not read", err))
+			return nil
 		}
-		words := fields(rest)
-		if len(words) < 2 {
-			return pos.Errorf("after the colon the type of the secret and its value are expected")
-		}
-		t.held++
-		name := fmt.Sprintf("-%d", t.held)
-		put := func(section, key, value string) {
-			t.cfg.Put([]string{"secrets", section}, config.Value{Key: key, Text: value, Pos: pos})
-		}
-		switch kind := strings.ToUpper(words[0]); kind {
-		case "EAP", "XAUTH", "NTLM", "PSK", "PPK":
-			section := map[string]string{"EAP": "eap", "XAUTH": "xauth", "NTLM": "ntlm", "PSK": "ike", "PPK": "ppk"}[kind] + name
-			put(section, "secret", words[1])
-			for i, id := range fields(owners) {
-				put(section, fmt.Sprintf("id%d", i), id)
-			}
-		case "RSA", "ECDSA", "PKCS8", "PRIV", "P12":
-			kind := map[string]string{"RSA": "rsa", "ECDSA": "ecdsa", "PKCS8": "pkcs8", "PRIV": "private", "P12": "pkcs12"}[kind]
-			put(kind+name, "file", t.path("private", words[1]))
-			if len(words) > 2 && words[2] != "%prompt" {
-				put(kind+name, "secret", words[2])
-			}
-		case "PIN":
-			t.cfg.Warn(pos.Errorf("secrets of type PIN are not supported: tokens cannot be used, put the key into a file"))
-		default:
-			t.cfg.Warn(pos.Errorf("secrets of type %s are not supported", kind))
-		}
+		inline = opened
 	}
 	return nil
 }
 
-// cutColon splits at the first colon that is a word of its own, so that IPv6
-// addresses may be owners.
-func cutColon(line string) (owners, rest string, ok bool) {
-	quoted := false
-	for i := 0; i < len(line); i++ {
-		if line[i] == '"' {
-			quoted = !quoted
-		}
-		if line[i] == ':' && !quoted && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
-			return line[:i], line[i+1:], true
-		}
+func (r *secretsReader) fault(e *config.Error) { r.faults = append(r.faults, e) }
+
+// secret reads one line. It returns how many braces of a key that is written out
+// stay open.
+func (r *secretsReader) secret(line string, pos config.Pos) (open int, err error) {
+	flat := strings.ReplaceAll(line, "\t", " ") // of the same length
+	owners, rest := "", ""
+	if strings.HasPrefix(flat, ": ") {
+		rest = line[2:]
+	} else if i := strings.Index(flat, " : "); i >= 0 {
+		owners, rest = line[:i], line[i+3:]
+	} else {
+		return 0, errors.New("a secret is written [owner …] : TYPE value, with a blank on each side of the colon")
 	}
-	return "", "", false
+	rest = strings.TrimSpace(rest)
+	end := strings.IndexAny(rest, " \t")
+	if end < 0 {
+		return 0, errors.New("after the colon the type of the secret and its value are expected")
+	}
+	kind, value := rest[:end], strings.TrimSpace(rest[end:])
+	ids, err := words(owners)
+	if err != nil {
+		return 0, err
+	}
+	r.held++
+	name := fmt.Sprintf("-%d", r.held)
+	put := func(section string, v config.Value) {
+		v.Pos = pos
+		r.t.cfg.Put([]string{"secrets", section}, v)
+	}
+	switch kind {
+	case "EAP", "XAUTH", "NTLM", "PSK":
+		secret, err := oneSecret(value)
+		if err != nil {
+			return 0, err
+		}
+		section := map[string]string{"EAP": "eap", "XAUTH": "xauth", "NTLM": "ntlm", "PSK": "ike"}[kind] + name
+		secret.Key = "secret"
+		put(section, secret)
+		for i, id := range ids {
+			put(section, config.Value{Key: fmt.Sprintf("id%d", i), Text: id.Text})
+		}
+	case "RSA", "ECDSA", "PKCS8", "P12":
+		if strings.HasPrefix(value, "{") {
+			r.t.cfg.Warn(pos.Errorf("a private key that is written out is passed over: put it into a file of ipsec.d/private"))
+			return strings.Count(value, "{") - strings.Count(value, "}"), nil
+		}
+		vs, err := words(value)
+		if err != nil {
+			return 0, err
+		}
+		if len(vs) == 0 {
+			return 0, errors.New("the name of the file is missing")
+		}
+		section := map[string]string{"RSA": "rsa", "ECDSA": "ecdsa", "PKCS8": "pkcs8", "P12": "pkcs12"}[kind] + name
+		put(section, config.Value{Key: "file", Text: r.t.path("private", vs[0].Text)})
+		if len(vs) > 1 && vs[1].Text != "%prompt" {
+			vs[1].Key = "secret"
+			put(section, vs[1])
+		}
+	case "PIN":
+		r.t.cfg.Warn(pos.Errorf("secrets of type PIN are not supported: tokens cannot be used, put the key into a file"))
+	default:
+		return 0, fmt.Errorf("%s is no type of secret: RSA, ECDSA, PKCS8, P12, PSK, EAP, XAUTH, NTLM, PIN are", config.QuoteText(kind))
+	}
+	return 0, nil
 }
 
-// fields splits at blanks outside of quotes, which are taken off.
-func fields(s string) (out []string) {
-	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
+// oneSecret reads a secret: in single or double quotes as it stands; else to the
+// next blank, where 0x means hexadecimal digits and 0s Base64.
+func oneSecret(s string) (config.Value, error) {
+	vs, err := words(s)
+	if err != nil {
+		return config.Value{}, err
+	}
+	if len(vs) == 0 {
+		return config.Value{}, errors.New("the secret is missing")
+	}
+	return vs[0], nil
+}
+
+// words splits at blanks outside of quotes, which are taken off; what was quoted
+// is Literal. Nothing escapes a quote; a '#' begins a comment only where a word
+// could begin.
+func words(s string) (out []config.Value, err error) {
+	for s = strings.TrimSpace(s); s != "" && s[0] != '#'; s = strings.TrimSpace(s) {
 		if s[0] == '"' || s[0] == '\'' {
-			if end := strings.IndexByte(s[1:], s[0]); end >= 0 {
-				out = append(out, s[1:1+end])
-				s = s[end+2:]
-				continue
+			end := strings.IndexByte(s[1:], s[0])
+			if end < 0 {
+				return nil, fmt.Errorf("the quote %c is not closed", s[0])
 			}
+			out = append(out, config.Value{Text: s[1 : 1+end], Literal: true})
+			s = s[end+2:]
+			continue
 		}
 		end := strings.IndexAny(s, " \t")
 		if end < 0 {
 			end = len(s)
 		}
-		out = append(out, s[:end])
+		out = append(out, config.Value{Text: s[:end]})
 		s = s[end:]
 	}
-	return out
+	return out, nil
 }

@@ -29,9 +29,11 @@ type Authority struct {
 	OCSPURIs []string
 }
 
+const noToken = "tokens are not supported: put the certificate into a file"
+
 var authorityKeys = keys{
 	"cacert": used, "file": used, "crl_uris": used, "ocsp_uris": used,
-	"handle": ignored, "slot": ignored, "module": ignored, "cert_uri_base": ignored,
+	"handle": without(noToken), "slot": without(noToken), "module": without(noToken), "cert_uri_base": without("certificates are sent whole"),
 }
 
 func (m *Config) authority(n *config.Node) {
@@ -47,9 +49,14 @@ func (m *Config) authority(n *config.Node) {
 	if v, ok := n.Lookup("ocsp_uris"); ok {
 		a.OCSPURIs = v.List()
 	}
-	m.unknown(n, authorityKeys, nil, nil, nil)
-	m.Authorities = append(m.Authorities, a)
+	before := len(m.Faults)
+	m.unknown(n, authorityKeys, nil, nil, nil, m.fault)
+	if len(m.Faults) == before { // else strongSwan discards it
+		m.Authorities = append(m.Authorities, a)
+	}
 }
+
+func (m *Config) fault(e *config.Error) { m.Faults = append(m.Faults, e) }
 
 // Roots are the CA certificates that one end of a connection is held against.
 type Roots struct {

@@ -36,17 +36,35 @@ type Child struct {
 // Mark is a packet mark with its mask.
 type Mark struct{ Value, Mask uint32 }
 
+// Reasons of settings without effect.
+const (
+	byTime    = "CHILD_SAs are rekeyed by time"
+	noMarks   = "SAs and packets get the marks of mark_in and mark_out"
+	noOffload = "ESP is computed on the processor"
+)
+
+var no = []string{"no", "false", "disabled", "0"}
+var yes = []string{"yes", "true", "enabled", "1"}
+
 var childKeys = keys{
 	"local_ts": used, "remote_ts": used, "esp_proposals": used, "ah_proposals": used, "mode": used,
-	"start_action": used, "close_action": used, "dpd_action": used, "rekey_time": used, "life_time": used,
-	"replay_window": used, "updown": used, "interface": used,
-	"sha256_96": ignored, "rand_time": used, "rekey_bytes": ignored, "life_bytes": ignored, "rand_bytes": ignored,
-	"rekey_packets": ignored, "life_packets": ignored, "rand_packets": ignored, "hostaccess": ignored,
-	"policies": ignored, "policies_fwd_out": ignored, "ipcomp": ignored, "inactivity": ignored, "reqid": ignored,
-	"priority": ignored, "mark_in": used, "mark_in_sa": ignored, "mark_out": used, "set_mark_in": ignored,
-	"set_mark_out": ignored, "if_id_in": used, "if_id_out": used, "label": ignored, "label_mode": ignored,
-	"tfc_padding": ignored, "per_cpu_sas": ignored, "hw_offload": ignored, "copy_df": ignored, "copy_ecn": ignored,
-	"copy_dscp": ignored, "icmp": ignored,
+	"start_action": used, "close_action": used, "dpd_action": used, "rekey_time": used, "life_time": used, "rand_time": used,
+	"replay_window": used, "updown": used, "interface": used, "mark_in": used, "mark_out": used, "if_id_in": used, "if_id_out": used,
+
+	"rekey_bytes": without(byTime, "0"), "life_bytes": without(byTime, "0"), "rand_bytes": without(byTime, "0"),
+	"rekey_packets": without(byTime, "0"), "life_packets": without(byTime, "0"), "rand_packets": without(byTime, "0"),
+	"sha256_96":  without("HMAC-SHA-256 is truncated to 128 bits (RFC 4868)", no...),
+	"hostaccess": without("no firewall rules are added", no...), "policies": without("policies are always installed", yes...),
+	"policies_fwd_out": without("no forward policies outwards are installed", no...), "ipcomp": without("packets are not compressed", no...),
+	"inactivity": without("CHILD_SAs without traffic are kept", "0", "0s"), "reqid": without("reqids are assigned", "0"),
+	"priority": without("priorities are computed from the selectors", "0"), "mark_in_sa": without(noMarks, no...),
+	"set_mark_in": without(noMarks, "0", "0/0x0", "0x0/0x0"), "set_mark_out": without(noMarks, "0", "0/0x0", "0x0/0x0"),
+	"label": without("packets are not labelled"), "label_mode": without("packets are not labelled", "system"),
+	"tfc_padding": without("ESP packets are not padded", "0"), "per_cpu_sas": without("one CHILD_SA serves all processors", no...),
+	"hw_offload": without(noOffload, no...), "copy_df": without("the outer header's flag does not follow the inner one's", yes...),
+	"copy_ecn":  without("the outer header's ECN does not follow the inner one's", yes...),
+	"copy_dscp": without("the outer header's DSCP does not follow the inner one's", "out"),
+	"icmp":      without("ICMP errors are not let through on their own", no...),
 }
 
 func (m *Config) child(n *config.Node, bad func(*config.Error)) *Child {
@@ -64,31 +82,47 @@ func (m *Config) child(n *config.Node, bad func(*config.Error)) *Child {
 	c.StartAction = typed(r, "start_action", "none", parseAction)
 	c.CloseAction = typed(r, "close_action", "none", parseAction)
 	c.DPDAction = typed(r, "dpd_action", "clear", parseAction)
-	c.LifeTime = r.duration("life_time", 0)
-	rekey := time.Hour
-	if c.LifeTime > 0 {
-		rekey = c.LifeTime - c.LifeTime/10
-	}
-	c.RekeyTime = r.duration("rekey_time", rekey)
-	if c.LifeTime == 0 {
-		c.LifeTime = c.RekeyTime + c.RekeyTime/10
-	}
-	c.RandTime = r.duration("rand_time", max(c.LifeTime-c.RekeyTime, 0))
+	c.lifetimes(r)
 	c.IfIDIn, c.IfIDOut = uint32(r.integer("if_id_in", 0, 0, math.MaxUint32)), uint32(r.integer("if_id_out", 0, 0, math.MaxUint32))
 	c.MarkIn, c.MarkOut = typed(r, "mark_in", Mark{}, parseMark), typed(r, "mark_out", Mark{}, parseMark)
 	c.ReplayWindow = int(r.integer("replay_window", 32, 0, 1<<16))
 	c.Updown = r.str("updown", "")
 	c.Interface = r.str("interface", "")
-	m.unknown(n, childKeys, nil, nil, nil)
+	m.unknown(n, childKeys, nil, nil, nil, bad)
 	return c
+}
+
+// lifetimes reads when the CHILD_SA is rekeyed and ends, in whole seconds: each
+// of the two times follows from the other where only one is set, and the random
+// part never reaches the whole time.
+func (c *Child) lifetimes(r reader) {
+	const unset = -1
+	c.RekeyTime, c.LifeTime, c.RandTime = r.duration("rekey_time", unset), r.duration("life_time", unset), r.duration("rand_time", unset)
+	if c.RekeyTime == unset {
+		if c.RekeyTime = time.Hour; c.LifeTime != unset {
+			c.RekeyTime = (c.LifeTime * 10 / 11).Truncate(time.Second)
+		}
+	}
+	if c.LifeTime == unset {
+		c.LifeTime = (c.RekeyTime * 11 / 10).Truncate(time.Second)
+	}
+	if c.RandTime == unset {
+		c.RandTime = max(c.LifeTime-c.RekeyTime, 0)
+	}
+	c.RandTime = boundRandom(c.RandTime, c.RekeyTime)
+}
+
+// boundRandom returns the random part of a time: at least a second is left.
+func boundRandom(random, of time.Duration) time.Duration {
+	return max(min(random, of-time.Second), 0)
 }
 
 // parseAction reads the names of actions, old ones too.
 func parseAction(v config.Value) (string, error) {
-	switch v.Text {
+	switch text := strings.ToLower(v.Text); text {
 	case "none", "clear", "trap", "start", "trap|start", "start|trap", "restart":
-		return v.Text, nil
-	case "hold", "route":
+		return text, nil
+	case "route":
 		return "trap", nil
 	}
 	return "", v.Errorf("%s = %q: not one of none, trap, start", v.Key, v.Text)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +48,11 @@ type Connection struct {
 
 	Local, Remote []*Round // in the order of authentication
 	Children      []*Child
+
+	// Passive says why this machine does not begin the connection although
+	// nothing is wrong with it: a template, a rule for packets, a gateway's side.
+	// "" for the others.
+	Passive string
 
 	// Problems are what makes the connection unusable.
 	Problems []*config.Error
@@ -103,9 +109,11 @@ var connectionKeys = keys{
 	"proposals": used, "vips": used, "encap": used, "mobike": used, "dpd_delay": used, "dpd_timeout": used,
 	"fragmentation": used, "keyingtries": used, "send_certreq": used, "send_cert": used, "rekey_time": used,
 	"reauth_time": used, "childless": used, "ppk_required": used, "ppk_id": used, "mediation": used,
-	"aggressive": ignored, "pull": ignored, "dscp": ignored, "ocsp": used, "unique": ignored,
-	"over_time": used, "rand_time": used, "pools": ignored, "if_id_in": used, "if_id_out": used,
-	"mediated_by": ignored, "mediation_peer": ignored,
+	"ocsp": used, "over_time": used, "rand_time": used, "if_id_in": used, "if_id_out": used,
+
+	"aggressive": without("it belongs to IKEv1", no...), "pull": without("it belongs to IKEv1", yes...),
+	"dscp": without("IKE packets are sent without a DSCP value", "0", "000000"), "unique": without("one connection has one IKE_SA", "no", "replace", "keep", "never"),
+	"pools": without("it is for gateways"), "mediated_by": without("mediation is not supported"), "mediation_peer": without("mediation is not supported"),
 }
 
 func (m *Config) connection(n *config.Node) *Connection {
@@ -139,7 +147,13 @@ func (m *Config) connection(n *config.Node) *Connection {
 		c.RekeyTime = 0 // as strongSwan: one of the two
 	}
 	c.OverTime = r.duration("over_time", max(c.RekeyTime, c.ReauthTime)/10)
-	c.RandTime = r.duration("rand_time", c.OverTime)
+	whole := max(c.RekeyTime, c.ReauthTime)
+	if c.RekeyTime > 0 && c.ReauthTime > 0 {
+		whole = min(c.RekeyTime, c.ReauthTime)
+	}
+	c.RandTime = boundRandom(r.duration("rand_time", min(c.OverTime, whole/2)), whole)
+	r.oneOf("unique", "no", "no", "never", "replace", "keep")
+	typed(r, "dscp", 0, parseDSCP)
 	c.IfIDIn, c.IfIDOut = uint32(r.integer("if_id_in", 0, 0, math.MaxUint32)), uint32(r.integer("if_id_out", 0, 0, math.MaxUint32))
 	c.Childless = r.oneOf("childless", "allow", "allow", "prefer", "force", "never")
 	c.PPKID, c.PPKRequired = r.str("ppk_id", ""), r.boolean("ppk_required", false)
@@ -151,21 +165,21 @@ func (m *Config) connection(n *config.Node) *Connection {
 	if r.boolean("mediation", false) {
 		r.refuse("mediation", "mediation is no part of this client")
 	}
-	m.unknown(n, connectionKeys, nil, []string{"children"}, []string{"local", "remote"})
+	m.unknown(n, connectionKeys, nil, []string{"children"}, []string{"local", "remote"}, r.bad)
 
 	for _, s := range n.Sections() {
 		switch {
-		case s == "children":
+		case strings.EqualFold(s, "children"):
 			kids := n.Sub(s)
 			for _, name := range kids.Sections() {
 				c.Children = append(c.Children, m.child(kids.Sub(name), r.bad))
 			}
 			for _, v := range kids.Values() {
-				m.cfg.Warn(v.Errorf("setting %q is not known in %s", v.Key, kids.Path()))
+				r.bad(v.Errorf("setting %q is not known in %s", v.Key, kids.Path()))
 			}
-		case strings.HasPrefix(s, "local"):
+		case hasPrefixFold(s, []string{"local"}):
 			c.Local = append(c.Local, m.round(n.Sub(s), true, r.bad))
-		case strings.HasPrefix(s, "remote"):
+		case hasPrefixFold(s, []string{"remote"}):
 			c.Remote = append(c.Remote, m.round(n.Sub(s), false, r.bad))
 		}
 	}
@@ -187,6 +201,15 @@ func parseVIPs(v config.Value) ([]netip.Addr, error) {
 		as = append(as, a.Unmap())
 	}
 	return as, nil
+}
+
+// parseDSCP reads up to six binary digits.
+func parseDSCP(v config.Value) (int, error) {
+	n, err := strconv.ParseUint(v.Text, 2, 6)
+	if err != nil {
+		return 0, v.Errorf("dscp = %s: not six binary digits such as 101110", config.QuoteText(v.Text))
+	}
+	return int(n), nil
 }
 
 // String names the connection for an error or a log line.

@@ -27,11 +27,11 @@ func (r reader) oneOf(key, def string, allowed ...string) string {
 		return def
 	}
 	for _, a := range allowed {
-		if v.Text == a {
+		if strings.EqualFold(v.Text, a) {
 			return a
 		}
 	}
-	r.bad(v.Errorf("%s = %q: not one of %s", key, v.Text, strings.Join(allowed, ", ")))
+	r.bad(v.Errorf("%s = %q: not one of %s%s", key, v.Text, strings.Join(allowed, ", "), config.Suggest(v.Text, allowed)))
 	return def
 }
 
@@ -62,7 +62,29 @@ func typed[T any](r reader, key string, def T, as func(config.Value) (T, error))
 func (r reader) boolean(key string, def bool) bool { return typed(r, key, def, config.Value.Bool) }
 
 func (r reader) duration(key string, def time.Duration) time.Duration {
-	return typed(r, key, def, config.Value.Duration)
+	return typed(r, key, def, parseTime)
+}
+
+// parseTime reads a time as strongSwan's vici plugin does: a number of seconds,
+// or one with a single letter s, m, h or d of any case behind it. That is
+// stricter than strongswan.conf.
+func parseTime(v config.Value) (time.Duration, error) {
+	text := strings.TrimLeft(v.Text, " \t\n\r+")
+	n := 0
+	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
+		n++
+	}
+	suffix := strings.TrimLeft(text[n:], " ")
+	bad := v.Errorf("%s = %s: not a time such as 30, 30s, 5m, 4h or 1d", v.Key, config.QuoteText(v.Text))
+	if len(suffix) > 1 {
+		return 0, bad
+	}
+	v.Text = text[:n] + strings.ToLower(suffix)
+	d, err := v.Duration()
+	if err != nil {
+		return 0, bad
+	}
+	return d, nil
 }
 
 func (r reader) integer(key string, def, least, most int64) int64 {

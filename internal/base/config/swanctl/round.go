@@ -54,16 +54,27 @@ type Round struct {
 	// CertPolicy are OIDs of certificate policies that the certificate has to
 	// have; remote only.
 	CertPolicy []string
+	// ConfirmID: where none of Certs holds ID, the subject of the first one is
+	// the identity (ipsec.conf).
+	ConfirmID bool
+	// OptionalCA: CAID counts only where a CA certificate with that subject is
+	// loaded (ipsec.conf).
+	OptionalCA bool
 }
 
-// EAPIdentity is the identity for the EAP method: eap_id, else id; "" where
-// none is set, or any (%any) will do.
+// EAPIdentity returns the identity for the EAP method: eap_id, else id; "" where
+// neither is set. %any and * are as if not set.
 func (r *Round) EAPIdentity() string {
-	id := r.EAPID
-	if id == "" {
-		id = r.ID
+	if id := named(r.EAPID); id != "" {
+		return id
 	}
-	if id == "%any" {
+	return named(r.ID)
+}
+
+// named returns an identity, "" for one that stands for any.
+func named(id string) string {
+	switch id {
+	case "%any", "%any6", "*", "0.0.0.0", "::":
 		return ""
 	}
 	return id
@@ -71,15 +82,15 @@ func (r *Round) EAPIdentity() string {
 
 var localKeys = keys{
 	"round": used, "auth": used, "id": used, "eap_id": used, "aaa_id": used, "certs": used,
-	"pubkeys": used, "xauth_id": ignored,
+	"pubkeys": used, "xauth_id": without("XAuth belongs to IKEv1"),
 }
 
 var remoteKeys = keys{
 	"round": used, "auth": used, "id": used, "eap_id": used, "groups": used, "certs": used, "cacerts": used,
-	"cert_policy": used, "ca_id": used, "pubkeys": used, "revocation": used, "xauth_id": ignored,
+	"cert_policy": used, "ca_id": used, "pubkeys": used, "revocation": used, "xauth_id": without("XAuth belongs to IKEv1"),
 }
 
-var certKeys = keys{"file": used, "handle": ignored, "slot": ignored, "module": ignored}
+var certKeys = keys{"file": used, "handle": used, "slot": used, "module": used}
 
 func (m *Config) round(n *config.Node, local bool, bad func(*config.Error)) *Round {
 	r := reader{n, bad}
@@ -111,11 +122,11 @@ func (m *Config) round(n *config.Node, local bool, bad func(*config.Error)) *Rou
 	}
 	for _, s := range n.Sections() {
 		sub := n.Sub(s)
-		isCA := !local && strings.HasPrefix(s, "cacert")
-		if !isCA && !strings.HasPrefix(s, "cert") {
+		isCA := !local && hasPrefixFold(s, []string{"cacert"})
+		if !isCA && !hasPrefixFold(s, []string{"cert"}) {
 			continue
 		}
-		m.unknown(sub, certKeys, nil, nil, nil)
+		m.unknown(sub, certKeys, nil, nil, nil, bad)
 		v, ok := sub.Lookup("file")
 		switch {
 		case !ok:
@@ -126,32 +137,35 @@ func (m *Config) round(n *config.Node, local bool, bad func(*config.Error)) *Rou
 			rd.Certs = append(rd.Certs, m.path("x509", v.Text))
 		}
 	}
-	m.unknown(n, k, nil, nil, prefixes)
+	m.unknown(n, k, nil, nil, prefixes, bad)
 	return rd
 }
 
+// parseAuth reads auth as strongSwan's vici plugin does: "pubkey", "rsa",
+// "ecdsa" and "ike:" with what they may be followed by, "psk", "eap-<method>".
 func parseAuth(v config.Value) (Auth, error) {
-	text := v.Text
-	class, rest, _ := strings.Cut(text, "-")
-	class, _, _ = strings.Cut(class, "/")
-	class, _, _ = strings.Cut(class, ":")
-	switch class {
-	case "eap":
-		method, constraints, _ := strings.Cut(rest, ":")
-		return Auth{Class: "eap", Method: method, Constraints: constraints}, nil
-	case "psk":
-		if text != "psk" {
-			return Auth{}, v.Errorf("auth = %q: psk takes no addition", text)
+	text, lower := v.Text, strings.ToLower(v.Text)
+	for _, p := range []string{"pubkey", "rsa", "ecdsa", "ike:"} {
+		if strings.HasPrefix(text, p) {
+			a := Auth{Class: "pubkey"}
+			if text != "pubkey" {
+				a.Constraints = text
+			}
+			return a, nil
 		}
-		return Auth{Class: "psk"}, nil
-	case "pubkey", "rsa", "ecdsa", "ed25519", "ed448", "ike":
-		a := Auth{Class: "pubkey"}
-		if text != "pubkey" {
-			a.Constraints = text
-		}
-		return a, nil
-	case "xauth":
-		return Auth{}, v.Errorf("auth = %q: XAuth belongs to IKEv1, which is not supported", text)
 	}
-	return Auth{}, v.Errorf("auth = %q: not one of eap-ttls, eap-<method>, psk, pubkey, rsa, ecdsa, ed25519", text)
+	switch {
+	case lower == "psk":
+		return Auth{Class: "psk"}, nil
+	case lower == "eap" || strings.HasPrefix(lower, "eap-") || strings.HasPrefix(lower, "eap:"):
+		name, constraints, _ := strings.Cut(text, ":")
+		_, method, _ := strings.Cut(strings.ToLower(name), "-")
+		return Auth{Class: "eap", Method: method, Constraints: constraints}, nil
+	case strings.HasPrefix(lower, "xauth"):
+		return Auth{}, v.Errorf("auth = %q: XAuth belongs to IKEv1, which is not supported", text)
+	case strings.HasPrefix(lower, "ed25519"), strings.HasPrefix(lower, "ed448"):
+		return Auth{}, v.Errorf("auth = %q: write ike:%s", text, text)
+	}
+	return Auth{}, v.Errorf("auth = %q: not one of pubkey, rsa, ecdsa, ike:<schemes>, psk, eap-<method>%s", text,
+		config.Suggest(text, []string{"pubkey", "psk", "eap-ttls", "eap-tls", "eap-md5", "eap-mschapv2", "eap-peap", "eap-gtc"}))
 }

@@ -58,28 +58,28 @@ func (m *Config) secret(n *config.Node) {
 				s.IDs = append(s.IDs, v.Text)
 			}
 		}
-		m.unknown(n, keys{"secret": used}, []string{"id"}, nil, nil)
+		m.unknown(n, keys{"secret": used}, []string{"id"}, nil, nil, m.fault)
 		v, ok := n.Lookup("secret")
 		if !ok {
-			m.cfg.Warn(n.Pos().Errorf("%s holds no secret and is ignored; add secret = \"…\"", n.Path()))
+			m.fault(n.Pos().Errorf("%s holds no secret and is ignored; add secret = \"…\"", n.Path()))
 			return
 		}
-		b, err := decodeSecret(v.Text)
+		b, err := decodeSecret(v)
 		if err != nil {
-			m.cfg.Warn(v.Errorf("the secret of %s is ignored: %w", n.Path(), err))
+			m.fault(v.Errorf("the secret of %s is ignored: %w", n.Path(), err))
 			return
 		}
 		s.Secret = b
 		m.Secrets = append(m.Secrets, s)
 	case hasPrefix(name, keyKinds):
 		k := &PrivateKey{Kind: kindOf(name, keyKinds), Name: name, Pos: n.Pos()}
-		m.unknown(n, keys{"file": used, "secret": used}, nil, nil, nil)
+		m.unknown(n, keys{"file": used, "secret": used}, nil, nil, nil, m.fault)
 		if v, ok := n.Lookup("secret"); ok {
 			k.Passphrase = Secret(v.Text)
 		}
 		v, ok := n.Lookup("file")
 		if !ok {
-			m.cfg.Warn(n.Pos().Errorf("%s names no file and is ignored", n.Path()))
+			m.fault(n.Pos().Errorf("%s names no file and is ignored", n.Path()))
 			return
 		}
 		k.File = m.path(k.Kind, v.Text)
@@ -87,7 +87,7 @@ func (m *Config) secret(n *config.Node) {
 	case strings.HasPrefix(name, "token"):
 		m.cfg.Warn(n.Pos().Errorf("%s is ignored: tokens are not supported", n.Path()))
 	default:
-		m.cfg.Warn(n.Pos().Errorf("section %q is not known in secrets; eap<suffix>, ike<suffix>, private<suffix> are", name))
+		m.fault(n.Pos().Errorf("section %q is not known in secrets; eap<suffix>, ike<suffix>, private<suffix> are", name))
 	}
 }
 
@@ -102,7 +102,11 @@ func kindOf(name string, kinds []string) string {
 
 // decodeSecret reads a secret: text, or hex after 0x, or Base64 after 0s. Its
 // errors do not repeat the secret.
-func decodeSecret(text string) (Secret, error) {
+func decodeSecret(v config.Value) (Secret, error) {
+	text := v.Text
+	if v.Literal {
+		return Secret(text), nil
+	}
 	if len(text) >= 2 && text[0] == '0' {
 		switch text[1] {
 		case 'x', 'X':

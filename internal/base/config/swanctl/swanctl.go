@@ -43,6 +43,9 @@ type Config struct {
 	Secrets     []*SharedSecret
 	Keys        []*PrivateKey
 	Authorities []*Authority
+	// Faults are what makes strongSwan discard a secret or an authority, or stop
+	// reading the secrets. Connections that do not need them work.
+	Faults []*config.Error
 
 	cfg *config.Config
 }
@@ -96,7 +99,20 @@ func FromConfig(c *config.Config, path string) *Config {
 	for _, v := range c.Node("").Values() {
 		c.Warn(v.Errorf("setting %q outside of a section is not known", v.Key))
 	}
+	dangling(c, c.Top())
 	return m
+}
+
+// dangling warns of sections that inherit from one that is not there.
+func dangling(c *config.Config, s *config.Section) {
+	for _, r := range s.Refs {
+		if !c.Node(r.Name).Exists() {
+			c.Warn(r.Pos.Errorf("section %q inherits from %q, which is not there", s.Name, r.Name))
+		}
+	}
+	for _, sub := range s.Sections() {
+		dangling(c, sub)
+	}
 }
 
 // referenced reports whether some section inherits from the top-level section
@@ -173,33 +189,68 @@ func (m *Config) Close() {
 	}
 }
 
-// keys is what a section may hold. The value tells how the client treats it.
+// keys is what a section may hold, and how the client treats it.
 type keys map[string]treatment
 
-type treatment int
+type treatment struct {
+	// ignored says why the setting has no effect; "" where it has one, or where
+	// that it has none needs no word.
+	ignored string
+	unset   []string // values that say the same as leaving it out
+}
 
-const (
-	used    treatment = iota
-	ignored           // of no meaning to a client, or to what it does: silent
-)
+func (t treatment) same(text string) bool {
+	for _, u := range t.unset {
+		if strings.EqualFold(u, text) {
+			return true
+		}
+	}
+	return false
+}
 
-// unknown warns of values and sections that k and its prefixes do not name.
-func (m *Config) unknown(n *config.Node, k keys, valuePrefixes, sections, sectionPrefixes []string) {
+var used = treatment{}
+
+// without returns the treatment of a setting without effect, for the reason why.
+func without(why string, unset ...string) treatment { return treatment{ignored: why, unset: unset} }
+
+// unknown reports values and sections that k and its prefixes do not name, and
+// values in typographic quotes: strongSwan discards what holds an option that it
+// does not know, and a setting that was meant to protect must not be lost.
+// Settings without effect are warnings.
+func (m *Config) unknown(n *config.Node, k keys, valuePrefixes, sections, sectionPrefixes []string, bad func(*config.Error)) {
 	for _, v := range n.Values() {
-		if _, ok := k[v.Key]; !ok && !hasPrefix(v.Key, valuePrefixes) {
-			m.cfg.Warn(v.Errorf("setting %q is not known in %s%s", v.Key, n.Path(), suggest(v.Key, k)))
+		t, ok := k[v.Key]
+		switch {
+		case !ok && !hasPrefix(v.Key, valuePrefixes):
+			bad(v.Errorf("setting %q is not known in %s%s", v.Key, n.Path(), suggest(v.Key, k)))
+		case v.Curly():
+			bad(v.Errorf("%s = %s: typographic quotes are part of the value: write \"", v.Key, v.Text))
+		case t.ignored != "" && !t.same(v.Text):
+			m.cfg.Warn(v.Errorf("%s has no effect: %s", v.Key, t.ignored))
 		}
 	}
 	for _, s := range n.Sections() {
-		ok := hasPrefix(s, sectionPrefixes)
+		ok := hasPrefixFold(s, sectionPrefixes)
 		for _, have := range sections {
-			ok = ok || s == have
+			ok = ok || strings.EqualFold(s, have)
 		}
 		if !ok {
-			m.cfg.Warn(n.Sub(s).Pos().Errorf("section %q is not known in %s", s, n.Path()))
+			known := append(append([]string(nil), sections...), sectionPrefixes...)
+			bad(n.Sub(s).Pos().Errorf("section %q is not known in %s%s", s, n.Path(), config.Suggest(s, known)))
 		}
 	}
 }
+
+func suggest(key string, k keys) string {
+	known := make([]string, 0, len(k))
+	for name := range k {
+		known = append(known, name)
+	}
+	return config.Suggest(key, known)
+}
+
+// hasPrefixFold is hasPrefix for sections, whose case strongSwan does not regard.
+func hasPrefixFold(s string, prefixes []string) bool { return hasPrefix(strings.ToLower(s), prefixes) }
 
 func hasPrefix(s string, prefixes []string) bool {
 	for _, p := range prefixes {
@@ -208,44 +259,6 @@ func hasPrefix(s string, prefixes []string) bool {
 		}
 	}
 	return false
-}
-
-// suggest names the known key that a wrong one is one or two edits away from.
-func suggest(key string, k keys) string {
-	best, at := "", 3
-	for have := range k {
-		if d := distance(key, have); d < at || d == at && d < 3 && have < best {
-			best, at = have, d
-		}
-	}
-	if best == "" || at >= len(key) {
-		return ""
-	}
-	return fmt.Sprintf("; is %q meant?", best)
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diag := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diag
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diag = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // path resolves a file of credentials: absolute, or below dir/sub.

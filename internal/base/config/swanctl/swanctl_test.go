@@ -172,7 +172,7 @@ authorities { z { cacert = zz.pem
 	k := c.Child("k")
 	require.Equal(t, "trap|start", k.StartAction)
 	require.Equal(t, "trap", k.CloseAction)
-	require.Equal(t, 9*time.Minute, k.RekeyTime)
+	require.Equal(t, 9*time.Minute+5*time.Second, k.RekeyTime, "life_time / 1.1, as strongSwan")
 	require.Equal(t, 128, k.ReplayWindow)
 	require.Equal(t, "dynamic[tcp/443]", k.LocalTS[0].String())
 	require.Equal(t, "fe80::/10", k.LocalTS[1].String())
@@ -194,7 +194,7 @@ authorities { z { cacert = zz.pem
 	require.Equal(t, []string{"http://a", "http://b"}, m.Authorities[0].CRLURIs)
 }
 
-func TestUnknownKeysAreWarnings(t *testing.T) {
+func TestUnknownKeysAreErrors(t *testing.T) {
 	m := model(t, `conections { }
 loose = 1
 connections { a { remote_addr = 10.0.0.1
@@ -214,26 +214,31 @@ secrets { eapx { id = a
  token1 { pin = 1
  } }
 `)
-	var got []string
-	for _, w := range m.Warnings() {
-		got = append(got, strings.TrimPrefix(w.Error(), "/etc/swanctl/swanctl.conf:"))
+	texts := func(all []*config.Error) (got []string) {
+		for _, e := range all {
+			got = append(got, strings.TrimPrefix(e.Error(), "/etc/swanctl/swanctl.conf:"))
+		}
+		return got
 	}
 	require.Equal(t, []string{
 		`1: section "conections" is not known; connections, secrets, authorities and pools are`,
 		`2: setting "loose" outside of a section is not known`,
+		`17: secrets.token1 is ignored: tokens are not supported`,
+	}, texts(m.Warnings()))
+	require.Equal(t, []string{
+		`11: secrets.eapx holds no secret and is ignored; add secret = "…"`,
+		`13: section "what" is not known in secrets; eap<suffix>, ike<suffix>, private<suffix> are`,
+		`15: the secret of secrets.eap2 is ignored: after 0x hexadecimal digits are expected; quote a secret of another kind differently`,
+	}, texts(m.Faults))
+	require.ElementsMatch(t, []string{
 		`3: setting "remote_addr" is not known in connections.a; is "remote_addrs" meant?`,
 		`4: section "bogus" is not known in connections.a`,
 		`5: setting "atuh" is not known in connections.a.local; is "auth" meant?`,
 		`6: setting "fil" is not known in connections.a.local.cert; is "file" meant?`,
+		`6: connections.a.local.cert names no file; certificates on tokens are not supported`,
 		`8: setting "x" is not known in connections.a.children`,
 		`9: setting "remtoe_ts" is not known in connections.a.children.c; is "remote_ts" meant?`,
-		`11: secrets.eapx holds no secret and is ignored; add secret = "…"`,
-		`13: section "what" is not known in secrets; eap<suffix>, ike<suffix>, private<suffix> are`,
-		`15: the secret of secrets.eap2 is ignored: after 0x hexadecimal digits are expected; quote a secret of another kind differently`,
-		`17: secrets.token1 is ignored: tokens are not supported`,
-	}, got)
-	_, err := m.Connection("a")
-	require.EqualError(t, err, "/etc/swanctl/swanctl.conf:6: connections.a.local.cert names no file; certificates on tokens are not supported")
+	}, texts(m.Connections[0].Problems))
 }
 
 // What would weaken a connection if it were ignored stops that connection only.
@@ -247,7 +252,7 @@ func TestProblemsStopTheirConnection(t *testing.T) {
 		"rekey_time = soon":                            `rekey_time = "soon": not a time such as 30, 30s, 5m, 4h or 1d`,
 		"remote { revocation = lax\n }":                `revocation = "lax": not one of relaxed, ifuri, strict`,
 		"local { auth = xauth\n }":                     `auth = "xauth": XAuth belongs to IKEv1, which is not supported`,
-		"local { auth = ttls\n }":                      `auth = "ttls": not one of eap-ttls, eap-<method>, psk, pubkey`,
+		"local { auth = ttls\n }":                      `auth = "ttls": not one of pubkey, rsa, ecdsa, ike:<schemes>, psk, eap-<method>`,
 		"children { c { mode = transport\n } }":        "mode = transport is not supported, use tunnel",
 		"children { c { remote_ts = 10.1.0.0/33\n } }": `remote_ts: selector "10.1.0.0/33": not a subnet such as 10.1.0.0/16`,
 	} {
