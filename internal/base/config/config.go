@@ -166,6 +166,9 @@ func LoadDefault() (*Config, error) {
 // Files returns the files that were read, in order.
 func (c *Config) Files() []string { return append([]string(nil), c.files...) }
 
+// AddFile records a file that a reader of another grammar read.
+func (c *Config) AddFile(path string) { c.files = append(c.files, path) }
+
 // Top returns the top section as the files state it.
 func (c *Config) Top() *Section { return c.top }
 

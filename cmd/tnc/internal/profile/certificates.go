@@ -2,7 +2,6 @@ package profile
 
 import (
 	"crypto/tls"
-	"net/netip"
 
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
@@ -21,7 +20,7 @@ func (b *Builder) tlsCertificates(l *swanctl.Round) ([]tls.Certificate, error) {
 		}
 		all = append(all, o)
 	}
-	if id, err := b.localIdentity(l, netip.Addr{}); len(all) == 0 && err == nil {
+	if id, named, err := namedIdentity(l); len(all) == 0 && named && err == nil {
 		for _, o := range b.store().All() {
 			if identity.Held(o.Cert, id) > identity.None {
 				all = append(all, o)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/imc"
@@ -73,6 +74,7 @@ func (f Files) Check(now time.Time) []Finding {
 	if err == nil {
 		c.certificates()
 	}
+	c.writable()
 	return c.findings
 }
 
@@ -88,6 +90,10 @@ func (c *checker) settings() {
 		c.warn(w)
 	}
 	c.mistyped()
+	if _, _, err := c.TLSVersions(); err != nil {
+		c.fail(err)
+	}
+	c.attestation()
 	tc, err := c.TNC(nil, false)
 	if err != nil {
 		c.fail(err)
@@ -114,20 +120,42 @@ func (c *checker) mistyped() {
 	}
 }
 
-// connections checks swanctl.conf or ipsec.conf.
+// connections checks swanctl.conf or ipsec.conf. Connections that this machine
+// does not begin are only named, as long as it begins another one.
 func (c *checker) connections() {
-	if len(c.Swanctl.Connections) == 0 {
-		c.add(Warning, "", "%s: no connection is configured; add a section connections.<name>", c.Swanctl.File)
-	}
+	active := 0
 	for _, conn := range c.Swanctl.Connections {
+		if conn.Passive != "" {
+			c.passive(conn)
+			continue
+		}
+		active++
 		before := c.bad
 		c.connection(conn)
 		if c.bad == before {
 			c.add(OK, "", "%v", conn.Pos.Errorf("connection %q", conn.Name))
 		}
 	}
+	switch {
+	case len(c.Swanctl.Connections) == 0:
+		c.add(Error, "", "%s: no connection is configured; add a section connections.<name>", c.Swanctl.File)
+	case active == 0:
+		c.add(Error, "", "%s: no connection that this machine begins is configured", c.Swanctl.File)
+	}
+	for _, f := range c.Swanctl.Faults {
+		c.fail(f)
+	}
 	for _, w := range c.Swanctl.Warnings() {
 		c.warn(w)
+	}
+}
+
+// passive names a connection that is not begun from here. What is wrong with it
+// is a warning.
+func (c *checker) passive(conn *swanctl.Connection) {
+	c.add(Note, "", "%v", conn.Pos.Errorf("connection %q is not begun by this machine: %s", conn.Name, conn.Passive))
+	for _, p := range conn.Problems {
+		c.warn(p)
 	}
 }
 
@@ -158,13 +186,44 @@ func (c *checker) connection(conn *swanctl.Connection) {
 	if err := checkProposals(conn); err != nil {
 		c.fail(err)
 	}
+	if err == nil && c.bad == before {
+		c.secrets(conn, roots)
+	}
+}
+
+// secrets checks that there is a password for methods that need one, and that it
+// is not given to whoever asks.
+func (c *checker) secrets(conn *swanctl.Connection, roots *swanctl.Roots) {
+	p := c.Profile
+	p.Connection, p.Roots = conn, roots
+	b := NewBuilder(&p, nil, nil)
+	for _, r := range conn.Remote {
+		if ca, err := ike.ParseIdentity(r.CAID); r.CAID != "" && err == nil && !b.knownCA(r, ca) {
+			c.warn(noCA(r))
+		}
+	}
 	for _, l := range conn.Local {
 		if l.Auth.Class != "eap" {
 			continue
 		}
-		if id := l.EAPIdentity(); id != "" {
-			if _, ok := c.Swanctl.Secret("eap", id); !ok {
-				c.warn(l.Pos.Errorf("connection %q: there is no eap secret for %q", conn.Name, id))
+		password := l.Auth.Method == "md5" || l.Auth.Method == "mschapv2" || l.Auth.Method == "gtc"
+		id := l.EAPIdentity()
+		if _, ok := c.Swanctl.Secret("eap", id); id != "" && !ok {
+			err := l.Pos.Errorf("connection %q: there is no eap secret for %q: %s", conn.Name, id, p.missingSecret("eap", "EAP", id))
+			if password {
+				c.fail(err)
+			} else {
+				c.warn(err)
+			}
+		}
+		if !password {
+			continue
+		}
+		for _, r := range conn.Remote {
+			if r.Auth.Class == "pubkey" && len(r.Certs)+len(r.PubKeys)+len(r.CACerts) == 0 && r.CAID == "" {
+				if id, _, err := b.remoteIdentity(r); err == nil && id.IDType == message.IDAny {
+					c.warn(r.Pos.Errorf("connection %q: remote has no id, so that whoever holds a certificate of any trusted CA learns a hash of the password: set id to the gateway's name", conn.Name))
+				}
 			}
 		}
 	}
@@ -202,6 +261,13 @@ func (c *checker) imcs() {
 	}
 	for _, w := range c.Warnings {
 		c.warn(w)
+	}
+	if len(c.IMCs) == 0 && c.attests() {
+		kind := Error
+		if _, err := os.Stat(c.TNCConfigPath()); err != nil {
+			kind = Warning // the default file need not be there
+		}
+		c.add(kind, "", "%s names no IMC: a gateway that asks for measurements gets none; add a line IMC \"Attestation\" /path/of/imc-attestation.so", c.TNCConfigPath())
 	}
 	for _, e := range c.IMCs {
 		i, err := os.Stat(e.Path)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
@@ -21,10 +22,14 @@ import (
 // eapPeer makes the EAP side of the local section l: the method that its auth
 // names, or all where it names none, and inside of EAP-TTLS and PEAP every
 // method that there are secrets or a certificate for, and the TNC session.
-func (b *Builder) eapPeer(cfg *ike.Config, l *swanctl.Round) (*eap.Peer, error) {
-	m := eapMethods{Builder: b, name: l.EAPID}
-	if m.name == "" {
-		m.name = l.ID
+func (b *Builder) eapPeer(cfg *ike.Config, l *swanctl.Round, local netip.Addr) (*eap.Peer, error) {
+	m := eapMethods{Builder: b, name: l.EAPIdentity()}
+	if m.name == "" { // as strongSwan: the octets of the identity in IKE
+		id, err := b.localIdentity(l, local)
+		if err != nil {
+			return nil, err
+		}
+		m.name = string(id.Data)
 	}
 	gw := &gatewayIdentity{shown: cfg.RemoteRounds[0].ID}
 	cfg.Authentication.GatewayIdentified = gw.identified(cfg.Authentication.GatewayIdentified)

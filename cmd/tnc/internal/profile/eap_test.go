@@ -60,7 +60,7 @@ func TestConfigCheckOfAlgorithmsAndMethods(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "x509ca"), 0o755))
 	write("x509ca/ca.pem", string(ca.PEM()))
 	check := func(proposals, esp, local, remote string) (errs []string) {
-		files := Files{Strongswan: write("strongswan.conf", ""), TNCConfig: write("tnc_config", ""), Swanctl: write("swanctl.conf", `
+		files := Files{Strongswan: write("strongswan.conf", ""), TNCConfig: write("tnc_config", `IMC "Test" `+write("imc.so", "")+"\n"), Swanctl: write("swanctl.conf", `
 connections {
   home {
     remote_addrs = 192.0.2.1
@@ -78,6 +78,12 @@ connections {
         esp_proposals = `+esp+`
       }
     }
+  }
+}
+secrets {
+  eap {
+    id = carol
+    secret = x
   }
 }
 `)}

@@ -23,6 +23,15 @@ type Files struct {
 // Connections reads swanctl.conf, or ipsec.conf where that is named, or is the
 // only one of the two that exists. The caller closes the result.
 func (f Files) Connections() (*swanctl.Config, error) {
+	m, err := f.connections()
+	if err != nil {
+		return nil, err
+	}
+	m.Match = matchOwner
+	return m, nil
+}
+
+func (f Files) connections() (*swanctl.Config, error) {
 	if f.IPsecConf != "" {
 		m, err := ipsecconf.Load(f.IPsecConf)
 		if err != nil {

@@ -89,6 +89,9 @@ func (f Files) Load(name string, levels LogLevels) (p *Profile, err error) {
 	for _, w := range p.Swanctl.Warnings() {
 		p.Warnings = append(p.Warnings, w)
 	}
+	for _, w := range p.Swanctl.Faults {
+		p.Warnings = append(p.Warnings, w)
+	}
 	p.Warnings = append(p.Warnings, p.Roots.Warnings...)
 	return p, nil
 }

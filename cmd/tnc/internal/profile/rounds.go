@@ -3,7 +3,6 @@ package profile
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
@@ -22,21 +21,21 @@ func (b *Builder) rounds(cfg *ike.Config, local netip.Addr) (peers []*eap.Peer, 
 	if len(b.Connection.Local) == 0 {
 		return nil, b.Connection.Pos.Errorf("connection %q has no local section: add one with auth = eap-ttls and id", b.Connection.Name)
 	}
-	if err := b.remoteRounds(cfg); err != nil {
+	if err := b.remoteRounds(cfg, local); err != nil {
 		return nil, err
 	}
 	for _, l := range b.Connection.Local {
 		round := ike.LocalRound{}
 		switch l.Auth.Class {
 		case "eap":
-			peer, err := b.eapPeer(cfg, l)
+			peer, err := b.eapPeer(cfg, l, local)
 			if err != nil {
 				return peers, err
 			}
 			peers = append(peers, peer)
 			round.EAP = peer
 		case "psk":
-			round.PSK, err = b.ownPSK(l)
+			round.PSK, err = b.ownPSK(l, local)
 		default:
 			err = b.signs(&round, l)
 		}
@@ -57,34 +56,14 @@ func (b *Builder) rounds(cfg *ike.Config, local netip.Addr) (peers []*eap.Peer, 
 	return peers, b.ppk(cfg)
 }
 
-// localIdentity returns local.id; for EAP eap_id where there is none, for a
-// preshared key the address local.
-func (b *Builder) localIdentity(l *swanctl.Round, local netip.Addr) (ike.Identity, error) {
-	name := l.ID
-	if name == "" {
-		name = l.EAPID
-	}
-	if name == "" && l.Auth.Class == "psk" && local.IsValid() { // as strongSwan
-		name = local.String()
-	}
-	if name == "" {
-		return ike.Identity{}, l.Pos.Errorf("connection %q: local has no id: set id to the name that the gateway knows this machine by", b.Connection.Name)
-	}
-	id, err := ike.ParseIdentity(name)
-	if err != nil {
-		return ike.Identity{}, l.Pos.Errorf("local.id of connection %q: %w", b.Connection.Name, err)
-	}
-	return id, nil
-}
-
-// ownPSK is the key that we prove ourselves with, before the gateway says who it
-// is.
-func (b *Builder) ownPSK(l *swanctl.Round) ([]byte, error) {
+// ownPSK returns the key that this end proves itself with, before the gateway
+// says who it is.
+func (b *Builder) ownPSK(l *swanctl.Round, local netip.Addr) ([]byte, error) {
 	them := ""
 	if len(b.Connection.Remote) > 0 {
 		them = b.Connection.Remote[0].ID
 	}
-	return b.psk(l, l.ID, them)
+	return b.psk(l, b.localName(l, local), them)
 }
 
 func (b *Builder) psk(r *swanctl.Round, us, them string) ([]byte, error) {
@@ -111,16 +90,13 @@ func (b *Builder) signs(round *ike.LocalRound, l *swanctl.Round) error {
 			own = append(own, o)
 		}
 	}
-	var id ike.Identity
-	if l.ID != "" {
-		var err error
-		if id, err = b.localIdentity(l, netip.Addr{}); err != nil {
-			return err
-		}
+	id, named, err := namedIdentity(l)
+	if err != nil {
+		return b.badIdentity(l, err)
 	}
 	if len(own) == 0 {
 		for _, o := range b.store().All() {
-			if l.ID == "" || identity.Held(o.Cert, id) > identity.None {
+			if !named || identity.Held(o.Cert, id) > identity.None {
 				own = append(own, o)
 			}
 		}
@@ -128,13 +104,13 @@ func (b *Builder) signs(round *ike.LocalRound, l *swanctl.Round) error {
 	if len(own) == 0 {
 		return l.Pos.Errorf("connection %q: %w", b.Connection.Name, b.store().NoKey(fmt.Sprintf("local.certs names none, and no certificate with a private key of ours holds '%s'", l.ID)))
 	}
-	// As strongSwan: an identity that the certificate does not hold would not be
-	// believed, its subject is.
-	if cert := own[0].Cert; cert != nil && (l.ID == "" || identity.Held(cert, id) == identity.None) {
-		id = ike.Identity{IDType: message.IDDERDN, Data: cert.RawSubject}
-		if l.ID != "" {
-			b.group(log.CFG).Info(fmt.Sprintf("id '%s' not confirmed by certificate, defaulting to '%s'", l.ID, id))
-		}
+	if !named {
+		id = ike.Identity{} // the first certificate's, or the address
+	}
+	if cert := own[0].Cert; cert != nil && !named {
+		id = subjectOf(cert)
+	} else if l.ConfirmID && named {
+		id = b.confirmed(id, l, certificatesOf(own))
 	}
 	round.ID = id
 	for _, o := range own {
@@ -181,16 +157,15 @@ func (b *Builder) authorities(o credential.Own) (keys [][]byte) {
 
 // remoteRounds fills in how the gateway authenticates. Without a section it is
 // anybody with a certificate, or who authenticates as we do.
-func (b *Builder) remoteRounds(cfg *ike.Config) error {
+func (b *Builder) remoteRounds(cfg *ike.Config, local netip.Addr) error {
 	remote := b.Connection.Remote
 	if len(remote) == 0 {
 		remote = []*swanctl.Round{{Name: "remote", Pos: b.Connection.Pos, Auth: swanctl.Auth{Class: b.Connection.Local[0].Auth.Class}}}
 	}
 	for _, r := range remote {
-		name, loose := looseID(r.ID)
-		id, err := ike.ParseIdentity(name)
+		id, loose, err := b.remoteIdentity(r)
 		if err != nil {
-			return r.Pos.Errorf("remote.id of connection %q: %w", b.Connection.Name, err)
+			return err
 		}
 		if len(r.Groups) > 0 {
 			return r.Pos.Errorf("connection %q: remote.groups cannot be checked of a gateway: take it out", b.Connection.Name)
@@ -206,7 +181,7 @@ func (b *Builder) remoteRounds(cfg *ike.Config) error {
 				if identity.IsPattern(id) {
 					them = gateway.String()
 				}
-				return b.psk(r, b.Connection.Local[0].ID, them)
+				return b.psk(r, b.localName(b.Connection.Local[0], local), them)
 			}
 		default:
 			round.Method = ike.RemotePubkey
@@ -233,15 +208,6 @@ func (b *Builder) remoteRounds(cfg *ike.Config) error {
 		}
 	}
 	return nil
-}
-
-// looseID takes the "%" off an identity that the certificate has to hold
-// whatever the gateway calls itself.
-func looseID(id string) (string, bool) {
-	if rest, ok := strings.CutPrefix(id, "%"); ok && rest != "any" && rest != "any6" {
-		return rest, true
-	}
-	return id, false
 }
 
 // ppk fills in the post-quantum preshared key.

@@ -1,6 +1,8 @@
 package profile
 
 import (
+	"bytes"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -120,8 +122,18 @@ func TestSigningRounds(t *testing.T) {
 
 	cfg, said, err := rounds(t, dir, "local {\n id = dave.gotnc.test\n certs = carol.pem\n }\n"+remote, "")
 	require.NoError(t, err)
-	require.Equal(t, "C=CH, O=gotnc, CN=carol.gotnc.test", cfg.LocalRounds[0].ID.String())
-	require.Contains(t, said, "not confirmed by certificate, defaulting to")
+	require.Equal(t, "dave.gotnc.test", cfg.LocalRounds[0].ID.String(), "swanctl.conf's id stays")
+	require.NotContains(t, said, "not confirmed")
+
+	cfg, _, err = rounds(t, dir, "local {\n certs = carol.pem\n }\n"+remote, "")
+	require.NoError(t, err)
+	require.Equal(t, "C=CH, O=gotnc, CN=carol.gotnc.test", cfg.LocalRounds[0].ID.String(), "without id the certificate's subject")
+	cfg, _, err = rounds(t, dir, "local {\n auth = eap-ttls\n certs = carol.pem\n }\n"+remote, "")
+	require.NoError(t, err)
+	require.Equal(t, "C=CH, O=gotnc, CN=carol.gotnc.test", cfg.LocalRounds[0].ID.String(), "of EAP too")
+	cfg, _, err = rounds(t, dir, "local {\n auth = eap-ttls\n eap_id = carol\n }\n"+remote, "")
+	require.NoError(t, err)
+	require.Equal(t, "%any", cfg.LocalRounds[0].ID.String(), "without a certificate the address, which is not known yet")
 
 	cfg, _, err = rounds(t, dir, "local-2 {\n round = 2\n auth = psk\n id = c\n }\n local-1 {\n round = 1\n certs = carol.pem\n }\n"+remote, "secrets {\n ike {\n secret = x\n }\n}\n")
 	require.NoError(t, err)
@@ -147,5 +159,63 @@ func TestCharonSettings(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, cfg.Authentication.ClassicSignatures)
 		require.Equal(t, want, cfg.Retransmission.Jitter)
+	}
+}
+
+// Identities of ipsec.conf count where the certificate holds them, a CA
+// constraint where there is such a CA.
+func TestIPsecConfIdentities(t *testing.T) {
+	dir := t.TempDir()
+	ca, err := testpki.NewCA("CA", testpki.ECDSA)
+	require.NoError(t, err)
+	own, err := ca.Issue("carol.gotnc.test", testpki.ECDSA, nil)
+	require.NoError(t, err)
+	gw, err := ca.Issue("gw.gotnc.test", testpki.ECDSA, nil)
+	require.NoError(t, err)
+	in := func(p string) string { return filepath.Join(dir, "ipsec.d", p) }
+	require.NoError(t, testpki.WriteFiles(own, in("certs/carol.pem"), in("private/carol.pem")))
+	require.NoError(t, testpki.WriteFiles(gw, in("certs/gw.pem"), in("certs/unused.key")))
+	require.NoError(t, os.MkdirAll(in("cacerts"), 0o755))
+	require.NoError(t, os.WriteFile(in("cacerts/ca.pem"), ca.PEM(), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ipsec.secrets"), []byte(": ECDSA carol.pem\n"), 0o600))
+	config := func(settings string) (ike.Config, string, error) {
+		conf := filepath.Join(dir, "ipsec.conf")
+		require.NoError(t, os.WriteFile(conf, []byte("conn home\n right=192.0.2.1\n leftcert=carol.pem\n auto=add\n "+settings+"\n"), 0o600))
+		empty := filepath.Join(dir, "empty")
+		require.NoError(t, os.WriteFile(empty, nil, 0o600))
+		p, err := Files{IPsecConf: conf, Strongswan: empty, TNCConfig: empty}.Load("home", LogLevels{})
+		require.NoError(t, err)
+		defer p.Close()
+		var said bytes.Buffer
+		cfg, _, err := NewBuilder(p, nil, log.NewWriter(&said, slog.LevelInfo)).Config(netip.MustParseAddr("192.0.2.9"))
+		return cfg, said.String(), err
+	}
+	cfg, said, err := config("leftid=dave\n rightid=other\n rightcert=gw.pem")
+	require.NoError(t, err)
+	require.Equal(t, "C=CH, O=gotnc, CN=carol.gotnc.test", cfg.LocalRounds[0].ID.String())
+	require.Equal(t, "C=CH, O=gotnc, CN=gw.gotnc.test", cfg.RemoteRounds[0].ID.String())
+	require.Contains(t, said, "id 'dave' not confirmed by certificate, defaulting to 'C=CH, O=gotnc, CN=carol.gotnc.test'")
+	cfg, _, err = config("leftid=carol.gotnc.test\n rightid=gw.gotnc.test\n rightcert=gw.pem")
+	require.NoError(t, err)
+	require.Equal(t, "carol.gotnc.test", cfg.LocalRounds[0].ID.String())
+	require.Equal(t, "gw.gotnc.test", cfg.RemoteRounds[0].ID.String())
+	_, said, err = config("rightca=/etc/ipsec.d/cacerts/Nord.pem")
+	require.NoError(t, err)
+	require.Contains(t, said, `CA certificate "/etc/ipsec.d/cacerts/Nord.pem" not found, discarding CA constraint`)
+	_, said, err = config(`rightca="C=CH, O=gotnc, CN=CA"`)
+	require.NoError(t, err)
+	require.NotContains(t, said, "discarding")
+}
+
+func TestOwnersAreComparedAsIdentities(t *testing.T) {
+	for _, c := range []struct {
+		owner, id string
+		want      swanctl.OwnerMatch
+	}{
+		{"dns:gw.example.org", "gw.example.org", swanctl.OwnerIs}, {"@gw.example.org", "GW.example.org", swanctl.OwnerIs}, {"email:a@b.org", "a@b.org", swanctl.OwnerIs},
+		{"C=CH, CN=a", "c=CH,CN=a", swanctl.OwnerIs}, {"192.0.2.1", "ipv4:192.0.2.1", swanctl.OwnerIs}, {"*.example.org", "gw.example.org", swanctl.OwnerWild},
+		{"%any", "gw", swanctl.OwnerAny}, {"gw", "gw2", swanctl.OwnerOther}, {"192.0.2.1", "fqdn:192.0.2.1", swanctl.OwnerOther},
+	} {
+		require.Equal(t, c.want, matchOwner(c.owner, c.id), "%s %s", c.owner, c.id)
 	}
 }

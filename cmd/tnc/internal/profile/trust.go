@@ -179,10 +179,32 @@ func (b *Builder) verifier(r *swanctl.Round, round ike.RemoteRound) (ike.Verifie
 		}
 		v.keys = append(v.keys, key)
 	}
-	if b.Roots.Missing != nil && len(v.keys)+len(v.policy.Certs)+len(b.store().Certificates()) == 0 {
+	if b.Roots.Missing != nil && len(v.keys)+len(v.policy.Certs) == 0 && !b.hasOthers() {
 		return nil, b.Roots.Missing
 	}
 	return v, nil
+}
+
+// hasOthers reports whether a certificate is loaded that is not this machine's
+// own: it may be the gateway's.
+func (b *Builder) hasOthers() bool {
+	own := map[string]bool{}
+	for _, o := range b.store().All() {
+		own[string(o.Cert.Raw)] = true
+	}
+	for _, r := range b.Connection.Local {
+		for _, f := range r.Certs {
+			if cs, err := swanctl.LoadCertificates(f); err == nil {
+				own[string(cs[0].Raw)] = true
+			}
+		}
+	}
+	for _, c := range b.store().Certificates() {
+		if !own[string(c.Raw)] {
+			return true
+		}
+	}
+	return len(b.store().CAs()) > 0
 }
 
 // policy is what a remote section says of certificates, but for who holds them.
@@ -206,6 +228,11 @@ func (b *Builder) policy(r *swanctl.Round, k signature.Constraints) (p trust.Pol
 			return p, r.Pos.Errorf("remote.ca_id of connection %q: %w", b.Connection.Name, err)
 		}
 	}
+	constrained := r.CAID != ""
+	if constrained && !b.knownCA(r, ca) {
+		constrained = false
+		log.Infof(b.group(log.CFG), "CA certificate \"%s\" not found, discarding CA constraint", r.CAID)
+	}
 	p.Chain = func(path []*x509.Certificate) error {
 		if err := k.CheckChain(path); err != nil {
 			return err
@@ -213,7 +240,7 @@ func (b *Builder) policy(r *swanctl.Round, k signature.Constraints) (p trust.Pol
 		if err := hasPolicies(path[0], r.CertPolicy); err != nil {
 			return err
 		}
-		if r.CAID == "" {
+		if !constrained {
 			return nil
 		}
 		for _, c := range path[1:] {

@@ -56,6 +56,7 @@ func (p *parser) file(path string, depth int) error {
 	if err != nil {
 		return err
 	}
+	p.cfg.AddFile(path)
 	if depth > maxIncludes {
 		return fmt.Errorf("%s: includes are nested deeper than %d", path, maxIncludes)
 	}

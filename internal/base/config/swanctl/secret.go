@@ -140,17 +140,17 @@ func decodeSecret(v config.Value) (Secret, error) {
 // Secret belongs to m and is zeroed by its Close.
 func (m *Config) Secret(kind, id string) (*SharedSecret, bool) {
 	var best *SharedSecret
-	at := 0
+	at := OwnerOther
 	for _, s := range m.Secrets {
 		if s.Kind != kind && !(kind == "eap" && s.Kind == "xauth") && !(kind == "xauth" && s.Kind == "eap") {
 			continue
 		}
-		q := 0
+		q := OwnerOther
 		if len(s.IDs) == 0 {
-			q = 1
+			q = OwnerNone
 		}
 		for _, owner := range s.IDs {
-			q = max(q, matchOwner(owner, id))
+			q = max(q, m.match(owner, id))
 		}
 		if q > at {
 			best, at = s, q
@@ -165,17 +165,17 @@ func (m *Config) Secret(kind, id string) (*SharedSecret, bool) {
 // everybody; one that names only others does not fit.
 func (m *Config) SharedKey(us, them string) (*SharedSecret, bool) {
 	var best *SharedSecret
-	var at [2]int
+	var at [2]OwnerMatch
 	for _, s := range m.Secrets {
 		if s.Kind != "ike" {
 			continue
 		}
-		var q [2]int
+		var q [2]OwnerMatch
 		if len(s.IDs) == 0 {
-			q = [2]int{1, 1}
+			q = [2]OwnerMatch{OwnerNone, OwnerNone}
 		}
 		for _, owner := range s.IDs {
-			q[0], q[1] = max(q[0], matchOwner(owner, us)), max(q[1], matchOwner(owner, them))
+			q[0], q[1] = max(q[0], m.match(owner, us)), max(q[1], m.match(owner, them))
 		}
 		if q[0]+q[1] > 0 && (q[0] > at[0] || q[0] == at[0] && q[1] > at[1]) {
 			best, at = s, q
@@ -184,22 +184,44 @@ func (m *Config) SharedKey(us, them string) (*SharedSecret, bool) {
 	return best, best != nil
 }
 
-// matchOwner: 4 equal, 3 wildcard, 2 %any, 0 no match.
-func matchOwner(owner, id string) int {
+// OwnerMatch is how well an owner of a secret fits an identity; more is better.
+type OwnerMatch int
+
+// Matches of an owner.
+const (
+	OwnerOther OwnerMatch = 0
+	OwnerNone  OwnerMatch = 1 // the secret names nobody
+	OwnerAny   OwnerMatch = 2 // %any
+	OwnerWild  OwnerMatch = 3 // a pattern
+	OwnerIs    OwnerMatch = 4
+)
+
+func (m *Config) match(owner, id string) OwnerMatch {
+	switch {
+	case owner == "%any" || owner == "*":
+		return OwnerAny
+	case owner == id:
+		return OwnerIs
+	case m.Match != nil:
+		return m.Match(owner, id)
+	}
+	return matchText(owner, id)
+}
+
+// matchText compares as text what may be host names, e-mail addresses or IP
+// addresses.
+func matchText(owner, id string) OwnerMatch {
 	owner, id = strings.TrimPrefix(owner, "@"), strings.TrimPrefix(id, "@")
 	if strings.EqualFold(owner, id) {
-		return 4
+		return OwnerIs
 	}
 	if a, err := netip.ParseAddr(owner); err == nil {
 		if b, err := netip.ParseAddr(id); err == nil && a.Unmap() == b.Unmap() {
-			return 4
+			return OwnerIs
 		}
 	}
-	switch {
-	case owner == "%any" || owner == "*":
-		return 2
-	case strings.HasPrefix(owner, "*") && len(id) >= len(owner)-1 && strings.EqualFold(owner[1:], id[len(id)-len(owner)+1:]):
-		return 3
+	if strings.HasPrefix(owner, "*") && len(id) >= len(owner)-1 && strings.EqualFold(owner[1:], id[len(id)-len(owner)+1:]) {
+		return OwnerWild
 	}
-	return 0
+	return OwnerOther
 }

@@ -46,6 +46,9 @@ type Config struct {
 	// Faults are what makes strongSwan discard a secret or an authority, or stop
 	// reading the secrets. Connections that do not need them work.
 	Faults []*config.Error
+	// Match compares an owner of a secret with an identity; nil compares their
+	// text.
+	Match func(owner, id string) OwnerMatch
 
 	cfg *config.Config
 }
@@ -133,6 +136,9 @@ func referenced(s *config.Section, name string) bool {
 
 // Warnings returns what is suspicious in the file, sorted by place.
 func (m *Config) Warnings() []*config.Error { return m.cfg.Warnings() }
+
+// Read returns the configuration files that were read, in order.
+func (m *Config) Read() []string { return m.cfg.Files() }
 
 // Names returns the names of the connections.
 func (m *Config) Names() []string {

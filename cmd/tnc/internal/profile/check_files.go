@@ -1,0 +1,100 @@
+package profile
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// attests reports whether a connection may be asked for measurements: those that
+// use an EAP method which carries others.
+func (c *checker) attests() bool {
+	if c.Swanctl == nil {
+		return false
+	}
+	for _, conn := range c.Swanctl.Connections {
+		for _, l := range conn.Local {
+			if conn.Passive == "" && l.Auth.Class == "eap" && (l.Auth.Method == "ttls" || l.Auth.Method == "peap" || l.Auth.Method == "tnc") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// attestation checks the files that imc-attestation's settings name.
+func (c *checker) attestation() {
+	v := c.Strongswan.View(imcSections...).Below("plugins.imc-attestation")
+	named := 0
+	for _, key := range []string{"aik_blob", "aik_cert", "aik_pubkey"} {
+		val, ok := v.Lookup(key)
+		if !ok || val.Text == "" {
+			continue
+		}
+		named++
+		if _, err := os.Stat(val.Text); err != nil {
+			c.fail(val.Errorf("%s: %w", key, err))
+		}
+	}
+	if val, ok := v.Lookup("aik_handle"); ok && named == 0 && val.Text != "" {
+		c.warn(val.Errorf("aik_handle is set, aik_cert is not: verifiers that want a certificate of the attestation key refuse it"))
+	}
+}
+
+// writable warns of files that others than their owner and root may change:
+// whoever may write them decides who is trusted and what runs as root.
+func (c *checker) writable() {
+	seen := map[string]bool{}
+	look := func(what, path string, kind Kind) {
+		if path == "" || seen[path] {
+			return
+		}
+		seen[path] = true
+		st, err := os.Stat(path)
+		if err != nil {
+			return
+		}
+		if who := writers(st); who != "" {
+			c.add(kind, fmt.Sprintf("chmod go-w %s", path), "%s %s may be changed by %s", what, path, who)
+		}
+	}
+	for _, f := range c.Strongswan.Files() {
+		look("configuration", f, Warning)
+	}
+	if m := c.Swanctl; m != nil {
+		for _, f := range m.Read() {
+			look("configuration", f, Warning)
+		}
+		for _, k := range m.Keys {
+			look("private key", k.File, Warning)
+		}
+		for _, folder := range []string{"private", "rsa", "ecdsa", "pkcs8", "pkcs12", "x509ca"} {
+			files, _ := m.Files(folder)
+			for _, f := range files {
+				look(map[bool]string{true: "CA certificate", false: "private key"}[folder == "x509ca"], f, Warning)
+			}
+		}
+		for _, s := range m.Secrets {
+			look("secrets", s.Pos.File, Warning)
+		}
+	}
+	look("configuration", c.TNCConfigPath(), Warning)
+	for _, e := range c.IMCs {
+		look(fmt.Sprintf("IMC %q", e.Name), e.Path, Error)
+	}
+}
+
+// writers says who else than the owner and root may write a file; "" for nobody.
+func writers(st fs.FileInfo) string {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	switch mode := st.Mode(); {
+	case mode&0o002 != 0:
+		return "everybody"
+	case ok && sys.Uid != 0 && int(sys.Uid) != os.Geteuid():
+		return fmt.Sprintf("its owner, the user with ID %d", sys.Uid)
+	case ok && mode&0o020 != 0 && sys.Gid != 0:
+		return fmt.Sprintf("the group with ID %d", sys.Gid)
+	}
+	return ""
+}
