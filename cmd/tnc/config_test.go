@@ -80,6 +80,6 @@ func TestConfigCheckTellsAll(t *testing.T) {
 	require.Regexp(t, `(?m)^error    \S+swanctl.conf:\d+: esp_proposals of child "home": .*aes999`, stdout)
 	s.write("swanctl.conf", "")
 	stdout, _, code = runTNC(t, append([]string{"config", "check"}, s.args...)...)
-	require.Zero(t, code)
-	require.Contains(t, stdout, "no connection is configured")
+	require.Equal(t, report.ExitFailure, code)
+	require.Regexp(t, `(?m)^error    \S+swanctl.conf: no connection is configured`, stdout)
 }

@@ -33,7 +33,7 @@ func (f Files) Connections() (*swanctl.Config, error) {
 
 func (f Files) connections() (*swanctl.Config, error) {
 	if f.IPsecConf != "" {
-		m, err := ipsecconf.Load(f.IPsecConf)
+		m, err := f.ipsecConf(f.IPsecConf)
 		if err != nil {
 			return nil, fileError("ipsec.conf", err, "name another one with --ipsec-conf")
 		}
@@ -42,7 +42,7 @@ func (f Files) connections() (*swanctl.Config, error) {
 	m, err := swanctl.Load(f.Swanctl)
 	if errors.Is(err, fs.ErrNotExist) && f.Swanctl == "" {
 		if _, serr := os.Stat(ipsecconf.DefaultPath); serr == nil {
-			if m, err := ipsecconf.Load(""); err == nil && len(m.Connections) > 0 {
+			if m, err := f.ipsecConf(""); err == nil && len(m.Connections) > 0 {
 				return m, nil
 			}
 		}
@@ -51,6 +51,16 @@ func (f Files) connections() (*swanctl.Config, error) {
 		return nil, fileError("swanctl.conf", err, "name it with --swanctl, or an ipsec.conf with --ipsec-conf")
 	}
 	return m, nil
+}
+
+// ipsecConf reads an ipsec.conf as the settings of strongSwan's stroke plugin say.
+func (f Files) ipsecConf(path string) (*swanctl.Config, error) {
+	sc, err := f.strongswan()
+	if err != nil {
+		return nil, err
+	}
+	v := sc.View("charon.plugins.stroke")
+	return ipsecconf.Config{Path: path, SecretsFile: v.String("secrets_file", ""), NoSwap: !v.Bool("allow_swap", true)}.Load()
 }
 
 // strongswan reads strongswan.conf.
