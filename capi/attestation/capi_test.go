@@ -66,15 +66,15 @@ func TestLevels(t *testing.T) {
 
 func TestLinesCannotBeForged(t *testing.T) {
 	assert.Equal(t, []string{"a", "b"}, lines("a\nb\n"))
-	assert.Equal(t, []string{"a?b?c"}, lines("a\x00b\rc"))
-	assert.Equal(t, []string{"?[31mred\tü"}, lines("\x1b[31mred\tü"))
+	assert.Equal(t, []string{"a b c"}, lines("a\x00b\rc"))
+	assert.Equal(t, []string{" [31mred\tü"}, lines("\x1b[31mred\tü"))
 	assert.Equal(t, []string{""}, lines(""))
 }
 
 // In a process of its own the library knows of the others by the environment.
-func TestBesideInOtherProcesses(t *testing.T) {
+func TestSiblingsInOtherProcesses(t *testing.T) {
 	assert.False(t, loaded("imc-os"))
-	t.Setenv(besideEnv, "/a/imc-attestation.so:/usr/lib/ipsec/imcvs/imc-os.so")
+	t.Setenv(siblingsEnv, "/a/imc-attestation.so:/usr/lib/ipsec/imcvs/imc-os.so")
 	assert.True(t, loaded("imc-os"))
 	assert.False(t, loaded("imc-scanner"))
 	assert.False(t, loaded("os"))

@@ -38,7 +38,7 @@ func (in *instance) provide(id uint32, bind C.TNC_TNCC_BindFunctionPointer) imc.
 		h.logs, h.users = bound(bind, id, "TNC_9048_LogMessage"), bound(bind, id, "TNC_9048_UserMessage")
 	}
 	if h.logs != nil {
-		told.Store(h)
+		logHost.Store(h)
 	}
 	return in.agent.ProvideHost(id, h)
 }
@@ -52,23 +52,23 @@ func bound(bind C.TNC_TNCC_BindFunctionPointer, id uint32, function string) unsa
 
 // log hands a line to TNC_9048_LogMessage.
 func (h *host) log(level slog.Level, group, line string) {
-	if h.in.gone.Load() {
+	if h.in.terminated.Load() {
 		return
 	}
 	text := C.CString("[" + group + "] " + line)
 	defer C.free(unsafe.Pointer(text))
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	C.gotnc_log_message(h.logs, C.TNC_IMCID(h.id), C.TNC_UInt32(severity(level)), text)
 }
 
 // UserMessage implements imc.UserHost: false where the host shows nothing.
 func (h *host) UserMessage(connection uint32, message string) bool {
-	if h.users == nil || h.in.gone.Load() {
+	if h.users == nil || h.in.terminated.Load() {
 		return false
 	}
 	text := C.CString(strings.Join(lines(message), "\n"))
 	defer C.free(unsafe.Pointer(text))
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	C.gotnc_user_message(h.users, C.TNC_IMCID(h.id), C.TNC_ConnectionID(connection), text)
 	return true
 }
@@ -81,7 +81,7 @@ func (h *host) SetAttribute(id, connection uint32, attribute imc.AttributeID, va
 	}
 	v := C.CBytes(value)
 	defer C.free(v)
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	return result(C.gotnc_set_attribute(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), C.TNC_AttributeID(attribute), C.TNC_UInt32(len(value)), v))
 }
 
@@ -93,7 +93,7 @@ func (h *host) ReserveAdditionalIMCID(id uint32) (uint32, imc.Result) {
 	}
 	out := array(1, func(int) uint32 { return 0 })
 	defer C.free(unsafe.Pointer(out))
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	r := result(C.gotnc_reserve_id(fn, C.TNC_IMCID(id), out))
 	if r == imc.ResultSuccess && !inRange(*out) {
 		return 0, imc.ResultOther
@@ -107,7 +107,7 @@ func (h *host) Has(f imc.Function) bool { return h.functions[f] != nil }
 // function returns what to call, nil where the host has none or
 // TNC_IMC_Terminate was called.
 func (h *host) function(f imc.Function) unsafe.Pointer {
-	if h.in.gone.Load() {
+	if h.in.terminated.Load() {
 		return nil
 	}
 	return h.functions[f]
@@ -138,7 +138,7 @@ func (h *host) ReportMessageTypes(id uint32, types []uint32) imc.Result {
 	}
 	list := array(len(types), func(i int) uint32 { return types[i] })
 	defer C.free(unsafe.Pointer(list))
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	return result(C.gotnc_report_types(fn, C.TNC_IMCID(id), list, C.TNC_UInt32(len(types))))
 }
 
@@ -152,7 +152,7 @@ func (h *host) ReportMessageTypesLong(id uint32, types []imc.MessageType) imc.Re
 	defer C.free(unsafe.Pointer(vendors))
 	subtypes := array(len(types), func(i int) uint32 { return types[i].Subtype })
 	defer C.free(unsafe.Pointer(subtypes))
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	return result(C.gotnc_report_types_long(fn, C.TNC_IMCID(id), vendors, subtypes, C.TNC_UInt32(len(types))))
 }
 
@@ -162,7 +162,7 @@ func (h *host) RequestHandshakeRetry(id, connection uint32, reason imc.RetryReas
 	if fn == nil {
 		return imc.ResultCantRetry
 	}
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	return result(C.gotnc_request_retry(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), C.TNC_RetryReason(reason)))
 }
 
@@ -174,7 +174,7 @@ func (h *host) SendMessage(id, connection uint32, message []byte, messageType ui
 	}
 	m := C.CBytes(message)
 	defer C.free(m)
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	return result(C.gotnc_send(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), m, C.TNC_UInt32(len(message)), C.TNC_MessageType(messageType)))
 }
 
@@ -186,7 +186,7 @@ func (h *host) SendMessageLong(id, connection, flags uint32, message []byte, t i
 	}
 	m := C.CBytes(message)
 	defer C.free(m)
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	return result(C.gotnc_send_long(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), C.TNC_UInt32(flags), m, C.TNC_UInt32(len(message)),
 		C.TNC_VendorID(t.Vendor), C.TNC_MessageSubtype(t.Subtype), C.TNC_UInt32(destination)))
 }
@@ -204,7 +204,7 @@ func (h *host) GetAttribute(id, connection uint32, attribute imc.AttributeID, si
 	defer C.free(unsafe.Pointer(length))
 	buffer := C.calloc(C.size_t(max(size, 1)), 1)
 	defer C.free(buffer)
-	defer h.in.outside()()
+	defer h.in.enterHost()()
 	r := result(C.gotnc_get_attribute(fn, C.TNC_IMCID(id), C.TNC_ConnectionID(connection), C.TNC_AttributeID(attribute), C.TNC_UInt32(size), buffer, length))
 	if r != imc.ResultSuccess {
 		return nil, r

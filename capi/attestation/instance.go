@@ -13,36 +13,37 @@ import (
 // that are still inside the library. Hosts have none by then.
 const drainTime = 5 * time.Second
 
-// instance is what one TNC_IMC_Initialize made.
+// instance is the IMC from one TNC_IMC_Initialize to its TNC_IMC_Terminate.
 type instance struct {
 	agent *imc.Agent
 	tpm   *quoter.Quoter
 	id    uint32
-	gone  atomic.Bool // Terminate began: the host must not be called
 
-	active  int           // calls inside, under imcLibrary.mu
-	away    int           // those of them that are inside a function of the host
+	terminated atomic.Bool // Terminate began: the host must not be called
+
+	active  int           // calls inside the library, under imcLibrary.mu
+	inHost  int           // those of them that are inside a function of the host
 	drained chan struct{} // closed when no call runs in the library after Terminate
 }
 
-// outside marks that the host is called, until the function that it returns is
-// called: the host may call TNC_IMC_Terminate from there, which must not wait
-// for the call that it is in.
-func (in *instance) outside() (back func()) {
+// enterHost marks that the host is called, until leaveHost is called: the host may
+// call TNC_IMC_Terminate from there, which must not wait for the call that it is
+// in.
+func (in *instance) enterHost() (leaveHost func()) {
 	library.mu.Lock()
-	in.away++
-	in.settle()
+	in.inHost++
+	in.signalDrained()
 	library.mu.Unlock()
 	return func() {
 		library.mu.Lock()
-		in.away--
+		in.inHost--
 		library.mu.Unlock()
 	}
 }
 
-// settle tells a waiting Terminate that all calls are gone or away.
-func (in *instance) settle() {
-	if in.active <= in.away && in.drained != nil {
+// signalDrained wakes a waiting Terminate where no call runs in the library itself.
+func (in *instance) signalDrained() {
+	if in.active <= in.inHost && in.drained != nil {
 		close(in.drained)
 		in.drained = nil
 	}
@@ -81,8 +82,8 @@ func (l *imcLibrary) initialize(id, lowest, highest uint32) (version uint32, r i
 	return version, r
 }
 
-// enter returns the instance that a call runs on, nil where there is none.
-// Every enter has its leave.
+// enter begins a call of the library and returns the instance that it runs on,
+// nil where there is none. Every enter that returns one has its leave.
 func (l *imcLibrary) enter() *instance {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,11 +93,12 @@ func (l *imcLibrary) enter() *instance {
 	return l.cur
 }
 
+// leave ends a call of the library.
 func (l *imcLibrary) leave(in *instance) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in.active--
-	in.settle()
+	in.signalDrained()
 }
 
 // terminate returns the library to the state in which it was loaded. No
@@ -113,10 +115,10 @@ func (l *imcLibrary) terminate(id uint32) imc.Result {
 		return imc.ResultInvalidParameter
 	}
 	l.cur = nil
-	in.gone.Store(true)
-	told.Store(nil)
+	in.terminated.Store(true)
+	logHost.Store(nil)
 	var drained chan struct{}
-	if in.active > in.away {
+	if in.active > in.inHost {
 		drained = make(chan struct{})
 		in.drained = drained
 	}

@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // levelPrivate is strongSwan's level 4, beyond which it knows nothing.
@@ -69,23 +70,23 @@ func hostLogger() *slog.Logger {
 		defer C.free(unsafe.Pointer(group))
 		ls := lines(r.Text)
 		for i, line := range ls {
-			text := C.CString(line)
+			message := C.CString(line)
 			if r.Octets != nil && i == len(ls)-1 {
 				// The host writes them out itself, and only where its level asks for them.
 				octets := C.CBytes(r.Octets)
-				C.gotnc_log_octets(group, C.int(level(r.Level)), text, (*C.uchar)(octets), C.size_t(len(r.Octets)))
+				C.gotnc_log_octets(group, C.int(level(r.Level)), message, (*C.uchar)(octets), C.size_t(len(r.Octets)))
 				C.free(octets)
 			} else {
-				C.gotnc_log(group, C.int(level(r.Level)), text)
+				C.gotnc_log(group, C.int(level(r.Level)), message)
 			}
-			C.free(unsafe.Pointer(text))
+			C.free(unsafe.Pointer(message))
 		}
 	}))
 }
 
-// told is the host that takes lines through TNC_9048_LogMessage, from
+// logHost is the host that takes lines through TNC_9048_LogMessage, from
 // TNC_IMC_ProvideBindFunction to TNC_IMC_Terminate.
-var told atomic.Pointer[host]
+var logHost atomic.Pointer[host]
 
 // severity returns OSC's number for a level, an argument of TNC_9048_LogMessage.
 func severity(l slog.Level) int {
@@ -108,30 +109,21 @@ func stderrLogger(least slog.Level, quiet bool) *slog.Logger {
 		group := C.CString(r.Group)
 		defer C.free(unsafe.Pointer(group))
 		for _, line := range lines(r.String()) {
-			text := C.CString(line)
-			switch h := told.Load(); {
+			message := C.CString(line)
+			switch h := logHost.Load(); {
 			case h != nil:
 				h.log(r.Level, r.Group, line)
 			case !quiet:
-				C.gotnc_stderr(group, text)
+				C.gotnc_stderr(group, message)
 			}
-			C.gotnc_syslog(group, text)
-			C.free(unsafe.Pointer(text))
+			C.gotnc_syslog(group, message)
+			C.free(unsafe.Pointer(message))
 		}
 	}))
 }
 
-// lines splits a text, and replaces what a peer may have slipped in to forge
+// lines splits a text, without the control characters by which a peer could forge
 // lines or end C strings.
-func lines(text string) []string {
-	ls := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	for i, l := range ls {
-		ls[i] = strings.Map(func(r rune) rune {
-			if r != '\t' && (r < ' ' || r == 0x7F) {
-				return '?'
-			}
-			return r
-		}, l)
-	}
-	return ls
+func lines(s string) []string {
+	return strings.Split(strings.TrimRight(text.Lines(s), "\n"), "\n")
 }

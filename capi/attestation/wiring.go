@@ -8,7 +8,6 @@ import "C"
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,7 +21,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// lastNamespace is where every IMC's settings may stand, whatever the host.
+// lastNamespace is the section that is read last, whatever the host.
 const lastNamespace = "libimcv"
 
 // namespaces returns the sections of strongswan.conf that hold the settings in
@@ -61,8 +60,8 @@ func confFile(env, library string, exists func(string) bool) string {
 // levelEnv overrides libimcv.debug_level: tnc sets it as --log says.
 const levelEnv = "GOTNC_IMC_DEBUG_LEVEL"
 
-// getenv reads the environment as C programs see it; Go's copy is of the time
-// of the load.
+// getenv reads the environment as C programs see it; Go's copy was made when the
+// library was loaded.
 func getenv(name string) string {
 	n := C.CString(name)
 	defer C.free(unsafe.Pointer(n))
@@ -101,7 +100,7 @@ func (s settings) Bool(key string, def bool) bool { v, k := s.at(key); return v.
 // Int implements imc.Settings.
 func (s settings) Int(key string, def int) int { v, k := s.at(key); return v.Int(k, def) }
 
-// newAgent reads the configuration, opens the log and makes the Agent of this
+// newAgent reads the configuration, opens the log and returns the Agent of this
 // host.
 func newAgent() *imc.Agent {
 	hosted := hostLogger()
@@ -127,7 +126,7 @@ func newAgent() *imc.Agent {
 	case err != nil:
 		log.Errorf(cfgLog, "the settings of %s are not used, the IMC runs with defaults: %v", file, err)
 	}
-	log.Group(l, log.LIB).Info(fmt.Sprintf("gotnc imc-attestation %s in %s", version, program))
+	log.Infof(log.Group(l, log.LIB), "gotnc imc-attestation %s in %s", version, program)
 	set := newSettings(cfg, namespaces(program))
 	agent := imc.New(withTPM(imc.Config{
 		Logger:        l,
@@ -138,20 +137,20 @@ func newAgent() *imc.Agent {
 		SiblingLoaded: loaded,
 	}))
 	for _, w := range cfg.Warnings() {
-		cfgLog.Warn(w.Error())
+		log.Warnf(cfgLog, "%v", w)
 	}
 	return agent
 }
 
-// besideEnv holds the paths of the client's IMCs, separated by colons, where each
+// siblingsEnv holds the paths of the client's IMCs, separated by colons, where each
 // has a process of its own (tnccs/dlimc).
-const besideEnv = "GOTNC_IMCS"
+const siblingsEnv = "GOTNC_IMCS"
 
 // loaded reports whether the host has strongSwan's IMC of that name, before or
 // after this one in its tnc_config.
 func loaded(name string) bool {
 	name += ".so"
-	for path := range strings.SplitSeq(getenv(besideEnv), ":") {
+	for path := range strings.SplitSeq(getenv(siblingsEnv), ":") {
 		if filepath.Base(path) == name {
 			return true
 		}

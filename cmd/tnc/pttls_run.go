@@ -123,7 +123,7 @@ func (r *ptTLSRun) decided(s *tnccs.Session) {
 func (r *ptTLSRun) print(err error) {
 	r.out.Seconds = time.Since(r.begun).Seconds()
 	if r.transcript != nil {
-		r.out.Explained = r.transcript.Take()
+		r.out.Explained = r.transcript.Drain()
 	}
 	if r.json {
 		_ = report.WriteJSON(r.stdout, r.out)

@@ -62,7 +62,7 @@ func (x *explainer) asked(who string, e tnccs.Exchange, a patnc.Attribute) {
 		t := a.Value.Type()
 		switch {
 		case t == patnc.TypeAssessmentResult:
-			row(fmt.Sprintf("(tells) its result: %s", text1(a.Value)))
+			row(fmt.Sprintf("(tells) its result: %s", ownText(a.Value)))
 		case t == patnc.TypeRemediation:
 			row("(tells) how to put things right")
 		case t == patnc.Type{Vendor: patnc.VendorIETF, Type: 13}:

@@ -7,14 +7,14 @@ import (
 	"github.com/gotnc/gotnc/imc/pts"
 )
 
-// sent puts an attribute beside what asked for it.
+// sent adds an attribute to the row of the question that asked for it.
 func (x *explainer) sent(imc string, a patnc.Attribute) {
 	t := a.Value.Type()
 	var to *Row
 	if fm, ok := a.Value.(pts.FileMeasurement); ok {
 		to = x.files[fm.RequestID]
 	} else if t == patnc.TypeError {
-		// It answers what stands open.
+		// It answers the oldest question that has no answer.
 		for _, r := range x.rows {
 			if len(r.answer) > 0 && len(r.Answers) == 0 {
 				to = r
@@ -22,7 +22,7 @@ func (x *explainer) sent(imc string, a patnc.Attribute) {
 			}
 		}
 	} else {
-		// The oldest that is open; where none is, more of the newest.
+		// The oldest question without an answer, else the newest one.
 		for _, r := range x.rows {
 			if !slices.Contains(r.answer, t) {
 				continue

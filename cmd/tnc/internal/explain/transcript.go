@@ -1,6 +1,6 @@
-// Package explain tells in plain words what verifiers asked this machine for
-// and what they were told: it puts the attributes of PA-TNC messages that were
-// sent beside those that asked for them (`tnc attest --explain`).
+// Package explain says in plain words what verifiers asked this machine for and
+// what was answered: it lists the attributes of PA-TNC messages that were sent
+// beside those that asked for them (`tnc attest --explain`).
 package explain
 
 import (
@@ -31,7 +31,7 @@ type Transcript struct {
 	missed    int
 }
 
-// Add takes a message, for tnccs.Config.Trace; e.Body is the transcript's from
+// Add keeps a message, for tnccs.Config.Trace; the transcript owns e.Body from
 // then on.
 func (t *Transcript) Add(e tnccs.Exchange) {
 	t.mu.Lock()
@@ -55,8 +55,8 @@ type Row struct {
 	answer []patnc.Type // kinds of attributes that answer it
 }
 
-// Rows makes the table: in the order of what happened, each answer beside what
-// asked for it.
+// Rows returns the table in the order of what happened, each answer beside the
+// question that asked for it.
 func (t *Transcript) Rows() []Row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,8 +77,8 @@ func (t *Transcript) Rows() []Row {
 	return out
 }
 
-// Take is Rows, and begins anew.
-func (t *Transcript) Take() []Row {
+// Drain returns Rows and empties the transcript.
+func (t *Transcript) Drain() []Row {
 	out := t.Rows()
 	t.mu.Lock()
 	t.exchanges, t.octets, t.missed = nil, 0, 0
@@ -125,7 +125,7 @@ func (x *explainer) exchange(e tnccs.Exchange) {
 	}
 }
 
-// attribute takes one attribute, after it has been put together from segments.
+// attribute adds one attribute; segments are joined first.
 func (x *explainer) attribute(e tnccs.Exchange, who string, a patnc.Attribute, depth int) {
 	if s, ok := a.Value.(patnc.SegmentEnvelope); ok && depth == 0 {
 		key := fmt.Sprint(e.Sent, e.IMC, e.IMV, e.Vendor, e.Subtype, s.BaseMessageID)

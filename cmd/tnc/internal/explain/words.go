@@ -60,102 +60,136 @@ func named(t patnc.Type) string {
 
 // answerText says in one line what an attribute told.
 func answerText(v patnc.Value) string {
+	for _, words := range [...]func(patnc.Value) (string, bool){platformText, filesText, evidenceText, protocolText} {
+		if s, ok := words(v); ok {
+			return s
+		}
+	}
+	return ownText(v)
+}
+
+// platformText words the facts of the operating system.
+func platformText(v patnc.Value) (string, bool) {
 	switch v := v.(type) {
 	case patnc.ProductInformation:
-		return fmt.Sprintf("%q", v.Name)
+		return fmt.Sprintf("%q", v.Name), true
 	case patnc.NumericVersion:
-		return fmt.Sprintf("%d.%d", v.Major, v.Minor)
+		return fmt.Sprintf("%d.%d", v.Major, v.Minor), true
 	case patnc.StringVersion:
-		return fmt.Sprintf("%q", strings.TrimSpace(v.Version+" "+v.Build))
+		return fmt.Sprintf("%q", strings.TrimSpace(v.Version+" "+v.Build)), true
 	case patnc.OperationalStatus:
 		if v.LastUse.IsZero() {
-			return fmt.Sprint(v.Status)
+			return fmt.Sprint(v.Status), true
 		}
-		return fmt.Sprintf("since %s", v.LastUse.UTC().Format(time.DateTime))
+		return fmt.Sprintf("since %s", v.LastUse.UTC().Format(time.DateTime)), true
 	case patnc.ForwardingStatus:
 		switch v.Status {
 		case patnc.ForwardingEnabled:
-			return "yes"
+			return "yes", true
 		case patnc.ForwardingDisabled:
-			return "no"
+			return "no", true
 		}
-		return "unknown"
+		return "unknown", true
 	case patnc.FactoryDefaultPassword:
-		if v.Enabled {
-			return "yes"
-		}
-		return "no"
+		return yesNo(v.Enabled), true
 	case patnc.PortFilter:
-		return count(len(v.Ports), "port")
+		return count(len(v.Ports), "port"), true
 	case patnc.InstalledPackages:
-		return count(len(v.Packages), "package")
+		return count(len(v.Packages), "package"), true
 	case patnc.DeviceID:
-		return v.ID
-	case patnc.Command:
-		return fmt.Sprintf("%q", v.Text)
-	case patnc.Dummy:
-		return fmt.Sprintf("%d octets", v.Size)
+		return v.ID, true
 	case patnc.Settings:
-		var s []string
-		for _, x := range v.Settings {
-			s = append(s, x.Name)
-		}
-		return list(s)
-	case patnc.Symlinks:
-		return count(len(v.Links), "link")
-	case pts.FileMeasurement:
 		var names []string
+		for _, s := range v.Settings {
+			names = append(names, s.Name)
+		}
+		return list(names), true
+	}
+	return "", false
+}
+
+// filesText words what was measured of files.
+func filesText(v patnc.Value) (string, bool) {
+	var names []string
+	switch v := v.(type) {
+	case pts.FileMeasurement:
 		for _, f := range v.Files {
 			names = append(names, path.Base(f.Name))
 		}
-		return fmt.Sprintf("%s: %s", count(len(names), "digest"), list(names))
+		return fmt.Sprintf("%s: %s", count(len(names), "digest"), list(names)), true
 	case pts.UnixFileMetadata:
-		var names []string
 		for _, f := range v.Files {
 			names = append(names, fmt.Sprintf("%s %d octets", f.Name, f.Size))
 		}
-		return list(names)
+		return list(names), true
+	case patnc.Symlinks:
+		return count(len(v.Links), "link"), true
+	}
+	return "", false
+}
+
+// evidenceText words what the TPM and its evidence say.
+func evidenceText(v patnc.Value) (string, bool) {
+	switch v := v.(type) {
 	case pts.TPMVersionInformation:
-		return fmt.Sprintf("%d octets", len(v.Info))
+		return fmt.Sprintf("%d octets", len(v.Info)), true
 	case pts.AIK:
 		if v.Naked {
-			return "the key alone"
+			return "the key alone", true
 		}
-		return "its certificate"
+		return "its certificate", true
 	case pts.SimpleComponentEvidence:
-		return fmt.Sprintf("measurement in PCR %d", v.PCR)
+		return fmt.Sprintf("measurement in PCR %d", v.PCR), true
 	case pts.SimpleEvidenceFinal:
 		if v.Kind == pts.QuoteNone {
-			return "end of the evidence, unsigned"
+			return "end of the evidence, unsigned", true
 		}
-		return "quote: PCRs signed by the TPM"
+		return "quote: PCRs signed by the TPM", true
+	}
+	return "", false
+}
+
+// protocolText words what both ends agree on, refusals, and what has no codec.
+func protocolText(v patnc.Value) (string, bool) {
+	switch v := v.(type) {
+	case patnc.Command:
+		return fmt.Sprintf("%q", v.Text), true
+	case patnc.Dummy:
+		return fmt.Sprintf("%d octets", v.Size), true
 	case patnc.ContractRequest:
-		return contract(v.Contract)
+		return contract(v.Contract), true
 	case patnc.ContractResponse:
-		return contract(v.Contract)
+		return contract(v.Contract), true
 	case pts.ProtocolCapabilities:
-		return capable(v.Capabilities)
+		return capable(v.Capabilities), true
 	case pts.MeasurementAlgorithmSelection:
-		return algorithmWords.Replace(v.Algorithm.String())
+		return algorithmWords.Replace(v.Algorithm.String()), true
 	case patnc.Error:
 		if v.Vendor == patnc.VendorTCG {
 			if info, err := pts.ParseErrorInfo(v); err == nil {
-				return "refused: " + info.String()
+				return "refused: " + info.String(), true
 			}
-			return "refused: " + pts.ErrorCode(v.Code).String()
+			return "refused: " + pts.ErrorCode(v.Code).String(), true
 		}
-		return "refused: " + v.String()
+		return "refused: " + v.String(), true
 	case patnc.Raw:
 		if what, ok := swimaCounts[v.T]; ok && len(v.Data) >= 4 {
-			return count(int(v.Data[1])<<16|int(v.Data[2])<<8|int(v.Data[3]), what)
+			return count(int(v.Data[1])<<16|int(v.Data[2])<<8|int(v.Data[3]), what), true
 		}
-		return count(len(v.Data), "octet")
+		return count(len(v.Data), "octet"), true
 	}
-	return text1(v)
+	return "", false
 }
 
-// swimaCounts says what the answers of SWIMA hold (RFC 8412 section 5.8 to section 5.11): the
-// number is behind an octet of flags, in three.
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// swimaCounts says what the answers of SWIMA hold (RFC 8412 sections 5.8 to
+// 5.11): their number has three octets, behind one of flags.
 var swimaCounts = map[patnc.Type]string{
 	{Type: 14}: "name of installed software",
 	{Type: 15}: "event of software, by name",
@@ -193,8 +227,8 @@ func capable(c pts.Capabilities) string {
 	return strings.Join(words, ", ")
 }
 
-// text1 is a value in its own words.
-func text1(v patnc.Value) string {
+// ownText returns a value in its own words.
+func ownText(v patnc.Value) string {
 	if s, ok := v.(fmt.Stringer); ok {
 		return s.String()
 	}
