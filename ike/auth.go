@@ -2,7 +2,6 @@ package ike
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/gotnc/gotnc/ike/crypto"
@@ -176,13 +175,7 @@ func refusal(t message.NotifyType, l *LocalRound) error {
 	if t != message.AuthenticationFailed {
 		return fmt.Errorf("%w: %s", ErrRefused, t)
 	}
-	check := "our certificate and key"
-	if l.EAP != nil {
-		check = "the EAP identity and secret"
-	} else if len(l.PSK) > 0 {
-		check = "the preshared key"
-	}
-	return fmt.Errorf("%w (%s): check local.id, remote.id, %s, and the gateway's log", ErrAuthFailed, t, check)
+	return &AuthRefusedError{Method: l.method()}
 }
 
 // refused is refusal for the current round of ours, or the last one.
@@ -270,7 +263,7 @@ func (a *authentication) nextRound(sa *ikeSA, msg *message.Message) {
 // finishAuth ends IKE_AUTH, where the gateway has shown all that it has to.
 func (a *authentication) finishAuth(sa *ikeSA, msg *message.Message) {
 	if n := len(a.cfg.RemoteRounds); a.gateway.proved < n {
-		sa.reject(fmt.Errorf("%w: it authenticated in %d of %d rounds: compare the remote sections with its local ones", ErrGatewayAuth, a.gateway.proved, n))
+		sa.reject(fmt.Errorf("%w: %w (%d of %d)", ErrGatewayAuth, ErrMissingRounds, a.gateway.proved, n))
 		return
 	}
 	a.state, a.established = stateEstablished, msg
@@ -280,5 +273,3 @@ func (a *authentication) finishAuth(sa *ikeSA, msg *message.Message) {
 		RemoteID: a.remoteID, NATLocal: a.path.natLocal, NATRemote: a.path.natRemote,
 	})
 }
-
-var errNoSignature = errors.New("it sent no signature: set remote.auth = eap-ttls if it authenticates by EAP only")

@@ -44,7 +44,7 @@ func (a *authentication) eapRequest(sa *ikeSA, msg *message.Message) {
 	p, ok := message.First[*message.EAP](msg.Payloads)
 	switch {
 	case !ok && a.state == stateAuth:
-		sa.reject(fmt.Errorf("%w: it asks for no EAP authentication: check that the gateway's connection uses EAP for us", ErrRefused))
+		sa.reject(fmt.Errorf("%w: %w", ErrRefused, ErrNoEAPRequest))
 		return
 	case !ok:
 		sa.reject(fmt.Errorf("%w: IKE_AUTH response without EAP", ErrProtocol))
@@ -83,7 +83,7 @@ func (a *authentication) eapAnswer(sa *ikeSA, r Result) {
 	if err == nil && len(response) > 4 && !a.gateway.signed {
 		if t := eap.Type(response[4]); t > eap.TypeNak && !t.Mutual() {
 			// The answer gives a hash of the password, or the password, away.
-			sa.reject(fmt.Errorf("%w: it asks for %s and has not proved who it is: let it authenticate with a certificate (remote.auth = pubkey), or use eap-ttls", ErrGatewayAuth, t))
+			sa.reject(fmt.Errorf("%w: it asks for %s, but %w", ErrGatewayAuth, t, ErrUnproved))
 			return
 		}
 	}

@@ -32,7 +32,7 @@ func (a *authentication) gatewayRound(sa *ikeSA, msg *message.Message) {
 	auth, ok := message.First[*message.Auth](msg.Payloads)
 	switch {
 	case !ok && r.Method != RemoteEAP:
-		err = errNoSignature
+		err = ErrNoSignature
 	case r.Method == RemoteEAP && !a.eapRunning():
 		err = errors.New("it should authenticate with EAP, but no EAP of ours is left")
 	case !ok:
@@ -48,7 +48,7 @@ func (a *authentication) gatewayRound(sa *ikeSA, msg *message.Message) {
 	case r.Method == RemotePSK:
 		err = a.gatewayPSK(sa, r, auth)
 	case auth.Method == message.AuthSharedKey:
-		err = errors.New("it used a preshared key, but remote.auth asks for a signature")
+		err = errors.New("it used a preshared key, but has to sign")
 	case auth.Method == message.AuthDigitalSignature && a.cfg.Authentication.ClassicSignatures:
 		err = errDigitalSignature
 	default:
@@ -81,7 +81,7 @@ func (a *authentication) identify(msg *message.Message) (*RemoteRound, error) {
 	g.identified = g.proved + 1
 	a.remoteID, g.idr = idr.Identity, idr.Body()
 	if !r.Loose && identity.Matches(r.ID, idr.Identity) == identity.None {
-		return nil, fmt.Errorf("%w: it says it is '%s', expected '%s': compare remote.id", ErrGatewayAuth, idr.Identity, r.ID)
+		return nil, &IdentityError{Shown: idr.Identity, Want: r.ID}
 	}
 	return r, nil
 }
@@ -125,7 +125,7 @@ func (a *authentication) gatewaySignature(sa *ikeSA, r *RemoteRound, auth *messa
 
 func (a *authentication) gatewayPSK(sa *ikeSA, r *RemoteRound, auth *message.Auth) error {
 	if auth.Method != message.AuthSharedKey {
-		return fmt.Errorf("it used a %s, but remote.auth asks for a preshared key", auth.Method)
+		return fmt.Errorf("it used a %s, but has to use a preshared key", auth.Method)
 	}
 	key, err := r.PSK(a.remoteID)
 	if err != nil {

@@ -149,10 +149,10 @@ func (set *childSet) refused(sa *ikeSA, j *createJob, n *message.Notify) {
 	case n.NotifyType == message.NoAdditionalSAs:
 		set.life.reauth(sa, "the gateway makes no further CHILD_SA on it")
 	case old != nil:
-		log.Infof(set.ike, "CHILD_SA rekeying of %s failed, trying again: %v", old, childError(n.NotifyType, j.local, j.remote, j.proposals))
+		log.Infof(set.ike, "CHILD_SA rekeying of %s failed, trying again: %v", old, j.refused(n.NotifyType))
 		old.rekeyAt = set.retryAt()
 	default:
-		set.emit(ChildFailed{Name: j.cfg.Name, Err: fmt.Errorf("%w: %w", ErrChild, childError(n.NotifyType, j.local, j.remote, j.proposals))})
+		set.emit(ChildFailed{Name: j.cfg.Name, Err: fmt.Errorf("%w: %w", ErrChild, j.refused(n.NotifyType))})
 	}
 }
 

@@ -65,7 +65,7 @@ func (set *childSet) firstAnswer(sa *ikeSA, msg *message.Message, ni, nr []byte)
 	}
 	if n := msg.ErrorNotify(); n != nil {
 		log.Infof(set.ike, "received %s notify, no CHILD_SA built", n.NotifyType)
-		refused(childError(n.NotifyType, j.local, j.remote, j.proposals))
+		refused(j.refused(n.NotifyType))
 		return
 	}
 	child, err := set.buildFirst(sa, msg, ni, nr)

@@ -121,22 +121,6 @@ func containsSelector(ts []TrafficSelector, t TrafficSelector) bool {
 	return false
 }
 
-func childError(t message.NotifyType, local, remote []TrafficSelector, offered []message.Proposal) error {
-	switch t {
-	case message.TSUnacceptable:
-		return fmt.Errorf("the gateway refused the traffic selectors %s === %s (%s): compare local_ts and remote_ts with its configuration",
-			selectors(local), selectors(remote), t)
-	case message.NoProposalChosen:
-		return fmt.Errorf("the gateway accepts none of %s (%s): compare esp_proposals with its configuration",
-			crypto.ProposalString(offered...), t)
-	case message.InternalAddressFailure:
-		return fmt.Errorf("the gateway has no virtual IP for us (%s): check its address pool", t)
-	case message.FailedCPRequired:
-		return fmt.Errorf("the gateway requires a virtual IP (%s): set vips = 0.0.0.0", t)
-	}
-	return fmt.Errorf("the gateway refused it: %s", t)
-}
-
 // suiteName is a suite as the log shows it: "ESP:AES_GCM_16_128/NO_EXT_SEQ".
 type suiteName struct {
 	protocol string

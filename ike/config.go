@@ -1,7 +1,6 @@
 package ike
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -222,19 +221,19 @@ func (c *Config) validate() error {
 		c.ID = 1
 	}
 	if !c.Local.IsValid() || c.Local.Addr().IsUnspecified() {
-		return errors.New("ike: no local address")
+		return &ConfigError{"Local", "no local address"}
 	}
 	if !c.LocalNATT.IsValid() {
 		c.LocalNATT = c.Local
 	}
 	if !c.Remote.IsValid() || c.Remote.Addr().IsUnspecified() {
-		return errors.New("ike: no gateway address: set remote_addrs")
+		return &ConfigError{"Remote", "no gateway address"}
 	}
 	if c.Remote.Port() == 0 {
 		c.Remote = netip.AddrPortFrom(c.Remote.Addr(), PortIKE)
 	}
 	if c.Local.Addr().Is4() != c.Remote.Addr().Is4() {
-		return fmt.Errorf("ike: local address %s and gateway %s are of different families", c.Local.Addr(), c.Remote.Addr())
+		return &ConfigError{"Local", fmt.Sprintf("local address %s and gateway %s are of different families", c.Local.Addr(), c.Remote.Addr())}
 	}
 	if err := c.validateRounds(); err != nil {
 		return err
@@ -253,12 +252,12 @@ func (c *Config) validate() error {
 	}
 	for _, v := range c.VirtualIPs {
 		if !v.IsValid() {
-			return errors.New("ike: bad virtual IP")
+			return &ConfigError{"VirtualIPs", "bad virtual IP"}
 		}
 	}
 	for _, k := range c.Authentication.CertReqKeys {
 		if len(k) != keyHashSize {
-			return errors.New("ike: a CERTREQ key hash does not have 20 octets")
+			return &ConfigError{"Authentication.CertReqKeys", "a CERTREQ key hash does not have 20 octets"}
 		}
 	}
 	return nil
@@ -269,13 +268,13 @@ func (f *Fragmentation) validate() error {
 		f.Size = DefaultFragmentSize
 	}
 	if f.Size < minFragmentSize || f.Size > maxFragmentSize {
-		return fmt.Errorf("ike: fragment size %d is outside %d to %d", f.Size, minFragmentSize, maxFragmentSize)
+		return &ConfigError{"Fragmentation.Size", fmt.Sprintf("fragment size %d is outside %d to %d", f.Size, minFragmentSize, maxFragmentSize)}
 	}
 	if f.MaxPacket == 0 {
 		f.MaxPacket = DefaultMaxPacket
 	}
 	if f.MaxPacket < minMaxPacket || f.MaxPacket > maxMaxPacket {
-		return fmt.Errorf("ike: maximum packet size %d is outside %d to %d", f.MaxPacket, minMaxPacket, maxMaxPacket)
+		return &ConfigError{"Fragmentation.MaxPacket", fmt.Sprintf("maximum packet size %d is outside %d to %d", f.MaxPacket, minMaxPacket, maxMaxPacket)}
 	}
 	return nil
 }
@@ -293,7 +292,7 @@ func (r *Retransmission) validate() error {
 		r.Tries = 0
 	}
 	if r.Timeout < 0 || r.Base < 1 || r.Base > 100 || r.Tries > 100 || r.Limit < 0 || r.Jitter < 0 || r.Jitter > MaxRetransmitJitter {
-		return ErrRetransmission
+		return &ConfigError{"Retransmission", "retransmission schedule out of range"}
 	}
 	return nil
 }

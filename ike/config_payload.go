@@ -2,7 +2,6 @@ package ike
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -71,7 +70,7 @@ func (set *childSet) configReply(msg *message.Message) (in Internal, err error) 
 		log.Infof(set.ike, "installing new virtual IP %s", a.Addr())
 	}
 	if len(in.Addresses) == 0 {
-		return Internal{}, errors.New("the gateway assigned no virtual IP: check its address pool")
+		return Internal{}, ErrNoVirtualIP
 	}
 	return in, nil
 }

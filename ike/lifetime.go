@@ -1,7 +1,6 @@
 package ike
 
 import (
-	"errors"
 	"time"
 
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -19,9 +18,6 @@ const (
 	rekeyRetry       = 15 * time.Second
 	rekeyRetryJitter = 9 * time.Second
 )
-
-// ErrExpired: the IKE_SA came to the end of its lifetime and was not rekeyed.
-var ErrExpired = errors.New("the IKE_SA reached the end of its lifetime")
 
 // scheduleIKE starts the timers of the current IKE_SA.
 func (l *lifetimes) scheduleIKE() {

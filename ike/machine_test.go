@@ -197,7 +197,7 @@ func TestTooLargeMessage(t *testing.T) {
 	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.eapSize = 11000 })
 	n.start()
 	err := n.failure()
-	require.ErrorContains(t, err, "charon.max_packet")
+	require.ErrorIs(t, err, crypto.ErrTooLarge)
 	n = newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) { r.eapSize = 11000; c.Fragmentation.MaxPacket = 20000 })
 	n.start()
 	n.established()
@@ -239,7 +239,7 @@ func TestGiveUp(t *testing.T) {
 	}
 	err := n.failure()
 	require.ErrorIs(t, err, ErrNoAnswer)
-	require.Contains(t, err.Error(), "UDP port 500")
+	require.Equal(t, &NoAnswerError{Gateway: gwAddr, Exchange: message.IKESAInit, Retransmissions: 5}, err)
 }
 
 func TestRetransmissionSchedule(t *testing.T) {
@@ -274,7 +274,7 @@ func TestRetransmissionJitter(t *testing.T) {
 		c.LocalRounds[0].PSK, c.Retransmission.Jitter = []byte("x"), percent
 		c.RemoteRounds[0] = RemoteRound{Method: RemotePSK, PSK: func(Identity) ([]byte, error) { return nil, nil }}
 		_, err := New(c)
-		require.ErrorIs(t, err, ErrRetransmission)
+		require.ErrorContains(t, err, "retransmission")
 	}
 }
 
@@ -540,7 +540,9 @@ func TestChildRefused(t *testing.T) {
 	_, err = childFailure(t, func(_ *Config, r *responder, _ *fakeEAP) { r.childErr = message.NoProposalChosen })
 	require.ErrorContains(t, err, "AES_GCM_16_128")
 	_, err = childFailure(t, func(c *Config, r *responder, _ *fakeEAP) { r.childErr = message.InternalAddressFailure })
-	require.ErrorContains(t, err, "address pool")
+	var refused *ChildError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, message.InternalAddressFailure, refused.Notify)
 	n, _ := childFailure(t, func(c *Config, r *responder, _ *fakeEAP) { c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()} })
 	require.Equal(t, "INFORMATIONAL request 6 [ D ]", n.r.seen[len(n.r.seen)-1], "the gateway's half is deleted")
 	edits := map[string]func(ps []message.Payload) []message.Payload{
@@ -786,30 +788,38 @@ func TestKeysAreForgotten(t *testing.T) {
 }
 
 func TestConfigErrors(t *testing.T) {
-	for name, edit := range map[string]func(*Config){
-		"no local address":   func(c *Config) { c.Local = netip.AddrPort{} },
-		"no gateway address": func(c *Config) { c.Remote = netip.AddrPort{} },
-		"families":           func(c *Config) { c.Remote = netip.MustParseAddrPort("[2001:db8::1]:500") },
-		"local identity":     func(c *Config) { c.LocalRounds[0].ID = Identity{} },
-		"an EAP method":      func(c *Config) { c.LocalRounds[0].EAP = nil },
-		"one of an EAP":      func(c *Config) { c.LocalRounds[0].PSK = []byte("x") },
-		"section local":      func(c *Config) { c.LocalRounds = nil },
-		"section remote":     func(c *Config) { c.RemoteRounds = nil },
-		"section ike":        func(c *Config) { c.RemoteRounds[0].Method = RemotePSK },
-		"take the %":         func(c *Config) { c.RemoteRounds[0].Loose = true },
-		"ppk_id":             func(c *Config) { c.Authentication.PPK = &PPK{Key: []byte("x")} },
-		"with EAP, which we": func(c *Config) { c.LocalRounds[0] = LocalRound{ID: c.LocalRounds[0].ID, PSK: []byte("x")} },
-		"cacerts":            func(c *Config) { c.RemoteRounds[0].Method = RemotePubkey },
-		"fragment size":      func(c *Config) { c.Fragmentation.Size = 10 },
-		"maximum packet":     func(c *Config) { c.Fragmentation.MaxPacket = 10 },
-		"retransmission":     func(c *Config) { c.Retransmission.Base = 0.5 },
-		"proposals of home":  func(c *Config) { c.Proposals = []string{"rot13"} },
-		"esp_proposals":      func(c *Config) { c.Children[0].Proposals = []string{"rot13"} },
+	for _, c := range []struct {
+		field, says string
+		edit        func(*Config)
+	}{
+		{"Local", "no local address", func(c *Config) { c.Local = netip.AddrPort{} }},
+		{"Remote", "no gateway address", func(c *Config) { c.Remote = netip.AddrPort{} }},
+		{"Local", "families", func(c *Config) { c.Remote = netip.MustParseAddrPort("[2001:db8::1]:500") }},
+		{"LocalRounds.ID", "local identity", func(c *Config) { c.LocalRounds[0].ID = Identity{} }},
+		{"LocalRounds", "an EAP method", func(c *Config) { c.LocalRounds[0].EAP = nil }},
+		{"LocalRounds", "one of an EAP", func(c *Config) { c.LocalRounds[0].PSK = []byte("x") }},
+		{"LocalRounds", "no authentication of our own", func(c *Config) { c.LocalRounds = nil }},
+		{"RemoteRounds", "no authentication of the gateway", func(c *Config) { c.RemoteRounds = nil }},
+		{"RemoteRounds.PSK", "but there is none", func(c *Config) { c.RemoteRounds[0].Method = RemotePSK }},
+		{"RemoteRounds.Loose", "may show another identity", func(c *Config) { c.RemoteRounds[0].Loose = true }},
+		{"Authentication.PPK", "an ID and a key", func(c *Config) { c.Authentication.PPK = &PPK{Key: []byte("x")} }},
+		{"RemoteRounds.Method", "with EAP, which we", func(c *Config) { c.LocalRounds[0] = LocalRound{ID: c.LocalRounds[0].ID, PSK: []byte("x")} }},
+		{"RemoteRounds.Verifier", "no CA certificate", func(c *Config) { c.RemoteRounds[0].Method = RemotePubkey }},
+		{"Fragmentation.Size", "fragment size", func(c *Config) { c.Fragmentation.Size = 10 }},
+		{"Fragmentation.MaxPacket", "maximum packet", func(c *Config) { c.Fragmentation.MaxPacket = 10 }},
+		{"Retransmission", "retransmission", func(c *Config) { c.Retransmission.Base = 0.5 }},
+		{"", "proposals of home", func(c *Config) { c.Proposals = []string{"rot13"} }},
+		{"", "esp_proposals", func(c *Config) { c.Children[0].Proposals = []string{"rot13"} }},
 	} {
 		cfg := testConfig(t)
 		cfg.LocalRounds[0].EAP = &fakeEAP{}
-		edit(&cfg)
+		c.edit(&cfg)
 		_, err := New(cfg)
-		require.ErrorContains(t, err, name)
+		require.ErrorContains(t, err, c.says)
+		if c.field != "" {
+			var bad *ConfigError
+			require.ErrorAs(t, err, &bad)
+			require.Equal(t, c.field, bad.Field)
+		}
 	}
 }

@@ -33,7 +33,7 @@ func (a *authentication) agreePPK(msg *message.Message) error {
 	a.ppk.agreed = msg.Notify(message.UsePPK) != nil
 	if !a.ppk.agreed && a.cfg.Authentication.PPK.Required {
 		a.conf.Info("PPK required but peer does not support PPK")
-		return fmt.Errorf("%w: it does not support PPKs (RFC 8784), which ppk_required asks for", ErrGatewayAuth)
+		return fmt.Errorf("%w: %w (RFC 8784 is not supported)", ErrGatewayAuth, ErrPPK)
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (a *authentication) confirmPPK(sa *ikeSA, msg *message.Message) error {
 	a.ppk.agreed, a.ppk.asked = false, false
 	if msg.Notify(message.PPKIdentity) == nil {
 		if a.cfg.Authentication.PPK.Required {
-			return fmt.Errorf("%w: it does not use the PPK '%s', which ppk_required asks for", ErrGatewayAuth, a.cfg.Authentication.PPK.ID)
+			return fmt.Errorf("%w: %w (PPK_ID '%s')", ErrGatewayAuth, ErrPPK, a.cfg.Authentication.PPK.ID)
 		}
 		log.Infof(a.conf, "the gateway does not use the PPK '%s'", a.cfg.Authentication.PPK.ID)
 		return nil

@@ -3,7 +3,6 @@ package ike
 import (
 	"context"
 	gocrypto "crypto"
-	"errors"
 	"fmt"
 	"time"
 
@@ -110,12 +109,12 @@ const (
 
 func (c *Config) validateRounds() error {
 	if len(c.LocalRounds) == 0 {
-		return errors.New("ike: no authentication of ours: add a section local")
+		return &ConfigError{"LocalRounds", "no authentication of our own"}
 	}
 	eap := false
 	for i, l := range c.LocalRounds {
 		if identity.IsPattern(l.ID) {
-			return errors.New("ike: no local identity: set local.id")
+			return &ConfigError{"LocalRounds.ID", "no local identity"}
 		}
 		n := 0
 		for _, has := range []bool{l.EAP != nil, len(l.PSK) > 0, len(l.Credentials) > 0} {
@@ -124,27 +123,27 @@ func (c *Config) validateRounds() error {
 			}
 		}
 		if n != 1 {
-			return fmt.Errorf("ike: round %d of ours needs one of an EAP method, a preshared key and a private key", i+1)
+			return &ConfigError{"LocalRounds", fmt.Sprintf("our round %d needs one of an EAP method, a preshared key and a private key", i+1)}
 		}
 		eap = eap || l.EAP != nil
 	}
 	if len(c.RemoteRounds) == 0 {
-		return errors.New("ike: no authentication of the gateway: add a section remote")
+		return &ConfigError{"RemoteRounds", "no authentication of the gateway"}
 	}
 	for _, r := range c.RemoteRounds {
 		switch {
 		case r.Loose && r.Method != RemotePubkey:
-			return errors.New("ike: only a gateway with a certificate may show another identity than remote.id: take the % away")
+			return &ConfigError{"RemoteRounds.Loose", "only a gateway with a certificate may show another identity than the configured one"}
 		case r.Method == RemoteEAP && !eap:
-			return errors.New("ike: the gateway has to authenticate with EAP, which we do not use: set remote.auth")
+			return &ConfigError{"RemoteRounds.Method", "the gateway has to authenticate with EAP, which we do not use"}
 		case r.Method == RemotePubkey && r.Verifier == nil:
-			return errors.New("ike: the gateway has to authenticate with a certificate, but no CA certificate is loaded: set remote.cacerts")
+			return &ConfigError{"RemoteRounds.Verifier", "the gateway has to authenticate with a certificate, but no CA certificate is loaded"}
 		case r.Method == RemotePSK && r.PSK == nil:
-			return errors.New("ike: the gateway has to authenticate with a preshared key, but there is none: add a section ike to secrets")
+			return &ConfigError{"RemoteRounds.PSK", "the gateway has to authenticate with a preshared key, but there is none"}
 		}
 	}
 	if p := c.Authentication.PPK; p != nil && (len(p.ID) == 0 || len(p.Key) == 0) {
-		return errors.New("ike: a PPK needs an ID and a key: set ppk_id and add a section ppk to secrets")
+		return &ConfigError{"Authentication.PPK", "a PPK needs an ID and a key"}
 	}
 	return nil
 }

@@ -212,7 +212,7 @@ func (s *ikeSA) openResponse(h message.Header, data []byte) *message.Message {
 		// The peer holds the keys and yet sends what cannot be read.
 		s.fail(fmt.Errorf("%w: %s: %w", ErrProtocol, h, err))
 	case errors.Is(err, crypto.ErrTooLarge):
-		s.fail(fmt.Errorf("receive %s: %w: raise charon.max_packet", h, err))
+		s.fail(fmt.Errorf("receive %s: %w", h, err))
 	case err != nil:
 		s.drop(err.Error())
 	case msg != nil: // else fragments are missing

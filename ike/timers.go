@@ -1,7 +1,6 @@
 package ike
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -101,21 +100,7 @@ func (m *Machine) giveUp(sa *ikeSA) {
 	if m.mobility.tryOther(sa) {
 		return
 	}
-	why := ""
-	if m.dropped != "" {
-		why = "; its last packet was not usable: " + m.dropped
-	}
-	switch {
-	case m.state == stateInit && why == "":
-		why = fmt.Sprintf("; check the address, and that UDP port %d is open on the way", m.path.remote.Port())
-	case m.state == stateAuth && why == "":
-		why = fmt.Sprintf("; IKE_SA_INIT was answered, IKE_AUTH was not: check that UDP port %d and large packets pass", m.path.remote.Port())
-	}
-	times := "retransmissions"
-	if sa.pending.sent == 2 {
-		times = "retransmission"
-	}
-	m.fail(fmt.Errorf("%w %s after %d %s%s", ErrNoAnswer, endpoint(m.path.remote), sa.pending.sent-1, times, why))
+	m.fail(&NoAnswerError{Gateway: m.path.remote, Exchange: sa.pending.exchange, Retransmissions: sa.pending.sent - 1, Dropped: m.dropped})
 }
 
 // tickLife carries out what needs no free window: ends of lifetimes and the

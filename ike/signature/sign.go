@@ -4,6 +4,7 @@ import (
 	gocrypto "crypto"
 	"crypto/rsa"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -22,6 +23,10 @@ type Options struct {
 	// PSS prefers RSASSA-PSS with RSA keys (charon.rsa_pss).
 	PSS bool
 }
+
+// ErrNoCommonScheme: the peer verifies none of the signatures that our key may
+// make.
+var ErrNoCommonScheme = errors.New("sign AUTH: no common signature scheme")
 
 // Sign makes the AUTH payload over octets (crypto.SignedOctets). It returns the
 // scheme for the log.
@@ -48,7 +53,7 @@ func Sign(random io.Reader, key gocrypto.Signer, octets []byte, o Options) (*mes
 		data := append([]byte{byte(len(id))}, id...)
 		return &message.Auth{Method: message.AuthDigitalSignature, Data: append(data, sig...)}, s, nil
 	}
-	return nil, Scheme{}, fmt.Errorf("sign AUTH: the gateway verifies none of the signatures that our %s key may make: it announced %v; compare auth of both ends", kind, o.PeerHashes)
+	return nil, Scheme{}, fmt.Errorf("%w: a %s key, and the peer announced %v", ErrNoCommonScheme, kind, o.PeerHashes)
 }
 
 func (s Scheme) options() gocrypto.SignerOpts {

@@ -88,6 +88,7 @@ func TestNoCommonScheme(t *testing.T) {
 	_, _, err := Sign(rand.Reader, ed, octets, Options{})
 	require.ErrorContains(t, err, "RFC 7427")
 	_, _, err = Sign(rand.Reader, ed, octets, Options{PeerHashes: []Hash{SHA256}})
+	require.ErrorIs(t, err, ErrNoCommonScheme)
 	require.ErrorContains(t, err, "announced")
 	ec := newKey(t, ECDSA, 256)
 	_, _, err = Sign(rand.Reader, ec, octets, Options{PeerHashes: []Hash{SHA1}})

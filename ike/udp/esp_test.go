@@ -51,7 +51,7 @@ func TestESPInRuns(t *testing.T) {
 			require.NoError(t, err)
 			defer gw.Close()
 			at := gw.LocalAddr().(*net.UDPAddr).AddrPort()
-			c, err := Open(Options{Remote: at, Local: netip.MustParseAddr("127.0.0.1")})
+			c, err := Open(Config{Remote: at, Local: netip.MustParseAddr("127.0.0.1")})
 			require.NoError(t, err)
 			defer c.Close()
 			c.out.single = single
@@ -113,7 +113,7 @@ func TestSendESPAllocatesNothing(t *testing.T) {
 	require.NoError(t, err)
 	defer gw.Close()
 	at := gw.LocalAddr().(*net.UDPAddr).AddrPort()
-	c, err := Open(Options{Remote: at, Local: netip.MustParseAddr("127.0.0.1")})
+	c, err := Open(Config{Remote: at, Local: netip.MustParseAddr("127.0.0.1")})
 	require.NoError(t, err)
 	defer c.Close()
 	c.espTo.Store(&at)

@@ -29,13 +29,13 @@ func (c *Conn) sockets() *socketPair { return c.socks.Load() }
 
 // bind opens both sockets on an address.
 func (c *Conn) bind(local netip.Addr, port, portNATT uint16) (*socketPair, error) {
-	fd, err := listen(c.opts, netip.AddrPortFrom(local, port))
+	fd, err := listen(c.cfg, netip.AddrPortFrom(local, port))
 	if err != nil {
 		return nil, err
 	}
 	p := &socketPair{ike: fd, natt: fd}
 	if !c.single {
-		if p.natt, err = listen(c.opts, netip.AddrPortFrom(local, portNATT)); err != nil {
+		if p.natt, err = listen(c.cfg, netip.AddrPortFrom(local, portNATT)); err != nil {
 			fd.Close()
 			return nil, err
 		}
@@ -141,7 +141,7 @@ func (c *Conn) follow() {
 				}
 			}
 		}
-		a, err := sourceAddr(c.opts)
+		a, err := sourceAddr(c.cfg)
 		if err != nil || a.IsLoopback() != c.sockets().ikeAt.Addr().IsLoopback() {
 			continue
 		}

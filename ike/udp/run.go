@@ -27,7 +27,7 @@ func (c *Conn) Run(ctx context.Context, cfg ike.Config, on func(ike.Event)) erro
 func (c *Conn) RunWith(ctx context.Context, cfg ike.Config, on func(ike.Event), started func(*Handle)) error {
 	c.Configure(&cfg)
 	if cfg.Logger == nil {
-		cfg.Logger = c.opts.Logger
+		cfg.Logger = c.cfg.Logger
 	}
 	m, err := ike.New(cfg)
 	if err != nil {
@@ -75,7 +75,7 @@ func (l *loop) run(ctx context.Context) error {
 	ending := func(reason error) {
 		l.end, l.asked = reason, true // whatever ends the Machine now
 		stop, cancel = nil, nil
-		t := time.NewTimer(l.c.opts.CloseTimeout)
+		t := time.NewTimer(l.c.cfg.CloseTimeout)
 		grace = t.C
 		l.do(l.m.Delete(time.Now()))
 	}
@@ -126,14 +126,14 @@ func (l *loop) tick() {
 		l.m.Alive(l.c.base.Add(time.Duration(a)))
 	}
 	if !l.keepAlive.IsZero() && !now.Before(l.keepAlive) {
-		next := l.c.base.Add(time.Duration(l.c.lastSent.Load())).Add(l.c.opts.KeepAlive)
+		next := l.c.base.Add(time.Duration(l.c.lastSent.Load())).Add(l.c.cfg.KeepAlive)
 		if !now.Before(next) {
 			if to := l.c.espTo.Load(); to != nil {
 				l.c.net.Debug("sending keep alive to " + to.String())
 				_, _ = l.c.sockets().natt.WriteToUDPAddrPort([]byte{0xff}, *to) // lost ones are repeated anyway
 			}
 			l.c.lastSent.Store(int64(now.Sub(l.c.base)))
-			next = now.Add(l.c.opts.KeepAlive)
+			next = now.Add(l.c.cfg.KeepAlive)
 		}
 		l.keepAlive = next
 	}
@@ -160,8 +160,8 @@ func (l *loop) do(out ike.Outputs) {
 		if to := l.c.espTo.Load(); to == nil || *to != p.Remote {
 			l.c.espTo.Store(&p.Remote)
 		}
-		if p.NATLocal && l.c.opts.KeepAlive > 0 && l.keepAlive.IsZero() {
-			l.keepAlive = time.Now().Add(l.c.opts.KeepAlive)
+		if p.NATLocal && l.c.cfg.KeepAlive > 0 && l.keepAlive.IsZero() {
+			l.keepAlive = time.Now().Add(l.c.cfg.KeepAlive)
 		}
 	}
 	for _, e := range out.Events {

@@ -33,8 +33,8 @@ const (
 	workGrace = 5 * time.Second
 )
 
-// Options of the sockets.
-type Options struct {
+// Config is where the sockets lead.
+type Config struct {
 	// Remote is the gateway; port 0 = 500.
 	Remote netip.AddrPort
 	// Local is our address; zero = the one that the route to Remote gives.
@@ -56,7 +56,7 @@ type Options struct {
 
 // Conn is the sockets towards one gateway. Close it.
 type Conn struct {
-	opts   Options
+	cfg    Config
 	net    *slog.Logger
 	socks  atomic.Pointer[socketPair]
 	single bool // one socket serves for both ports
@@ -85,9 +85,9 @@ type Conn struct {
 }
 
 // Open binds the sockets and starts to read them.
-func Open(o Options) (*Conn, error) {
+func Open(o Config) (*Conn, error) {
 	if !o.Remote.IsValid() || o.Remote.Addr().IsUnspecified() {
-		return nil, errors.New("open IKE socket: no gateway address: set remote_addrs")
+		return nil, &ike.ConfigError{Field: "Remote", Problem: "no gateway address"}
 	}
 	port := o.Remote.Port()
 	if port == 0 {
@@ -108,7 +108,7 @@ func Open(o Options) (*Conn, error) {
 		}
 	}
 	c := &Conn{
-		opts: o, net: log.Group(o.Logger, log.NET), base: time.Now(),
+		cfg: o, net: log.Group(o.Logger, log.NET), base: time.Now(),
 		stop: make(chan struct{}), closed: make(chan struct{}),
 	}
 	c.single = o.Port == 0 && o.PortNATT == 0 || port != ike.PortIKE
@@ -153,7 +153,7 @@ func control(mark uint32) func(string, string, syscall.RawConn) error {
 
 // sourceAddr asks the routing table which address packets to the gateway
 // leave from. Nothing is sent.
-func sourceAddr(o Options) (netip.Addr, error) {
+func sourceAddr(o Config) (netip.Addr, error) {
 	d := net.Dialer{Control: control(o.Mark)}
 	fd, err := d.Dial("udp", o.Remote.String())
 	if err != nil {
@@ -163,20 +163,31 @@ func sourceAddr(o Options) (netip.Addr, error) {
 	return fd.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone(""), nil
 }
 
-func listen(o Options, at netip.AddrPort) (*net.UDPConn, error) {
+// BindError is a local address that cannot be bound; Err wraps syscall.EADDRINUSE
+// where another socket has it, and syscall.EACCES where it needs privileges.
+type BindError struct {
+	Local netip.AddrPort
+	Err   error
+}
+
+func (e *BindError) Error() string {
+	if errors.Is(e.Err, syscall.EADDRINUSE) {
+		return fmt.Sprintf("bind IKE socket: port %d is in use", e.Local.Port())
+	}
+	return "bind IKE socket: " + e.Err.Error()
+}
+
+func (e *BindError) Unwrap() error { return e.Err }
+
+func listen(o Config, at netip.AddrPort) (*net.UDPConn, error) {
 	lc := net.ListenConfig{Control: control(o.Mark)}
 	network := "udp4"
 	if at.Addr().Is6() {
 		network = "udp6"
 	}
 	pc, err := lc.ListenPacket(context.Background(), network, at.String())
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("bind IKE socket: port %d is in use, perhaps by another IKE daemon; stop it or set charon.port and charon.port_nat_t to 0: %w", at.Port(), err)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("bind IKE socket: port %d needs root; or set charon.port and charon.port_nat_t to 0: %w", at.Port(), err)
-	case err != nil:
-		return nil, fmt.Errorf("bind IKE socket: %w", err)
+	if err != nil {
+		return nil, &BindError{Local: at, Err: err}
 	}
 	return pc.(*net.UDPConn), nil
 }
@@ -190,7 +201,7 @@ func (c *Conn) LocalNATT() netip.AddrPort { return c.sockets().nattAt }
 
 // Configure fills the addresses of cfg in: Local, LocalNATT, Remote.
 func (c *Conn) Configure(cfg *ike.Config) {
-	cfg.Local, cfg.LocalNATT, cfg.Remote = c.Local(), c.LocalNATT(), c.opts.Remote
+	cfg.Local, cfg.LocalNATT, cfg.Remote = c.Local(), c.LocalNATT(), c.cfg.Remote
 }
 
 // Close closes the sockets and waits for their readers. Run, if it runs,
@@ -256,7 +267,7 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 
 // take sorts one datagram, and reports whether it is an ESP packet.
 func (c *Conn) take(b []byte, from, at netip.AddrPort) (isESP bool) {
-	if from.Addr() != c.opts.Remote.Addr().WithZone("") && !c.roamedTo(from.Addr()) {
+	if from.Addr() != c.cfg.Remote.Addr().WithZone("") && !c.roamedTo(from.Addr()) {
 		return false
 	}
 	n := len(b)

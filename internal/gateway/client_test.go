@@ -207,7 +207,7 @@ func (w *world) connect(o options) outcome {
 		ttls.Offer(ttls.Config{TLS: eap.TLSConfig{Roots: roots, ServerName: serverName}, Inner: inner, Logger: w.log})}})
 	defer p.Close()
 
-	conn, err := udp.Open(udp.Options{Remote: w.gw.Addr(), Logger: w.log, CloseTimeout: 2 * time.Second})
+	conn, err := udp.Open(udp.Config{Remote: w.gw.Addr(), Logger: w.log, CloseTimeout: 2 * time.Second})
 	require.NoError(w.t, err)
 	defer func() { _ = conn.Close() }()
 	local, err := ike.ParseIdentity("carol@strongswan.org")

@@ -56,7 +56,7 @@ func resolve(ctx context.Context, host string) (netip.Addr, error) {
 // open binds the sockets; where the usual ports are taken or forbidden, any
 // other two will do: to the gateway that looks like a NAT.
 func (c *Client) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error) {
-	o := udp.Options{
+	o := udp.Config{
 		Remote: remote, Local: local,
 		Port: c.profile.Charon.Port, PortNATT: c.profile.Charon.PortNATT,
 		KeepAlive: c.profile.Charon.KeepAlive, Logger: c.logger,

@@ -24,10 +24,13 @@ var remedies = []struct {
 }{
 	{is(tnccs.ErrPeerUnmeasured), say(": let it take part (charon.plugins.tnccs-20.mutual = yes there), or do without (tnc.mutual.required here)")},
 	{func(err error) bool { return eapRemedy(err) != "" }, func(err error) string { return "; " + eapRemedy(err) }},
+	{as[*client.KeyError](), func(err error) string {
+		return ikeRemedy(err) + "; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here"
+	}},
+	{func(err error) bool { return ikeRemedy(err) != "" }, ikeRemedy},
 	{is(client.ErrNoTrap), say(": use --dataplane tun or xfrm")},
 	{is(dlimc.ErrNotFound), say(": install the library or correct its path")},
 	{as[*client.RunDirError](), say(": run as root, or set " + client.RunDirVariable)},
-	{as[*client.KeyError](), say("; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here")},
 	{as[*client.UpError](), func(err error) string {
 		var up *client.UpError
 		errors.As(err, &up)
