@@ -32,7 +32,7 @@ func (s *Session) handle(t pb.BatchType, m pb.Message) {
 	case pb.RemediationParameters:
 		s.addRemediation(m)
 	case pb.ReasonString:
-		r := Reason{Text: clipLines(m.Text), Language: clipLines(m.Language)}
+		r := Reason{Text: clipPrintable(m.Text), Language: clipPrintable(m.Language)}
 		log.Infof(l, "reason string is '%s' [%s]", text.Printable(r.Text), text.Printable(r.Language))
 		s.addReason(r)
 	case pb.Error: // fatal ones ended the batch before
@@ -87,7 +87,7 @@ func (s *Session) addReason(r Reason) {
 
 // addRemediation keeps a remediation instruction of the server.
 func (s *Session) addRemediation(m pb.RemediationParameters) {
-	r := Remediation{Vendor: m.Vendor, Type: m.Type, URI: clipLines(m.URI), Text: clipLines(m.Text), Language: clipLines(m.Language)}
+	r := Remediation{Vendor: m.Vendor, Type: m.Type, URI: clipPrintable(m.URI), Text: clipPrintable(m.Text), Language: clipPrintable(m.Language)}
 	switch {
 	case r.URI != "":
 		log.Infof(s.c.tnc, "remediation uri: %s", text.Printable(r.URI))
@@ -113,7 +113,7 @@ func (s *Session) setPDP(m pb.PDPReferral) {
 		s.c.tnc.Info("unsupported PDP transport protocol")
 		return
 	}
-	host := text.Printable(text.Clip(m.Host, maxTextKept))
+	host := text.Printable(clipPrintable(m.Host))
 	log.Infof(s.c.tnc, "PDP server '%s' is listening on port %d", host, m.Port)
 	s.mu.Lock()
 	s.out.PDP = hostPort(host, m.Port)
@@ -128,6 +128,6 @@ func hostPort(host string, port uint16) string {
 	return fmt.Sprintf("%s:%d", host, port)
 }
 
-// clipLines returns at most maxTextKept octets of a text of the server, which may
-// be printed.
-func clipLines(s string) string { return text.Lines(text.Clip(s, maxTextKept)) }
+// clipPrintable returns at most maxTextKept octets of a text of the server, fit to
+// be printed. Logs show it on one line, by text.Printable.
+func clipPrintable(s string) string { return text.Marked(text.Clip(s, maxTextKept)) }

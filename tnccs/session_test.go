@@ -41,7 +41,7 @@ func TestWholeSession(t *testing.T) {
 	o := s.Outcome()
 	require.Equal(t, RecommendIsolate, o.Recommendation)
 	require.Equal(t, AssessmentMinor, o.Assessment)
-	require.Equal(t, []Reason{{"a [2Jb ", "en"}}, o.Reasons)
+	require.Equal(t, []Reason{{"a\ufffd[2Jb\ufffd", "en"}}, o.Reasons)
 	require.Equal(t, []Remediation{{URI: "http://fix/", Type: 1}, {Text: "fix", Language: "en", Type: 2}}, o.Remediation)
 	require.Equal(t, "pdp.example.org:271", o.PDP)
 	require.Equal(t, []int{4, 3, 2, 2}, []int{o.BatchesSent, o.BatchesReceived, o.MessagesSent, o.MessagesReceived})

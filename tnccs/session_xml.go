@@ -151,7 +151,7 @@ func (s *Session) receiveXML(batch []byte, n int) ([]byte, error) {
 	}
 	for _, m := range x.Messages {
 		if e, ok := m.(xml.Error); ok {
-			e.Text = text.Printable(text.Clip(e.Text, maxTextKept))
+			e.Text = text.Printable(clipPrintable(e.Text))
 			err := &xml.PeerError{Received: e}
 			log.Errorf(s.c.tnc, "%v", err)
 			s.fail(err)
@@ -193,15 +193,15 @@ func (s *Session) handleXML(m xml.Message) {
 		}
 	case xml.ReasonStrings:
 		for _, r := range m.Reasons {
-			kept := Reason{Text: clipLines(r.Text), Language: clipLines(r.Language)}
+			kept := Reason{Text: clipPrintable(r.Text), Language: clipPrintable(r.Language)}
 			log.Infof(l, "reason string is '%s'", text.Printable(kept.Text))
 			log.Infof(l, "language code is '%s'", text.Printable(kept.Language))
 			s.addReason(kept)
 		}
 	case xml.ContactInfo:
-		log.Infof(l, "TNC server contact information: %q port %q", clipLines(m.Address), clipLines(m.Port))
+		log.Infof(l, "TNC server contact information: %q port %q", clipPrintable(m.Address), clipPrintable(m.Port))
 	case xml.PreferredLanguage:
-		log.Infof(l, "setting language preference to '%s'", text.Printable(text.Clip(m.Languages, maxTextKept)))
+		log.Infof(l, "setting language preference to '%s'", text.Printable(clipPrintable(m.Languages)))
 	case xml.Raw:
 		log.Infof(l, "ignore TNCC-TNCS message of type 0x%08x", m.Type)
 	}
@@ -214,7 +214,7 @@ func (s *Session) rejectXML(pe *xml.ProtocolError) ([]byte, error) {
 	s.xml.last++
 	b := xml.NewBuilder(s.xml.last, xml.TNCS, s.maxBatch)
 	m := pe.Message()
-	m.Text = text.Printable(text.Clip(m.Text, maxTextKept))
+	m.Text = text.Printable(clipPrintable(m.Text))
 	if ok, err := b.Add(m); err != nil || !ok {
 		m.Text = ""
 		if _, err := b.Add(m); err != nil {

@@ -16,19 +16,23 @@ import (
 // Printable returns s on one line: each character that is not graphic (control
 // characters, line separators, bidirectional overrides) becomes a space,
 // invalid UTF-8 becomes U+FFFD.
-func Printable(s string) string { return graphic(strings.ToValidUTF8(s, "\uFFFD"), "") }
+func Printable(s string) string { return graphic(strings.ToValidUTF8(s, "\uFFFD"), "", ' ') }
 
 // Lines returns s as Printable does, but keeps line feeds and tabs, and makes a
 // U+FFFD of each invalid octet instead of each run of them.
-func Lines(s string) string { return graphic(s, "\n\t") }
+func Lines(s string) string { return graphic(s, "\n\t", ' ') }
 
-// graphic replaces each character that is neither graphic nor in keep by a space.
-func graphic(s, keep string) string {
+// Marked returns s as Lines does, but marks each replaced character by U+FFFD
+// instead of a space: for texts that are shown to a user or handed on as data.
+func Marked(s string) string { return graphic(s, "\n\t", '\uFFFD') }
+
+// graphic replaces each character that is neither graphic nor in keep by other.
+func graphic(s, keep string, other rune) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsGraphic(r) || strings.ContainsRune(keep, r) {
 			return r
 		}
-		return ' '
+		return other
 	}, s)
 }
 

@@ -40,3 +40,7 @@ func FuzzText(f *testing.F) {
 		require.True(t, utf8.ValidString(Lines(s)))
 	})
 }
+
+func TestMarked(t *testing.T) {
+	require.Equal(t, "a\ufffd[2Jb\ufffd\n\tc\ufffd", Marked("a\x1b[2Jb\u202e\n\tc\xff"))
+}
