@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -46,6 +47,11 @@ func New(cfg Config) *Agent {
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
+	}
+	if cfg.WithTimeout == nil {
+		cfg.WithTimeout = func(parent context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
+			return context.WithCancel(parent)
+		}
 	}
 	if cfg.Settings == nil {
 		cfg.Settings = defaults{}

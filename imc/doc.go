@@ -6,6 +6,13 @@
 // It holds no file, socket, clock or goroutine: what it measures it asks of a
 // Measurer (imc/pts) and a Platform, both injected.
 //
+// # Usage
+//
+// A library or a test makes an Agent with New and calls it as a TNC client would:
+// Initialize and ProvideHost once, NotifyConnectionChange and BeginHandshake for
+// each connection, ReceiveMessageLong for each message, Terminate at the end. The
+// Agent answers by calling the Host. capi/attestation is the C library around it.
+//
 // # Settings
 //
 // In strongswan.conf, below NAME, the host (charon, charon-systemd, …), else below

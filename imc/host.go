@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
@@ -120,4 +121,8 @@ type Config struct {
 	TPM       pts.Quoter           // nil: no TPM
 	Collector func() pts.Collector // makes a connection's collector of evidence; nil: none
 	Wait      pts.WaitFunc         // between attempts at a quote; nil: none
+
+	// WithTimeout bounds the time of the measurements of one message: it is
+	// context.WithTimeout in a program. Nil: no bound. The Agent has no clock.
+	WithTimeout func(parent context.Context, d time.Duration) (context.Context, context.CancelFunc)
 }

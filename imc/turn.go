@@ -116,7 +116,7 @@ func (t *turn) joinSegments(as []patnc.Attribute) (reply, received []patnc.Attri
 // process answers the received attributes, in order and within the bounds of one
 // message; ok is false where one of them ends the turn without an answer.
 func (t *turn) process(received []patnc.Attribute) (reply []patnc.Attribute, ok bool) {
-	ctx, cancel := context.WithTimeout(t.loaded.ctx, maxTurn)
+	ctx, cancel := t.agent.cfg.WithTimeout(t.loaded.ctx, maxTurn)
 	defer cancel()
 	size, evidence := 0, 0
 	for _, at := range received {

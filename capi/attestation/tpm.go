@@ -34,7 +34,7 @@ func withTPM(cfg imc.Config) imc.Config {
 	cfg.TPM = q
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
 	cfg.Collector = func() pts.Collector { return evidence.New(collect) }
-	cfg.Wait = sleep
+	cfg.Wait, cfg.WithTimeout = sleep, context.WithTimeout
 	handle := cfg.Settings.String("plugins.imc-os.device_handle", "")
 	if handle != "" && cfg.Settings.String("plugins.imc-os.device_id", "") == "" {
 		cfg.Platform = devicePlatform{Platform: cfg.Platform, handle: handle, quoter: q, log: log.Group(cfg.Logger, log.IMC)}

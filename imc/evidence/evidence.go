@@ -1,5 +1,6 @@
-// Package evidence collects what the functional components of ITA-HSR report: Linux IMA's BIOS events and runtime measurements, Trusted Boot and
-// Trusted GRUB. It implements pts.Collector on the logs of the kernel.
+// Package evidence collects what the functional components of ITA-HSR report:
+// Linux IMA's BIOS events and runtime measurements, Trusted Boot and Trusted GRUB.
+// It implements pts.Collector on the logs of the kernel.
 package evidence
 
 import (

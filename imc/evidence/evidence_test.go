@@ -525,7 +525,7 @@ func TestPaddingIsFound(t *testing.T) {
 			b := pcr.NewBank(crypto.SHA256)
 			list, err := os.ReadFile(m.imaLog())
 			require.NoError(t, err)
-			r := ima.NewReader(bytes.NewReader(list), ima.Options{})
+			r := ima.NewReader(bytes.NewReader(list), ima.Config{})
 			for e, err := r.Next(); err == nil; e, err = r.Next() {
 				require.True(t, b.Extend(10, e.AppendMeasurement(nil, crypto.SHA256, pad)))
 			}

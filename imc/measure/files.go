@@ -16,6 +16,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // Default limits of one request.
@@ -169,16 +170,8 @@ func do[T any](ctx context.Context, f Files, operation, name string, directory b
 	return value, nil
 }
 
-// quote makes a path safe for a line of log.
-func quote(s string) string {
-	const limit = 256
-	cut := ""
-	if len(s) > limit {
-		s, cut = s[:limit], "…"
-	}
-	q := strconv.Quote(s)
-	return "'" + q[1:len(q)-1] + cut + "'"
-}
+// quote returns a path as it may stand in a line of log.
+func quote(s string) string { return text.Quote(s, 256) }
 
 // checkPath refuses what no file can be called.
 func checkPath(name string) error {

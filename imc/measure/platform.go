@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,13 +16,8 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// Limits of what is read for one answer.
-const (
-	maxFact    = 64 << 10 // octets of os-release, a certificate, uptime …
-	maxSetting = 2048     // octets of one setting, as with strongSwan
-
-	settingsTimeout = 10 * time.Second
-)
+// maxFact bounds what is read of os-release, a certificate, uptime …, in octets.
+const maxFact = 64 << 10
 
 // ErrUnknown says that a fact of the platform cannot be told.
 var ErrUnknown = errors.New("not known on this platform")
@@ -186,129 +179,6 @@ func readAll(fd, limit int) ([]byte, error) {
 	return b, nil
 }
 
-type osInfo struct{ name, version string }
-
-// os finds name and version: as configured, else in the first of strongSwan's
-// files that exists. The name is ID with its first letter in upper case, the
-// version VERSION_ID, a blank and the hardware name ("Debian", "12 x86_64"),
-// which is what strongSwan reports where os-release is written as on Debian and
-// Ubuntu. Its reader expects ID without and VERSION_ID with quotes: of Fedora's
-// and Alpine's versions it drops the first digit and runs on to the next quote,
-// and it leaves OpenWrt's name in quotes. Here they are read as os-release(5)
-// says.
-func (p *Platform) os() (osInfo, error) {
-	if p.cfg.Name != "" && p.cfg.Version != "" {
-		return osInfo{p.cfg.Name, p.cfg.Version}, nil
-	}
-	for _, f := range [...]struct{ file, id, version string }{
-		{"/etc/os-release", "ID", "VERSION_ID"},
-		{"/usr/lib/os-release", "ID", "VERSION_ID"},
-		{"/etc/lsb-release", "DISTRIB_ID", "DISTRIB_RELEASE"},
-		{"/etc/debian_version", "", ""},
-	} {
-		b, err := p.read(f.file, maxFact)
-		if err != nil {
-			continue
-		}
-		// Of debian_version the major release only, as with strongSwan.
-		version, _, _ := strings.Cut(strings.TrimSpace(string(b)), ".")
-		info := osInfo{name: "Debian", version: version}
-		if f.id != "" {
-			info = osInfo{name: capitalize(shellValue(b, f.id)), version: shellValue(b, f.version)}
-		}
-		if info.name == "" {
-			continue
-		}
-		machine := p.machine()
-		if info.name == "Raspbian" && machine == "armv7l" {
-			machine = "armhf"
-		}
-		info.version = strings.TrimSpace(info.version + " " + machine)
-		return info, nil
-	}
-	return osInfo{}, fmt.Errorf("operating system: %w", ErrUnknown)
-}
-
-// shellValue finds KEY=value, with or without quotes, in a file of shell
-// assignments. A rolling release without VERSION_ID has the empty value.
-func shellValue(b []byte, key string) string {
-	for line := range strings.Lines(string(b)) {
-		v, ok := strings.CutPrefix(strings.TrimSpace(line), key+"=")
-		if !ok {
-			continue
-		}
-		if len(v) >= 2 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
-			v = v[1 : len(v)-1]
-		}
-		if strings.IndexByte(v, 0) >= 0 {
-			return ""
-		}
-		return v
-	}
-	return ""
-}
-
-func capitalize(s string) string {
-	if s == "" {
-		return ""
-	}
-	if c := s[0]; c >= 'a' && c <= 'z' {
-		return string(c-'a'+'A') + s[1:]
-	}
-	return s
-}
-
-func (p *Platform) machine() string {
-	if p.cfg.Machine != "" {
-		return p.cfg.Machine
-	}
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return ""
-	}
-	return unix.ByteSliceToString(u.Machine[:])
-}
-
-func cut(s string, n int) string { return s[:min(len(s), n)] }
-
-func vendor(name string) uint32 {
-	switch n := strings.ToLower(name); {
-	case strings.HasPrefix(n, "debian"):
-		return patnc.PENDebian
-	case strings.HasPrefix(n, "ubuntu"):
-		return patnc.PENUbuntu
-	case strings.HasPrefix(n, "fedora"):
-		return patnc.PENFedora
-	case strings.HasPrefix(n, "rhel"), strings.HasPrefix(n, "red hat"):
-		return patnc.PENRedHat
-	case strings.HasPrefix(n, "android"):
-		return patnc.PENAndroid
-	}
-	return 0
-}
-
-// numericVersion reads the integers before and after the first dot.
-func numericVersion(s string) (major, minor uint32) {
-	rest := ""
-	major, rest = leadingNumber(s)
-	if after, ok := strings.CutPrefix(rest, "."); ok {
-		minor, _ = leadingNumber(after)
-	}
-	return major, minor
-}
-
-func leadingNumber(s string) (uint32, string) {
-	i := 0
-	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
-		i++
-	}
-	n, err := strconv.ParseUint(s[:i], 10, 32)
-	if err != nil {
-		n = 0
-	}
-	return uint32(n), s[i:]
-}
-
 // boot is the time of the last boot, zero where it cannot be told.
 func (p *Platform) boot() time.Time {
 	b, err := p.read("/proc/uptime", 256)
@@ -320,7 +190,7 @@ func (p *Platform) boot() time.Time {
 		return time.Time{}
 	}
 	boot := p.cfg.Now().Add(-time.Duration(seconds) * time.Second).UTC().Truncate(time.Second)
-	log.Group(p.cfg.Logger, log.IMC).Info(fmt.Sprintf("last boot: %s, %d s ago", boot.Format("Jan 02 15:04:05 UTC 2006"), seconds))
+	log.Infof(log.Group(p.cfg.Logger, log.IMC), "last boot: %s, %d s ago", boot.Format("Jan 02 15:04:05 UTC 2006"), seconds)
 	return boot
 }
 
@@ -336,95 +206,4 @@ func (p *Platform) forwarding() patnc.Forwarding {
 		return patnc.ForwardingEnabled
 	}
 	return patnc.ForwardingUnknown
-}
-
-// settingRoots are where a system setting may be read; strongSwan's four.
-var settingRoots = [...]string{"/etc/", "/proc/", "/sys/", "/var/"}
-
-// Settings returns at most 2048 octets of each file named; names that are not
-// allowed or cannot be read are left out. A name must lie below /etc, /proc, /sys
-// or /var, also after its links are followed (they may end in /usr/lib as well),
-// and everybody on the system must be allowed to read the file: a verifier is not
-// handed /etc/shadow. The Policy holds for them too, but for its refusal of /proc
-// and /sys. What /proc tells of a single process is no setting.
-func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting {
-	out, err := run(ctx, Files{Limits: Limits{Timeout: settingsTimeout}}, func(r *request) (out []patnc.Setting, _ error) {
-		for _, n := range names {
-			if r.ctx.Err() != nil {
-				break
-			}
-			v, err := p.setting(r.ctx, n)
-			switch {
-			case err == nil:
-				out = append(out, patnc.Setting{Name: n, Value: v})
-			case errors.Is(err, ErrRefused):
-				log.Group(p.cfg.Logger, log.IMC).Info(fmt.Sprintf("setting %s is not told: %v", quote(n), err))
-			}
-		}
-		return out, nil
-	})
-	if err != nil {
-		log.Group(p.cfg.Logger, log.IMC).Warn(fmt.Sprintf("reading system settings failed: %v", err))
-	}
-	return out
-}
-
-func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
-	if checkPath(name) != nil || filepath.Clean(name) != name || !below(name) {
-		return nil, ErrUnknown
-	}
-	if err := p.cfg.Policy.checkDeny(name); err != nil {
-		return nil, err
-	}
-	root, err := filepath.EvalSymlinks(p.cfg.Root)
-	if err != nil {
-		return nil, err
-	}
-	root = strings.TrimSuffix(root, "/")
-	n, err := lookup(root + name)
-	if err != nil {
-		return nil, err
-	}
-	defer n.close()
-	rel, ok := strings.CutPrefix(n.path, root)
-	if !ok || !below(rel) && !strings.HasPrefix(rel, "/usr/lib/") || ofProcess(rel) {
-		return nil, ErrUnknown
-	}
-	if err := p.cfg.Policy.checkSetting(rel); err != nil {
-		return nil, err
-	}
-	if !n.is(unix.S_IFREG) || n.stat.Mode&unix.S_IROTH == 0 {
-		return nil, ErrUnknown
-	}
-	for dir := filepath.Dir(rel); dir != "/"; dir = filepath.Dir(dir) {
-		var st unix.Stat_t
-		if err := unix.Lstat(root+dir, &st); err != nil || st.Mode&unix.S_IXOTH == 0 {
-			return nil, ErrUnknown
-		}
-	}
-	fd, err := n.open(ctx, false)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	return readAll(fd, maxSetting)
-}
-
-// ofProcess reports whether a path without links is a file of a process below
-// /proc, such as the host's own memory map, which the kernel shows to nobody
-// else whatever its mode says. /proc/net is one of them.
-func ofProcess(path string) bool {
-	rest, ok := strings.CutPrefix(path, "/proc/")
-	pid, file, _ := strings.Cut(rest, "/")
-	_, err := strconv.ParseUint(pid, 10, 32)
-	return ok && err == nil && !strings.HasPrefix(file, "net/")
-}
-
-func below(name string) bool {
-	for _, r := range settingRoots {
-		if strings.HasPrefix(name, r) {
-			return true
-		}
-	}
-	return false
 }

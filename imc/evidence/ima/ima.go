@@ -2,6 +2,16 @@
 // /sys/kernel/security/ima/binary_runtime_measurements, entry by entry and in
 // bounded memory, and computes what each entry extended its PCR by.
 //
+// # Usage
+//
+// NewReader reads any io.Reader; Next returns entry after entry, each valid until
+// the next call, and io.EOF at the end. Entry.Fields decodes the file's name and
+// digest, Entry.Intact holds the entry against its own template digest, and
+// Entry.AppendMeasurement computes what extends a PCR bank. Extending a pcr.Bank
+// with each of them leads to the value of the TPM's PCR.
+//
+// # Format
+//
 // A record is
 //
 //	u32 PCR | template digest | u32 length, template name | template data
@@ -54,8 +64,8 @@ const (
 	recordHeader = 4
 )
 
-// Options say how a log is written.
-type Options struct {
+// Config says how a log is written.
+type Config struct {
 	// Hash is the algorithm of the template digest field: 0 is SHA-1, which
 	// binary_runtime_measurements has; binary_runtime_measurements_sha256 has
 	// SHA-256, and so on.
@@ -82,7 +92,7 @@ type Reader struct {
 }
 
 // NewReader returns a Reader of the log that in delivers.
-func NewReader(in io.Reader, o Options) *Reader {
+func NewReader(in io.Reader, o Config) *Reader {
 	if o.Hash == 0 {
 		o.Hash = crypto.SHA1
 	}
@@ -102,7 +112,7 @@ func (r *Reader) Offset() int64 { return r.offset }
 func (r *Reader) Count() int { return r.n }
 
 // Order returns the order of the log's integers, nil before the first entry
-// where Options left it open.
+// where Config leaves it open.
 func (r *Reader) Order() binary.ByteOrder { return r.order }
 
 // fill makes n octets from pos on available; false at the end of the log, or

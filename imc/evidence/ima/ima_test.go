@@ -49,7 +49,7 @@ func fields(o binary.AppendByteOrder, fs ...string) (b []byte) {
 
 var little, big = binary.LittleEndian, binary.BigEndian
 
-func all(t testing.TB, log []byte, o Options) (es []*Entry) {
+func all(t testing.TB, log []byte, o Config) (es []*Entry) {
 	t.Helper()
 	r := NewReader(bytes.NewReader(log), o)
 	for {
@@ -69,7 +69,7 @@ func TestVectors(t *testing.T) {
 		"0f000000"+hex.EncodeToString([]byte("/usr/bin/hello\x00")))
 	old := unhex(t, "0a000000 c46f9765364398f3cf1b6710d7229bf73b281f5a 03000000"+hex.EncodeToString([]byte("ima"))+
 		"f572d396fae9206628714fb2ce00f72e94f2258f 0e000000"+hex.EncodeToString([]byte("/usr/bin/hello")))
-	es := all(t, append(bytes.Clone(ng), old...), Options{})
+	es := all(t, append(bytes.Clone(ng), old...), Config{})
 	require.Len(t, es, 2)
 	require.Equal(t, "07d87167796eeb2a80563b7955e09d40c104d98f15ff4a53b599187f1ce4c1e7",
 		hex.EncodeToString(es[0].AppendMeasurement(nil, crypto.SHA256, PadNone)))
@@ -140,7 +140,7 @@ func TestTemplatesInBothOrders(t *testing.T) {
 		copy(padded[20:], "/old")
 		d := sha1.Sum(padded)
 		log = append(log, record(o, 10, "ima", d[:], legacy)...)
-		r := NewReader(bytes.NewReader(log), Options{})
+		r := NewReader(bytes.NewReader(log), Config{})
 		for i, s := range samples {
 			e, err := r.Next()
 			require.NoError(t, err, "%v %s", o, s.template)
@@ -165,7 +165,7 @@ func TestTemplatesInBothOrders(t *testing.T) {
 
 func TestUnknownTemplateIsCarried(t *testing.T) {
 	for _, data := range [][]byte{nil, {1}, []byte("no fields at all"), bytes.Repeat([]byte{0xFF}, 300), fields(little, "one field"), fields(little, "a", "b")} {
-		es := all(t, record(little, 10, "strange", nil, data), Options{})
+		es := all(t, record(little, 10, "strange", nil, data), Config{})
 		require.Len(t, es, 1)
 		require.Equal(t, string(data), string(es[0].Data))
 		f := es[0].Fields()
@@ -174,13 +174,13 @@ func TestUnknownTemplateIsCarried(t *testing.T) {
 		require.True(t, es[0].Intact())
 	}
 	// A known template with data that does not fit it is carried too.
-	es := all(t, record(little, 10, "ima-ng", nil, fields(little, "sha256", "x")), Options{})
+	es := all(t, record(little, 10, "ima-ng", nil, fields(little, "sha256", "x")), Config{})
 	require.Len(t, es, 1)
 	require.Equal(t, "x", es[0].Fields().Name)
 }
 
 func TestViolation(t *testing.T) {
-	e := all(t, record(little, 10, "ima-ng", make([]byte, 20), fields(little, "sha1:\x00"+sum256[:20], path)), Options{})[0]
+	e := all(t, record(little, 10, "ima-ng", make([]byte, 20), fields(little, "sha1:\x00"+sum256[:20], path)), Config{})[0]
 	require.True(t, e.Violation())
 	require.True(t, e.Intact())
 	ones := bytes.Repeat([]byte{0xFF}, 64)
@@ -197,12 +197,12 @@ func TestViolation(t *testing.T) {
 func TestListOfAnotherAlgorithm(t *testing.T) {
 	data := fields(little, dng, path)
 	d := sha256.Sum256(data)
-	e := all(t, record(little, 10, "ima-ng", d[:], data), Options{Hash: crypto.SHA256})[0]
+	e := all(t, record(little, 10, "ima-ng", d[:], data), Config{Hash: crypto.SHA256})[0]
 	require.True(t, e.Intact())
 	require.Equal(t, d[:], e.AppendMeasurement(nil, crypto.SHA256, PadNone))
 	s := sha1.Sum(data)
 	require.Equal(t, s[:], e.AppendMeasurement(nil, crypto.SHA1, PadNone))
-	_, err := NewReader(nil, Options{Hash: crypto.MD5}).Next()
+	_, err := NewReader(nil, Config{Hash: crypto.MD5}).Next()
 	require.Error(t, err)
 }
 
@@ -225,7 +225,7 @@ func (g *growing) Read(b []byte) (int, error) {
 
 func TestGrowingLog(t *testing.T) {
 	one := record(little, 10, "ima-ng", nil, fields(little, dng, path))
-	r := NewReader(&growing{[][]byte{bytes.Repeat(one, 3), nil, bytes.Repeat(one, 2)}}, Options{})
+	r := NewReader(&growing{[][]byte{bytes.Repeat(one, 3), nil, bytes.Repeat(one, 2)}}, Config{})
 	for i := range 3 {
 		e, err := r.Next()
 		require.NoError(t, err)
@@ -247,7 +247,7 @@ func TestTruncated(t *testing.T) {
 	two := record(little, 10, "ima", make([]byte, 20), append(make([]byte, 20), fields(little, "/x")...))
 	log := append(bytes.Clone(one), two...)
 	for n := range len(log) {
-		r := NewReader(bytes.NewReader(log[:n]), Options{})
+		r := NewReader(bytes.NewReader(log[:n]), Config{})
 		var err error
 		for err == nil {
 			_, err = r.Next()
@@ -283,16 +283,16 @@ func TestHostileLengths(t *testing.T) {
 			log := append(c.log, make([]byte, 8)...)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := NewReader(bytes.NewReader(log), Options{Order: little}).Next()
+			_, err := NewReader(bytes.NewReader(log), Config{Order: little}).Next()
 			runtime.ReadMemStats(&after)
 			require.ErrorIs(t, err, c.want)
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4*windowSize))
 		})
 	}
 	// Fields that claim more than there is, and more fields than there may be.
-	e := all(t, record(little, 10, "ima-ng", nil, append(fields(little, dng), huge...)), Options{})[0]
+	e := all(t, record(little, 10, "ima-ng", nil, append(fields(little, dng), huge...)), Config{})[0]
 	require.False(t, e.Fields().Known)
-	e = all(t, record(little, 10, "many", nil, make([]byte, 4000)), Options{})[0]
+	e = all(t, record(little, 10, "many", nil, make([]byte, 4000)), Config{})[0]
 	require.Len(t, e.Fields().All, MaxFields)
 }
 
@@ -304,7 +304,7 @@ func FuzzReader(f *testing.F) {
 	}
 	f.Add(record(little, 10, "ima", make([]byte, 20), append(make([]byte, 20), fields(little, "/x")...)))
 	f.Fuzz(func(t *testing.T, log []byte) {
-		r := NewReader(bytes.NewReader(log), Options{})
+		r := NewReader(bytes.NewReader(log), Config{})
 		b := pcr.NewBank(crypto.SHA256)
 		var m []byte
 		for {
@@ -354,7 +354,7 @@ func TestMillionEntriesInBoundedMemory(t *testing.T) {
 	if testing.Short() {
 		n = 100_000
 	}
-	r := NewReader(&synthetic{n: n, rnd: rand.NewChaCha8([32]byte{})}, Options{})
+	r := NewReader(&synthetic{n: n, rnd: rand.NewChaCha8([32]byte{})}, Config{})
 	b := pcr.NewBank(crypto.SHA256)
 	var m []byte
 	for {
@@ -379,7 +379,7 @@ func BenchmarkParseAndReplay(b *testing.B) {
 			b.SetBytes(int64(len(log)))
 			entries, window := 0, 0
 			for b.Loop() {
-				r := NewReader(bytes.NewReader(log), Options{})
+				r := NewReader(bytes.NewReader(log), Config{})
 				bank := pcr.NewBank(h)
 				var m [pcr.MaxSize]byte
 				for {
