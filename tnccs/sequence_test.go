@@ -9,7 +9,7 @@ import (
 
 // FuzzSequence feeds a session with sequences of legal and illegal batches, and
 // with what its IMCs and its transport may do at any time, and checks it against
-// the state table of RFC 5793 §3.2: the state is the one that the table leads
+// the state table of RFC 5793 section 3.2: the state is the one that the table leads
 // to, every answer is legal in it and well-formed, every error is answered once
 // and points at its message, and after the end nothing more is said.
 //

@@ -41,7 +41,7 @@ func (r Role) String() string {
 	return "client"
 }
 
-// BatchType is the B-Type of a batch (RFC 5793 §4.1).
+// BatchType is the B-Type of a batch (RFC 5793 section 4.1).
 type BatchType uint8
 
 // Batch types.
@@ -63,7 +63,7 @@ func (t BatchType) String() string {
 	return fmt.Sprintf("(%d)", uint8(t))
 }
 
-// Header is the header of a batch (RFC 5793 §4.1).
+// Header is the header of a batch (RFC 5793 section 4.1).
 //
 //	0         1               2..3                4
 //	+---------+-+-------------+----------+-------+--------------+
@@ -83,7 +83,7 @@ type Batch struct {
 }
 
 // ParseHeader checks the header of a batch that the given role received. b is
-// the whole batch. Errors are *ProtocolError, with the offsets of RFC 5793 §4.9.2.
+// the whole batch. Errors are *ProtocolError, with the offsets of RFC 5793 section 4.9.2.
 func ParseHeader(b []byte, receiver Role) (Header, error) {
 	if len(b) < HeaderSize {
 		return Header{}, invalid(0, fmt.Errorf("%d octets are too few for a PB-TNC batch header: %w", len(b), wire.ErrTruncated))

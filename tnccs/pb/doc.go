@@ -3,7 +3,7 @@
 // session. It serves both ends: a Posture Broker Client (TNCC) and a Posture
 // Broker Server (TNCS).
 //
-// A receiver checks in the order of RFC 5793 §4: ParseHeader, then the state
+// A receiver checks in the order of RFC 5793 section 4: ParseHeader, then the state
 // (State.Next), then ParseMessages, which decodes every message before one may
 // be acted upon.
 package pb

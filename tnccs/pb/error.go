@@ -10,7 +10,7 @@ import (
 // flagFatal says that the session ends with this error.
 const flagFatal = 0x80
 
-// ErrorCode is an IETF error code of PB-Error (RFC 5793 §4.9.1).
+// ErrorCode is an IETF error code of PB-Error (RFC 5793 section 4.9.1).
 type ErrorCode uint16
 
 // Error codes.
@@ -38,7 +38,7 @@ func (c ErrorCode) String() string {
 	return fmt.Sprintf("(%d)", uint16(c))
 }
 
-// Error is a PB-Error message (RFC 5793 §4.9).
+// Error is a PB-Error message (RFC 5793 section 4.9).
 //
 //	0        1             4           6           8
 //	+--------+-------------+-----------+-----------+-----------
@@ -85,7 +85,7 @@ func parseError(r *wire.Reader) (Message, error) {
 }
 
 // ProtocolError is what this end found wrong with a batch. It is fatal unless
-// NonFatal says otherwise, which RFC 5793 §4.9.1 allows for Invalid Parameter.
+// NonFatal says otherwise, which RFC 5793 section 4.9.1 allows for Invalid Parameter.
 type ProtocolError struct {
 	Code       ErrorCode
 	Offset     uint32 // codes 1 and 3: octets from the start of the batch

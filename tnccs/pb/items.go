@@ -95,7 +95,7 @@ func warn(h Header, m Message, at int) *ProtocolError {
 	}
 	switch m := m.(type) {
 	case AssessmentResult, AccessRecommendation:
-		if h.Type != RESULT { // RFC 5793 §4.6, §4.7
+		if h.Type != RESULT { // RFC 5793 sections 4.6 and 4.7
 			return complain(at, "%s message in a %s batch", m.MessageType(), h.Type)
 		}
 	case ReasonString:

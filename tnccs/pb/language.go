@@ -10,7 +10,7 @@ import (
 
 const languagePrefix = "Accept-Language: "
 
-// LanguagePreference is a PB-Language-Preference message (RFC 5793 §4.10). Its
+// LanguagePreference is a PB-Language-Preference message (RFC 5793 section 4.10). Its
 // value is the text "Accept-Language: " and what RFC 3282 lets follow.
 type LanguagePreference struct {
 	// Languages is the value of the header: "fr, en". Empty means "no preference

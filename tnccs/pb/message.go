@@ -12,7 +12,7 @@ import (
 // Message is one PB-TNC message.
 type Message interface {
 	MessageType() MessageType
-	// AppendBinary appends the message with its header (RFC 5793 §4.2).
+	// AppendBinary appends the message with its header (RFC 5793 section 4.2).
 	AppendBinary(b []byte) ([]byte, error)
 }
 
@@ -71,7 +71,7 @@ func (t MessageType) String() string {
 	return fmt.Sprintf("%s/(%d)", ifimc.VendorName(t.Vendor), t.Type)
 }
 
-// rule is what RFC 5793 §4 says of one message type.
+// rule is what RFC 5793 section 4 says of one message type.
 type rule struct {
 	min        int  // octets, header included
 	fixed      bool // min is the only length
@@ -95,7 +95,7 @@ var rules = map[MessageType]rule{
 }
 
 // parseMessage decodes the next message of a batch, with the checks of
-// RFC 5793 §4.2 in their order.
+// RFC 5793 section 4.2 in their order.
 //
 //	0      1             4           8            12
 //	+------+-------------+-----------+------------+--------

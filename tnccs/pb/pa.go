@@ -13,7 +13,7 @@ const flagExclusive = 0x80
 // AnyID stands where a PB-PA message addresses, or comes from, nobody known.
 const AnyID = 0xffff
 
-// PA is a PB-PA message (RFC 5793 §4.5): the carrier of one PA-TNC message.
+// PA is a PB-PA message (RFC 5793 section 4.5): the carrier of one PA-TNC message.
 //
 //	0        1               4            8              10             12
 //	+--------+---------------+------------+--------------+--------------+------

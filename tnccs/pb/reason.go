@@ -4,7 +4,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// ReasonString is a PB-Reason-String message (RFC 5793 §4.11): u32 length, text,
+// ReasonString is a PB-Reason-String message (RFC 5793 section 4.11): u32 length, text,
 // u8 length, language tag. Several in one batch are one reason in several
 // languages.
 type ReasonString struct {

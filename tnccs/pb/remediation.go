@@ -7,13 +7,13 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// Remediation parameter types of the IETF (RFC 5793 §4.8.1).
+// Remediation parameter types of the IETF (RFC 5793 section 4.8.1).
 const (
 	RemediationURI    = 1
 	RemediationString = 2
 )
 
-// RemediationParameters is a PB-Remediation-Parameters message (RFC 5793 §4.8).
+// RemediationParameters is a PB-Remediation-Parameters message (RFC 5793 section 4.8).
 //
 //	0        1             4          8
 //	+--------+-------------+----------+---------------

@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// Assessment is a global assessment result (RFC 5793 §4.6).
+// Assessment is a global assessment result (RFC 5793 section 4.6).
 type Assessment uint32
 
 // Assessment results.
@@ -34,7 +34,7 @@ func (a Assessment) String() string {
 	return fmt.Sprintf("(%d)", uint32(a))
 }
 
-// AssessmentResult is a PB-Assessment-Result message (RFC 5793 §4.6): u32 result.
+// AssessmentResult is a PB-Assessment-Result message (RFC 5793 section 4.6): u32 result.
 type AssessmentResult struct{ Result Assessment }
 
 // MessageType returns TypeAssessmentResult.
@@ -59,7 +59,7 @@ func parseAssessmentResult(r *wire.Reader) (Message, error) {
 	return m, r.Err()
 }
 
-// Access is an access recommendation code (RFC 5793 §4.7).
+// Access is an access recommendation code (RFC 5793 section 4.7).
 type Access uint16
 
 // Access recommendation codes.
@@ -81,7 +81,7 @@ func (a Access) String() string {
 	return fmt.Sprintf("(%d)", uint16(a))
 }
 
-// AccessRecommendation is a PB-Access-Recommendation message (RFC 5793 §4.7):
+// AccessRecommendation is a PB-Access-Recommendation message (RFC 5793 section 4.7):
 // u16 reserved, u16 code.
 type AccessRecommendation struct{ Code Access }
 

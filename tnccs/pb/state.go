@@ -2,7 +2,7 @@ package pb
 
 import "fmt"
 
-// State is a state of a PB-TNC session (RFC 5793 §3.2).
+// State is a state of a PB-TNC session (RFC 5793 section 3.2).
 type State uint8
 
 // States.
@@ -40,7 +40,7 @@ const (
 	Accept                 // handle the batch, go to the next state
 )
 
-// transitions is RFC 5793 §3.2 by the sender of the batch, which is the same
+// transitions is RFC 5793 section 3.2 by the sender of the batch, which is the same
 // table for both ends. CLOSE is not in it: it leads to End from everywhere.
 // Where strongSwan leaves the RFC, the RFC stands.
 var transitions = map[State]map[BatchType]struct {

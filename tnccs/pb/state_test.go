@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// RFC 5793 §3.2, every state and batch.
+// RFC 5793 section 3.2, every state and batch.
 func TestTransitions(t *testing.T) {
 	type key struct {
 		s State

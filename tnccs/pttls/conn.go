@@ -12,12 +12,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/base/text"
-
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
-// Transport is what IMCs see as IFT_PROTOCOL and IFT_VERSION.
+// The transport as attributes IFT_PROTOCOL and IFT_VERSION of IF-IMC name it.
 const (
 	TransportProtocol = "IF-T for TLS"
 	TransportVersion  = "2.0"
@@ -34,40 +33,40 @@ type Session interface {
 	Done() bool
 }
 
-// Lasting is a Session that can go on after the server's decision, for later
-// assessments on the same connection (RFC 6876 §3.1): either end asks for one.
-// *tnccs.Session implements it; whether it rests is up to its KeepOpen.
+// Lasting is a Session that can continue after the server's decision, with later
+// assessments on the same connection for which either end asks (RFC 6876 section
+// 3.1). *tnccs.Session implements it; it rests if its KeepOpen was called.
 type Lasting interface {
 	Session
 	// Resting reports whether the session waits for a new handshake.
 	Resting() bool
-	// Wanted receives when this end asks for one. Poll then returns its batch,
-	// or nothing.
+	// Wanted receives a value when this end asks for a new handshake. Poll then
+	// returns the batch to send, or nothing.
 	Wanted() <-chan struct{}
 	Poll() ([]byte, error)
-	// End ends the session from this side and returns the batch that tells the
-	// server; nothing where the session has ended.
+	// End ends the session from this side and returns the last batch to send;
+	// nothing where the session has ended.
 	End() []byte
 }
 
-// Conn is a connection that is past the negotiation. It belongs to one
-// goroutine; Close may be called from any.
+// Conn is a connection after the negotiation. It belongs to one goroutine; Close
+// may be called from any.
 type Conn struct {
 	cfg     Config
 	tls     *tls.Conn
 	tnc     *slog.Logger
 	info    Info
 	next    uint32
-	ignored int // messages since the last batch that brought nothing
+	ignored int // messages without a batch since the last batch
 	close   sync.Once
 }
 
-// Info is what the negotiation came to.
+// Info describes a connection after the negotiation.
 type Info struct {
 	Remote        string // address and port
 	TLS           string // "TLS 1.3, TLS_AES_128_GCM_SHA256"
 	ServerSubject string // distinguished name of the server's certificate, fit to be printed
-	// Authentication says how this end was authenticated: "certificate", "SASL
+	// Authentication names the ways in which this end was authenticated: "certificate", "SASL
 	// PLAIN", "SASL EXTERNAL", joined by " and "; "none".
 	Authentication string
 	// Unique is the tls-unique channel binding (RFC 5929); nil with TLS 1.3,
@@ -88,8 +87,8 @@ func Dial(ctx context.Context, address string, cfg Config) (*Conn, error) {
 	return Client(ctx, raw, cfg)
 }
 
-// Client runs TLS and the negotiation over raw, which it owns: it is closed with
-// the Conn, and where Client fails.
+// Client runs TLS and the negotiation over raw, which it owns: raw is closed with
+// the Conn, and if Client fails.
 func Client(ctx context.Context, raw net.Conn, cfg Config) (*Conn, error) {
 	c := &Conn{cfg: cfg, tnc: cfg.tnc()}
 	if cfg.Roots == nil || cfg.ServerName == "" {
@@ -121,7 +120,7 @@ func Client(ctx context.Context, raw net.Conn, cfg Config) (*Conn, error) {
 // negotiate runs the handshake and the negotiation.
 func (c *Conn) negotiate(ctx context.Context, cert *clientCertificate) error {
 	if err := c.tls.HandshakeContext(ctx); err != nil {
-		// With TLS 1.2 the server judges our certificate here, with 1.3 later.
+		// With TLS 1.2 the server checks the client's certificate here, with 1.3 later.
 		if e := c.refusal(cert, err); errors.Is(e, ErrAuthentication) || errors.Is(e, ErrNoCredentials) {
 			return e
 		}
@@ -134,19 +133,28 @@ func (c *Conn) negotiate(ctx context.Context, cert *clientCertificate) error {
 		ServerSubject: text.Printable(st.PeerCertificates[0].Subject.String()),
 		Unique:        st.TLSUnique,
 	}
-	log.Group(c.cfg.Logger, log.TLS).Info(fmt.Sprintf("negotiated %s with '%s'", c.info.TLS, c.info.ServerSubject))
+	log.Infof(log.Group(c.cfg.Logger, log.TLS), "negotiated %s with '%s'", c.info.TLS, c.info.ServerSubject)
 	c.tnc.Info("entering PT-TLS negotiation phase")
 	n := &negotiation{identity: c.cfg.Identity, secret: c.cfg.Secret, external: cert.sent, log: c.tnc}
 	if len(n.secret) == 0 {
 		n.secret = nil
 	}
+	if err := c.converse(n, cert); err != nil {
+		return err
+	}
+	c.info.Authentication = c.authentication(n, cert)
+	return nil
+}
+
+// converse exchanges messages until the negotiation is over.
+func (c *Conn) converse(n *negotiation, cert *clientCertificate) error {
 	out := n.start()
 	for {
 		if err := c.write(out...); err != nil {
 			return c.refusal(cert, err)
 		}
 		if n.phase == transporting {
-			break
+			return nil
 		}
 		m, err := ReadMessage(c.tls, maxNegotiation)
 		if err == nil {
@@ -162,32 +170,37 @@ func (c *Conn) negotiate(ctx context.Context, cert *clientCertificate) error {
 			}
 		}
 		if err != nil {
-			_ = c.write(out...) // the connection ends; err is why
+			_ = c.write(out...) // the connection ends; err is the cause
 			if len(out) > 0 {
 				c.shut()
 			}
 			return err
 		}
 	}
-	var how []string
-	if cert.sent {
-		how = append(how, "certificate")
-	} else if cert.asked {
+}
+
+// authentication returns Info.Authentication.
+func (c *Conn) authentication(n *negotiation, cert *clientCertificate) string {
+	var ways []string
+	switch {
+	case cert.sent:
+		ways = append(ways, "certificate")
+	case cert.asked:
 		c.tnc.Info("the server asked for a certificate and got none")
-	} else if c.cfg.Certificate != nil {
+	case c.cfg.Certificate != nil:
 		c.tnc.Info("the server asked for no certificate")
 	}
 	for _, m := range n.done {
-		how = append(how, "SASL "+m)
+		ways = append(ways, "SASL "+m)
 	}
-	if c.info.Authentication = strings.Join(how, " and "); how == nil {
-		c.info.Authentication = "none"
+	if ways == nil {
+		return "none"
 	}
-	return nil
+	return strings.Join(ways, " and ")
 }
 
-// refusal words the end of a connection during the negotiation: with TLS 1.3
-// the server judges our certificate after our handshake is over.
+// refusal returns the error of a connection that ended during the negotiation.
+// With TLS 1.3 the server checks the client's certificate only then.
 func (c *Conn) refusal(cert *clientCertificate, err error) error {
 	var alert *net.OpError
 	switch {
@@ -223,13 +236,13 @@ func (c *Conn) write(ms ...Message) error {
 	return nil
 }
 
-// shut ends the writing half in order, so that the last message arrives.
+// shut closes the writing half in order, so that the last message arrives.
 func (c *Conn) shut() {
 	_ = c.tls.SetDeadline(time.Now().Add(closeGrace))
 	_ = c.tls.CloseWrite()
 }
 
-// Info returns what the negotiation came to.
+// Info describes the connection.
 func (c *Conn) Info() Info { return c.info }
 
 // Close ends the connection at once. It may be called more than once.

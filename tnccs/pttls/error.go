@@ -7,7 +7,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// Code is an error code of the IETF's name space (§3.9).
+// Code is an error code of the IETF's name space (RFC 6876 section 3.9).
 type Code uint32
 
 // Error codes.
@@ -43,7 +43,7 @@ const (
 	maxCopy     = 1024 // octets of the copy
 )
 
-// Error is the value of a PT-TLS Error message (§3.9).
+// Error is the value of a PT-TLS Error message (RFC 6876 section 3.9).
 //
 //	0        1             4           8
 //	+--------+-------------+-----------+----------------------------------

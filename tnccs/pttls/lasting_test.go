@@ -68,7 +68,7 @@ func serverBatch(t *testing.T, typ pb.BatchType, ms ...pb.Message) []byte {
 	return b
 }
 
-// A connection is kept for later assessments (RFC 6876 §3.1). The IMC asks for
+// A connection is kept for later assessments (RFC 6876 section 3.1). The IMC asks for
 // one (CRETRY), then the server (SRETRY), and each decides anew.
 func TestLastingSession(t *testing.T) {
 	for _, leaves := range []string{"client", "server"} {

@@ -13,9 +13,9 @@ import (
 
 // Sizes, limits and numbers of RFC 6876.
 const (
-	Version     = 1   // the only protocol version (§3.5)
-	DefaultPort = 271 // TCP (§6.1)
-	HeaderSize  = 16  // octets of a message header (§3.5)
+	Version     = 1   // the only protocol version (RFC 6876 section 3.5)
+	DefaultPort = 271 // TCP (RFC 6876 section 6.1)
+	HeaderSize  = 16  // octets of a message header (RFC 6876 section 3.5)
 
 	// MaxMessageSize is the longest message that is read or written, in octets:
 	// what strongSwan builds at most.
@@ -29,7 +29,7 @@ const (
 	typeReserved   = math.MaxUint32
 )
 
-// Type is the type of a message in the IETF's name space, vendor 0 (§3.6).
+// Type is the type of a message in the IETF's name space, vendor 0 (RFC 6876 section 3.6).
 type Type uint32
 
 // Message types.
@@ -64,7 +64,7 @@ func (t Type) String() string {
 	return fmt.Sprintf("0x%08x", uint32(t))
 }
 
-// Message is one PT-TLS message (§3.5).
+// Message is one PT-TLS message (RFC 6876 section 3.5).
 //
 //	0        1             4          8            12            16
 //	+--------+-------------+----------+------------+-------------+-------

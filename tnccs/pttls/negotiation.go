@@ -12,24 +12,25 @@ import (
 
 // Errors of the negotiation.
 var (
-	// ErrAuthentication: the server did not accept who we say we are.
+	// ErrAuthentication is returned when the server refuses the authentication.
 	ErrAuthentication = errors.New("the server refused the authentication")
-	// ErrNoCredentials: the server asks for something that was not configured.
+	// ErrNoCredentials is returned when the server asks for an authentication that
+	// is not configured.
 	ErrNoCredentials = errors.New("the server asks for an authentication that is not configured")
 )
 
 const (
 	maxRounds  = 8   // SASL exchanges of a connection
-	maxIgnored = 256 // messages that bring nothing: of unknown types, and errors that are not fatal
+	maxIgnored = 256 // messages of unknown types, and errors that are not fatal, in a row
 )
 
-// phase is where a client stands between TLS and the first batch (§3.4).
+// phase is a phase between TLS and the first batch (RFC 6876 section 3.4).
 type phase uint8
 
 const (
-	versioning   phase = iota // Version Request is out
-	mechanisms                // SASL Mechanisms are awaited
-	exchanging                // a mechanism is chosen, its result awaited
+	versioning   phase = iota // waiting for the Version Response
+	mechanisms                // waiting for SASL Mechanisms
+	exchanging                // waiting for the result of the chosen mechanism
 	transporting              // the negotiation is over
 	failed
 )
@@ -39,7 +40,7 @@ func (p phase) String() string {
 }
 
 // negotiation is the client's machine from the Version Request to the empty list
-// of SASL mechanisms. It has no socket: messages in, messages out.
+// of SASL mechanisms: messages in, messages out, without a socket.
 type negotiation struct {
 	identity string
 	secret   []byte // nil: no PLAIN
@@ -62,9 +63,9 @@ func (n *negotiation) start() []Message {
 	return []Message{{Type: TypeVersionRequest, Value: v}}
 }
 
-// handle takes one message of the server and returns what to send. After an
-// error the connection is over; messages that come with it still have to go.
-// Values of messages to send may hold the secret: zero them.
+// handle handles one message of the server and returns the messages to send. An
+// error ends the connection after the messages that come with it. Values of
+// messages to send may hold the secret: zero them.
 func (n *negotiation) handle(m Message) (out []Message, err error) {
 	out, err = n.message(m)
 	var pe *ProtocolError
@@ -77,9 +78,9 @@ func (n *negotiation) handle(m Message) (out []Message, err error) {
 	return out, err
 }
 
-// report makes the message of an error.
+// report returns the message of an error.
 func report(e Error) Message {
-	v, _ := e.AppendBinary(nil) // our own errors have no vendor
+	v, _ := e.AppendBinary(nil) // fails for a reserved vendor only
 	return Message{Type: TypeError, Value: v}
 }
 
@@ -119,24 +120,25 @@ func (n *negotiation) message(m Message) ([]Message, error) {
 		}
 		return n.result(m, r)
 	case n.phase == exchanging && m.Type == TypeSASLMechanisms && len(n.tried) > 0:
-		// After a mechanism's failure some servers repeat their list; the next
-		// mechanism has been chosen from the first already.
+		// Some servers repeat their list after a mechanism has failed; the next
+		// mechanism has already been chosen from the first list.
 		return nil, nil
 	}
 	return nil, refuse(CodeInvalidMessage, m, fmt.Errorf("%s message during %s", m.Type, n.phase))
 }
 
-// unknown answers a type that is not known; that is no reason to stop (§3.6).
+// unknown answers a message of an unknown type, which is no fatal error (RFC 6876
+// section 3.6).
 func (n *negotiation) unknown(m Message) ([]Message, error) {
-	n.log.Info("ignoring PT-TLS message of unknown type " + m.Name())
+	log.Infof(n.log, "ignoring PT-TLS message of unknown type %s", m.Name())
 	if n.ignored++; n.ignored > maxIgnored {
 		return nil, refuse(CodeInvalidMessage, m, fmt.Errorf("more than %d messages of unknown types", maxIgnored))
 	}
 	return []Message{report(refuse(CodeTypeNotSupported, m, nil).Report)}, nil
 }
 
-// choose answers a list of mechanisms: EXTERNAL where TLS has authenticated us,
-// else PLAIN where there is a password.
+// choose answers a list of mechanisms with EXTERNAL if TLS authenticated this end,
+// else with PLAIN if there is a password.
 func (n *negotiation) choose(m Message, ms Mechanisms) ([]Message, error) {
 	if len(ms) == 0 {
 		n.log.Info("PT-TLS authentication complete")
@@ -177,7 +179,7 @@ func (n *negotiation) choose(m Message, ms Mechanisms) ([]Message, error) {
 	return []Message{{Type: TypeSASLSelection, Value: v}}, nil
 }
 
-// none says why no mechanism is left.
+// none returns the error of a list without a usable mechanism.
 func (n *negotiation) none(cause error, ms Mechanisms) error {
 	if len(n.tried) > 0 {
 		return fmt.Errorf("%w of %q by SASL %s", cause, n.identity, strings.Join(n.tried, ", "))
@@ -185,8 +187,8 @@ func (n *negotiation) none(cause error, ms Mechanisms) error {
 	return fmt.Errorf("%w: it offers SASL %s", cause, strings.Join(ms, ", "))
 }
 
-// result ends a SASL exchange. After a failure the next mechanism of the list is
-// tried; the same password is not sent twice.
+// result handles the result of a SASL exchange. After a failure the next mechanism
+// of the list is tried; the same password is not sent twice.
 func (n *negotiation) result(m Message, r SASLResult) ([]Message, error) {
 	log.Infof(n.log, "received SASL %s result", r.Code)
 	switch r.Code {
@@ -215,8 +217,8 @@ func allZero(b []byte) bool {
 	return true
 }
 
-// received judges an error of the server's: nil where it is not fatal. Errors
-// are never answered.
+// received returns an error that the server reports, nil if it is not fatal.
+// Errors are never answered.
 func received(l *slog.Logger, m Message) error {
 	e, err := ParseError(m.Value)
 	if err != nil {
@@ -230,7 +232,7 @@ func received(l *slog.Logger, m Message) error {
 	return &PeerError{Received: e}
 }
 
-// logMessage writes strongSwan's line about a message.
+// logMessage logs a message as strongSwan does.
 func logMessage(l *slog.Logger, verb string, m Message) {
 	log.Detailf(l, "%s PT-TLS message #%d of type '%s' (%d bytes)", verb, m.ID, m.Name(), HeaderSize+len(m.Value))
 }

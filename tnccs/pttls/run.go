@@ -8,24 +8,26 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// waiting is how many messages are read ahead. A server may send while we do
-// (full duplex, §3.2); where both ends wrote and nobody read, both would stand still.
-const waiting = 4
+// readAhead is the number of messages that are read ahead. A server may send at
+// any time (full duplex, RFC 6876 section 3.2); if both ends wrote and none read,
+// both would block.
+const readAhead = 4
 
 // Run carries one session, from its first batch to the end of the connection,
-// which it closes. What the server decided stands in the session. The error says
-// why the session did not come to its regular end: a *ProtocolError, a
-// *PeerError, an error of s, or of the network. A Lasting session that rests
-// ends without an error, by the server or by ctx; one that ctx interrupts is
-// closed in order all the same.
+// which it closes. The session holds the decision of the server. An error is the
+// cause of an irregular end: a *ProtocolError, a *PeerError, an error of s, or of
+// the network. A Lasting session that rests ends without an error, by the server
+// or by ctx. A Lasting session that ctx interrupts earlier is closed in order too.
 func (c *Conn) Run(ctx context.Context, s Session) error {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { _ = c.tls.SetDeadline(time.Now().Add(closeGrace)) })
 	defer stop()
 	c.tnc.Info("entering PT-TLS data transport phase")
-	in, quit := make(chan incoming, waiting), make(chan struct{})
+	in, quit := make(chan incoming, readAhead), make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -41,12 +43,13 @@ func (c *Conn) Run(ctx context.Context, s Session) error {
 	return err
 }
 
-// incoming is what the reader found: a message or why there is none.
+// incoming is a message, or the error of reading one.
 type incoming struct {
 	m   Message
 	err error
 }
 
+// read passes messages to in until an error or until quit is closed.
 func (c *Conn) read(in chan<- incoming, quit <-chan struct{}) {
 	for {
 		m, err := ReadMessage(c.tls, MaxMessageSize)
@@ -61,6 +64,7 @@ func (c *Conn) read(in chan<- incoming, quit <-chan struct{}) {
 	}
 }
 
+// transport runs the data transport phase.
 func (c *Conn) transport(ctx context.Context, in <-chan incoming, s Session) error {
 	if u, ok := s.(interface{ SetTLSUnique([]byte) }); ok {
 		u.SetTLSUnique(c.info.Unique) // for IMCs that bind evidence to the channel
@@ -74,12 +78,12 @@ func (c *Conn) transport(ctx context.Context, in <-chan incoming, s Session) err
 			return err
 		}
 		if s.Done() {
-			if len(batch) > 0 { // CLOSE was ours: the server may still be busy with it
+			if len(batch) > 0 { // this end sent CLOSE, which the server may still handle
 				c.finish(in)
 			}
 			return nil
 		}
-		if batch, err = c.await(ctx, in, s); errors.Is(err, errRested) {
+		if batch, err = c.await(ctx, in, s); errors.Is(err, errIdleClosed) {
 			return nil
 		} else if err != nil {
 			return err
@@ -102,10 +106,11 @@ func (c *Conn) batch(ctx context.Context, b []byte) error {
 	return nil
 }
 
-// errRested is the end of a session that rests: a regular one.
-var errRested = errors.New("the session rests")
+// errIdleClosed ends an idle session without error.
+var errIdleClosed = errors.New("the session ended while it was idle")
 
-// await waits for something to happen and returns the batch that follows from it.
+// await waits for a message of the server, for a request of this end, or for the
+// end of ctx, and returns the batch to send.
 func (c *Conn) await(ctx context.Context, in <-chan incoming, s Session) ([]byte, error) {
 	last, lasts := s.(Lasting)
 	rests := lasts && last.Resting()
@@ -122,17 +127,17 @@ func (c *Conn) await(ctx context.Context, in <-chan incoming, s Session) ([]byte
 	case i := <-in:
 		if i.err == nil {
 			logMessage(c.tnc, "received", i.m)
-			return c.take(i.m, s)
+			return c.handle(i.m, s)
 		}
 		var pe *ProtocolError
 		if errors.As(i.err, &pe) {
 			return nil, c.refuse(pe)
 		}
 		if rests && hungUp(i.err) {
-			// RFC 5793 §3.2: the end of the transport ends the session in any state.
+			// RFC 5793 section 3.2: the end of the transport ends the session in any state.
 			c.tnc.Info("the PT-TLS server closed the connection")
 			last.End()
-			return nil, errRested
+			return nil, errIdleClosed
 		}
 		return nil, c.lost("wait for a batch", i.err)
 	case <-wanted:
@@ -150,19 +155,19 @@ func (c *Conn) await(ctx context.Context, in <-chan incoming, s Session) ([]byte
 			}
 		}
 		if rests {
-			return nil, errRested
+			return nil, errIdleClosed
 		}
 		return nil, ctx.Err()
 	}
 }
 
-// hungUp reports whether the other end closed the connection, with unread data
-// of ours or without.
+// hungUp reports whether the other end closed the connection, with data of this
+// end unread or not.
 func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// lost words the end of the connection before that of the session.
+// lost returns the error of a connection that ended before its session.
 func (c *Conn) lost(doing string, err error) error {
 	var alert *net.OpError
 	switch {
@@ -176,7 +181,7 @@ func (c *Conn) lost(doing string, err error) error {
 
 // refuse reports an error and ends the connection.
 func (c *Conn) refuse(pe *ProtocolError) error {
-	c.tnc.Error(pe.Error())
+	log.Errorf(c.tnc, "%v", pe)
 	_ = c.tls.SetWriteDeadline(time.Now().Add(closeGrace))
 	if c.write(report(pe.Report)) == nil {
 		c.shut()
@@ -184,8 +189,8 @@ func (c *Conn) refuse(pe *ProtocolError) error {
 	return pe
 }
 
-// take handles one message of the data transport phase.
-func (c *Conn) take(m Message, s Session) (reply []byte, err error) {
+// handle handles one message of the data transport phase.
+func (c *Conn) handle(m Message, s Session) (reply []byte, err error) {
 	switch {
 	case m.Is(TypeBatch):
 		c.ignored = 0
@@ -200,7 +205,7 @@ func (c *Conn) take(m Message, s Session) (reply []byte, err error) {
 		}
 		return nil, c.ignore(m)
 	case m.Vendor != 0 || m.Type > TypeError:
-		c.tnc.Info("ignoring PT-TLS message of unknown type " + m.Name())
+		log.Infof(c.tnc, "ignoring PT-TLS message of unknown type %s", m.Name())
 		if err := c.ignore(m); err != nil {
 			return nil, err
 		}
@@ -212,8 +217,8 @@ func (c *Conn) take(m Message, s Session) (reply []byte, err error) {
 	return nil, c.refuse(refuse(CodeInvalidMessage, m, fmt.Errorf("%s message during %s", m.Type, transporting)))
 }
 
-// ignore counts what brings the session no further: each would begin the time
-// of waiting anew.
+// ignore counts the messages without a batch, of which too many are an error: each
+// restarts the idle timeout.
 func (c *Conn) ignore(m Message) error {
 	if c.ignored++; c.ignored <= maxIgnored {
 		return nil
@@ -225,7 +230,7 @@ func (c *Conn) ignore(m Message) error {
 	return c.refuse(pe)
 }
 
-// finish lets the server close after CLOSE.
+// finish waits until the server closes the connection after CLOSE.
 func (c *Conn) finish(in <-chan incoming) {
 	t := time.NewTimer(closeGrace)
 	defer t.Stop()

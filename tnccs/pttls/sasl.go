@@ -17,11 +17,11 @@ const (
 )
 
 const (
-	maxMechanismName = 20 // octets (RFC 4422 §3.1)
+	maxMechanismName = 20 // octets (RFC 4422 section 3.1)
 	maxMechanisms    = 64 // names of a list that are kept
 )
 
-// Mechanisms is the value of a SASL Mechanisms message (§3.8.2): a list of
+// Mechanisms is the value of a SASL Mechanisms message (RFC 6876 section 3.8.2): a list of
 // names, each behind an octet with its length in the low 5 bits. The empty list
 // ends the negotiation.
 type Mechanisms []string
@@ -44,7 +44,7 @@ func appendMechanism(b []byte, name string) ([]byte, error) {
 	return append(append(b, byte(len(name))), name...), nil
 }
 
-// validMechanism checks the grammar of RFC 4422 §3.1.
+// validMechanism checks the grammar of RFC 4422 section 3.1.
 func validMechanism(name string) bool {
 	return name != "" && len(name) <= maxMechanismName && strings.IndexFunc(name, func(r rune) bool {
 		return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
@@ -78,7 +78,7 @@ func ParseMechanisms(value []byte) (Mechanisms, error) {
 	return ms, nil
 }
 
-// Selection is the value of a SASL Mechanism Selection (§3.8.3): a name behind
+// Selection is the value of a SASL Mechanism Selection (RFC 6876 section 3.8.3): a name behind
 // its length, then the initial response.
 type Selection struct {
 	Mechanism string
@@ -91,18 +91,7 @@ func (s Selection) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, s.Initial...), err
 }
 
-// ParseSelection decodes the value of a SASL Mechanism Selection.
-func ParseSelection(value []byte) (Selection, error) {
-	r := wire.NewReader("SASL Mechanism Selection", value)
-	s := Selection{Mechanism: readMechanism(r)}
-	s.Initial = bytes.Clone(r.Rest())
-	if err := r.Finish(); err != nil {
-		return Selection{}, err
-	}
-	return s, nil
-}
-
-// SASLCode is the outcome of a SASL exchange (§3.8.5).
+// SASLCode is the outcome of a SASL exchange (RFC 6876 section 3.8.5).
 type SASLCode uint16
 
 // SASL results.
@@ -172,13 +161,4 @@ func Plain(identity string, secret []byte) ([]byte, error) {
 	b := make([]byte, 0, 2+len(identity)+len(secret))
 	b = append(append(b, 0), identity...)
 	return append(append(b, 0), secret...), nil
-}
-
-// ParsePlain is the reverse of Plain, for servers. The results are copies.
-func ParsePlain(b []byte) (authorize, identity string, secret []byte, err error) {
-	parts := bytes.Split(b, []byte{0})
-	if len(parts) != 3 || len(parts[1]) == 0 || len(parts[2]) == 0 || !utf8.Valid(parts[0]) || !utf8.Valid(parts[1]) {
-		return "", "", nil, &wire.DecodeError{Element: "SASL PLAIN", Err: wire.ErrValue}
-	}
-	return string(parts[0]), string(parts[1]), bytes.Clone(parts[2]), nil
 }

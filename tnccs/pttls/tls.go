@@ -12,17 +12,18 @@ import (
 // ErrTLS marks failures of the TLS handshake.
 var ErrTLS = errors.New("set up TLS")
 
-// clientCertificate follows what the server asked for in the handshake.
+// clientCertificate records whether the server asked for a certificate in the
+// handshake, and whether one was sent.
 type clientCertificate struct{ asked, sent bool }
 
-// tls is the configuration of the handshake.
+// tls returns the configuration of the handshake, which fills cert.
 func (cfg *Config) tls(cert *clientCertificate) *tls.Config {
 	t := &tls.Config{
 		RootCAs:                cfg.Roots,
 		ServerName:             strings.TrimSuffix(cfg.ServerName, "."),
 		MinVersion:             max(cfg.MinVersion, tls.VersionTLS12),
 		MaxVersion:             cfg.MaxVersion,
-		Time:                   cfg.Time,
+		Time:                   cfg.Now,
 		SessionTicketsDisabled: true,
 		Renegotiation:          tls.RenegotiateNever,
 		VerifyConnection: func(s tls.ConnectionState) error {
@@ -37,8 +38,8 @@ func (cfg *Config) tls(cert *clientCertificate) *tls.Config {
 		if cfg.Certificate == nil {
 			return &tls.Certificate{}, nil
 		}
-		// Also where the server names other CAs: it may know more than it lists,
-		// and its refusal is a clearer answer than an empty certificate.
+		// Even if the server lists other CAs: it may accept more than it lists, and
+		// its refusal is a clearer answer than an empty certificate.
 		cert.sent = true
 		return cfg.Certificate, nil
 	}

@@ -2,7 +2,7 @@ package pttls
 
 import "github.com/gotnc/gotnc/internal/base/wire"
 
-// VersionRequest is what the initiator of TLS sends first (§3.7.1).
+// VersionRequest is what the initiator of TLS sends first (RFC 6876 section 3.7.1).
 //
 //	0        1        2        3        4
 //	+--------+--------+--------+--------+
@@ -15,18 +15,7 @@ func (v VersionRequest) AppendBinary(b []byte) ([]byte, error) {
 	return append(b, 0, v.Min, v.Max, v.Preferred), nil
 }
 
-// ParseVersionRequest decodes the value of a Version Request.
-func ParseVersionRequest(value []byte) (VersionRequest, error) {
-	r := wire.NewReader("PT-TLS Version Request", value)
-	r.U8()
-	v := VersionRequest{Min: r.U8(), Max: r.U8(), Preferred: r.U8()}
-	if err := r.Finish(); err != nil {
-		return VersionRequest{}, err
-	}
-	return v, nil
-}
-
-// VersionResponse answers it (§3.7.2): three octets 0, one with the version.
+// VersionResponse answers it (RFC 6876 section 3.7.2): three octets 0, one with the version.
 type VersionResponse struct{ Version uint8 }
 
 // AppendBinary encodes v.

@@ -199,7 +199,7 @@ func (c *conn) run() error {
 	if err != nil {
 		return err
 	}
-	req, err := pttls.ParseVersionRequest(m.Value)
+	req, err := parseVersionRequest(m.Value)
 	if err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func (c *conn) sasl(certified bool) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		sel, err := pttls.ParseSelection(m.Value)
+		sel, err := parseSelection(m.Value)
 		if err != nil {
 			return "", err
 		}
@@ -260,7 +260,7 @@ func (c *conn) sasl(certified bool) (string, error) {
 				code = pttls.SASLSuccess
 			}
 		case pttls.MechanismPlain:
-			_, name, secret, err := pttls.ParsePlain(sel.Initial)
+			_, name, secret, err := parsePlain(sel.Initial)
 			if err != nil {
 				return "", err
 			}
