@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
-	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/config"
@@ -79,9 +79,9 @@ func (o *aikOptions) passwords() (tpm20.Auth, error) {
 		if p.file == "" {
 			continue
 		}
-		b, err := readSmall(p.file)
+		b, err := usage.ReadFile(p.file)
 		if err != nil {
-			return a, notThere(p.file, p.flag, err)
+			return a, usage.FileError(p.file, p.flag, err)
 		}
 		*p.to, _, _ = bytes.Cut(bytes.TrimRight(b, "\r\n"), []byte("\n"))
 	}
@@ -115,12 +115,12 @@ func (o *aikOptions) open(ctx context.Context, errs io.Writer) (*aikTPM, error) 
 	t.aik = set.AIK
 	if o.handle != "" {
 		if t.aik.Handle, err = quoter.ParseHandle(o.handle); err != nil {
-			return nil, report.UsageError("--handle: %v", err)
+			return nil, usage.Errorf("--handle: %v", err)
 		}
 	}
 	if o.blob != "" {
-		if t.aik.Blob, err = readSmall(o.blob); err != nil {
-			return nil, notThere(o.blob, "--blob", err)
+		if t.aik.Blob, err = usage.ReadFile(o.blob); err != nil {
+			return nil, usage.FileError(o.blob, "--blob", err)
 		}
 	}
 	if o.tcti != "" {
@@ -163,7 +163,7 @@ func parseEK(s string, found func() (tpm20.KeyType, error)) (tpm20.KeyType, erro
 			return k, nil
 		}
 	}
-	return 0, report.UsageError("--ek %s: not one of auto, rsa, ecc, ecc384", s)
+	return 0, usage.Errorf("--ek %s: not one of auto, rsa, ecc, ecc384", s)
 }
 
 // writable says why no file can be made in a folder.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/tpm/privacyca"
 	"github.com/gotnc/gotnc/tpm/tpm12"
 	"github.com/gotnc/gotnc/tpm/tpm20"
@@ -34,7 +34,7 @@ too: then the secret in it is written.`,
   sudo tnc aik activate credential.bin --ek ecc --out secret`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return report.UsageError("tnc aik activate needs one file, as in: tnc aik activate aik.answer")
+				return usage.Errorf("tnc aik activate needs one file, as in: tnc aik activate aik.answer")
 			}
 			return nil
 		},
@@ -51,9 +51,9 @@ too: then the secret in it is written.`,
 }
 
 func (o *aikActivate) run(cmd *cobra.Command, file string) error {
-	b, err := readSmall(file)
+	b, err := usage.ReadFile(file)
 	if err != nil {
-		return notThere(file, "ANSWER", err)
+		return usage.FileError(file, "ANSWER", err)
 	}
 	var answer *privacyca.Answer
 	raw := bytes.HasPrefix(b, []byte{0xba, 0xdc, 0xc0, 0xde})
@@ -106,7 +106,7 @@ func (o *aikActivate) secret(cmd *cobra.Command, t *aikTPM, b []byte) error {
 		return errors.New("a file of tpm2_makecredential is for a TPM 2.0, and this is a TPM 1.2")
 	}
 	if !cmd.Flags().Changed("out") {
-		return report.UsageError("a file of tpm2_makecredential holds a secret, no certificate: name the file for it with --out")
+		return usage.Errorf("a file of tpm2_makecredential holds a secret, no certificate: name the file for it with --out")
 	}
 	ctx := cmd.Context()
 	c, err := tpm20.ParseCredential(b)

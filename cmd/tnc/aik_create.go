@@ -19,7 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
@@ -96,7 +96,7 @@ func (o *aikCreate) template() (tpm20.KeyTemplate, error) {
 	case "ecdsa":
 		k.Scheme = tpm20.ECDSA
 	default:
-		return k, report.UsageError("--scheme %s: not one of rsassa, rsapss, ecdsa", o.scheme)
+		return k, usage.Errorf("--scheme %s: not one of rsassa, rsapss, ecdsa", o.scheme)
 	}
 	switch o.hash {
 	case "sha256":
@@ -106,7 +106,7 @@ func (o *aikCreate) template() (tpm20.KeyTemplate, error) {
 	case "sha512":
 		k.Hash = pcr.SHA512
 	default:
-		return k, report.UsageError("--hash %s: not one of sha256, sha384, sha512", o.hash)
+		return k, usage.Errorf("--hash %s: not one of sha256, sha384, sha512", o.hash)
 	}
 	return k, nil
 }
@@ -122,7 +122,7 @@ func (o *aikCreate) run(cmd *cobra.Command) error {
 		}
 	}
 	if len(o.name) > 64 || strings.ContainsAny(o.name, "\r\n") {
-		return report.UsageError("--name: a common name has at most 64 octets, in one line")
+		return usage.Errorf("--name: a common name has at most 64 octets, in one line")
 	}
 	if i, err := os.Stat(o.out); err != nil || !i.IsDir() {
 		return fmt.Errorf("--out %s: there is no such folder", o.out)
@@ -180,7 +180,7 @@ func (o *aikCreate) run(cmd *cobra.Command) error {
 
 func (o *aikCreate) create20(ctx context.Context, t *aikTPM, p *tpm20.TPM, template tpm20.KeyTemplate) (*createdAIK, error) {
 	if o.takeOwnership {
-		return nil, report.UsageError("--take-ownership is for a TPM 1.2; this is a TPM 2.0")
+		return nil, usage.Errorf("--take-ownership is for a TPM 1.2; this is a TPM 2.0")
 	}
 	ek, err := parseEK(o.ek, func() (tpm20.KeyType, error) { return p.CertifiedKeyType(ctx) })
 	if err != nil {
@@ -212,7 +212,7 @@ func (o *aikCreate) create20(ctx context.Context, t *aikTPM, p *tpm20.TPM, templ
 func (o *aikCreate) create12(ctx context.Context, t *aikTPM, p *tpm12.TPM) (*createdAIK, error) {
 	if o.takeOwnership {
 		if len(t.auth.Owner) == 0 {
-			return nil, report.UsageError("--take-ownership needs the new owner's password: --owner-password-file")
+			return nil, usage.Errorf("--take-ownership needs the new owner's password: --owner-password-file")
 		}
 		if err := p.TakeOwnership(ctx, t.owner()); err != nil {
 			return nil, err

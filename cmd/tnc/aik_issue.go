@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 	tpmattest "github.com/gotnc/gotnc/tpm/attest"
@@ -44,7 +44,7 @@ is needed here.`,
   tnc aik issue aik.request --ca-cert ca.pem --ca-key ca.key --ek-sha256 6f3a…  # a TPM without certificate`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return report.UsageError("tnc aik issue needs one file, as in: tnc aik issue aik.request")
+				return usage.Errorf("tnc aik issue needs one file, as in: tnc aik issue aik.request")
 			}
 			return nil
 		},
@@ -65,24 +65,24 @@ is needed here.`,
 
 func (o *aikIssue) issuer() (*privacyca.Issuer, error) {
 	if o.caCert == "" || o.caKey == "" {
-		return nil, report.UsageError("tnc aik issue needs --ca-cert and --ca-key")
+		return nil, usage.Errorf("tnc aik issue needs --ca-cert and --ca-key")
 	}
 	if len(o.ekCAs)+len(o.ekKeys) == 0 {
-		return nil, report.UsageError("no TPM is trusted: name the CAs of TPM manufacturers with --ek-ca, or known TPMs with --ek-sha256")
+		return nil, usage.Errorf("no TPM is trusted: name the CAs of TPM manufacturers with --ek-ca, or known TPMs with --ek-sha256")
 	}
 	if o.days < 1 || o.days > maxDays {
-		return nil, report.UsageError("--days %d: not from 1 to %d", o.days, maxDays)
+		return nil, usage.Errorf("--days %d: not from 1 to %d", o.days, maxDays)
 	}
 	certs, err := swanctl.LoadCertificates(o.caCert)
 	if err != nil {
-		return nil, notThere(o.caCert, "--ca-cert", err)
+		return nil, usage.FileError(o.caCert, "--ca-cert", err)
 	}
 	i := &privacyca.Issuer{Certificate: certs[0], Name: o.name, Validity: time.Duration(o.days) * 24 * time.Hour}
 	if i.Key, err = credential.LoadKey(o.caKey, "", nil); err != nil {
 		if errors.Is(err, credential.ErrPassphrase) {
 			err = errors.New("the key is encrypted: decrypt it with `openssl pkey`")
 		}
-		return nil, notThere(o.caKey, "--ca-key", err)
+		return nil, usage.FileError(o.caKey, "--ca-key", err)
 	}
 	if !tpmattest.EqualKeys(i.Certificate.PublicKey, i.Key.Public()) {
 		return nil, fmt.Errorf("--ca-key %s is not the key of --ca-cert %s", o.caKey, o.caCert)
@@ -91,7 +91,7 @@ func (o *aikIssue) issuer() (*privacyca.Issuer, error) {
 	for _, file := range o.ekCAs {
 		c, err := swanctl.LoadCertificates(file)
 		if err != nil {
-			return nil, notThere(file, "--ek-ca", err)
+			return nil, usage.FileError(file, "--ek-ca", err)
 		}
 		cas = append(cas, c...)
 	}
@@ -99,7 +99,7 @@ func (o *aikIssue) issuer() (*privacyca.Issuer, error) {
 	for _, k := range o.ekKeys {
 		b, err := hex.DecodeString(strings.ReplaceAll(k, ":", ""))
 		if err != nil || len(b) != sha256.Size {
-			return nil, report.UsageError("--ek-sha256 %s: not 32 octets in hex", k)
+			return nil, usage.Errorf("--ek-sha256 %s: not 32 octets in hex", k)
 		}
 		i.Trust.Keys = append(i.Trust.Keys, [sha256.Size]byte(b))
 	}
@@ -111,9 +111,9 @@ func (o *aikIssue) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	b, err := readSmall(file)
+	b, err := usage.ReadFile(file)
 	if err != nil {
-		return notThere(file, "REQUEST", err)
+		return usage.FileError(file, "REQUEST", err)
 	}
 	r, err := privacyca.ParseRequest(b)
 	if err != nil {

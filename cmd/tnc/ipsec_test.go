@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 // The user of an ipsec.conf attests with it, and is told of ipsec.secrets where the
@@ -25,7 +26,7 @@ func TestIPsecConf(t *testing.T) {
 	auto=add
 `, s.addr.Addr(), testUser, s.addr.Port(), testGateway)
 	s.write("ipsec.conf", conf)
-	ca, err := readSmall(s.path("x509ca/ca.pem"))
+	ca, err := usage.ReadFile(s.path("x509ca/ca.pem"))
 	require.NoError(t, err)
 	s.write("ipsec.d/cacerts/ca.pem", string(ca))
 	// Both ends are addresses of this machine: left is us.

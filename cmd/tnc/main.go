@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/internal/base/text"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,7 @@ IMCs of tnc_config, and says what they decided.
 	}
 	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &report.ExitError{Code: report.ExitUsage, Err: err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usage.Error{Err: err} })
 	root.AddCommand(newAttest(), newUp(), newDown(), newStatus(), newConfig(), newDoctor(), newMeasure(), newAIK(), newPTTLS(), newDemo(), newIMC(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	return root
@@ -88,7 +89,7 @@ func newHelp(root *cobra.Command) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil {
-				return report.UsageError("%v", err)
+				return usage.Errorf("%v", err)
 			}
 			if err := subcommand(cmd, rest); err != nil {
 				return err
@@ -122,7 +123,7 @@ func programVersion() string {
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return report.UsageError("%s takes no argument, got %q", cmd.CommandPath(), args[0])
+		return usage.Errorf("%s takes no argument, got %q", cmd.CommandPath(), args[0])
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // subcommand refuses what is no command of a group.
 func subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return report.UsageError("%q is not a command of %s", args[0], cmd.CommandPath())
+		return usage.Errorf("%q is not a command of %s", args[0], cmd.CommandPath())
 	}
 	return nil
 }
@@ -138,13 +139,13 @@ func subcommand(cmd *cobra.Command, args []string) error {
 // helpOnly is what a group does without a command.
 func helpOnly(cmd *cobra.Command, _ []string) error {
 	_ = cmd.Help()
-	return &report.ExitError{Code: report.ExitUsage}
+	return &report.Printed{Code: report.ExitUsage}
 }
 
 // oneConnection checks that exactly one connection is named.
 func oneConnection(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return report.UsageError("tnc %s needs the name of one connection, as in: tnc %s home", cmd.Name(), cmd.Name())
+		return usage.Errorf("tnc %s needs the name of one connection, as in: tnc %s home", cmd.Name(), cmd.Name())
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/imc/evidence"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/pts"
@@ -86,7 +86,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 			*file = os.DevNull
 		} else if cmd.Flags().Changed(flag) {
 			if err := regular(*file); err != nil {
-				return notThere(*file, "--"+flag, err)
+				return usage.FileError(*file, "--"+flag, err)
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 	if o.hash != "" {
 		set, ok := pts.HashAlgorithmsUpTo(o.hash)
 		if !ok {
-			return report.UsageError("--hash %s: not one of sha1, sha256, sha384, sha512", o.hash)
+			return usage.Errorf("--hash %s: not one of sha1, sha256, sha384, sha512", o.hash)
 		}
 		alg = set.Strongest()
 	}

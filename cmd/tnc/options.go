@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
-	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 // options are the flags of attest and up.
@@ -57,13 +57,13 @@ func (o *options) flags(cmd *cobra.Command) {
 func (o *options) load(name string) (*profile.Profile, error) {
 	levels, err := profile.ParseLogLevels(o.levels)
 	if err != nil {
-		return nil, report.UsageError("--log: %v", err)
+		return nil, usage.Errorf("--log: %v", err)
 	}
 	switch o.dataplane {
 	case "auto", "xfrm", "tun", "none":
 		return o.Files.Load(name, levels)
 	}
-	return nil, report.UsageError("--dataplane %s: not one of auto, xfrm, tun, none", o.dataplane)
+	return nil, usage.Errorf("--dataplane %s: not one of auto, xfrm, tun, none", o.dataplane)
 }
 
 // logger writes to w what -v asks for.

@@ -1,36 +1,31 @@
 package main
 
 import (
-	"crypto/x509"
-	"log/slog"
-	"net"
-	"strconv"
+	"fmt"
+	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/pttls"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
-	"github.com/gotnc/gotnc/tnccs/pttls"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
+	transport "github.com/gotnc/gotnc/tnccs/pttls"
 )
 
-// ptTLS are the flags of pt-tls: those of strongSwan's pt-tls-client, and ours.
+// ptTLS are the flags of pt-tls: those of strongSwan's pt-tls-client, and more.
 type ptTLS struct {
-	options
-	host, serverName string
-	port             uint16
-	cas, certs, crls []string
-	revocation       string
-	key, keyType     string
-	client           string
-	secret           string
-	secretFile       string
-	optionsFile      string
-	debug            int
-	quiet, mutual    bool
-	stay             bool
+	pttls.Config
+	files                           profile.Files
+	secret, secretFile, optionsFile string
+	verbose, debug                  int
+	quiet, json, explain            bool
+
+	progress   *report.Progress    // nil where there is a log
+	transcript *explain.Transcript // of --explain, else nil
 }
 
 func newPTTLS() *cobra.Command {
@@ -57,31 +52,31 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
   tnc pt-tls aaa.example.org --ca ca.pem --cert me.pem --key me.key --stay --explain`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.read(cmd, args); err != nil {
+			if err := o.complete(cmd, args); err != nil {
 				return err
 			}
 			return o.run(cmd)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.host, "connect", "", "HOST, as pt-tls-client takes it")
-	f.Uint16Var(&o.port, "port", pttls.DefaultPort, "TCP port of the server")
-	f.StringArrayVar(&o.cas, "ca", nil, "file with CA certificates that the server's may come from; repeatable")
-	f.StringArrayVar(&o.crls, "crl", nil, "file with a CRL of those CAs, beside what the server and its certificate name; repeatable")
-	f.StringVar(&o.revocation, "revocation", "relaxed", "refuse a server's certificate that is revoked (relaxed), also one whose state cannot be had where it names a CRL or OCSP responder (ifuri), or anywhere (strict)")
-	f.StringArrayVar(&o.certs, "cert", nil, "file with this machine's certificate, or with CA certificates; repeatable")
-	f.StringVar(&o.key, "key", "", "file with the private key of this machine's certificate")
-	f.StringVar(&o.keyType, "key-type", "any", "what the key must be: rsa, ecdsa or any")
-	f.StringVar(&o.client, "client", "", "name of this client for the password")
+	f.StringVar(&o.Host, "connect", "", "HOST, as pt-tls-client takes it")
+	f.Uint16Var(&o.Port, "port", transport.DefaultPort, "TCP port of the server")
+	f.StringArrayVar(&o.CAs, "ca", nil, "file with CA certificates that the server's may come from; repeatable")
+	f.StringArrayVar(&o.CRLs, "crl", nil, "file with a CRL of those CAs, beside what the server and its certificate name; repeatable")
+	f.StringVar(&o.Revocation, "revocation", "relaxed", "refuse a server's certificate that is revoked (relaxed), also one whose state cannot be had where it names a CRL or OCSP responder (ifuri), or anywhere (strict)")
+	f.StringArrayVar(&o.Certs, "cert", nil, "file with this machine's certificate, or with CA certificates; repeatable")
+	f.StringVar(&o.Key, "key", "", "file with the private key of this machine's certificate")
+	f.StringVar(&o.KeyType, "key-type", "any", "what the key must be: rsa, ecdsa or any")
+	f.StringVar(&o.Identity, "client", "", "name of this client for the password")
 	f.StringVar(&o.secretFile, "secret-file", "", "file whose first line is the password")
 	f.StringVar(&o.secret, "secret", "", "the password itself; others on this machine can read it, --secret-file is better")
-	f.StringVar(&o.serverName, "server-name", "", "name in the server's certificate, where it is not HOST")
-	strongswanFlag(cmd, &o.Strongswan)
-	tncConfigFlag(cmd, &o.TNCConfig)
+	f.StringVar(&o.ServerName, "server-name", "", "name in the server's certificate, where it is not HOST")
+	strongswanFlag(cmd, &o.files.Strongswan)
+	tncConfigFlag(cmd, &o.files.TNCConfig)
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
-	f.BoolVar(&o.mutual, "mutual", false, "measure the server too, as tnc.mutual of strongswan.conf says")
-	f.BoolVar(&o.stay, "stay", false, "stay connected for later assessments")
+	f.BoolVar(&o.Mutual, "mutual", false, "measure the server too, as tnc.mutual of strongswan.conf says")
+	f.BoolVar(&o.Stay, "stay", false, "stay connected for later assessments")
 	f.BoolVar(&o.explain, "explain", false, "print what each verifier asked for and what it was answered, in plain words")
 	f.StringVar(&o.optionsFile, "options", "", "file with further options")
 	f.IntVar(&o.debug, "debug", 0, "the same as so many -v")
@@ -91,62 +86,112 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	return cmd
 }
 
+// complete completes the flags from --options and checks them.
+func (o *ptTLS) complete(cmd *cobra.Command, args []string) error {
+	if o.optionsFile != "" {
+		file := o.optionsFile
+		words, err := pttls.ReadOptions(file)
+		if err != nil {
+			return err
+		}
+		if err := cmd.ParseFlags(words); err != nil {
+			return usage.Errorf("%s: %w", file, err)
+		}
+		if o.optionsFile != file {
+			return usage.Errorf("%s: it names a further file of options", file)
+		}
+		args = append(args, cmd.Flags().Args()...)
+	}
+	hosts := args
+	if o.Host != "" {
+		hosts = append(hosts, o.Host)
+	}
+	if len(hosts) != 1 {
+		return usage.Errorf("tnc pt-tls needs one server, as in: tnc pt-tls aaa.example.org --ca ca.pem")
+	}
+	o.Host = hosts[0]
+	switch strings.ToLower(o.KeyType) {
+	case "rsa", "ecdsa", "any":
+	default:
+		return usage.Errorf("--key-type %s: not one of rsa, ecdsa, any", o.KeyType)
+	}
+	switch {
+	case len(o.CAs)+len(o.Certs) == 0:
+		return usage.Errorf("no CA: name the file with the CA of the server's certificate with --ca")
+	case o.Stay && o.Mutual:
+		return usage.Errorf("--stay and --mutual exclude each other: where both ends measure, they take turns until the end")
+	case o.secret != "" && o.secretFile != "":
+		return usage.Errorf("--secret and --secret-file exclude each other")
+	case (o.secret != "" || o.secretFile != "") && o.Identity == "":
+		return usage.Errorf("a password needs the name that it belongs to: add --client")
+	}
+	o.verbose = max(o.verbose, o.debug)
+	if o.quiet {
+		o.verbose = 0
+	}
+	return nil
+}
+
 // run attests and prints the outcome.
-func (o *ptTLS) run(cmd *cobra.Command) error {
-	s, err := o.LoadIMCs()
-	if err != nil {
+func (o *ptTLS) run(cmd *cobra.Command) (err error) {
+	if o.Profile, err = o.files.LoadIMCs(); err != nil {
 		return err
 	}
-	warn(cmd.ErrOrStderr(), s)
-	cfg, err := o.config(s, o.logger(cmd.ErrOrStderr()))
-	if err != nil {
-		return err
+	warn(cmd.ErrOrStderr(), o.Profile)
+	o.Logger = profile.LogLevels(nil).Logger(cmd.ErrOrStderr(), o.verbose)
+	if o.secretFile != "" {
+		if o.Secret, err = pttls.ReadPassword(o.secretFile); err != nil {
+			return err
+		}
+	} else if o.secret != "" {
+		o.Secret = []byte(o.secret)
 	}
-	defer clear(cfg.Secret)
-	var p *report.Progress
 	if o.verbose == 0 {
-		p = report.NewProgress(cmd.ErrOrStderr())
+		o.progress = report.NewProgress(cmd.ErrOrStderr())
+		defer o.progress.End()
 	}
-	defer p.End()
-	out := &report.PTTLSOutcome{Server: net.JoinHostPort(strings.Trim(o.host, "[]"), strconv.Itoa(int(o.port))), Assessment: report.Assessment{Recommendation: client.None}, IMCs: []string{}}
-	switch out.Identity = o.client; {
-	case out.Identity != "":
-	case cfg.Certificate != nil:
-		out.Identity = cfg.Certificate.Leaf.Subject.String()
+	if o.explain {
+		o.transcript = &explain.Transcript{}
+		o.Trace = o.transcript.Add
 	}
-	r := &ptTLSRun{ptTLS: o, profile: s, cfg: cfg, progress: p, out: out, begun: time.Now(), stdout: cmd.OutOrStdout()}
-	err = r.attest(cmd.Context())
-	p.End()
-	out.SetExit(err)
-	if !r.printed || err != nil && o.json {
-		r.print(err)
+	o.Progress = o.progress.Note
+	printed := false
+	w := cmd.OutOrStdout()
+	o.OnDecision = func(r pttls.Result) {
+		o.progress.End()
+		o.print(w, report.NewPTTLSOutcome(r, nil))
+		if !o.json {
+			fmt.Fprintf(w, "stays connected; Ctrl-C disconnects\n")
+		}
+		printed = true
+	}
+	c, err := pttls.New(o.Config)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	r, err := c.Run(cmd.Context())
+	o.progress.End()
+	err = report.ExplainPTTLS(r, err)
+	out := report.NewPTTLSOutcome(r, err)
+	if (!printed || err != nil && o.json) && (o.json || err == nil || out.Recommendation != client.None) {
+		o.print(w, out)
 	}
 	return out.Exit()
 }
 
-// config makes the transport's configuration from the flags.
-func (o *ptTLS) config(s *profile.Profile, logger *slog.Logger) (pttls.Config, error) {
-	cfg := pttls.Config{ServerName: o.serverName, Identity: o.client, Logger: logger}
-	if cfg.ServerName == "" {
-		cfg.ServerName = strings.Trim(o.host, "[]")
+// print prints the outcome.
+func (o *ptTLS) print(w io.Writer, out *report.PTTLSOutcome) {
+	if o.transcript != nil {
+		out.Explained = o.transcript.Drain()
 	}
-	var cas []*x509.Certificate
-	var err error
-	if cas, cfg.Certificate, err = o.credentials(); err != nil {
-		return cfg, err
+	if o.json {
+		_ = report.WriteJSON(w, out)
+		return
 	}
-	cfg.Roots = x509.NewCertPool()
-	for _, ca := range cas {
-		cfg.Roots.AddCert(ca)
+	out.WriteTable(w)
+	if o.transcript != nil {
+		fmt.Fprintln(w)
+		explain.WriteTable(w, out.Explained)
 	}
-	if cfg.MinVersion, cfg.MaxVersion, err = s.TLSVersions(); err != nil {
-		return cfg, err
-	}
-	if cfg.Verify, err = o.unrevoked(s, cas, logger); err != nil {
-		return cfg, err
-	}
-	if cfg.Secret, err = o.password(); err != nil {
-		return cfg, err
-	}
-	return cfg, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 func newStatus() *cobra.Command {
@@ -18,7 +19,7 @@ func newStatus() *cobra.Command {
   tnc status home --json | jq -r .[0].state`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return report.UsageError("tnc status takes the name of one connection, or none for all")
+				return usage.Errorf("tnc status takes the name of one connection, or none for all")
 			}
 			return nil
 		},

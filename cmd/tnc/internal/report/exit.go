@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 // Exit codes; README.md and the help text list them.
@@ -26,36 +27,24 @@ const ExitHelp = `Exit codes:
   3  isolated: connected, but only to the remediation network
   4  access denied by the verifier`
 
-// ExitError carries an exit code. With a nil Err there is nothing more to say:
-// the outcome has been printed.
-type ExitError struct {
-	Code int
-	Err  error
-}
+// Printed ends a command whose outcome has been printed: there is nothing more to
+// say.
+type Printed struct{ Code int }
 
-func (e *ExitError) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("exit code %d", e.Code)
-	}
-	return e.Err.Error()
-}
-
-func (e *ExitError) Unwrap() error { return e.Err }
-
-// UsageError returns an error of the command line.
-func UsageError(format string, args ...any) error {
-	return &ExitError{ExitUsage, fmt.Errorf(format, args...)}
-}
+func (e *Printed) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 
 // ExitCode returns with which code the program ends after err, and whether err
 // has to be printed.
 func ExitCode(err error) (code int, say bool) {
-	if err == nil {
+	var printed *Printed
+	var wrong *usage.Error
+	switch {
+	case err == nil:
 		return ExitAllowed, false
-	}
-	var e *ExitError
-	if errors.As(err, &e) {
-		return e.Code, e.Err != nil
+	case errors.As(err, &printed):
+		return printed.Code, false
+	case errors.As(err, &wrong):
+		return ExitUsage, true
 	}
 	return ExitFailure, true
 }
@@ -82,5 +71,5 @@ func exitWith(code int, err error) error {
 	case ExitFailure:
 		return err
 	}
-	return &ExitError{Code: code}
+	return &Printed{code}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
-	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/pttls"
 )
 
 // PTTLSOutcome is what a run of pt-tls came to, as `--json` prints it; its field
@@ -32,22 +32,23 @@ type PTTLSOutcome struct {
 	ExitCode int `json:"exit_code"`
 }
 
-// Update brings in what the session has come to.
-func (out *PTTLSOutcome) Update(s *tnccs.Session) {
-	o := s.Outcome()
-	out.Batches, out.BytesSent, out.BytesReceived = o.BatchesSent+o.BatchesReceived, o.BytesSent, o.BytesReceived
-	out.Assessment = newAssessment(&o, client.VerdictOf(s))
-}
-
-// errNoRecommendation: without a recommendation nothing was granted.
+// errNoRecommendation is a failure: without a recommendation nothing was granted.
 var errNoRecommendation = errors.New("the server ended the assessment without a recommendation")
 
-// SetExit sets the exit code; err is why the run failed, nil where it did not.
-func (out *PTTLSOutcome) SetExit(err error) {
+// NewPTTLSOutcome returns the outcome of a run; err is why it failed, as
+// ExplainPTTLS words it, nil where it did not.
+func NewPTTLSOutcome(r pttls.Result, err error) *PTTLSOutcome {
+	o := &r.Outcome
+	out := &PTTLSOutcome{
+		Server: r.Server, ServerID: r.ServerID, Identity: r.Identity, Authentication: r.Authentication, TLS: r.TLS,
+		Assessment: newAssessment(o, r.Mutual), IMCs: r.IMCs,
+		Batches: o.BatchesSent + o.BatchesReceived, BytesSent: o.BytesSent, BytesReceived: o.BytesReceived, Seconds: r.Duration.Seconds(),
+	}
 	if err == nil && out.Recommendation == client.None {
 		err = errNoRecommendation
 	}
 	out.ExitCode, out.Error = outcomeExit(out.Recommendation, err)
+	return out
 }
 
 // Exit returns what the command ends with.
