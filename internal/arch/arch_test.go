@@ -80,7 +80,9 @@ var allowed = []struct {
 	{"cmd/tnc/internal/usage", nil},
 	{"cmd/tnc/internal/pttls", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/usage", "tnccs",
 		"internal/base/config", "internal/base/credential", "internal/base/trust"}},
-	{"cmd/tnc/internal/report", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/pttls", "cmd/tnc/internal/explain", "cmd/tnc/internal/usage", "ike", "ike/eap", "tnccs"}},
+	{"cmd/tnc/internal/report", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/pttls", "cmd/tnc/internal/explain", "cmd/tnc/internal/usage",
+		// whose errors it words
+		"ike", "ike/crypto", "ike/dataplane", "ike/eap", "ike/esp", "ike/message", "ike/signature", "ike/udp", "imc", "tnccs", "tpm", "internal/base/config", "internal/base/credential", "internal/base/trust"}},
 	{"cmd/tnc/internal/doctor", []string{"cmd/tnc/internal/profile", "ike/dataplane/xfrm", "ike/esp", "internal/base/config"}},
 	{"cmd/tnc/internal/explain", []string{"tnccs", "tnccs/pb", "imc/patnc", "imc/pts"}},
 	{"internal/base/advice", []string{"tpm"}},
