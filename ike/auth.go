@@ -42,7 +42,7 @@ type ownRounds struct {
 	done      int // rounds that are complete; the index of the current one
 	idi       []byte
 	eapRounds int
-	eapErr    error // the EAP failure that the gateway is being told
+	eapErr    error // the EAP failure that is being reported to the gateway
 	idle      int   // exchanges that only waited for rounds of the gateway
 }
 
@@ -79,7 +79,7 @@ func (a *authentication) startRound(sa *ikeSA) error {
 	return nil
 }
 
-// refuse ends the IKE_SA; the gateway is told where it takes part in IKE_AUTH.
+// refuse ends the IKE_SA, with a notify where the gateway takes part in IKE_AUTH.
 func (a *authentication) refuse(sa *ikeSA, err error) {
 	if a.sent {
 		sa.reject(err)
@@ -178,7 +178,7 @@ func refusal(t message.NotifyType, l *LocalRound) error {
 	return &AuthRefusedError{Method: l.method()}
 }
 
-// refused is refusal for the current round of ours, or the last one.
+// refused is refusal for our current round, or the last one.
 func (a *authentication) refused(n *message.Notify) error {
 	return refusal(n.NotifyType, &a.cfg.LocalRounds[min(a.own.done, len(a.cfg.LocalRounds)-1)])
 }

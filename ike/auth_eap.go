@@ -22,7 +22,7 @@ const (
 // has to cut. It is strongSwan's size too.
 const eapUnfragmented = 1024
 
-// limitEAP tells the EAP methods how large their packets may be.
+// limitEAP sets how large the packets of the EAP methods may be.
 func (a *authentication) limitEAP() {
 	for _, l := range a.cfg.LocalRounds {
 		if s, ok := l.EAP.(eap.Sizer); ok && !a.fragments {

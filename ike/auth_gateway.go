@@ -34,7 +34,7 @@ func (a *authentication) gatewayRound(sa *ikeSA, msg *message.Message) {
 	case !ok && r.Method != RemoteEAP:
 		err = ErrNoSignature
 	case r.Method == RemoteEAP && !a.eapRunning():
-		err = errors.New("it should authenticate with EAP, but no EAP of ours is left")
+		err = errors.New("it should authenticate with EAP, but no EAP round is left")
 	case !ok:
 		a.ike.Info("allow mutual EAP-only authentication")
 		a.gatewayDone(sa, msg)

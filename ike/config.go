@@ -19,7 +19,7 @@ type Config struct {
 	// ID is the number of this IKE_SA in the log ("home[1]"); 0 = 1.
 	ID int
 	// Local is the address and port that datagrams to Remote leave from, as
-	// they stand in the packet (needed for NAT detection). Required; ike/udp
+	// the packet has them (needed for NAT detection). Required; ike/udp
 	// fills it in.
 	Local netip.AddrPort
 	// LocalNATT is the same for port 4500; zero = Local (one socket for both).
@@ -202,7 +202,7 @@ type EAP interface {
 	MSK() []byte
 }
 
-// EAPStatus is where an EAP conversation stands.
+// EAPStatus is how far an EAP conversation has come.
 type EAPStatus = eap.Status
 
 // EAP statuses.

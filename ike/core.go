@@ -15,7 +15,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// state is where an IKE_SA stands.
+// state is how far the connection has come.
 type state uint8
 
 const (

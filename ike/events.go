@@ -8,7 +8,7 @@ import (
 type Packet struct {
 	From netip.AddrPort // Config.Local or Config.LocalNATT
 	To   netip.AddrPort
-	// Marker: four zero octets (the non-ESP marker, RFC 3948 §2.2) go before
+	// Marker: four zero octets (the non-ESP marker, RFC 3948 section 2.2) go before
 	// Data on the wire.
 	Marker bool
 	Data   []byte // the IKE message; not changed by the Machine afterwards
@@ -51,7 +51,7 @@ type ChildEstablished struct {
 	Child *ChildSA
 }
 
-// ChildRekeyed: Child takes the place of the CHILD_SA with those SPIs, whose
+// ChildRekeyed: Child replaces the CHILD_SA with those SPIs, whose
 // inbound half stays until ChildClosed. It comes before the packets of the same
 // Outputs are sent, so that none is lost.
 type ChildRekeyed struct {
@@ -62,12 +62,12 @@ type ChildRekeyed struct {
 	Standby bool
 }
 
-// ChildActive: a CHILD_SA that stood by sends from now on.
+// ChildActive: a CHILD_SA on standby sends from now on.
 type ChildActive struct {
 	SPIIn uint32
 }
 
-// ChildFailed: the IKE_SA stands, the CHILD_SA was refused.
+// ChildFailed: the IKE_SA stays, the CHILD_SA was refused.
 type ChildFailed struct {
 	Name string
 	Err  error
@@ -76,7 +76,7 @@ type ChildFailed struct {
 // ChildClosed: the CHILD_SA is gone; stop using it.
 type ChildClosed struct {
 	SPIIn, SPIOut uint32
-	// Rekeyed: another one has taken its place before.
+	// Rekeyed: another one has replaced it.
 	Rekeyed bool
 }
 
@@ -86,7 +86,7 @@ type Rekeyed struct {
 	Suite      string
 }
 
-// ReauthDue: a new IKE_SA is to be made in place of this one, which works on
+// ReauthDue: a new IKE_SA is to replace this one, which goes on working
 // until it is deleted (make before break).
 type ReauthDue struct {
 	Reason string
@@ -121,7 +121,7 @@ func (ChildClosed) event()      {}
 func (Failed) event()           {}
 func (Closed) event()           {}
 
-// Internal is the configuration that the gateway assigned (RFC 7296 §3.15).
+// Internal is the configuration that the gateway assigned (RFC 7296 section 3.15).
 type Internal struct {
 	Addresses []netip.Prefix // virtual IPs, as /32 and /128
 	DNS       []netip.Addr

@@ -19,7 +19,7 @@ func withAddKE(proposal string) func(*Config, *responder, *fakeEAP) {
 }
 
 // One IKE_INTERMEDIATE for each additional key exchange, before IKE_AUTH, whose
-// AUTH payloads cover them (RFC 9370 §2.2.2, RFC 9242 §3.3).
+// AUTH payloads cover them (RFC 9370 section 2.2.2, RFC 9242 section 3.3).
 func TestAdditionalKeyExchanges(t *testing.T) {
 	for proposal, exchanges := range map[string]int{
 		"aes128gcm16-prfsha256-x25519-ke1_mlkem768":                         1,

@@ -185,7 +185,7 @@ func (m *Machine) Close() {
 }
 
 // Roam reports that our addresses are now local and localNATT (zero: the same).
-// With MOBIKE the gateway is told and the IKE_SA stays (RFC 4555 section 3.5);
+// With MOBIKE the gateway is informed and the IKE_SA stays (RFC 4555 section 3.5);
 // without, ReauthDue asks for a new one. Before the IKE_SA is established it
 // fails with ErrMoved.
 func (m *Machine) Roam(now time.Time, local, localNATT netip.AddrPort) Outputs {

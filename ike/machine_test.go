@@ -369,7 +369,7 @@ func TestWrongGatewayAUTH(t *testing.T) {
 	n := newNetwork(t, func(_ *Config, r *responder, _ *fakeEAP) { r.badAuth = true })
 	n.start()
 	require.ErrorIs(t, n.failure(), ErrGatewayAuth)
-	require.Equal(t, message.AuthenticationFailed, n.r.lastNotified, "RFC 7296 §2.21.2")
+	require.Equal(t, message.AuthenticationFailed, n.r.lastNotified, "RFC 7296 section 2.21.2")
 	_, ok := event[Established](n)
 	require.False(t, ok)
 }

@@ -32,7 +32,7 @@ const (
 )
 
 // roam moves the established IKE_SA to another local address: with MOBIKE the
-// gateway is told (RFC 4555 section 3.5), without a new IKE_SA is asked for.
+// gateway is informed (RFC 4555 section 3.5), without a new IKE_SA is asked for.
 func (b *mobility) roam(sa *ikeSA, local, localNATT netip.AddrPort) {
 	before := b.path.local
 	b.relocate(local, localNATT)

@@ -16,7 +16,7 @@ type PPK struct {
 	Required bool   // else the gateway may do without
 }
 
-// ppkIDFixed is the type of a PPK_ID that stands for one PPK (RFC 8784 section 5.1).
+// ppkIDFixed is the type of a PPK_ID that names one PPK (RFC 8784 section 5.1).
 const ppkIDFixed = 2
 
 // ppkUse is what was agreed on about the PPK.

@@ -312,7 +312,7 @@ func (r *responder) init(p Packet) [][]byte {
 	return out()
 }
 
-// intermediate answers IKE_INTERMEDIATE (RFC 9370 §2.2.2).
+// intermediate answers IKE_INTERMEDIATE (RFC 9370 section 2.2.2).
 func (r *responder) intermediate(msg *message.Message) [][]byte {
 	require.NotEmpty(r.t, r.left, "more IKE_INTERMEDIATE than key exchanges")
 	first, plain, err := message.AppendPayloads(nil, msg.Payloads)

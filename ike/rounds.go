@@ -11,7 +11,7 @@ import (
 	"github.com/gotnc/gotnc/ike/signature"
 )
 
-// LocalRound is one authentication of ours: exactly one of EAP, PSK and
+// LocalRound is one of our authentications: exactly one of EAP, PSK and
 // Credentials. Several follow each other (RFC 4739), where the gateway knows
 // that.
 type LocalRound struct {
@@ -29,7 +29,7 @@ type LocalRound struct {
 	Signature signature.Options
 }
 
-// Credential is a private key of ours.
+// Credential is a private key with its certificates.
 type Credential struct {
 	Key gocrypto.Signer
 	// Certs are sent where SendCert says so: our certificate, then those of

@@ -419,7 +419,7 @@ func TestPPK(t *testing.T) {
 	require.ErrorIs(t, run(true, func(_ *Config, r *responder) { r.ppk = []byte("another PPK") }).failure(), ErrAuthFailed)
 }
 
-// With EAP the PPK comes in with the last pair of AUTH (RFC 8784 §3).
+// With EAP the PPK comes in with the last pair of AUTH (RFC 8784 section 3).
 func TestPPKWithEAP(t *testing.T) {
 	ppk := []byte("0123456789abcdef0123456789abcdef")
 	for _, theirs := range []gocrypto.Signer{nil, newSigner(t, "p256")} {

@@ -132,7 +132,7 @@ func (s *ikeSA) deleteIKE() {
 		payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}}})
 }
 
-// abandon sends DELETE for the IKE_SA at once, in place of all that is out or
+// abandon sends DELETE for the IKE_SA at once, instead of all that is out or
 // waits. Nothing waits for the answer.
 func (s *ikeSA) abandon() {
 	if s.pending != nil && s.pending.job != nil {
@@ -153,7 +153,7 @@ func (s *ikeSA) deleteESP(spiIn uint32, c *childState) {
 	s.request(r)
 }
 
-// reject tells the gateway that we refuse its authentication, or ended ours,
+// reject notifies the gateway that we refuse its authentication, or ended ours,
 // then ends the IKE_SA (RFC 7296 section 2.21.2). Nothing waits for the answer.
 func (s *ikeSA) reject(err error) {
 	if s.prot != nil {

@@ -78,7 +78,7 @@ func (m *Machine) idle() bool {
 func (m *Machine) retransmit(sa *ikeSA) {
 	switch {
 	case m.auth.own.eapErr != nil && m.state == stateEAP:
-		m.fail(m.auth.own.eapErr) // the gateway was told once; its answer changes nothing
+		m.fail(m.auth.own.eapErr) // it was reported once; the answer changes nothing
 	case !sa.exhausted():
 		sa.repeat()
 	case sa.retired:

@@ -9,8 +9,8 @@ import (
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// TrafficSelector is a range of addresses and ports (RFC 7296 §3.13.1). In a
-// ChildConfig a selector without addresses (DynamicSelector) stands for the
+// TrafficSelector is a range of addresses and ports (RFC 7296 section 3.13.1). In a
+// ChildConfig a selector without addresses (DynamicSelector) means the
 // address of that end: the virtual IP or the outer address.
 type TrafficSelector = message.TrafficSelector
 

@@ -11,7 +11,7 @@ import (
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// RFC 4493 §4, RFC 3566 §4.
+// RFC 4493 section 4, RFC 3566 section 4.
 func TestAESMACVectors(t *testing.T) {
 	un := func(s string) []byte {
 		b, err := hex.DecodeString(s)
@@ -33,7 +33,7 @@ func TestAESMACVectors(t *testing.T) {
 		{newXCBC, count[:16], count[:3], "5b376580ae2f19afe7219ceef172756f"},
 		{newXCBC, count[:16], count[:16], "d2a246fa349b68a79998a4394ff7a263"},
 		{newXCBC, count[:16], count, "47f51b4564966215b8985c63055ed308"},
-		// RFC 4434 §4.1 and RFC 4615 §4: keys of other lengths.
+		// RFC 4434 section 4.1 and RFC 4615 section 4: keys of other lengths.
 		{prfXCBC, count[:10], count, "0fa087af7d866e7653434e602fdde835"},
 		{prfXCBC, un("000102030405060708090a0b0c0d0e0fedcb"), count, "8cd3c93ae598a9803006ffb67c40e9e4"},
 		{prfCMAC, un("000102030405060708090a0b0c0d0e0fedcb"), count, "84a348a4a45d235babfffc0d2b4da09a"},

@@ -77,7 +77,7 @@ type prfAlg struct {
 	mac  func(key []byte) hash.Hash
 	size int // octets of key and output
 	// nonce is how many octets of each nonce make the key of SKEYSEED, 0 for
-	// all (RFC 7296 §2.14).
+	// all (RFC 7296 section 2.14).
 	nonce int
 }
 
@@ -136,7 +136,7 @@ func transformName(t message.Transform) string {
 	return name
 }
 
-// isADDKE reports whether t is an additional key exchange (RFC 9370 §2.2.1).
+// isADDKE reports whether t is an additional key exchange (RFC 9370 section 2.2.1).
 func isADDKE(t message.TransformType) bool { return t >= message.ADDKE1 && t <= message.ADDKE7 }
 
 // supported reports whether this package implements t.

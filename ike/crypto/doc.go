@@ -1,9 +1,9 @@
 // Package crypto is the cryptography of IKEv2: proposals and suites, key
-// exchange, the key schedule of RFC 7296 §2.13 to §2.18, AUTH payloads, the
-// protection of SK (RFC 7296 §3.14) and SKF payloads (RFC 7383), and the packet
+// exchange, the key schedule of RFC 7296 sections 2.13 to 2.18, AUTH payloads, the
+// protection of SK (RFC 7296 section 3.14) and SKF payloads (RFC 7383), and the packet
 // cipher that ESP uses.
 //
-// Random sources are injected; nil stands for crypto/rand. Key material prints
+// Random sources are injected; nil means crypto/rand. Key material prints
 // as "[redacted]" and is overwritten by Zero. Values are not safe for
 // concurrent use unless they say so.
 package crypto

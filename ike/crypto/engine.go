@@ -57,7 +57,7 @@ func newEngine(s Suite, encr, integ []byte, rand io.Reader) (*engine, error) {
 		return nil, err
 	}
 	if len(encr) != wantE || len(integ) != wantA {
-		return nil, fmt.Errorf("keys of %d and %d octets in place of %d and %d", len(encr), len(integ), wantE, wantA)
+		return nil, fmt.Errorf("keys of %d and %d octets instead of %d and %d", len(encr), len(integ), wantE, wantA)
 	}
 	alg := encrAlgs[s.Encr.ID]
 	key, salt := encr[:len(encr)-alg.salt], encr[len(encr)-alg.salt:]
@@ -244,7 +244,7 @@ func (g *gcm8) Open(dst, nonce, ciphertext, aad []byte) ([]byte, error) {
 	if n < 0 {
 		return nil, ErrIntegrity
 	}
-	// GCM encrypts with counter mode from 2 on (SP 800-38D §7.1); the tag
+	// GCM encrypts with counter mode from 2 on (SP 800-38D section 7.1); the tag
 	// comes from encrypting again.
 	var ctr [16]byte
 	copy(ctr[:], nonce)

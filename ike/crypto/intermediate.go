@@ -15,7 +15,7 @@ type Inner struct {
 }
 
 // IntermediateAuth gathers what the AUTH payloads say about IKE_INTERMEDIATE
-// exchanges (RFC 9242 §3.3). The zero value is ready.
+// exchanges (RFC 9242 section 3.3). The zero value is ready.
 type IntermediateAuth struct{ i, r []byte }
 
 // Add takes one message of an IKE_INTERMEDIATE exchange, with the key SK_pi

@@ -11,7 +11,7 @@ import (
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// IntAuth (RFC 9242 §3.3.2) against a computation from octets written out.
+// IntAuth (RFC 9242 section 3.3.2) against a computation from octets written out.
 func TestIntermediateAuth(t *testing.T) {
 	prf, err := NewPRF(message.PRFHMACSHA256)
 	require.NoError(t, err)

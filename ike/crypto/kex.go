@@ -23,7 +23,7 @@ type KeyExchange interface {
 	Method() message.KEMethod
 	// Public returns the data of the KE payload.
 	Public() []byte
-	// Shared returns the shared secret g^ir (RFC 7296 §2.14). The caller
+	// Shared returns the shared secret g^ir (RFC 7296 section 2.14). The caller
 	// owns it and overwrites it after use.
 	Shared(peer []byte) ([]byte, error)
 	// Zero forgets the private value.
@@ -150,7 +150,7 @@ func (e *ecExchange) Shared(peer []byte) ([]byte, error) {
 
 func (e *ecExchange) Zero() { e.key = nil }
 
-// modpExponent is the size of private exponents in octets; RFC 3526 §8 wants
+// modpExponent is the size of private exponents in octets; RFC 3526 section 8 wants
 // at most 480 bits up to group 16, 620 for group 18 at the higher estimate,
 // whose lower one is 310.
 const modpExponent = 64
@@ -218,7 +218,7 @@ func (d *modp) Shared(peer []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", d.method, errKeyGone)
 	}
 	if len(peer) != d.m.Size() {
-		return nil, fmt.Errorf("%s: %w: %d octets in place of %d", d.method, ErrPeerPublicKey, len(peer), d.m.Size())
+		return nil, fmt.Errorf("%s: %w: %d octets instead of %d", d.method, ErrPeerPublicKey, len(peer), d.m.Size())
 	}
 	y, err := bigmod.NewNat().SetBytes(peer, d.m)
 	if err != nil {

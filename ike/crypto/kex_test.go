@@ -75,7 +75,7 @@ func TestMODPRefusesSmallOrder(t *testing.T) {
 	require.Equal(t, k.Public(), s)
 }
 
-// RFC 5903 §8.1.
+// RFC 5903 section 8.1.
 func TestECP256Vector(t *testing.T) {
 	i, err := NewKeyExchange(message.KEECP256, bytes.NewReader(unhex(t, "c88f01f510d9ac3f70a292daa2316de544e9aab8afe84049c62a9c57862d1433")))
 	require.NoError(t, err)
@@ -87,7 +87,7 @@ func TestECP256Vector(t *testing.T) {
 	require.Equal(t, "d6840f6b42f6edafd13116e0e12565202fef8e9ece7dce03812464d04b9442de", hex.EncodeToString(s))
 }
 
-// RFC 7748 §5.2.
+// RFC 7748 section 5.2.
 func TestX25519Vector(t *testing.T) {
 	k, err := NewKeyExchange(message.KECurve25519, bytes.NewReader(unhex(t, "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4")))
 	require.NoError(t, err)

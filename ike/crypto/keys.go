@@ -8,7 +8,7 @@ import (
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// IKEKeys are the keys of an IKE SA (RFC 7296 §2.14). Ai and Ar are empty with
+// IKEKeys are the keys of an IKE SA (RFC 7296 section 2.14). Ai and Ar are empty with
 // AEAD ciphers, whose Ei and Er end in the salt.
 type IKEKeys struct{ D, Ai, Ar, Ei, Er, Pi, Pr []byte }
 
@@ -44,10 +44,10 @@ func DeriveIKE(s Suite, shared, ni, nr []byte, spii, spir message.SPI) (*IKEKeys
 }
 
 // DeriveIKERekey returns the keys of an IKE SA that replaces one whose PRF is
-// oldPRF and whose SK_d is oldD (RFC 7296 §2.18): SKEYSEED = prf(SK_d (old), g^ir | Ni | Nr
+// oldPRF and whose SK_d is oldD (RFC 7296 section 2.18): SKEYSEED = prf(SK_d (old), g^ir | Ni | Nr
 // [| SK(1) … SK(n)]); additional are the secrets of additional key exchanges
-// (RFC 9370 §2.2.4). With the same suite, nonces and SPIs it is also the step
-// after an IKE_INTERMEDIATE exchange, whose secret is shared (RFC 9370 §2.2.2). The keys are expanded with the PRF of the new suite, as the RFC says;
+// (RFC 9370 section 2.2.4). With the same suite, nonces and SPIs it is also the step
+// after an IKE_INTERMEDIATE exchange, whose secret is shared (RFC 9370 section 2.2.2). The keys are expanded with the PRF of the new suite, as the RFC says;
 // strongSwan takes the old one, so keep the PRF across a rekey.
 func DeriveIKERekey(s Suite, oldPRF PRF, oldD, shared, ni, nr []byte, spii, spir message.SPI, additional ...[]byte) (*IKEKeys, error) {
 	prf, err := s.NewPRF()
@@ -79,7 +79,7 @@ func expandIKE(prf PRF, s Suite, seed, ni, nr []byte, spii, spir message.SPI) (*
 	return k, nil
 }
 
-// ChildKeys are the keys of a CHILD_SA, by direction (RFC 7296 §2.17): Ei and
+// ChildKeys are the keys of a CHILD_SA, by direction (RFC 7296 section 2.17): Ei and
 // Ai protect what the initiator of the exchange sends. Ei and Er of AEAD
 // ciphers end in the salt, and Ai and Ar are empty then.
 type ChildKeys struct{ Ei, Ai, Er, Ar []byte }
@@ -103,7 +103,7 @@ func (k *ChildKeys) GoString() string { return redacted }
 // DeriveChild returns the keys of a CHILD_SA with the ESP suite esp: KEYMAT =
 // prf+(SK_d, [g^ir |] Ni | Nr [| SK(1) … SK(n)]). Prf is the PRF of the IKE SA;
 // shared is nil without a key exchange of its own, additional are the secrets
-// of additional key exchanges (RFC 9370 §2.2.4).
+// of additional key exchanges (RFC 9370 section 2.2.4).
 func DeriveChild(prf PRF, skd []byte, esp Suite, shared, ni, nr []byte, additional ...[]byte) (*ChildKeys, error) {
 	e, a, err := esp.keySizes()
 	if err != nil {

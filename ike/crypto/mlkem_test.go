@@ -37,7 +37,7 @@ func TestMLKEM(t *testing.T) {
 				_, err := x.Shared(bad)
 				require.ErrorIs(t, err, ErrPeerPublicKey)
 			}
-			// Coefficients above the modulus (FIPS 203 §7.2).
+			// Coefficients above the modulus (FIPS 203 section 7.2).
 			for _, bad := range [][]byte{nil, x.Public()[1:], bytes.Repeat([]byte{0xff}, c.public)} {
 				_, _, err := RespondKE(c.m, nil, bad)
 				require.ErrorIs(t, err, ErrPeerPublicKey)
@@ -51,7 +51,7 @@ func TestMLKEM(t *testing.T) {
 	}
 }
 
-// The key comes from the random source, as d | z of FIPS 203 §7.1.
+// The key comes from the random source, as d | z of FIPS 203 section 7.1.
 func TestMLKEMFromSeed(t *testing.T) {
 	seed := make([]byte, 64)
 	for i := range seed {

@@ -1,6 +1,6 @@
 package crypto
 
-// The primes of RFC 2409 §6.2 and RFC 3526:
+// The primes of RFC 2409 section 6.2 and RFC 3526:
 // 2^n - 2^(n-64) - 1 + 2^64 * ([2^(n-130) pi] + k). Generator 2 in each.
 const (
 	primeMODP1024 = "" +

@@ -27,7 +27,7 @@ func optional(t message.TransformType) bool {
 
 // CheckChosen checks the responder's SA payload against what was offered with
 // SAPayload: exactly one proposal, of an offered number and protocol, with one
-// transform of every offered type, each of them offered (RFC 7296 §3.3.6).
+// transform of every offered type, each of them offered (RFC 7296 section 3.3.6).
 // The proposal that it returns carries the responder's SPI.
 func CheckChosen(offered []message.Proposal, sa *message.SA) (Suite, message.Proposal, error) {
 	fail := func(format string, a ...any) (Suite, message.Proposal, error) {
@@ -38,7 +38,7 @@ func CheckChosen(offered []message.Proposal, sa *message.SA) (Suite, message.Pro
 		if sa != nil {
 			n = len(sa.Proposals)
 		}
-		return fail("%d proposals in place of one", n)
+		return fail("%d proposals instead of one", n)
 	}
 	c := sa.Proposals[0]
 	if c.Number < 1 || int(c.Number) > len(offered) {
@@ -136,7 +136,7 @@ func agree(own, peer message.Proposal) (message.Proposal, bool) {
 // common returns the transform of type t that both lists have, own order
 // first; explicit says that the peer listed it. Key exchange methods that were
 // chosen already are passed over: none but NONE may be chosen twice (RFC 9370
-// §2.2.1).
+// section 2.2.1).
 func common(t message.TransformType, own, peer []message.Transform, chosen map[uint16]bool) (v message.Transform, explicit, ok bool) {
 	none := []message.Transform{{Type: t}}
 	explicit = len(peer) > 0

@@ -15,7 +15,7 @@ import (
 const espHeader = 8
 
 // PacketCipher protects the packets of one direction of an ESP SA in place
-// (RFC 4303 §2):
+// (RFC 4303 section 2):
 //
 //	SPI (4) | sequence number (4) | IV | payload, padding, pad length, next header | ICV
 //
@@ -48,7 +48,7 @@ func (c *PacketCipher) IVSize() int { return c.e.ivSize }
 func (c *PacketCipher) ICVSize() int { return c.e.icvSize }
 
 // BlockSize returns what the octets from payload to next header must be a
-// multiple of: 4, or the block of the cipher (RFC 4303 §2.4).
+// multiple of: 4, or the block of the cipher (RFC 4303 section 2.4).
 func (c *PacketCipher) BlockSize() int { return max(4, c.e.blockSize) }
 
 // Overhead returns the octets that a packet has beside payload and padding:
@@ -58,7 +58,7 @@ func (c *PacketCipher) Overhead() int { return espHeader + c.e.ivSize + 2 + c.e.
 // Seal fills IV and ICV of pkt, a complete packet, and encrypts what is
 // between them. SeqHigh is the upper half of the extended sequence number, not
 // used without ESN. A sequence number of 0 is refused: the sender's counter
-// has cycled (RFC 4303 §3.3.3).
+// has cycled (RFC 4303 section 3.3.3).
 func (c *PacketCipher) Seal(pkt []byte, seqHigh uint32) error {
 	n := len(pkt) - espHeader - c.e.ivSize - c.e.icvSize
 	switch {
@@ -89,7 +89,7 @@ func (c *PacketCipher) Open(pkt []byte, seqHigh uint32) ([]byte, error) {
 }
 
 // authenticated returns the associated data of AEAD ciphers, SPI | [high] |
-// low (RFC 4106 §5), and what HMAC covers behind the packet (RFC 4303 §2.8).
+// low (RFC 4106 section 5), and what HMAC covers behind the packet (RFC 4303 section 2.8).
 func (c *PacketCipher) authenticated(pkt []byte, seqHigh uint32) (aad, tail []byte) {
 	if !c.esn {
 		copy(c.aad[:espHeader], pkt)

@@ -3,7 +3,7 @@ package crypto
 import "fmt"
 
 // PPK returns the keys of an IKE SA with a post-quantum preshared key mixed in
-// (RFC 8784 §3): SK_d, SK_pi and SK_pr become prf+(PPK, SK_x) of the same
+// (RFC 8784 section 3): SK_d, SK_pi and SK_pr become prf+(PPK, SK_x) of the same
 // length. The other keys are copied. The result is the caller's to Zero.
 func (k *IKEKeys) PPK(prf PRF, ppk []byte) (*IKEKeys, error) {
 	out := &IKEKeys{}

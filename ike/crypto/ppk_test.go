@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// SK_x' = prf+(PPK, SK_x) of RFC 8784 §3, here of one block: prf(PPK, SK_x | 01).
+// SK_x' = prf+(PPK, SK_x) of RFC 8784 section 3, here of one block: prf(PPK, SK_x | 01).
 func TestPPK(t *testing.T) {
 	prf, err := NewPRF(5)
 	require.NoError(t, err)

@@ -7,7 +7,7 @@ import (
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// PRF is a pseudo-random function (RFC 7296 §2.13). It is
+// PRF is a pseudo-random function (RFC 7296 section 2.13). It is
 // safe for concurrent use.
 type PRF struct{ alg prfAlg }
 
@@ -35,7 +35,7 @@ func (p PRF) Sum(key []byte, data ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-// Plus returns n octets of prf+(key, seed) (RFC 7296 §2.13); at most 255
+// Plus returns n octets of prf+(key, seed) (RFC 7296 section 2.13); at most 255
 // times Size.
 func (p PRF) Plus(key, seed []byte, n int) ([]byte, error) {
 	if n < 0 || p.alg.size == 0 || n > 255*p.alg.size {

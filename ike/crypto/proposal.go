@@ -41,7 +41,7 @@ var prfOf = map[uint16]uint16{
 // joined by hyphens: "aes256gcm16-prfsha256-curve25519-ke1_mlkem768",
 // "aes128-aes256-sha256-modp2048"; what comes first is preferred. "ke1_" to
 // "ke7_" before a key exchange method make it an additional one (RFC 9370).
-// "default" stands for DefaultIKE or DefaultESP. Protocol is ProtocolIKE or
+// "default" means DefaultIKE or DefaultESP. Protocol is ProtocolIKE or
 // ProtocolESP. As in strongSwan, a missing PRF follows the integrity
 // algorithms, AEAD ciphers drop those, ESP drops PRFs, IKE drops "none" as key
 // exchange, and ESP without "esn" means "noesn".

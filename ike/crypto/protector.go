@@ -84,7 +84,7 @@ func (p *Protector) Seal(h message.Header, ps []message.Payload) ([]byte, error)
 
 // SealFragments returns one datagram with an SK payload where that fits into
 // size octets (IP and UDP header and non-ESP marker included; 0 means
-// DefaultFragmentSize), else messages with SKF payloads (RFC 7383 §2.5) that
+// DefaultFragmentSize), else messages with SKF payloads (RFC 7383 section 2.5) that
 // fit. The caller has made sure that the peer supports fragmentation.
 func (p *Protector) SealFragments(h message.Header, ps []message.Payload, size int, ipv6 bool) ([][]byte, error) {
 	first, plain, err := message.AppendPayloads(nil, ps)
@@ -251,7 +251,7 @@ func (p *Protector) open(datagram []byte) (s sealed, plain []byte, err error) {
 }
 
 // Open verifies and decrypts a message with an SK payload. The payloads of
-// the result are those inside; what stood before the SK payload is dropped.
+// the result are those inside; what came before the SK payload is dropped.
 // Errors that are no *ContentError come from a message that is not authentic:
 // drop it silently.
 func (p *Protector) Open(datagram []byte) (*message.Message, error) {

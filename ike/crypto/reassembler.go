@@ -12,7 +12,7 @@ import (
 const DefaultMaxPacket = 10000
 
 // Reassembler opens what an IKE SA receives, SK and SKF messages alike, and
-// collects fragments (RFC 7383 §2.6): one message of each kind, request and
+// collects fragments (RFC 7383 section 2.6): one message of each kind, request and
 // response, at a time. A fragment is authenticated before it is kept. The zero
 // value is ready.
 type Reassembler struct {
@@ -64,7 +64,7 @@ func (r *Reassembler) Handle(p *Protector, datagram []byte) (*message.Message, e
 	if c.active {
 		switch {
 		case s.h.MessageID > c.header.MessageID, s.h.MessageID == c.header.MessageID && s.total > c.total:
-			// "MUST discard all … fragments" of the smaller total and collect anew.
+			// "MUST discard all … fragments" of the smaller total and start again.
 			c.reset()
 		case s.h.MessageID < c.header.MessageID, s.total < c.total, s.h.Exchange != c.header.Exchange:
 			return nil, nil

@@ -24,7 +24,7 @@ type Suite struct {
 }
 
 // AdditionalKEs returns the additional key exchanges in the order in which they
-// are run (RFC 9370 §2.2.2).
+// are run (RFC 9370 section 2.2.2).
 func (s Suite) AdditionalKEs() (ms []message.KEMethod) {
 	for _, m := range s.AddKE {
 		if m != message.KENone {
@@ -85,7 +85,7 @@ func SuiteOf(p message.Proposal) (Suite, error) {
 	case s.AddKE != [maxAdditionalKE]message.KEMethod{} && s.KE == message.KENone:
 		return fail("additional key exchange without a first: %w", ErrUnsupported)
 	case s.repeatsKE():
-		// "the same KE method MUST NOT be selected more than once" (RFC 9370 §2.2.1)
+		// "the same KE method MUST NOT be selected more than once" (RFC 9370 section 2.2.1)
 		return fail("the same key exchange twice: %w", ErrUnsupported)
 	case ike && s.ESN, !ike && s.PRF.Type != 0:
 		return fail("transform of another protocol: %w", ErrUnsupported)

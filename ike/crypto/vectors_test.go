@@ -198,7 +198,7 @@ func TestGCMVector(t *testing.T) {
 	}
 }
 
-// RFC 3602 §4, case 5 (sample transport-mode ESP packet, ping); without its
+// RFC 3602 section 4, case 5 (sample transport-mode ESP packet, ping); without its
 // authentication.
 func TestCBCVector(t *testing.T) {
 	key := unhex(t, "90d382b410eeba7ad938c46cec1a82bf")

@@ -55,7 +55,7 @@ func Held(c *x509.Certificate, id message.Identity) Match {
 }
 
 // hostOf reports whether host is one label before the domain of the wildcard
-// "*.domain" (RFC 6125 §6.4.3).
+// "*.domain" (RFC 6125 section 6.4.3).
 func hostOf(wildcard, host []byte) bool {
 	domain, ok := bytes.CutPrefix(wildcard, []byte("*."))
 	label, rest, dot := bytes.Cut(host, []byte("."))

@@ -20,7 +20,7 @@ const (
 	Perfect Match = 20
 )
 
-// IsPattern reports whether id stands for more than one identity.
+// IsPattern reports whether id matches more than one identity.
 func IsPattern(id message.Identity) bool {
 	switch id.IDType {
 	case message.IDAny, message.IDIPv4Range, message.IDIPv6Range:
@@ -52,7 +52,7 @@ func inRange(want, id message.Identity) Match {
 }
 
 // Matches reports how well id, which a peer showed, fits want: an identity or a
-// pattern. Ranges hold addresses. A leading "*" of a name stands for anything; in a distinguished name
+// pattern. Ranges hold addresses. A leading "*" of a name matches anything; in a distinguished name
 // a value "*" does, and order and number of the attributes count. Names compare
 // without case.
 func Matches(want, id message.Identity) Match {

@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// AuthMethod is an authentication method (RFC 7296 §3.8, RFC 7427).
+// AuthMethod is an authentication method (RFC 7296 section 3.8, RFC 7427).
 type AuthMethod uint8
 
 // Authentication methods.
@@ -43,7 +43,7 @@ func (m AuthMethod) String() string {
 	return fmt.Sprintf("AUTH_METHOD_%d", uint8(m))
 }
 
-// Auth is the Authentication payload (RFC 7296 §3.8).
+// Auth is the Authentication payload (RFC 7296 section 3.8).
 type Auth struct {
 	Method AuthMethod
 	Data   []byte

@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// CertEncoding is a certificate encoding (RFC 7296 §3.6).
+// CertEncoding is a certificate encoding (RFC 7296 section 3.6).
 type CertEncoding uint8
 
 // Certificate encodings.
@@ -20,7 +20,7 @@ const (
 	CertRawPublicKey  CertEncoding = 15
 )
 
-// Cert is the Certificate payload (RFC 7296 §3.6).
+// Cert is the Certificate payload (RFC 7296 section 3.6).
 type Cert struct {
 	Encoding CertEncoding
 	Data     []byte
@@ -38,7 +38,7 @@ func (p *Cert) AppendBody(b []byte) ([]byte, error) {
 	return append(append(b, byte(p.Encoding)), p.Data...), nil
 }
 
-// CertRequest is the Certificate Request payload (RFC 7296 §3.7).
+// CertRequest is the Certificate Request payload (RFC 7296 section 3.7).
 type CertRequest struct {
 	Encoding CertEncoding
 	Data     []byte // for X.509: 20-octet SHA-1 hashes of CA SubjectPublicKeyInfos

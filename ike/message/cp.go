@@ -10,7 +10,7 @@ import (
 // CPType says what a CP payload is.
 type CPType uint8
 
-// Types of CP payloads (RFC 7296 §3.15).
+// Types of CP payloads (RFC 7296 section 3.15).
 const (
 	CPRequest CPType = 1
 	CPReply   CPType = 2
@@ -18,7 +18,7 @@ const (
 	CPAck     CPType = 4
 )
 
-// CPAttributeType is a configuration attribute type (RFC 7296 §3.15.1).
+// CPAttributeType is a configuration attribute type (RFC 7296 section 3.15.1).
 type CPAttributeType uint16
 
 // Configuration attribute types.
@@ -60,7 +60,7 @@ type CPAttribute struct {
 	Value []byte
 }
 
-// CP is the Configuration payload (RFC 7296 §3.15).
+// CP is the Configuration payload (RFC 7296 section 3.15).
 type CP struct {
 	CPType     CPType
 	Attributes []CPAttribute

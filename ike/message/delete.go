@@ -7,7 +7,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// Delete is the Delete payload (RFC 7296 §3.11).
+// Delete is the Delete payload (RFC 7296 section 3.11).
 type Delete struct {
 	Protocol ProtocolID
 	SPIs     [][]byte // sender's inbound SPIs, all of the same size; none for an IKE SA

@@ -1,5 +1,5 @@
 // Package message encodes and decodes IKEv2 messages: the header and every
-// payload of RFC 7296 §3, and the Encrypted Fragment payload of RFC 7383.
+// payload of RFC 7296 section 3, and the Encrypted Fragment payload of RFC 7383.
 //
 // Octets in, values out: the package knows no keys and no state. A message
 // whose last payload is SK or SKF is decoded up to that payload; ike/crypto

@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// EAP is the EAP payload (RFC 7296 §3.16): one EAP packet, whose own length
+// EAP is the EAP payload (RFC 7296 section 3.16): one EAP packet, whose own length
 // field equals the payload's.
 type EAP struct{ Packet []byte }
 

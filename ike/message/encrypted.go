@@ -6,7 +6,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// SK is the Encrypted payload (RFC 7296 §3.14), sealed.
+// SK is the Encrypted payload (RFC 7296 section 3.14), sealed.
 type SK struct {
 	Next PayloadType // first payload inside
 	Body []byte      // IV, ciphertext, ICV
@@ -22,7 +22,7 @@ func parseSK(next PayloadType, r *wire.Reader) *SK {
 // AppendBody appends the sealed body.
 func (p *SK) AppendBody(b []byte) ([]byte, error) { return append(b, p.Body...), nil }
 
-// SKF is the Encrypted Fragment payload (RFC 7383 §2.5), sealed:
+// SKF is the Encrypted Fragment payload (RFC 7383 section 2.5), sealed:
 //
 //	number (2) | total (2) | IV | ciphertext | ICV
 type SKF struct {

@@ -17,7 +17,7 @@ const Version uint8 = 0x20
 // than 2; a responder answers N(INVALID_MAJOR_VERSION).
 var ErrMajorVersion = errors.New("major version is not 2")
 
-// SPI identifies one side of an IKE SA; 0 stands for "not known yet".
+// SPI identifies one side of an IKE SA; 0 means "not known yet".
 type SPI uint64
 
 func (s SPI) String() string { return fmt.Sprintf("%016x", uint64(s)) }
@@ -25,7 +25,7 @@ func (s SPI) String() string { return fmt.Sprintf("%016x", uint64(s)) }
 // Bytes returns the eight octets of s.
 func (s SPI) Bytes() []byte { return wire.AppendU64(nil, uint64(s)) }
 
-// Header is the IKE header (RFC 7296 §3.1):
+// Header is the IKE header (RFC 7296 section 3.1):
 //
 //	SPI i (8) | SPI r (8) | next (1) | version (1) | exchange (1) | flags (1) | message ID (4) | length (4)
 type Header struct {

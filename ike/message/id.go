@@ -9,10 +9,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// IDType is an identity type (RFC 7296 §3.5).
+// IDType is an identity type (RFC 7296 section 3.5).
 type IDType uint8
 
 // Identity types.
@@ -32,7 +33,7 @@ const (
 	IDIPv6Range IDType = 8
 )
 
-// Identity is what IDi and IDr payloads contain (RFC 7296 §3.5):
+// Identity is what IDi and IDr payloads contain (RFC 7296 section 3.5):
 //
 //	type (1) | reserved (3) | data
 type Identity struct {
@@ -41,7 +42,7 @@ type Identity struct {
 	Data     []byte
 }
 
-// Body returns IDx' of RFC 7296 §2.15: the payload without generic header.
+// Body returns IDx' of RFC 7296 section 2.15: the payload without generic header.
 func (id Identity) Body() []byte {
 	return append(append([]byte{byte(id.IDType)}, id.Reserved[:]...), id.Data...)
 }
@@ -94,23 +95,13 @@ func (id Identity) String() string {
 			return from.String() + "-" + to.String()
 		}
 	case IDFQDN, IDRFC822:
-		return printable(id.Data)
+		return text.ASCII(id.Data)
 	case IDDERDN:
 		if dn := ParseDN(id.Data); dn != nil {
-			return printable([]byte(dnString(dn)))
+			return text.ASCII([]byte(dnString(dn)))
 		}
 	}
 	return "(" + fmt.Sprintf("ID_%d", uint8(id.IDType)) + ":#" + hex.EncodeToString(id.Data) + ")"
-}
-
-func printable(b []byte) string {
-	out := bytes.Clone(b)
-	for i, c := range out {
-		if c < 0x20 || c > 0x7e {
-			out[i] = '?'
-		}
-	}
-	return string(out)
 }
 
 // ErrIdentity is the cause where a string is not an identity.

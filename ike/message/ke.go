@@ -2,7 +2,7 @@ package message
 
 import "github.com/gotnc/gotnc/internal/base/wire"
 
-// KE is the Key Exchange payload (RFC 7296 §3.4).
+// KE is the Key Exchange payload (RFC 7296 section 3.4).
 type KE struct {
 	Method KEMethod
 	Data   []byte

@@ -16,7 +16,7 @@ var (
 )
 
 // UnsupportedCriticalError is the cause where a payload of unknown type has
-// its critical bit set (RFC 7296 §2.5). The answer to such a request is
+// its critical bit set (RFC 7296 section 2.5). The answer to such a request is
 // N(UNSUPPORTED_CRITICAL_PAYLOAD) with the type as data.
 type UnsupportedCriticalError struct{ Type PayloadType }
 
@@ -127,7 +127,7 @@ func maxOf(t PayloadType) int {
 	return MaxPayloads
 }
 
-// parseBody reads all of r. A failure stands in r.
+// parseBody reads all of r. A failure is kept in r.
 func parseBody(t, next PayloadType, critical bool, r *wire.Reader) Payload {
 	switch t {
 	case TypeSA:

@@ -2,13 +2,13 @@ package message
 
 import "github.com/gotnc/gotnc/internal/base/wire"
 
-// Sizes of a nonce in octets (RFC 7296 §3.9).
+// Sizes of a nonce in octets (RFC 7296 section 3.9).
 const (
 	MinNonce = 16
 	MaxNonce = 256
 )
 
-// Nonce is the Nonce payload (RFC 7296 §3.9).
+// Nonce is the Nonce payload (RFC 7296 section 3.9).
 type Nonce struct{ Data []byte }
 
 // Type returns TypeNonce.

@@ -173,7 +173,7 @@ func (t NotifyType) Short() string {
 	return fmt.Sprintf("(%d)", uint16(t))
 }
 
-// Notify is the Notify payload (RFC 7296 §3.10).
+// Notify is the Notify payload (RFC 7296 section 3.10).
 type Notify struct {
 	Protocol   ProtocolID // 0 unless there is an SPI
 	SPI        []byte

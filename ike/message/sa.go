@@ -8,7 +8,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// TransformType is a transform type (RFC 7296 §3.3.2, RFC 9370 §4).
+// TransformType is a transform type (RFC 7296 section 3.3.2, RFC 9370 section 4).
 type TransformType uint8
 
 // Transform types.
@@ -128,12 +128,12 @@ const (
 	ESNYes uint16 = 1
 )
 
-// attrKeyLength is the attribute "Key Length" (RFC 7296 §3.3.5), in the
+// attrKeyLength is the attribute "Key Length" (RFC 7296 section 3.3.5), in the
 // type/value format that it always has.
 const attrKeyLength = 14
 
 // Attribute is a transform attribute that this package does not know. A
-// transform that has one must not be chosen (RFC 7296 §3.3.6).
+// transform that has one must not be chosen (RFC 7296 section 3.3.6).
 type Attribute struct {
 	Type  uint16 // without the format bit
 	TV    bool   // two-octet value without length
@@ -153,7 +153,7 @@ func (t Transform) Equal(u Transform) bool {
 	return t.Type == u.Type && t.ID == u.ID && t.KeyBits == u.KeyBits && len(t.Attributes) == 0 && len(u.Attributes) == 0
 }
 
-// Proposal is one proposal of an SA payload (RFC 7296 §3.3.1).
+// Proposal is one proposal of an SA payload (RFC 7296 section 3.3.1).
 type Proposal struct {
 	Number     uint8 // from 1
 	Protocol   ProtocolID
@@ -180,7 +180,7 @@ func (p Proposal) Clone() Proposal {
 	return p
 }
 
-// SA is the Security Association payload (RFC 7296 §3.3).
+// SA is the Security Association payload (RFC 7296 section 3.3).
 type SA struct{ Proposals []Proposal }
 
 // Type returns TypeSA.

@@ -7,7 +7,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// TSType is a traffic selector type (RFC 7296 §3.13.1).
+// TSType is a traffic selector type (RFC 7296 section 3.13.1).
 type TSType uint8
 
 // Traffic selector types.
@@ -101,10 +101,10 @@ func (s TrafficSelector) Intersect(o TrafficSelector) (TrafficSelector, bool) {
 	if o.End.Compare(s.End) < 0 {
 		s.End = o.End
 	}
-	any := func(t TrafficSelector) bool { return t.StartPort == 0 && t.EndPort == 65535 }
+	everyPort := func(t TrafficSelector) bool { return t.StartPort == 0 && t.EndPort == 65535 }
 	switch {
-	case any(o):
-	case any(s):
+	case everyPort(o):
+	case everyPort(s):
 		s.StartPort, s.EndPort = o.StartPort, o.EndPort
 	case s.StartPort == o.StartPort && s.EndPort == o.EndPort:
 	default:
@@ -155,7 +155,7 @@ func (s TrafficSelector) String() string {
 	return fmt.Sprintf("%s[%s/%d-%d]", a, proto, s.StartPort, s.EndPort)
 }
 
-// TSi is the Traffic Selector payload of the initiator (RFC 7296 §3.13).
+// TSi is the Traffic Selector payload of the initiator (RFC 7296 section 3.13).
 type TSi struct{ Selectors []TrafficSelector }
 
 // Type returns TypeTSi.
@@ -164,7 +164,7 @@ func (*TSi) Type() PayloadType { return TypeTSi }
 // AppendBody appends the selectors.
 func (p *TSi) AppendBody(b []byte) ([]byte, error) { return appendSelectors(b, p.Selectors) }
 
-// TSr is the Traffic Selector payload of the responder (RFC 7296 §3.13).
+// TSr is the Traffic Selector payload of the responder (RFC 7296 section 3.13).
 type TSr struct{ Selectors []TrafficSelector }
 
 // Type returns TypeTSr.

@@ -5,7 +5,7 @@ import "fmt"
 // PayloadType is a payload type of the IANA registry "IKEv2 Payload Types".
 type PayloadType uint8
 
-// Payload types (RFC 7296 §3.2, RFC 7383 §2.5).
+// Payload types (RFC 7296 section 3.2, RFC 7383 section 2.5).
 const (
 	NoNextPayload   PayloadType = 0
 	TypeSA          PayloadType = 33
@@ -71,7 +71,7 @@ func (t ExchangeType) String() string {
 // Flags are the flags of the IKE header.
 type Flags uint8
 
-// Flags of the IKE header (RFC 7296 §3.1).
+// Flags of the IKE header (RFC 7296 section 3.1).
 const (
 	FlagInitiator     Flags = 0x08 // sender is the original initiator of the IKE SA
 	FlagHigherVersion Flags = 0x10 // sender speaks a higher major version too
@@ -81,7 +81,7 @@ const (
 // ProtocolID names what a proposal, a notify or a delete is about.
 type ProtocolID uint8
 
-// Protocols (RFC 7296 §3.3.1).
+// Protocols (RFC 7296 section 3.3.1).
 const (
 	ProtocolNone ProtocolID = 0
 	ProtocolIKE  ProtocolID = 1

@@ -2,7 +2,7 @@ package message
 
 import "github.com/gotnc/gotnc/internal/base/wire"
 
-// VendorID is the Vendor ID payload (RFC 7296 §3.12).
+// VendorID is the Vendor ID payload (RFC 7296 section 3.12).
 type VendorID struct{ Data []byte }
 
 // Type returns TypeVendorID.

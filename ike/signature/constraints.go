@@ -41,7 +41,7 @@ func ParseConstraints(text string) (Constraints, error) {
 			c.Chain = append(c.Chain, s)
 		}
 	}
-	flush := func() { // a key type without hashes stands for all of them
+	flush := func() { // a key type without hashes means all of them
 		if begun && !used && group.Key != AnyKey {
 			add(group)
 		}

@@ -16,7 +16,7 @@ import (
 // Hash is a hash algorithm of the IANA registry "IKEv2 Hash Algorithms".
 type Hash uint16
 
-// Hash algorithms (RFC 7427 §4, RFC 8420 §2).
+// Hash algorithms (RFC 7427 section 4, RFC 8420 section 2).
 const (
 	SHA1     Hash = 1
 	SHA256   Hash = 2
@@ -62,11 +62,11 @@ func (h Hash) digest(b []byte) []byte {
 }
 
 // Announced are the hashes that we verify signatures with. SHA-1 is not among
-// them (RFC 8247 §3.2), as with strongSwan.
+// them (RFC 8247 section 3.2), as with strongSwan.
 var Announced = []Hash{SHA256, SHA384, SHA512, Identity}
 
 // AppendHashes appends the data of N(SIGNATURE_HASH_ALGORITHMS): two octets a
-// hash (RFC 7427 §4).
+// hash (RFC 7427 section 4).
 func AppendHashes(b []byte, hs []Hash) []byte {
 	for _, h := range hs {
 		b = wire.AppendU16(b, uint16(h))

@@ -1,5 +1,5 @@
 // Package signature makes and verifies the AUTH payloads of public keys: RSA
-// (RFC 7296 §3.8), ECDSA (RFC 4754), and both, RSASSA-PSS and Ed25519 with
+// (RFC 7296 section 3.8), ECDSA (RFC 4754), and both, RSASSA-PSS and Ed25519 with
 // AlgorithmIdentifiers (RFC 7427, RFC 8420).
 package signature
 
@@ -46,7 +46,7 @@ type Scheme struct {
 	Hash Hash // 0 in constraints: any
 }
 
-// String returns strongSwan's name, as it stands in its log.
+// String returns strongSwan's name, as in its log.
 func (s Scheme) String() string {
 	switch s.Key {
 	case RSA:

@@ -20,7 +20,7 @@ const MinRSABits = 2048
 // ErrMismatch: the signature was not made by this key over these octets.
 var ErrMismatch = errors.New("does not verify")
 
-// Verify checks an AUTH payload over octets with a public key (RFC 7296 §3.8,
+// Verify checks an AUTH payload over octets with a public key (RFC 7296 section 3.8,
 // RFC 4754, RFC 7427), and returns how it was signed. A hash that is not
 // Announced is not accepted, but for method 1, which is bound to SHA-1.
 func Verify(pub gocrypto.PublicKey, auth *message.Auth, octets []byte) (Scheme, error) {

@@ -22,7 +22,7 @@ type outbound struct {
 
 // SendESP sends ESP packets in UDP to the gateway, in order; runs of equal size
 // in one piece where the kernel cuts them (UDP_SEGMENT, Linux 4.18). Safe for
-// concurrent use. It fails before the IKE_SA stands. What could be sent was
+// concurrent use. It fails before the IKE_SA is established. What could be sent was
 // sent where it fails.
 func (c *Conn) SendESP(packets ...[]byte) error {
 	to := c.espTo.Load()

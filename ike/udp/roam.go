@@ -56,7 +56,7 @@ func (c *Conn) start(p *socketPair) {
 }
 
 // Rebind moves the sockets to another local address, with the same ports where
-// they are free, and tells the Machines (MOBIKE). The old ones are closed.
+// they are free, and informs the Machines (MOBIKE). The old ones are closed.
 func (c *Conn) Rebind(local netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,12 +81,12 @@ func (c *Conn) Rebind(local netip.Addr) error {
 	log.Infof(c.net, "our address changed from %s to %s", before.ikeAt.Addr(), local)
 	if c.exempt {
 		if err := exempt(p); err != nil {
-			c.net.Warn(err.Error())
+			log.Warnf(c.net, "%v", err)
 		}
 	}
 	if c.kernel {
 		if err := kernelESP(p); err != nil {
-			c.net.Warn(err.Error())
+			log.Warnf(c.net, "%v", err)
 		}
 	}
 	c.start(p)
@@ -102,7 +102,7 @@ func (c *Conn) Rebind(local netip.Addr) error {
 
 // roamSettle is how long addresses and routes have to be quiet before they are
 // looked at: they change several at a time. roamPoll is how often they are
-// looked at where the kernel tells nothing.
+// looked at where the kernel reports no changes.
 const (
 	roamSettle = 300 * time.Millisecond
 	roamPoll   = 10 * time.Second
@@ -151,7 +151,7 @@ func (c *Conn) follow() {
 			failed = ""
 		case !errors.Is(err, errClosed) && err.Error() != failed:
 			failed = err.Error()
-			c.net.Warn(failed)
+			log.Warnf(c.net, "%s", failed)
 		}
 	}
 }

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // Stats is what a Conn has cost.
 type Stats struct {
-	Exchanges     int   // IKE requests of ours that were answered
+	Exchanges     int   // our IKE requests that were answered
 	BytesSent     int64 // octets of UDP payload in IKE datagrams, marker included
 	BytesReceived int64
 }

@@ -27,7 +27,7 @@ const (
 
 	queueLen    = 64    // IKE datagrams that wait for the loop; more are dropped
 	maxDatagram = 65535 // octets
-	markerLen   = 4     // non-ESP marker, RFC 3948 §2.2
+	markerLen   = 4     // non-ESP marker, RFC 3948 section 2.2
 	// workGrace is how long Run waits for work that is being done when the
 	// connection ends.
 	workGrace = 5 * time.Second
@@ -71,7 +71,7 @@ type Conn struct {
 	espMu sync.Mutex // calls of esp come one at a time
 	out   outbound
 
-	espTo    atomic.Pointer[netip.AddrPort] // where SendESP sends; nil before the IKE_SA stands
+	espTo    atomic.Pointer[netip.AddrPort] // where SendESP sends; nil before IKE_AUTH
 	lastSent atomic.Int64                   // of UDP encapsulation, since base
 	aliveAt  atomic.Int64                   // since base
 	base     time.Time
@@ -224,7 +224,7 @@ func (c *Conn) Alive() { c.aliveAt.Store(int64(time.Since(c.base))) }
 
 // read takes datagrams apart until the socket is closed. From port 500 comes
 // plain IKE; from any other port ESP, IKE behind the non-ESP marker, or NAT
-// keep-alives (RFC 3948 §2).
+// keep-alives (RFC 3948 section 2).
 func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 	defer c.wg.Done()
 	c.enableGRO(fd)

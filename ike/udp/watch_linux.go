@@ -4,11 +4,11 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// watchAddresses tells when addresses or routes of this host change. The
+// watchAddresses reports changes of this host's addresses and routes. The
 // channel is closed where the kernel cannot be asked.
 func watchAddresses(done <-chan struct{}) <-chan struct{} {
 	out := make(chan struct{}, 1)
-	tell := func() {
+	notify := func() {
 		select {
 		case out <- struct{}{}:
 		default:
@@ -30,13 +30,13 @@ func watchAddresses(done <-chan struct{}) <-chan struct{} {
 					addrs = nil
 					continue
 				}
-				tell()
+				notify()
 			case _, ok := <-routes:
 				if !ok {
 					routes = nil
 					continue
 				}
-				tell()
+				notify()
 			}
 		}
 		close(out)

@@ -23,7 +23,7 @@ func (g *Gateway) tlsConfig() *tls.Config {
 	}
 }
 
-// ownOctets are what an AUTH payload of ours covers.
+// ownOctets returns what our AUTH payload covers.
 func (c *client) ownOctets() []byte {
 	return ikecrypto.SignedOctets(c.prf, c.keys.Pr, c.initResponse, c.ni, c.idr.Body(), c.intermediate.octets)
 }

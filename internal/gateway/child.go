@@ -45,7 +45,7 @@ func (c *client) makeChild() ([]message.Payload, error) {
 	f := &c.g.cfg.Faults
 	w := c.wanted
 	if f.NoChildProposal {
-		return nil, &notifyError{message.NoProposalChosen, "as told"}
+		return nil, &notifyError{message.NoProposalChosen, "as configured"}
 	}
 	suite, chosen, err := crypto.Select(c.g.esp, w.sa)
 	if err != nil {
@@ -122,7 +122,7 @@ func texts(ts []message.TrafficSelector) (out []string) {
 }
 
 // narrow returns what the wanted selectors have in common with ours, at most
-// as many as a payload carries (RFC 7296 §2.9).
+// as many as a payload carries (RFC 7296 section 2.9).
 func narrow(ours, wanted []message.TrafficSelector) (out []message.TrafficSelector) {
 	for _, o := range ours {
 		for _, w := range wanted {
@@ -149,7 +149,7 @@ func (c *client) configure() (*message.CP, error) {
 		return nil, nil
 	}
 	if c.g.cfg.Faults.NoVirtualIP {
-		return nil, &notifyError{message.InternalAddressFailure, "as told"}
+		return nil, &notifyError{message.InternalAddressFailure, "as configured"}
 	}
 	var wanted netip.Addr
 	if v := asked[0]; len(v) >= 16 {
@@ -257,7 +257,7 @@ func (s *childSA) seal(packet []byte, next byte) ([]byte, error) {
 }
 
 // fresh reports whether seq is inside the anti-replay window and new (RFC 4303
-// §3.4.3); mark records it once the packet is authentic.
+// section 3.4.3); mark records it once the packet is authentic.
 func (s *childSA) fresh(seq uint32) bool {
 	switch {
 	case seq == 0:

@@ -99,7 +99,7 @@ func (c *client) handle(now time.Time, from netip.AddrPort, h message.Header, b 
 		return
 	}
 	if h.MessageID+1 == c.nextID && c.lastResponse != nil {
-		// The first fragment stands for the whole request (RFC 7383 §2.6.1).
+		// The first fragment counts for the whole request (RFC 7383 section 2.6.1).
 		if m, err := message.Parse(b); err == nil && firstOf(m) {
 			c.report.Retransmits++
 			log.Infof(c.g.log, "received retransmit of request with ID %d, retransmitting response", h.MessageID)
@@ -132,7 +132,7 @@ func (c *client) handle(now time.Time, from netip.AddrPort, h message.Header, b 
 	if m == nil {
 		return // fragments are missing
 	}
-	c.g.enc.Info("parsed " + m.Summary())
+	log.Infof(c.g.enc, "parsed %s", m.Summary())
 	c.addr, c.report.Addr = from, from
 	c.nextID++
 	c.report.Requests++
@@ -161,9 +161,9 @@ func firstOf(m *message.Message) bool {
 	return !ok || f.Number == 1
 }
 
-// seal protects a message of ours.
+// seal protects a message that is sent.
 func (c *client) seal(h message.Header, ps []message.Payload) ([][]byte, error) {
-	c.g.enc.Info("generating " + (&message.Message{Header: h, Payloads: ps}).Summary())
+	log.Infof(c.g.enc, "generating %s", (&message.Message{Header: h, Payloads: ps}).Summary())
 	if !c.fragmentation {
 		b, err := c.protector.Seal(h, ps)
 		return [][]byte{b}, err

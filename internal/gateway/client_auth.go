@@ -14,7 +14,7 @@ import (
 	"github.com/gotnc/gotnc/tnccs/server"
 )
 
-// handleAuth runs IKE_AUTH: the identity, then EAP, then AUTH (RFC 7296 §2.16).
+// handleAuth runs IKE_AUTH: the identity, then EAP, then AUTH (RFC 7296 section 2.16).
 func (c *client) handleAuth(now time.Time, m *message.Message) {
 	refuse := func(why error) {
 		c.respond(m.Header, &message.Notify{NotifyType: message.AuthenticationFailed})
@@ -102,14 +102,14 @@ func (c *client) firstAuth(now time.Time, m *message.Message) error {
 	c.respond(m.Header, append(ps, &message.EAP{Packet: packet})...)
 	switch status {
 	case eap.StatusFailure:
-		c.fail(now, errors.New("EAP failure, as told"))
+		c.fail(now, errors.New("EAP failure, as configured"))
 	case eap.StatusSuccess:
 		c.eapDone = true
 	}
 	return nil
 }
 
-// startEAP makes the EAP server and what stands behind it.
+// startEAP makes the EAP server and what it hands packets to.
 func (c *client) startEAP() error {
 	cfg := &c.g.cfg
 	v, err := imv.New(imv.Config{Policy: cfg.Policy, Logger: cfg.Logger})

@@ -81,7 +81,7 @@ func (c *client) handleResponse(now time.Time, h message.Header, b []byte) {
 	if err != nil || m == nil {
 		return
 	}
-	c.g.enc.Info("parsed " + m.Summary())
+	log.Infof(c.g.enc, "parsed %s", m.Summary())
 	deletes := c.own.deletes
 	c.own = nil
 	if deletes {

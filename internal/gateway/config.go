@@ -2,7 +2,7 @@
 // with an EAP-TTLS server, a PB-TNC server, a verifier, and a user-space ESP
 // host that answers pings. `tnc demo` and the tests connect to it where no
 // other gateway is installed. It needs no rights: one UDP socket, on the
-// loopback interface unless told otherwise.
+// loopback interface by default.
 //
 // It is made for trying a client and for testing one, not for guarding a
 // network: see Faults.
@@ -35,9 +35,9 @@ type Config struct {
 	Certificate tls.Certificate // of the EAP-TTLS server, with its key
 
 	Users map[string]string // identity to password, for MD5
-	// PSK, where set, is what clients may authenticate with in place of EAP.
+	// PSK, where set, is what clients may authenticate with instead of EAP.
 	PSK []byte
-	// ClientCAs, where set, are trusted for clients that sign in place of EAP.
+	// ClientCAs, where set, are trusted for clients that sign instead of using EAP.
 	ClientCAs *x509.CertPool
 	Phase2    []string // inner methods in order; nil means md5 (where Users is set) and pt
 
@@ -83,7 +83,7 @@ type Faults struct {
 	Certificate      *tls.Certificate                   // present this certificate instead
 	BadAuth          bool                               // corrupt the AUTH payload of the gateway
 	WrongIdentity    string                             // IDr instead of Config.Identity
-	EAPFailure       bool                               // EAP-Failure in place of the first EAP-TTLS request
+	EAPFailure       bool                               // EAP-Failure instead of the first EAP-TTLS request
 	EarlySuccess     bool                               // EAP-Success before any method ran
 	BadBatch         bool                               // break the version of the first PB-TNC batch sent
 	ReplaceBatch     func(n int, batch []byte) []byte   // rewrites the nth batch sent, from 0; nil leaves it
@@ -91,7 +91,7 @@ type Faults struct {
 	NoRecommendation bool                               // never send RESULT, empty SDATA for ever
 	DeleteAfter      time.Duration                      // delete the IKE_SA this long after it was established; 0 never
 	DPD              time.Duration                      // send a liveness check at this interval; 0 never
-	Rewrite          func(Answer) [][]byte              // what is sent in place of each protected answer
+	Rewrite          func(Answer) [][]byte              // what is sent instead of each protected answer
 }
 
 // Answer is a protected answer that Faults.Rewrite may replace.

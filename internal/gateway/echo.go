@@ -26,7 +26,7 @@ func packetAddrs(p []byte) (src, dst netip.Addr, ok bool) {
 }
 
 // echoReply answers an ICMP or ICMPv6 echo request in the name of its
-// destination (RFC 792, RFC 4443 §4.2). The result is a packet of its own;
+// destination (RFC 792, RFC 4443 section 4.2). The result is a packet of its own;
 // false where p is no unfragmented, intact echo request.
 func echoReply(p []byte) ([]byte, bool) {
 	src, dst, ok := packetAddrs(p)
@@ -66,7 +66,7 @@ func echoReply(p []byte) ([]byte, bool) {
 	return r, true
 }
 
-// pseudo6 sums the pseudo header of RFC 8200 §8.1 for ICMPv6.
+// pseudo6 sums the pseudo header of RFC 8200 section 8.1 for ICMPv6.
 func pseudo6(src, dst netip.Addr, length int) uint32 {
 	s, d := src.As16(), dst.As16()
 	sum := uint32(length) + protoICMPv6

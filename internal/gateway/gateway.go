@@ -29,7 +29,7 @@ const (
 	ownTries      = 5
 )
 
-// nonESP marks IKE among ESP on the NAT-T port (RFC 3948 §2.2).
+// nonESP marks IKE among ESP on the NAT-T port (RFC 3948 section 2.2).
 var nonESP = []byte{0, 0, 0, 0}
 
 // Gateway is a listening gateway. Serve runs it; Report and Close may be
@@ -213,7 +213,7 @@ func (g *Gateway) Report() Report {
 }
 
 // Delete deletes the IKE_SAs of all established clients, as an administrator
-// would. It returns how many it tells.
+// would. It returns how many there are.
 func (g *Gateway) Delete() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -285,7 +285,7 @@ func (g *Gateway) answerPlain(to netip.AddrPort, h message.Header, ps ...message
 		log.Infof(g.log, "encode %s: %v", m.Header, err)
 		return nil
 	}
-	g.enc.Info("generating " + m.Summary())
+	log.Infof(g.enc, "generating %s", m.Summary())
 	g.send(to, b)
 	return b
 }

@@ -103,7 +103,7 @@ func TestHostileGateway(t *testing.T) {
 			}
 			return a.Messages
 		}},
-		// It is discarded (RFC 3748 §4.1), so that nothing is left to answer.
+		// It is discarded (RFC 3748 section 4.1), so that nothing is left to answer.
 		{name: "EAP packet that lies about its length", want: ike.ErrNoAnswer, rewrite: func(a gateway.Answer) [][]byte {
 			if a.N == 2 {
 				p := eapPacket(1, 20)

@@ -21,7 +21,7 @@ const (
 	askedKE = 1 << iota
 )
 
-// handleInit answers an IKE_SA_INIT request (RFC 7296 §1.2).
+// handleInit answers an IKE_SA_INIT request (RFC 7296 section 1.2).
 func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
 	for _, c := range g.clients {
 		if !c.freed && c.addr == from && bytes.Equal(c.initRequest, b) {
@@ -36,7 +36,7 @@ func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
 		log.Infof(g.log, "IKE_SA_INIT request ignored: %v", err)
 		return
 	}
-	g.enc.Info("parsed " + m.Summary())
+	log.Infof(g.enc, "parsed %s", m.Summary())
 	f := &g.cfg.Faults
 	g.requests++
 	if f.SilentAfter > 0 && g.requests > f.SilentAfter {
@@ -96,9 +96,9 @@ func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
 }
 
 // cookie returns the cookie that the request still lacks, nil where it has it
-// (RFC 7296 §2.6). With CookieTwice there are two generations.
+// (RFC 7296 section 2.6). With CookieTwice there are two generations.
 func (g *Gateway) cookie(m *message.Message, ni []byte, from netip.AddrPort) []byte {
-	make := func(generation byte) []byte {
+	generate := func(generation byte) []byte {
 		h := hmac.New(sha256.New, g.secret[:])
 		h.Write([]byte{generation})
 		h.Write(m.SPIi.Bytes())
@@ -111,14 +111,14 @@ func (g *Gateway) cookie(m *message.Message, ni []byte, from netip.AddrPort) []b
 	if n, ok := m.Payloads[0].(*message.Notify); ok && n.NotifyType == message.Cookie {
 		got = n.Data
 	}
-	first := make(0)
+	first := generate(0)
 	if !g.cfg.Faults.CookieTwice {
 		if hmac.Equal(got, first) {
 			return nil
 		}
 		return first
 	}
-	second := make(1)
+	second := generate(1)
 	switch {
 	case hmac.Equal(got, second):
 		return nil
@@ -231,6 +231,6 @@ func (g *Gateway) newClient(now time.Time, from netip.AddrPort, m *message.Messa
 	if c.initResponse, err = response.AppendBinary(nil); err != nil {
 		return nil, err
 	}
-	g.enc.Info("generating " + response.Summary())
+	log.Infof(g.enc, "generating %s", response.Summary())
 	return c, nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // intermediate are the IKE_INTERMEDIATE exchanges that carry additional key
-// exchanges (RFC 9242, RFC 9370 §2.2.2).
+// exchanges (RFC 9242, RFC 9370 section 2.2.2).
 type intermediate struct {
 	left   []message.KEMethod // to be run, the next one first
 	auth   crypto.IntermediateAuth
