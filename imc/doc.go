@@ -38,7 +38,7 @@
 //	  name, opts           the TPM: device, swtpm or mssim, and its address, as in
 //	                       host=127.0.0.1,port=2321 (/dev/tpmrm0, else /dev/tpm0)
 //	plugins.imc-os.
-//	  push_info            whether the platform is told unasked (yes)
+//	  push_info            whether the platform is sent unasked (yes)
 //	  device_id, device_handle, device_pubkey, device_cert
 //	                       what the Device ID is taken from, in this order (the machine ID)
 //	imcv.os_info.
@@ -52,7 +52,7 @@
 //
 //	dh_groups            D-H groups that may be used (all): modp1024, modp1536, modp2048,
 //	                     ecp256, ecp384, ecp521
-//	os_info              whether this IMC tells the platform where imc-os is not loaded (yes)
+//	os_info              whether this IMC sends the platform where imc-os is not loaded (yes)
 //	retry                whether one more handshake is asked for after access was refused or
 //	                     isolated (no)
 //	segmentation         whether segments are asked of verifiers (no)

@@ -36,7 +36,8 @@ var requestable = map[patnc.Type]bool{
 // maxSettings bounds the settings read for one request.
 const maxSettings = 64
 
-// platformAttributes asks the Platform; what it cannot tell is left out.
+// platformAttributes asks the Platform for attributes; those that it does not know
+// are left out.
 func (a *Agent) platformAttributes(ctx context.Context, types []patnc.Type) []patnc.Attribute {
 	var out []patnc.Attribute
 	for _, t := range types {
@@ -139,10 +140,10 @@ func (a *Agent) operatingSystem(ctx context.Context, v patnc.Value, t MessageTyp
 }
 
 // splitPackages divides a list of installed packages that fits no message of
-// max octets (0 = no limit) into several attributes; a verifier adds them up.
-func splitPackages(as []patnc.Attribute, max int) []patnc.Attribute {
-	room := max - patnc.MessageHeaderSize - patnc.AttributeHeaderSize - 4
-	if max == 0 || room <= 0 {
+// limit octets (0 = no limit) into several attributes; a verifier adds them up.
+func splitPackages(as []patnc.Attribute, limit int) []patnc.Attribute {
+	room := limit - patnc.MessageHeaderSize - patnc.AttributeHeaderSize - 4
+	if limit == 0 || room <= 0 {
 		return as
 	}
 	var out []patnc.Attribute

@@ -8,7 +8,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/text"
 )
 
-// provider stands where strongSwan's lines name the plugin of an algorithm.
+// provider is logged where strongSwan's lines name the plugin of an algorithm.
 const provider = "go"
 
 // probe logs the algorithms that PTS may use, and returns the D-H groups: those

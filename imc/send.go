@@ -14,7 +14,7 @@ const maxMessageSize = 1 << 30
 
 // oneMessageSize is how large the Agent makes the only message of a batch where
 // a segmentation contract lets it choose, in octets: wpa_supplicant and hostapd
-// carry batches of 75,000 octets, in which the message stands in Base64.
+// carry batches of 75,000 octets, which hold the message in Base64.
 const oneMessageSize = 45000
 
 // maxMessage returns how large a message may be under a segmentation contract, in

@@ -2,8 +2,8 @@ package imc
 
 import "github.com/gotnc/gotnc/imc/pts"
 
-// options are the settings that an Agent itself goes by. They are read at once, so
-// that a value that is wrong is told when the library is loaded.
+// options are the settings that an Agent itself uses. They are all read when the
+// library is loaded, so that a wrong value is logged then.
 type options struct {
 	hashAlgorithm string
 	nonceLength   int

@@ -1,7 +1,7 @@
 package imc
 
-// AttestationSettings are the names that stand below plugins.imc-attestation, for
-// programs that look for mistyped ones.
+// AttestationSettings lists the names of the settings below
+// plugins.imc-attestation, for programs that look for mistyped ones.
 var AttestationSettings = []string{
 	"aik_blob", "aik_cert", "aik_handle", "aik_pubkey", "dh_groups", "hash_algorithm", "language", "mandatory_dh_groups",
 	"measure_allow", "measure_deny", "measure_max_bytes", "measure_max_files", "measure_max_seconds", "nonce_len", "os_info",

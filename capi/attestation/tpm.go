@@ -18,7 +18,7 @@ import (
 // currentTPM is that of the last TNC_IMC_Initialize.
 var currentTPM atomic.Pointer[quoter.Quoter]
 
-// closeTPM gives an instance's TPM back at TNC_IMC_Terminate.
+// closeTPM closes an instance's TPM at TNC_IMC_Terminate.
 func closeTPM(q *quoter.Quoter) {
 	currentTPM.CompareAndSwap(q, nil)
 	q.Close()

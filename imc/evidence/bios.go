@@ -87,7 +87,7 @@ func (c *Collector) collectBIOS(ctx context.Context, n pts.ComponentName) error 
 	return nil
 }
 
-// setLocality begins PCR 0 anew, while nothing extended it.
+// setLocality sets the initial value of PCR 0, unless an event extended it.
 func (c *Collector) setLocality(l uint8) {
 	if c.bank.Touched()&1 == 0 {
 		c.locality = l
@@ -99,8 +99,8 @@ func (c *Collector) setLocality(l uint8) {
 // Profile section 10.4.5.3): 0, 3, and 4 after an H-CRTM.
 var localities = [...]uint8{0, 3, 4}
 
-// Locality reads the event log: an event tells the locality, or it is that with
-// which the events lead to the value of PCR 0, or to the boot aggregate.
+// Locality reads the event log: the locality is that of an event, or the one with
+// which the events lead to the value of PCR 0 or to the boot aggregate.
 func (c *Collector) Locality(_ context.Context, alg pts.HashAlgorithms, pcr0 []byte) (uint8, bool) {
 	f, in, err := openBIOS(c.cfg.BIOSLog)
 	if err != nil {

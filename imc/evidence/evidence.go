@@ -49,7 +49,7 @@ type Config struct {
 	IMALog     string       // "" = DefaultIMALog
 	PCRInfo    bool         // report PCR values before and after with the evidence of IMA
 	PCRPadding bool         // the kernel extends zero-padded SHA-1 digests into larger banks; the TPM's PCRs overrule it
-	// TrustedBoot is reported as it stands, for PCR 17 and 18.
+	// TrustedBoot is reported as it is, for PCR 17 and 18.
 	TrustedBoot [2]TrustedBoot
 	Now         func() time.Time // nil: time.Now
 }
@@ -120,7 +120,7 @@ func New(cfg Config) *Collector {
 	return &Collector{cfg: cfg, log: log.Group(cfg.Logger, log.PTS)}
 }
 
-// Reset forgets all evidence.
+// Reset drops all evidence.
 func (c *Collector) Reset() {
 	*c = Collector{cfg: c.cfg, log: c.log}
 }
@@ -128,8 +128,8 @@ func (c *Collector) Reset() {
 // PCRs returns what a quote has to cover.
 func (c *Collector) PCRs() pcr.Selection { return c.pcrs }
 
-// Drain returns the evidence in the order of the requests and forgets it; the
-// simulated PCRs go with it.
+// Drain returns the evidence in the order of the requests, and drops it and
+// the simulated PCRs.
 func (c *Collector) Drain() []patnc.Attribute {
 	n := 0
 	for _, g := range c.groups {

@@ -245,12 +245,12 @@ func TestAlteredLogIsSentAsItIs(t *testing.T) {
 	require.Len(t, c.Drain(), 16+6, "the verifier sees it and refuses")
 }
 
-func (m *machine) alter(old, new string) {
+func (m *machine) alter(from, to string) {
 	m.t.Helper()
 	for _, f := range []string{m.imaLog(), m.biosLog()} {
 		b, err := os.ReadFile(f)
 		require.NoError(m.t, err)
-		require.NoError(m.t, os.WriteFile(f, bytes.Replace(b, []byte(old), []byte(new), 1), 0o600))
+		require.NoError(m.t, os.WriteFile(f, bytes.Replace(b, []byte(from), []byte(to), 1), 0o600))
 	}
 }
 

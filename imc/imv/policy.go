@@ -40,7 +40,7 @@ type Policy struct {
 	OnlyHash bool
 
 	// Files maps an absolute path on the client to the digest its content must
-	// have, in hex. Several digests, one an algorithm, stand separated by
+	// have, in hex. Several digests, one an algorithm, are separated by
 	// spaces; the one whose length fits the negotiated algorithm counts. An
 	// empty text measures without comparing.
 	Files map[string]string

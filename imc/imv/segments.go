@@ -68,7 +68,7 @@ func (v *Verifier) segment(from pa, e patnc.SegmentEnvelope) {
 		return
 	}
 	delete(s.open, e.BaseMessageID)
-	// The base attribute is parsed as if it stood in a message of its own.
+	// The base attribute is parsed as the only one of a message.
 	msg, err := patnc.Parse(append([]byte{patnc.Version, 0, 0, 0, 0, 0, 0, 0}, b.data...), pts.Attributes)
 	if err != nil {
 		v.finding("segmented attribute cannot be decoded")

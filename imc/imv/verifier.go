@@ -35,7 +35,7 @@ type Config struct {
 	Logger     *slog.Logger // nil discards
 }
 
-// phase is where an assessment stands.
+// phase is how far an assessment is.
 type phase int
 
 const (

@@ -23,7 +23,7 @@
 //	                     have 120 together
 //
 // Patterns are absolute, and separated by blanks or commas. * ? and [classes]
-// match within a component (? stands for a blank or comma too), ** any number of
+// match within a component (? matches a blank or comma too), ** any number of
 // components; a pattern that matches a directory covers all below it. What lies
 // below /proc, /sys or /dev, or on a file system of that kind mounted elsewhere,
 // is refused unless a pattern of measure_allow begins with that directory:

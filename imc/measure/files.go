@@ -170,7 +170,7 @@ func do[T any](ctx context.Context, f Files, operation, name string, directory b
 	return value, nil
 }
 
-// quote returns a path as it may stand in a line of log.
+// quote makes a path fit for a line of log.
 func quote(s string) string { return text.Quote(s, 256) }
 
 // checkPath refuses what no file can be called.
@@ -185,7 +185,7 @@ func checkPath(name string) error {
 }
 
 // classify adds the cause that the protocol has an error for: File Not Found for
-// what does not exist, Invalid Path for all else that stands in the way. Only an
+// what does not exist, Invalid Path for every other cause. Only an
 // end that comes from outside has none.
 func classify(err error) error {
 	switch {

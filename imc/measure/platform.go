@@ -19,7 +19,7 @@ import (
 // maxFact bounds what is read of os-release, a certificate, uptime …, in octets.
 const maxFact = 64 << 10
 
-// ErrUnknown says that a fact of the platform cannot be told.
+// ErrUnknown says that a fact of the platform cannot be found out.
 var ErrUnknown = errors.New("not known on this platform")
 
 // PlatformConfig holds what an administrator says about the platform; empty
@@ -31,7 +31,7 @@ type PlatformConfig struct {
 	DeviceCertificate      string // file with an X.509 certificate, PEM or DER
 	DefaultPasswordEnabled bool
 
-	Policy Policy // of the files whose content is told as system settings
+	Policy Policy // of the files whose content is sent as system settings
 
 	Logger  *slog.Logger     // nil discards
 	Root    string           // where the file system begins; "" = /
@@ -63,7 +63,7 @@ func PlatformFromSettings(s Settings, logger *slog.Logger) *Platform {
 	})
 }
 
-// Platform tells facts of the operating system. It keeps nothing between calls
+// Platform reads facts of the operating system. It keeps nothing between calls
 // and may be used from many goroutines.
 type Platform struct{ cfg PlatformConfig }
 
@@ -179,7 +179,7 @@ func readAll(fd, limit int) ([]byte, error) {
 	return b, nil
 }
 
-// boot is the time of the last boot, zero where it cannot be told.
+// boot returns the time of the last boot, zero where it is not known.
 func (p *Platform) boot() time.Time {
 	b, err := p.read("/proc/uptime", 256)
 	if err != nil {

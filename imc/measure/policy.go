@@ -217,14 +217,14 @@ func (p pattern) resolved() (pattern, bool) {
 	}
 	for ; n > 0; n-- {
 		prefix := "/" + strings.Join(p.literal[:n], "/")
-		real, err := filepath.EvalSymlinks(prefix)
+		target, err := filepath.EvalSymlinks(prefix)
 		if err != nil {
 			continue
 		}
-		if real == prefix {
+		if target == prefix {
 			return pattern{}, false
 		}
-		segments := strings.Split(strings.Trim(escape(real), "/"), "/")
+		segments := strings.Split(strings.Trim(escape(target), "/"), "/")
 		q, err := parsePattern("/" + strings.Join(append(segments, p.segments[n:]...), "/"))
 		q.text = p.text
 		return q, err == nil

@@ -195,7 +195,7 @@ func (r *request) skipped(dir, name string, err error) {
 	}
 }
 
-// summary logs how many files were left out beyond the lines that tell of each.
+// summary logs how many files were left out beyond those that have a line each.
 func (r *request) summary(dir string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -28,7 +28,7 @@ var settingRoots = [...]string{"/etc/", "/proc/", "/sys/", "/var/"}
 // or /var, also after its links are followed (they may end in /usr/lib as well),
 // and everybody on the system must be allowed to read the file: a verifier is not
 // handed /etc/shadow. The Policy holds for them too, but for its refusal of /proc
-// and /sys. What /proc tells of a single process is no setting.
+// and /sys. Files of a single process in /proc are no settings.
 func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting {
 	out, err := run(ctx, Files{Limits: Limits{Timeout: settingsTimeout}}, func(r *request) (out []patnc.Setting, _ error) {
 		for _, n := range names {

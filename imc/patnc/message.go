@@ -83,7 +83,7 @@ func (m Message) AppendBinary(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// Entry tells Parse about one attribute type.
+// Entry is the codec of one attribute type, for Parse.
 type Entry struct {
 	// Parse decodes the octets of one value, without the attribute's header. It
 	// clones what it keeps. An error that wraps a *gotnc.DecodeError says where in
@@ -118,8 +118,8 @@ func (e *ParseError) Error() string { return e.Err.Error() }
 func (e *ParseError) Unwrap() error { return e.Err }
 
 // Parse decodes a PA-TNC message with the attribute types of this package and
-// those of more. The first error ends it; the attributes before it stand in
-// the result and the error's dynamic type is *ParseError. Unknown types with
+// those of more. The first error ends it; the result holds the attributes
+// that precede it, and the error's dynamic type is *ParseError. Unknown types with
 // NOSKIP clear become Raw. A malformed PA-TNC Error attribute is left out, as
 // an error is never answered by an error.
 func Parse(b []byte, more ...Registry) (Message, error) {

@@ -2,13 +2,13 @@ package patnc
 
 import "github.com/gotnc/gotnc/internal/base/wire"
 
-// NoLimit stands for "no message size limit" and for "no segmentation" in a
+// NoLimit means "no message size limit" and for "no segmentation" in a
 // Contract.
 const NoLimit uint32 = 0xFFFFFFFF
 
-// EnvelopeSize is what a segment takes in a message beside its data: the headers
-// of attribute and envelope. SegmentOverhead is the same with that of a message
-// of its own.
+// EnvelopeSize is the octets that a segment takes in a message beside its data: the
+// headers of attribute and envelope. SegmentOverhead adds the header of the
+// message.
 const (
 	EnvelopeSize    = AttributeHeaderSize + 4
 	SegmentOverhead = MessageHeaderSize + EnvelopeSize

@@ -70,7 +70,7 @@ func (s *Segmenter) needs(size int) bool {
 	return s.may(size) && uint64(size-AttributeHeaderSize) > uint64(s.contract.MaxSegment)+4
 }
 
-// first takes an encoded base attribute and returns its first segment, as large
+// first returns the first segment of an encoded base attribute, as large
 // as contract and space (octets for the whole attribute) allow.
 func (s *Segmenter) first(base []byte, space int) Attribute {
 	n := min(uint64(s.contract.MaxSegment), uint64(space-EnvelopeSize), uint64(len(base)))
@@ -111,7 +111,7 @@ func (s *Segmenter) forget(id uint32) {
 }
 
 // Next answers a Next Segment request with at most as many octets of data as the
-// contract has and room allows, 0 for no limit of its own; ok is false where
+// contract has and room allows, room 0 being no limit; ok is false where
 // there is nothing to send: the base message is unknown, or the peer cancelled it.
 func (s *Segmenter) Next(n NextSegment, room int) (a Attribute, ok bool) {
 	base, known := s.pending[n.BaseMessageID]
@@ -136,11 +136,11 @@ func (s *Segmenter) Next(n NextSegment, room int) (a Attribute, ok bool) {
 	return Skip(SegmentEnvelope{More: more, BaseMessageID: n.BaseMessageID, Data: rest[:size]}), true
 }
 
-// Pack distributes attributes over as few messages as fit max octets each (0 =
+// Pack distributes attributes over as few messages as fit limit octets each (0 =
 // no limit), in order, cutting with s (nil: no contract) those that must be
 // segmented. Attributes that fit no message are left out and named in dropped.
 // The messages have no ID yet.
-func Pack(attributes []Attribute, max int, s *Segmenter) (messages []Message, dropped []Type, err error) {
+func Pack(attributes []Attribute, limit int, s *Segmenter) (messages []Message, dropped []Type, err error) {
 	var current Message
 	size := MessageHeaderSize
 	flush := func() {
@@ -159,11 +159,11 @@ func Pack(attributes []Attribute, max int, s *Segmenter) (messages []Message, dr
 			return nil, nil, fmt.Errorf("pack PA-TNC message: %w", err)
 		}
 		if s != nil && s.needs(len(base)) {
-			if max != 0 && max-size < minSegmentSpace && len(current.Attributes) > 0 {
+			if limit != 0 && limit-size < minSegmentSpace && len(current.Attributes) > 0 {
 				flush()
 			}
-			space := max - size
-			if max == 0 {
+			space := limit - size
+			if limit == 0 {
 				space = len(base) + EnvelopeSize
 			}
 			if space >= minSegmentSpace {
@@ -172,10 +172,10 @@ func Pack(attributes []Attribute, max int, s *Segmenter) (messages []Message, dr
 				continue
 			}
 		}
-		if max != 0 && size+len(base) > max && len(current.Attributes) > 0 {
+		if limit != 0 && size+len(base) > limit && len(current.Attributes) > 0 {
 			flush()
 		}
-		if max != 0 && size+len(base) > max {
+		if limit != 0 && size+len(base) > limit {
 			dropped = append(dropped, a.Value.Type())
 			continue
 		}
@@ -210,7 +210,7 @@ func NewReassembler(more ...Registry) *Reassembler {
 	return &Reassembler{more: more, bases: map[uint32]*base{}}
 }
 
-// Add takes a received segment. It returns the attribute when its last segment
+// Add adds a received segment. It returns the attribute when its last segment
 // arrived, the request for the next segment while more follow, and a
 // *ParseError to answer where the base attribute is malformed.
 func (r *Reassembler) Add(e SegmentEnvelope) (complete *Attribute, next *NextSegment, err error) {
@@ -296,6 +296,7 @@ func (r *Reassembler) start(e SegmentEnvelope) (*base, error) {
 	return b, nil
 }
 
+// drop removes a base message.
 func (r *Reassembler) drop(id uint32) {
 	if b := r.bases[id]; b != nil {
 		r.octets -= len(b.data)
@@ -303,13 +304,14 @@ func (r *Reassembler) drop(id uint32) {
 	}
 }
 
+// fail drops a base message and returns the *ParseError that answers its sender.
 func (r *Reassembler) fail(id uint32, offset int, cause error) error {
 	r.drop(id)
 	return &ParseError{Answer: invalidParameter(segmentHeader(id), offset),
 		Err: fmt.Errorf("reassemble PA-TNC attribute of base message %d: %w", id, cause)}
 }
 
-// segmentHeader stands for the first octets of a base message in errors.
+// segmentHeader returns what errors carry as the first octets of a base message.
 func segmentHeader(id uint32) [8]byte {
 	h := [8]byte{0xFF, 0xFF, 0xFF, 0xFF}
 	wire.PutU32At(h[:], 4, id)

@@ -54,7 +54,7 @@ const (
 var (
 	tcgComponents = [...]string{"Ignore", "CRTM", "BIOS", "Platform Extensions", "Motherboard Firmware", "Initial Program Loader", "Option ROMs"}
 	itaComponents = [...]string{"Ignore", "Trusted GRUB", "Trusted Boot", "Linux IMA"}
-	// what the low four bits stand for
+	// qualifierTypes are the meanings of the low four bits.
 	qualifierTypes = [16]string{0: "Unknown", 1: "Trusted Platform", 2: "Operating System", 3: "Graphical User Interface", 4: "Application",
 		5: "Networking", 6: "Library", 7: "TNC Defined Component", 8: "Reserved", 9: "Reserved", 10: "Reserved", 11: "Reserved",
 		12: "Reserved", 13: "Reserved", 14: "Reserved", 15: "All Matching Components"}

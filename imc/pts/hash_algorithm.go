@@ -91,8 +91,8 @@ func (a HashAlgorithms) String() string {
 	return strings.Join(s, "|")
 }
 
-// HashAlgorithmsUpTo returns the set of the algorithm that name stands for and
-// all weaker ones: sha1, sha256, sha384, sha512, also written sha2_256 …
+// HashAlgorithmsUpTo returns the set of the algorithm that name means and all
+// weaker ones: sha1, sha256, sha384, sha512, also written sha2_256 …
 // Another name gives the empty set and false.
 func HashAlgorithmsUpTo(name string) (HashAlgorithms, bool) {
 	switch strings.ToLower(name) {

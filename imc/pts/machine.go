@@ -253,7 +253,7 @@ func (m *Machine) pathError(path string, request patnc.Value, err error) ([]patn
 	return nil, err
 }
 
-// quote returns a text of the verifier as it may stand in a line of log.
+// quote makes a text of the verifier fit for a line of log.
 func quote(s string) string { return text.Quote(s, 256) }
 
 // colons writes a digest as strongSwan's log has it: "1d:0f:28".

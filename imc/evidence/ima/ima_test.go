@@ -62,7 +62,7 @@ func all(t testing.TB, log []byte, o Config) (es []*Entry) {
 	}
 }
 
-// The vectors of the PTS sheet, section 5.2.
+// Entries of templates ima-ng and ima, and what they extend a SHA-256 bank by.
 func TestVectors(t *testing.T) {
 	ng := unhex(t, "0a000000 adf817b690b2a46b0a9f76d073afedcad1c0b44a 06000000"+hex.EncodeToString([]byte("ima-ng"))+
 		"31000000 1a000000"+hex.EncodeToString([]byte("sha1:\x00"))+"f572d396fae9206628714fb2ce00f72e94f2258f"+

@@ -1,6 +1,6 @@
 // Package quoter is a pts.Quoter on the machine's TPM: it opens the TPM when it
-// is first needed, gives it back when it was not used for a while, and keeps
-// every operation within a bound.
+// is first needed, closes it when it was not used for a while, and bounds the time
+// of every operation.
 package quoter
 
 import (
@@ -25,7 +25,7 @@ import (
 // Bounds.
 const (
 	DefaultTimeout = 30 * time.Second // of one operation, retries of a busy TPM included
-	idleTime       = 3 * time.Second  // after which the TPM is given back
+	idleTime       = 3 * time.Second  // after which an unused TPM is closed
 	maxFile        = 64 << 10         // of a key or certificate
 )
 
@@ -147,7 +147,7 @@ func New(cfg Config) *Quoter {
 	return &Quoter{cfg: cfg, log: log.Group(cfg.Logger, log.PTS)}
 }
 
-// Close gives the TPM back. Later operations fail.
+// Close closes the TPM. Later operations fail.
 func (q *Quoter) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -307,7 +307,7 @@ func (q *Quoter) Quote(ctx context.Context, alg pts.HashAlgorithms, pcrs pcr.Sel
 	return out, err
 }
 
-// noTPM is what package tpm says of a machine without TPM, as a pts.ErrNoTPM.
+// noTPM is the error of package tpm for a machine without TPM, as a pts.ErrNoTPM.
 type noTPM struct{ error }
 
 func (e noTPM) Unwrap() []error { return []error{pts.ErrNoTPM, e.error} }
