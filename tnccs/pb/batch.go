@@ -104,7 +104,7 @@ func ParseHeader(b []byte, receiver Role) (Header, error) {
 	return h, nil
 }
 
-// ParseMessages decodes all messages of a batch whose header ParseHeader took.
+// ParseMessages decodes all messages of a batch whose header ParseHeader returned.
 // Unknown messages that may be skipped come back as Raw. The messages do not
 // refer to b. Errors are *ProtocolError: nothing of the batch may be acted upon.
 func ParseMessages(h Header, b []byte) ([]Message, error) {
@@ -123,8 +123,8 @@ func ParseMessages(h Header, b []byte) ([]Message, error) {
 	return out, nil
 }
 
-// Parse decodes a whole batch that the given role received, without regard to
-// a state. Errors are *ProtocolError.
+// Parse decodes a whole batch that the given role received, without looking at a
+// state. Errors are *ProtocolError.
 func Parse(b []byte, receiver Role) (Batch, error) {
 	h, err := ParseHeader(b, receiver)
 	if err != nil {
@@ -139,22 +139,24 @@ func Parse(b []byte, receiver Role) (Batch, error) {
 
 // AppendBinary appends the encoded batch to b.
 func (x Batch) AppendBinary(b []byte) ([]byte, error) {
-	start := len(b)
-	b = appendHeader(b, x.FromServer, x.Type)
-	var err error
+	sender := Client
+	if x.FromServer {
+		sender = Server
+	}
+	w := NewBuilder(x.Type, sender, math.MaxUint32)
 	for _, m := range x.Messages {
-		if b, err = m.AppendBinary(b); err != nil {
+		fits, err := w.Add(m)
+		if err == nil && !fits {
+			err = wire.ErrTooLong
+		}
+		if err != nil {
 			return nil, fmt.Errorf("encode PB-TNC %s batch: %w", x.Type, err)
 		}
 	}
-	n := len(b) - start
-	if uint64(n) > math.MaxUint32 {
-		return nil, fmt.Errorf("encode PB-TNC %s batch: %w", x.Type, wire.ErrTooLong)
-	}
-	wire.PutU32At(b, start+4, uint32(n))
-	return b, nil
+	return append(b, w.Bytes()...), nil
 }
 
+// appendHeader appends the header of an empty batch.
 func appendHeader(b []byte, fromServer bool, t BatchType) []byte {
 	var d byte
 	if fromServer {
@@ -166,13 +168,13 @@ func appendHeader(b []byte, fromServer bool, t BatchType) []byte {
 // Builder fills one batch up to a size.
 type Builder struct {
 	b     []byte
-	max   int
-	count int
+	limit int // octets
+	count int // messages
 }
 
-// NewBuilder starts a batch of at most max octets that the given role sends.
-func NewBuilder(t BatchType, sender Role, max int) *Builder {
-	return &Builder{b: appendHeader(nil, sender == Server, t), max: max}
+// NewBuilder starts a batch of at most limit octets that the given role sends.
+func NewBuilder(t BatchType, sender Role, limit int) *Builder {
+	return &Builder{b: appendHeader(nil, sender == Server, t), limit: limit}
 }
 
 // Add appends m if it fits and reports whether it did.
@@ -183,7 +185,7 @@ func (b *Builder) Add(m Message) (bool, error) {
 		b.b = b.b[:was]
 		return false, fmt.Errorf("add %s message: %w", m.MessageType(), err)
 	}
-	if len(out) > b.max {
+	if len(out) > b.limit {
 		b.b = out[:was]
 		return false, nil
 	}
@@ -203,7 +205,8 @@ func (b *Builder) Count() int { return b.count }
 // Bytes returns the encoded batch.
 func (b *Builder) Bytes() []byte { return b.b }
 
-// asInvalid turns what a value's decoder found into the error of the protocol.
+// asInvalid returns the *ProtocolError for an error of a value's parser; message is
+// the offset of its message.
 func asInvalid(err error, message int) error {
 	var pe *ProtocolError
 	if errors.As(err, &pe) {

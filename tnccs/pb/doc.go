@@ -3,7 +3,20 @@
 // session. It serves both ends: a Posture Broker Client (TNCC) and a Posture
 // Broker Server (TNCS).
 //
-// A receiver checks in the order of RFC 5793 section 4: ParseHeader, then the state
-// (State.Next), then ParseMessages, which decodes every message before one may
-// be acted upon.
+// # Usage
+//
+// A sender fills a batch of limited size with a Builder:
+//
+//	b := pb.NewBuilder(pb.CDATA, pb.Client, pb.DefaultMaxBatchEAP)
+//	fits, err := b.Add(pb.PA{…})
+//	batch := b.Bytes()
+//
+// A receiver checks in the order of RFC 5793 section 4: ParseHeader, then the
+// state (State.Next), then ParseMessages, which decodes every message before one
+// may be acted upon. AppendItems is ParseMessages without its copies. Errors are
+// *ProtocolError, whose Message is the PB-Error to send; they unwrap to the
+// causes of package gotnc.
+//
+// Batch, with Parse and AppendBinary, is a whole batch as one value, for tools
+// and tests that look at no state.
 package pb

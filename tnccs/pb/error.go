@@ -7,7 +7,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
 
-// flagFatal says that the session ends with this error.
+// flagFatal marks an error that ends the session.
 const flagFatal = 0x80
 
 // ErrorCode is an IETF error code of PB-Error (RFC 5793 section 4.9.1).
@@ -84,8 +84,8 @@ func parseError(r *wire.Reader) (Message, error) {
 	return m, r.Err()
 }
 
-// ProtocolError is what this end found wrong with a batch. It is fatal unless
-// NonFatal says otherwise, which RFC 5793 section 4.9.1 allows for Invalid Parameter.
+// ProtocolError is an error that this end found in a batch. It is fatal unless
+// NonFatal is set, which RFC 5793 section 4.9.1 allows for Invalid Parameter.
 type ProtocolError struct {
 	Code       ErrorCode
 	Offset     uint32 // codes 1 and 3: octets from the start of the batch
@@ -111,7 +111,7 @@ func (e *ProtocolError) Error() string {
 
 func (e *ProtocolError) Unwrap() error { return e.Err }
 
-// Message returns the PB-Error that tells the peer.
+// Message returns the PB-Error to send.
 func (e *ProtocolError) Message() Error {
 	m := Error{Fatal: !e.NonFatal, Vendor: VendorIETF, Code: e.Code}
 	switch e.Code {
@@ -126,10 +126,10 @@ func (e *ProtocolError) Message() Error {
 // PeerError is a PB-Error that the peer sent.
 type PeerError struct {
 	Received Error
-	About    *MessageType // the message of ours that it points at; nil: not known
+	About    *MessageType // type of the sent message that it points at; nil: not known
 }
 
-// Error words it as strongSwan logs it, and names the message.
+// Error returns the text that strongSwan logs, with the name of the message.
 func (e *PeerError) Error() string {
 	kind := "non-fatal"
 	if e.Received.Fatal {

@@ -9,18 +9,18 @@ import (
 )
 
 // Item is one message of a received batch. PB-PA messages, the bulk of every
-// session, stand in place; all others are in Message.
+// session, are in PA, without an allocation; all others are in Message.
 type Item struct {
 	PA      PA      // where Message is nil; its Body is a view into the batch
 	Message Message // does not refer to the batch
 }
 
 // AppendItems is ParseMessages without its copies: it appends to dst, which a
-// session hands in again with every batch, and leaves the bodies of PB-PA
-// messages where they are. Their owner copies what it keeps.
+// session reuses for every batch, and the bodies of PB-PA messages are views into
+// b. Clone what is kept.
 //
 // Errors are fatal: nothing of the batch may be acted upon. warnings are errors
-// that are not fatal: the messages they are about are among the items.
+// that are not fatal; the messages that they concern are among the items.
 func AppendItems(dst []Item, h Header, b []byte) (items []Item, warnings []*ProtocolError, err error) {
 	if len(b) < HeaderSize {
 		return dst, nil, invalid(0, wire.ErrTruncated)
@@ -34,7 +34,7 @@ func AppendItems(dst []Item, h Header, b []byte) (items []Item, warnings []*Prot
 		it := &dst[len(dst)-1]
 		n, ok := viewPA(b, at, &it.PA)
 		if !ok {
-			// Everything else, and every PB-PA message that is not as it should be.
+			// All other messages, and PB-PA messages with an error.
 			r := wire.NewReaderAt("PB-TNC batch", b[at:], at)
 			m, err := parseMessage(r, h)
 			if err != nil {
@@ -51,9 +51,9 @@ func AppendItems(dst []Item, h Header, b []byte) (items []Item, warnings []*Prot
 	return dst, warnings, nil
 }
 
-// viewPA reads a PB-PA message at offset at of b in place, and returns its
-// length. ok is false for every other message and for what parseMessage has to
-// word an error about.
+// viewPA reads a PB-PA message at offset at of b without a copy, and returns its
+// length. ok is false for all other messages and for a PB-PA message with an
+// error, which parseMessage reports.
 func viewPA(b []byte, at int, m *PA) (length int, ok bool) {
 	const size = MessageOverhead + PAOverhead
 	if len(b)-at < size {
@@ -84,8 +84,8 @@ func viewPA(b []byte, at int, m *PA) (length int, ok bool) {
 
 func u24(b []byte) uint32 { return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]) }
 
-// warn finds what the sender should hear of although the message can be used or
-// ignored without harm.
+// warn returns the error about a message that can be used or ignored without harm,
+// nil if there is none.
 func warn(h Header, m Message, at int) *ProtocolError {
 	const value = MessageOverhead
 	complain := func(offset int, format string, a ...any) *ProtocolError {

@@ -71,7 +71,7 @@ func (t MessageType) String() string {
 	return fmt.Sprintf("%s/(%d)", ifimc.VendorName(t.Vendor), t.Type)
 }
 
-// rule is what RFC 5793 section 4 says of one message type.
+// rule holds the rules of RFC 5793 section 4 for one message type.
 type rule struct {
 	min        int  // octets, header included
 	fixed      bool // min is the only length
@@ -80,8 +80,7 @@ type rule struct {
 	parse      func(r *wire.Reader) (Message, error)
 }
 
-// rules is the table of messages; what is not in it is unknown, as is
-// PB-Experimental to every product.
+// rules is the table of messages. All others are unknown, PB-Experimental too.
 var rules = map[MessageType]rule{
 	TypePA:                    {24, false, true, false, parsePA},
 	TypeAssessmentResult:      {16, true, true, true, parseAssessmentResult},
@@ -174,7 +173,7 @@ func appendMessage(b []byte, flags uint8, t MessageType, value func([]byte) ([]b
 	return b, nil
 }
 
-// Raw is a message that this package does not know, kept as received.
+// Raw is a message of an unknown type, kept as received.
 type Raw struct {
 	Flags uint8
 	Kind  MessageType

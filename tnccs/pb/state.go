@@ -30,7 +30,7 @@ func (s State) String() string {
 	return fmt.Sprintf("state %d", uint8(s))
 }
 
-// Verdict is what a state says to a batch.
+// Verdict is how a state treats a batch.
 type Verdict uint8
 
 // Verdicts.
@@ -40,9 +40,9 @@ const (
 	Accept                 // handle the batch, go to the next state
 )
 
-// transitions is RFC 5793 section 3.2 by the sender of the batch, which is the same
-// table for both ends. CLOSE is not in it: it leads to End from everywhere.
-// Where strongSwan leaves the RFC, the RFC stands.
+// transitions is the state machine of RFC 5793 section 3.2, which is the same for
+// both ends. CLOSE is not in it: it leads to End from every state. Where
+// strongSwan deviates, this is the RFC.
 var transitions = map[State]map[BatchType]struct {
 	next    State
 	verdict Verdict
@@ -67,9 +67,9 @@ var transitions = map[State]map[BatchType]struct {
 	},
 }
 
-// Next returns where a batch of type t that sender sent leads from s, and
-// whether it may. Both ends use it, for batches sent and received. A batch type
-// that is the other end's is Illegal.
+// Next returns the state after a batch of type t that sender sent in state s, and
+// the verdict on the batch. Both ends use it, for batches sent and received. A
+// batch type of the other end is Illegal.
 func (s State) Next(sender Role, t BatchType) (State, Verdict) {
 	if t == CLOSE {
 		return End, Accept
@@ -83,8 +83,8 @@ func (s State) Next(sender Role, t BatchType) (State, Verdict) {
 	return s, Illegal
 }
 
-// Sender returns who sends batches of type t; ok is false for CLOSE, which both
-// may send, and for unknown types.
+// Sender returns the role that sends batches of type t; ok is false for CLOSE,
+// which both may send, and for unknown types.
 func (t BatchType) Sender() (r Role, ok bool) {
 	switch t {
 	case CDATA, CRETRY:

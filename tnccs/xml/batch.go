@@ -1,6 +1,6 @@
 package xml
 
-// Recipient is whom a batch is for.
+// Recipient is the end that a batch is for.
 type Recipient string
 
 // Recipients.

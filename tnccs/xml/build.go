@@ -10,20 +10,20 @@ import (
 
 const closing = "\n</TNCCS-Batch>"
 
-// Builder fills one batch up to a size. What it writes keeps to the subset that
-// hostapd's search finds: no blanks between elements, no prefixes, no single
+// Builder fills one batch up to a size. It writes the subset of XML that the
+// search of hostapd finds: no blanks between elements, no prefixes, no single
 // quotes.
 type Builder struct {
 	b     []byte
-	max   int
+	limit int // octets
 	count int
 }
 
-// NewBuilder starts a batch of at most max octets.
-func NewBuilder(id uint32, to Recipient, max int) *Builder {
+// NewBuilder starts a batch of at most limit octets.
+func NewBuilder(id uint32, to Recipient, limit int) *Builder {
 	b := fmt.Appendf(nil, "<?xml version=\"1.0\"?>\n<TNCCS-Batch BatchId=\"%d\" Recipient=\"%s\" xmlns=\"%s\" xmlns:xsi=\"%s\" xsi:schemaLocation=\"%s %s\">\n",
 		id, to, Namespace, xsiNamespace, Namespace, schemaLocation)
-	return &Builder{b: b, max: max}
+	return &Builder{b: b, limit: limit}
 }
 
 // Add appends m if it fits and reports whether it did.
@@ -34,7 +34,7 @@ func (b *Builder) Add(m Message) (bool, error) {
 		b.b = b.b[:was]
 		return false, err
 	}
-	if len(out)+len(closing) > b.max {
+	if len(out)+len(closing) > b.limit {
 		b.b = out[:was]
 		return false, nil
 	}
@@ -49,14 +49,15 @@ func (b *Builder) Count() int { return b.count }
 // Bytes returns the document; the Builder is not used any more.
 func (b *Builder) Bytes() []byte { return append(b.b, closing...) }
 
-// Overhead returns the octets that a batch of one IMCIMV message has beside
-// the Base64 text of its body.
+// Overhead returns the size of a batch of one IMCIMV message without the Base64
+// text of its body, in octets.
 func Overhead() int {
 	b := NewBuilder(1<<32-1, TNCS, 1<<20)
 	_, _ = b.Add(IMCIMV{}) // fits
 	return len(b.Bytes())
 }
 
+// appendMessage appends an element.
 func appendMessage(b []byte, m Message) ([]byte, error) {
 	if m, ok := m.(IMCIMV); ok {
 		b = fmt.Appendf(b, "<IMC-IMV-Message><Type>%08x</Type><Base64>", m.Type)
@@ -107,7 +108,7 @@ func appendMessage(b []byte, m Message) ([]byte, error) {
 	return append(b, "</XML></TNCC-TNCS-Message>"...), nil
 }
 
-// appendText appends text that is fit for XML.
+// appendText appends escaped text.
 func appendText(b []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
 		return nil, fmt.Errorf("text %q is not UTF-8", s)

@@ -78,8 +78,8 @@ type Reason struct {
 // ContactInfo is a TNCCS-TNCSContactInfo of the server.
 type ContactInfo struct{ Address, Port string }
 
-// Raw is a TNCC-TNCS-Message of another type, or one with Base64 instead of
-// XML: nobody acts upon it.
+// Raw is a TNCC-TNCS-Message of another type, or one with Base64 instead of XML,
+// which is ignored.
 type Raw struct{ Type uint32 }
 
 // MessageType returns 0.
@@ -103,8 +103,8 @@ func (ContactInfo) MessageType() uint32 { return TypeContactInfo }
 // MessageType returns the type that it came with.
 func (m Raw) MessageType() uint32 { return m.Type }
 
-// ProtocolError is what this end found wrong with a batch: Message tells the
-// peer. Nothing of the batch may be acted upon.
+// ProtocolError is an error that this end found in a batch. Nothing of the batch
+// may be acted upon.
 type ProtocolError struct {
 	Type ErrorType
 	Err  error
@@ -116,13 +116,13 @@ func (e *ProtocolError) Error() string {
 
 func (e *ProtocolError) Unwrap() error { return e.Err }
 
-// Message returns the TNCCS-Error for the peer.
+// Message returns the TNCCS-Error to send.
 func (e *ProtocolError) Message() Error { return Error{Type: e.Type, Text: e.Err.Error()} }
 
 // PeerError is a TNCCS-Error that the peer sent.
 type PeerError struct{ Received Error }
 
-// Error words it as strongSwan logs it.
+// Error returns the text that strongSwan logs.
 func (e *PeerError) Error() string {
 	return fmt.Sprintf("received '%s' error: %s", e.Received.Type, e.Received.Text)
 }

@@ -14,10 +14,10 @@ const (
 	schemaLocation = "https://www.trustedcomputinggroup.org/XML/SCHEMA/TNCCS_1.0.xsd"
 )
 
-// Parse decodes a batch with the checks and in the order of strongSwan. id is
-// the BatchId that it must have, recipient whom it must be for. A client also
-// takes a batch that is addressed to TNCS: hostapd addresses all so. Errors are
-// *ProtocolError. What is returned does not refer to b.
+// Parse decodes a batch with the checks of strongSwan, in its order. id is the
+// BatchId that the batch must have, recipient the end that it must be for. A
+// client also accepts a batch for TNCS, which hostapd sends. Errors are
+// *ProtocolError. The batch does not refer to b.
 func Parse(b []byte, id uint32, recipient Recipient) (Batch, error) {
 	root, err := document(b)
 	if errors.Is(err, errSize) {
