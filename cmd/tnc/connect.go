@@ -21,7 +21,7 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 		return err
 	}
 	defer p.Close()
-	warn(cmd.ErrOrStderr(), p)
+	report.WriteWarnings(cmd.ErrOrStderr(), p.Warnings)
 	verbosity += o.verbose
 	var progress *report.Progress
 	if verbosity == 0 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -69,11 +68,4 @@ func (o *options) load(name string) (*profile.Profile, error) {
 // logger writes to w what -v asks for.
 func (o *options) logger(w io.Writer) *slog.Logger {
 	return profile.LogLevels(nil).Logger(w, o.verbose)
-}
-
-// warn prints the warnings of a profile, one a line.
-func warn(w io.Writer, p *profile.Profile) {
-	for _, err := range p.Warnings {
-		fmt.Fprintf(w, "tnc: warning: %v\n", err)
-	}
 }

@@ -137,7 +137,7 @@ func (o *ptTLS) run(cmd *cobra.Command) (err error) {
 	if o.Profile, err = o.files.LoadIMCs(); err != nil {
 		return err
 	}
-	warn(cmd.ErrOrStderr(), o.Profile)
+	report.WriteWarnings(cmd.ErrOrStderr(), o.Profile.Warnings)
 	o.Logger = profile.LogLevels(nil).Logger(cmd.ErrOrStderr(), o.verbose)
 	if o.secretFile != "" {
 		if o.Secret, err = pttls.ReadPassword(o.secretFile); err != nil {

@@ -78,6 +78,8 @@ var allowed = []struct {
 	{"cmd/tnc/internal/client", []string{"cmd/tnc/internal/profile", "cmd/tnc/internal/resolvconf", "ike", "ike/crypto", "ike/eap", "ike/esp", "ike/dataplane", "ike/udp",
 		"tnccs", "internal/base/config"}},
 	{"cmd/tnc/internal/usage", nil},
+	{"cmd/tnc/internal/demo", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/report", "ike", "ike/esp", "ike/udp", "imc/imv",
+		"internal/gateway", "internal/testpki"}},
 	{"cmd/tnc/internal/pttls", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/usage", "tnccs",
 		"internal/base/config", "internal/base/credential", "internal/base/trust"}},
 	{"cmd/tnc/internal/report", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/pttls", "cmd/tnc/internal/explain", "cmd/tnc/internal/usage",
@@ -221,6 +223,23 @@ func TestCodecsAndMachinesHaveNoEffects(t *testing.T) {
 					if in == b {
 						t.Errorf("%s imports %s: effects belong to the layer above", p.ImportPath, in)
 					}
+				}
+			}
+		}
+	}
+}
+
+// What is made for tests reaches a shipped program through the demo only.
+func TestShippedProgramsLinkNoTestCode(t *testing.T) {
+	tests := []string{"internal/gateway", "internal/testpki", "internal/interop", "internal/bench", "tpm/tpmtest", "tnccs/pttls/pttlstest"}
+	for _, p := range packages(t) {
+		if !under(p.ImportPath, "cmd") && !under(p.ImportPath, "capi") || under(p.ImportPath, "capi/capitest") || p.ImportPath == "cmd/tnc/internal/demo" {
+			continue
+		}
+		for _, in := range local(p) {
+			for _, dir := range tests {
+				if under(in, dir) {
+					t.Errorf("%s imports %s, which is for tests", p.ImportPath, in)
 				}
 			}
 		}

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"crypto/rand"
@@ -29,6 +29,14 @@ type echoPlane struct {
 
 // NeedsUDP is true: the packets go through the socket of IKE.
 func (p *echoPlane) NeedsUDP() bool { return true }
+
+// rows says what answered, where something did.
+func (p *echoPlane) rows() [][2]string {
+	if !p.answered {
+		return nil
+	}
+	return [][2]string{{"ESP echo", fmt.Sprintf("%s answered %d octets through the CHILD_SA in %v", p.target, p.size, p.rtt.Round(time.Microsecond))}}
+}
 
 const (
 	echoTries = 5
