@@ -169,18 +169,18 @@ func (fakeMeasurer) Metadata(context.Context, string, bool) ([]pts.FileMetadata,
 
 func (fakeMeasurer) Symlinks(context.Context, string) ([]patnc.Symlink, error) { return nil, nil }
 
-type settings map[string]string
+type settingsMap map[string]string
 
-func (s settings) String(k, d string) string {
+func (s settingsMap) String(k, d string) string {
 	if v, ok := s[k]; ok {
 		return v
 	}
 	return d
 }
-func (s settings) Bool(k string, d bool) bool {
+func (s settingsMap) Bool(k string, d bool) bool {
 	return s.String(k, map[bool]string{true: "yes"}[d]) == "yes"
 }
-func (settings) Int(_ string, d int) int { return d }
+func (settingsMap) Int(_ string, d int) int { return d }
 
 func request(t *testing.T, as ...patnc.Attribute) []byte {
 	t.Helper()
@@ -402,13 +402,13 @@ func TestReplyIsBounded(t *testing.T) {
 
 func TestOSInfoOff(t *testing.T) {
 	h := &fakeHost{}
-	a := start(t, Config{Platform: fakePlatform{}, Settings: settings{"plugins.imc-attestation.os_info": "no"}}, h)
+	a := start(t, Config{Platform: fakePlatform{}, Settings: settingsMap{"plugins.imc-attestation.os_info": "no"}}, h)
 	require.Equal(t, []MessageType{TypePTS}, h.reported)
 	require.Equal(t, ResultSuccess, a.BeginHandshake(2, 1))
 	require.Empty(t, h.take())
 
 	h = &fakeHost{}
-	a = start(t, Config{Platform: fakePlatform{}, Settings: settings{"plugins.imc-os.push_info": "no"}}, h)
+	a = start(t, Config{Platform: fakePlatform{}, Settings: settingsMap{"plugins.imc-os.push_info": "no"}}, h)
 	require.Equal(t, []MessageType{TypePTS, TypeOperatingSystem, TypeFirewall}, h.reported)
 	require.Equal(t, ResultSuccess, a.BeginHandshake(2, 1))
 	require.Empty(t, h.take())

@@ -77,7 +77,7 @@ func TestBusyConnection(t *testing.T) {
 
 func TestRetry(t *testing.T) {
 	h := &fakeHost{}
-	a := start(t, Config{Settings: settings{"plugins.imc-attestation.retry": "yes"}}, h)
+	a := start(t, Config{Settings: settingsMap{"plugins.imc-attestation.retry": "yes"}}, h)
 	a.NotifyConnectionChange(2, 1, ConnectionAccessAllowed)
 	require.Empty(t, h.retries)
 	a.NotifyConnectionChange(2, 1, ConnectionAccessIsolated)
@@ -163,7 +163,7 @@ func TestUserReadsTheirLanguage(t *testing.T) {
 func TestSegmentsAreReceived(t *testing.T) {
 	var lines bytes.Buffer
 	h := &fakeHost{size: 2000}
-	a := start(t, Config{Measurer: fakeMeasurer{}, Logger: log.NewWriter(&lines, slog.LevelDebug), Settings: settings{"plugins.imc-attestation.segmentation": "yes"}}, h)
+	a := start(t, Config{Measurer: fakeMeasurer{}, Logger: log.NewWriter(&lines, slog.LevelDebug), Settings: settingsMap{"plugins.imc-attestation.segmentation": "yes"}}, h)
 	require.Equal(t, ResultSuccess, a.BeginHandshake(2, 1))
 	s := h.take()
 	require.Len(t, s, 1)

@@ -32,7 +32,7 @@ func TestGroupsOfTheSettings(t *testing.T) {
 		{groups: "modp4096, ecp256", offered: all, selected: pts.ECP256, line: "imc-attestation.dh_groups: modp4096 is no group"},
 		{groups: "none", offered: all, selected: pts.ECP521, line: "imc-attestation.dh_groups: none is no group"},
 	} {
-		s := settings{}
+		s := settingsMap{}
 		if c.groups != "" {
 			s["plugins.imc-attestation.dh_groups"] = c.groups
 		}
@@ -66,7 +66,7 @@ func TestGroupsOfTheSettings(t *testing.T) {
 func TestUnknownHashAlgorithm(t *testing.T) {
 	var lines bytes.Buffer
 	h := &fakeHost{}
-	a := start(t, Config{Settings: settings{"plugins.imc-attestation.hash_algorithm": "md5"}, Logger: log.NewWriter(&lines, slog.LevelInfo)}, h)
+	a := start(t, Config{Settings: settingsMap{"plugins.imc-attestation.hash_algorithm": "md5"}, Logger: log.NewWriter(&lines, slog.LevelInfo)}, h)
 	in := request(t, patnc.NoSkip(pts.MeasurementAlgorithm{Algorithms: 0xF000}))
 	require.Equal(t, ResultSuccess, a.ReceiveMessage(2, 1, in, 0x00559701))
 	require.Equal(t, patnc.Error{Vendor: patnc.VendorTCG, Code: uint32(pts.ErrorHashAlgorithm), Info: []byte{0, 0, 0, 0}}, h.take()[0].message.Attributes[0].Value)

@@ -1,6 +1,6 @@
 package imc
 
-import "github.com/gotnc/gotnc/imc/pts"
+import "github.com/gotnc/gotnc/internal/base/config/settings"
 
 // options are the settings that an Agent itself uses. They are all read when the
 // library is loaded, so that a wrong value is logged then.
@@ -16,15 +16,14 @@ type options struct {
 }
 
 func readOptions(s Settings) options {
-	const attestation = "plugins.imc-attestation."
 	return options{
-		hashAlgorithm: s.String(attestation+"hash_algorithm", ""),
-		nonceLength:   s.Int(attestation+"nonce_len", pts.DefaultNonce),
-		dhGroups:      s.String(attestation+"dh_groups", ""),
-		mandatory:     s.Bool(attestation+"mandatory_dh_groups", true),
-		osInfo:        s.Bool(attestation+"os_info", true),
-		pushInfo:      s.Bool("plugins.imc-os.push_info", true),
-		retry:         s.Bool(attestation+"retry", false),
-		segmentation:  s.Bool(attestation+"segmentation", false),
+		hashAlgorithm: settings.HashAlgorithm.Read(s),
+		nonceLength:   settings.NonceLen.Read(s),
+		dhGroups:      settings.DHGroups.Read(s),
+		mandatory:     settings.MandatoryDHGroups.Read(s),
+		osInfo:        settings.OSInfo.Read(s),
+		pushInfo:      settings.PushInfo.Read(s),
+		retry:         settings.Retry.Read(s),
+		segmentation:  settings.Segmentation.Read(s),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/advice"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -35,8 +36,8 @@ func withTPM(cfg imc.Config) imc.Config {
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
 	cfg.Collector = func() pts.Collector { return evidence.New(collect) }
 	cfg.Wait, cfg.WithTimeout = sleep, context.WithTimeout
-	handle := cfg.Settings.String("plugins.imc-os.device_handle", "")
-	if handle != "" && cfg.Settings.String("plugins.imc-os.device_id", "") == "" {
+	handle := settings.DeviceHandle.Read(cfg.Settings)
+	if handle != "" && settings.DeviceID.Read(cfg.Settings) == "" {
 		cfg.Platform = devicePlatform{Platform: cfg.Platform, handle: handle, quoter: q, log: log.Group(cfg.Logger, log.IMC)}
 	}
 	return cfg

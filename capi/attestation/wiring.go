@@ -18,6 +18,7 @@ import (
 	"github.com/gotnc/gotnc/imc"
 	"github.com/gotnc/gotnc/imc/measure"
 	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -71,20 +72,20 @@ func getenv(name string) string {
 	return ""
 }
 
-// settings reads what strongSwan's libimcv reads (imc.Settings): keys below the
+// imcSettings reads what strongSwan's libimcv reads (imc.Settings): keys below the
 // namespaces, and those of its subsection imcv there, else directly in libimcv,
 // so that imcv.os_info.name is charon.imcv.os_info.name or libimcv.os_info.name.
-type settings struct{ top, imcv config.View }
+type imcSettings struct{ top, imcv config.View }
 
-func newSettings(cfg *config.Config, namespaces []string) settings {
+func newSettings(cfg *config.Config, namespaces []string) imcSettings {
 	sections := make([]string, 0, len(namespaces)+1)
 	for _, ns := range namespaces {
 		sections = append(sections, ns+".imcv")
 	}
-	return settings{top: cfg.View(namespaces...), imcv: cfg.View(append(sections, lastNamespace)...)}
+	return imcSettings{top: cfg.View(namespaces...), imcv: cfg.View(append(sections, lastNamespace)...)}
 }
 
-func (s settings) at(key string) (config.View, string) {
+func (s imcSettings) at(key string) (config.View, string) {
 	if k, ok := strings.CutPrefix(key, "imcv."); ok {
 		return s.imcv, k
 	}
@@ -92,13 +93,13 @@ func (s settings) at(key string) (config.View, string) {
 }
 
 // String implements imc.Settings.
-func (s settings) String(key, def string) string { v, k := s.at(key); return v.String(k, def) }
+func (s imcSettings) String(key, def string) string { v, k := s.at(key); return v.String(k, def) }
 
 // Bool implements imc.Settings.
-func (s settings) Bool(key string, def bool) bool { v, k := s.at(key); return v.Bool(k, def) }
+func (s imcSettings) Bool(key string, def bool) bool { v, k := s.at(key); return v.Bool(k, def) }
 
 // Int implements imc.Settings.
-func (s settings) Int(key string, def int) int { v, k := s.at(key); return v.Int(k, def) }
+func (s imcSettings) Int(key string, def int) int { v, k := s.at(key); return v.Int(k, def) }
 
 // newAgent reads the configuration, opens the log and returns the Agent of this
 // host.
@@ -112,12 +113,11 @@ func newAgent() *imc.Agent {
 	program := C.GoString(C.gotnc_program())
 	l := hosted
 	if l == nil {
-		imcv := cfg.View(lastNamespace)
-		level := imcv.Int("debug_level", 1)
+		level := settings.DebugLevel.In(cfg)
 		if n, err := strconv.Atoi(getenv(levelEnv)); err == nil {
 			level = n
 		}
-		l = stderrLogger(slogLevel(level), imcv.Bool("stderr_quiet", false))
+		l = stderrLogger(slogLevel(level), settings.StderrQuiet.In(cfg))
 	}
 	current.Store(l)
 	cfgLog := log.Group(l, log.CFG)
@@ -133,7 +133,7 @@ func newAgent() *imc.Agent {
 		Settings:      set,
 		Measurer:      hooked(measure.FilesFromSettings(set, l)),
 		Platform:      measure.PlatformFromSettings(set, l),
-		Language:      language(set.String("plugins.imc-attestation.language", ""), getenv),
+		Language:      language(settings.Language.Read(set), getenv),
 		SiblingLoaded: loaded,
 	}))
 	for _, w := range cfg.Warnings() {

@@ -17,6 +17,7 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/pts"
 	"github.com/gotnc/gotnc/internal/base/advice"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/pcr"
 )
@@ -103,7 +104,7 @@ func (o *measureOptions) measure(cmd *cobra.Command) error {
 	ctx := cmd.Context()
 
 	var m measured
-	setting := view.String("plugins.imc-attestation.hash_algorithm", "")
+	setting := settings.HashAlgorithm.Read(view)
 	named := setting
 	if named == "" {
 		named = "sha384"

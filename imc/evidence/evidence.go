@@ -15,6 +15,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tpm/pcr"
 )
@@ -59,12 +60,15 @@ type TrustedBoot struct{ Before, Measurement, After string }
 
 // FromSettings reads plugins.imc-attestation.{pcr_info,pcr_padding,pcr17_before,…}.
 func FromSettings(s Settings, logger *slog.Logger) Config {
-	const p = "plugins.imc-attestation."
-	c := Config{Logger: logger, PCRInfo: s.Bool(p+"pcr_info", false), PCRPadding: s.Bool(p+"pcr_padding", false)}
-	for i, n := range [...]string{"pcr17_", "pcr18_"} {
-		c.TrustedBoot[i] = TrustedBoot{Before: s.String(p+n+"before", ""), Measurement: s.String(p+n+"meas", ""), After: s.String(p+n+"after", "")}
+	return Config{
+		Logger:     logger,
+		PCRInfo:    settings.PCRInfo.Read(s),
+		PCRPadding: settings.PCRPadding.Read(s),
+		TrustedBoot: [...]TrustedBoot{
+			{settings.PCR17Before.Read(s), settings.PCR17Meas.Read(s), settings.PCR17After.Read(s)},
+			{settings.PCR18Before.Read(s), settings.PCR18Meas.Read(s), settings.PCR18After.Read(s)},
+		},
 	}
-	return c
 }
 
 // Component names and qualifiers of ITA-HSR.

@@ -388,15 +388,15 @@ func TestAlgorithm(t *testing.T) {
 	require.Zero(t, New(m.config()).Algorithm())
 }
 
-type settings map[string]string
+type settingsMap map[string]string
 
-func (s settings) String(k, def string) string {
+func (s settingsMap) String(k, def string) string {
 	if v, ok := s[k]; ok {
 		return v
 	}
 	return def
 }
-func (s settings) Bool(k string, def bool) bool {
+func (s settingsMap) Bool(k string, def bool) bool {
 	if v, ok := s[k]; ok {
 		return v == "yes"
 	}
@@ -405,9 +405,9 @@ func (s settings) Bool(k string, def bool) bool {
 
 func TestFromSettings(t *testing.T) {
 	const p = "plugins.imc-attestation."
-	require.Equal(t, Config{}, FromSettings(settings{}, nil))
+	require.Equal(t, Config{}, FromSettings(settingsMap{}, nil))
 	require.Equal(t, Config{PCRInfo: true, PCRPadding: true, TrustedBoot: [2]TrustedBoot{{"a", "b", "c"}, {"d", "e", "f"}}},
-		FromSettings(settings{p + "pcr_info": "yes", p + "pcr_padding": "yes",
+		FromSettings(settingsMap{p + "pcr_info": "yes", p + "pcr_padding": "yes",
 			p + "pcr17_before": "a", p + "pcr17_meas": "b", p + "pcr17_after": "c",
 			p + "pcr18_before": "d", p + "pcr18_meas": "e", p + "pcr18_after": "f"}, nil))
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/base/text"
 )
@@ -70,26 +71,25 @@ var (
 // blanks or commas, and measure_max_{files,bytes,seconds}. What is wrong in
 // them is logged; the rest is in force.
 func FilesFromSettings(s Settings, logger *slog.Logger) Files {
-	const section = "plugins.imc-attestation."
 	cfg := log.Group(logger, log.CFG)
 	// Numbers are read as text: an octet count passes 32 bits, and a value that
 	// is wrong must be told.
-	number := func(key string, limit int64) int64 {
-		text := s.String(section+key, "")
+	number := func(setting settings.Text, limit int64) int64 {
+		text := setting.Read(s)
 		if text == "" {
 			return 0
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n <= 0 || n > limit {
-			log.Warnf(cfg, "imc-attestation.%s = %s is no number from 1 to %d, the default is in force", key, quote(text), limit)
+			log.Warnf(cfg, "%s = %s is no number from 1 to %d, the default is in force", strings.TrimPrefix(setting.Key(), "plugins."), quote(text), limit)
 			return 0
 		}
 		return n
 	}
 	f := Files{Logger: logger, Limits: Limits{
-		MaxFiles: int(number("measure_max_files", 10_000_000)),
-		MaxBytes: number("measure_max_bytes", 1<<62),
-		Timeout:  time.Duration(number("measure_max_seconds", 86_400)) * time.Second,
+		MaxFiles: int(number(settings.MeasureMaxFiles, 10_000_000)),
+		MaxBytes: number(settings.MeasureMaxBytes, 1<<62),
+		Timeout:  time.Duration(number(settings.MeasureMaxSeconds, 86_400)) * time.Second,
 	}}
 	var err error
 	if f.Policy, err = policyFromSettings(s); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/packages"
 	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -54,12 +55,12 @@ func PlatformFromSettings(s Settings, logger *slog.Logger) *Platform {
 	return NewPlatform(PlatformConfig{
 		Policy:                 policy,
 		Logger:                 logger,
-		Name:                   s.String("imcv.os_info.name", ""),
-		Version:                s.String("imcv.os_info.version", ""),
-		DefaultPasswordEnabled: s.Bool("imcv.os_info.default_password_enabled", false),
-		DeviceID:               s.String("plugins.imc-os.device_id", ""),
-		DevicePublicKey:        s.String("plugins.imc-os.device_pubkey", ""),
-		DeviceCertificate:      s.String("plugins.imc-os.device_cert", ""),
+		Name:                   settings.OSName.Read(s),
+		Version:                settings.OSVersion.Read(s),
+		DefaultPasswordEnabled: settings.DefaultPasswordEnabled.Read(s),
+		DeviceID:               settings.DeviceID.Read(s),
+		DevicePublicKey:        settings.DevicePubkey.Read(s),
+		DeviceCertificate:      settings.DeviceCert.Read(s),
 	})
 }
 

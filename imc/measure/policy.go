@@ -6,6 +6,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 )
 
 // pseudo holds what no verifier reads unless measure_allow names it: files that
@@ -69,11 +71,10 @@ func NewPolicy(allow, deny []string) (Policy, error) {
 
 // policyFromSettings reads plugins.imc-attestation.measure_{allow,deny}.
 func policyFromSettings(s Settings) (Policy, error) {
-	const section = "plugins.imc-attestation."
-	list := func(key string) []string {
-		return strings.FieldsFunc(s.String(section+key, ""), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	list := func(setting settings.Text) []string {
+		return strings.FieldsFunc(setting.Read(s), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
 	}
-	return NewPolicy(list("measure_allow"), list("measure_deny"))
+	return NewPolicy(list(settings.MeasureAllow), list(settings.MeasureDeny))
 }
 
 // Check returns an error that wraps ErrRefused unless a verifier may ask for

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/imc/pts"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
@@ -55,10 +56,9 @@ type Config struct {
 // use_version_info}. A file that cannot be read is logged and left out, as with
 // strongSwan.
 func FromSettings(s Settings, logger *slog.Logger) Config {
-	const p = "plugins.imc-attestation."
 	l := log.Group(logger, log.PTS)
-	file := func(key, what string) []byte {
-		name := s.String(p+key, "")
+	file := func(setting settings.Text, what string) []byte {
+		name := setting.Read(s)
 		if name == "" {
 			return nil
 		}
@@ -72,15 +72,15 @@ func FromSettings(s Settings, logger *slog.Logger) Config {
 	}
 	c := Config{
 		Logger: logger,
-		Device: device.Config{Name: s.String("plugins.tpm.tcti.name", ""), Opts: s.String("plugins.tpm.tcti.opts", "")},
+		Device: device.Config{Name: settings.TCTIName.Read(s), Opts: settings.TCTIOpts.Read(s)},
 		AIK: tpm.AIK{
-			Certificate: file("aik_cert", "AIK certificate"),
-			PublicKey:   file("aik_pubkey", "AIK public key"),
-			Blob:        file("aik_blob", "AIK Blob"),
+			Certificate: file(settings.AIKCert, "AIK certificate"),
+			PublicKey:   file(settings.AIKPubkey, "AIK public key"),
+			Blob:        file(settings.AIKBlob, "AIK Blob"),
 		},
-		Kind: quoteKind(s.Bool(p+"use_quote2", true), s.Bool(p+"use_version_info", false)),
+		Kind: quoteKind(settings.UseQuote2.Read(s), settings.UseVersionInfo.Read(s)),
 	}
-	if h := s.String(p+"aik_handle", ""); h != "" {
+	if h := settings.AIKHandle.Read(s); h != "" {
 		var err error
 		if c.AIK.Handle, err = ParseHandle(h); err != nil {
 			log.Warnf(l, "imc-attestation.aik_handle: %v", err)

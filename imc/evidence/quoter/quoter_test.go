@@ -31,16 +31,16 @@ import (
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
 
-type settings map[string]string
+type settingsMap map[string]string
 
-func (s settings) String(k, def string) string {
+func (s settingsMap) String(k, def string) string {
 	if v, ok := s[k]; ok {
 		return v
 	}
 	return def
 }
 
-func (s settings) Bool(k string, def bool) bool {
+func (s settingsMap) Bool(k string, def bool) bool {
 	if v, ok := s[k]; ok {
 		return v == "yes"
 	}
@@ -55,7 +55,7 @@ func TestFromSettings(t *testing.T) {
 		require.NoError(t, os.WriteFile(f, []byte(name), 0o600))
 		return f
 	}
-	c := FromSettings(settings{
+	c := FromSettings(settingsMap{
 		p + "aik_handle": "0x81010003", p + "aik_cert": file("cert"), p + "aik_pubkey": file("pub"), p + "aik_blob": file("blob"),
 		p + "use_version_info": "yes", "plugins.tpm.tcti.name": "swtpm", "plugins.tpm.tcti.opts": "host=127.0.0.1,port=2321",
 	}, nil)
@@ -63,10 +63,10 @@ func TestFromSettings(t *testing.T) {
 	require.Equal(t, tpm.QuoteInfo2Version, c.Kind)
 	require.Equal(t, "swtpm", c.Device.Name)
 	require.Equal(t, "host=127.0.0.1,port=2321", c.Device.Opts)
-	require.Equal(t, tpm.QuoteInfo2, FromSettings(settings{}, nil).Kind)
-	require.Equal(t, tpm.QuoteInfo, FromSettings(settings{p + "use_quote2": "no"}, nil).Kind)
-	require.Equal(t, tpm.QuoteInfo, FromSettings(settings{p + "use_quote2": "no", p + "use_version_info": "yes"}, nil).Kind)
-	c = FromSettings(settings{p + "aik_handle": "three", p + "aik_cert": "/nonexistent", p + "aik_blob": "/dev/zero"}, nil)
+	require.Equal(t, tpm.QuoteInfo2, FromSettings(settingsMap{}, nil).Kind)
+	require.Equal(t, tpm.QuoteInfo, FromSettings(settingsMap{p + "use_quote2": "no"}, nil).Kind)
+	require.Equal(t, tpm.QuoteInfo, FromSettings(settingsMap{p + "use_quote2": "no", p + "use_version_info": "yes"}, nil).Kind)
+	c = FromSettings(settingsMap{p + "aik_handle": "three", p + "aik_cert": "/nonexistent", p + "aik_blob": "/dev/zero"}, nil)
 	require.Equal(t, tpm.AIK{}, c.AIK, "what cannot be read is left out")
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -114,7 +114,7 @@ const deviceName = "tnc%d"
 
 // devicePlane carries packets through a network device.
 type devicePlane struct {
-	charon config.Charon
+	charon settings.Charon
 	logger *slog.Logger
 	window int // packets; 0 = the default
 	// acquire hears of packets without a CHILD_SA

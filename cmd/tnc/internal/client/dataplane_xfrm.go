@@ -11,14 +11,14 @@ import (
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
-	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // kernelPlane has the kernel carry the packets.
 type kernelPlane struct {
-	charon config.Charon
+	charon settings.Charon
 	conn   *swanctl.Connection
 	logger *slog.Logger
 	// acquire hears of packets without a CHILD_SA

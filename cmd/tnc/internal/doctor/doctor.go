@@ -15,6 +15,7 @@ import (
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 )
 
 // oldestClock is before any release of this program: a clock that shows less
@@ -35,7 +36,7 @@ func Examine(files profile.Files, now time.Time) []profile.Finding {
 	if os.Geteuid() != 0 {
 		f.add(profile.Warning, "run as root; tnc attest needs no rights beyond those to measure", "not root: tunnels cannot be made, and what is measured may not be readable")
 	}
-	charon := config.New().Charon()
+	charon := settings.ReadCharon(config.New())
 	if p, err := files.LoadSettings(); err == nil {
 		charon = p.Charon
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/imc"
 	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -85,11 +85,14 @@ func (c *checker) settings() {
 		c.fail(err)
 		sc = config.New()
 	}
-	c.Strongswan, c.Charon = sc, sc.Charon()
+	c.Strongswan, c.Charon = sc, settings.ReadCharon(sc)
+	complaints := settings.Check(sc)
 	for _, w := range sc.Warnings() {
 		c.warn(w)
 	}
-	c.mistyped()
+	for _, e := range complaints {
+		c.warn(e)
+	}
 	if _, _, err := c.TLSVersions(); err != nil {
 		c.fail(err)
 	}
@@ -105,19 +108,6 @@ func (c *checker) settings() {
 		return
 	}
 	_ = client.Close() // it has no IMCs
-}
-
-// mistyped warns of settings below imc-attestation that mean nothing: with one in
-// measure_deny a verifier may ask for everything.
-func (c *checker) mistyped() {
-	for _, ns := range imcSections {
-		section := ns + ".plugins.imc-attestation"
-		for _, v := range c.Strongswan.Node(section).Values() {
-			if !slices.Contains(imc.AttestationSettings, v.Key) {
-				c.warn(v.Errorf("setting %q is not known in %s", v.Key, section))
-			}
-		}
-	}
 }
 
 // connections checks swanctl.conf or ipsec.conf. Connections that this machine

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 )
 
 // attests reports whether a connection may be asked for measurements: those that
@@ -25,19 +27,18 @@ func (c *checker) attests() bool {
 
 // attestation checks the files that imc-attestation's settings name.
 func (c *checker) attestation() {
-	v := c.Strongswan.View(imcSections...).Below("plugins.imc-attestation")
 	named := 0
-	for _, key := range []string{"aik_blob", "aik_cert", "aik_pubkey"} {
-		val, ok := v.Lookup(key)
+	for _, file := range []settings.Text{settings.AIKBlob, settings.AIKCert, settings.AIKPubkey} {
+		val, ok := file.Lookup(c.Strongswan)
 		if !ok || val.Text == "" {
 			continue
 		}
 		named++
 		if _, err := os.Stat(val.Text); err != nil {
-			c.fail(val.Errorf("%s: %w", key, err))
+			c.fail(val.Errorf("%s: %w", val.Key, err))
 		}
 	}
-	if val, ok := v.Lookup("aik_handle"); ok && named == 0 && val.Text != "" {
+	if val, ok := settings.AIKHandle.Lookup(c.Strongswan); ok && named == 0 && val.Text != "" {
 		c.warn(val.Errorf("aik_handle is set, aik_cert is not: verifiers that want a certificate of the attestation key refuse it"))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 
 	"github.com/gotnc/gotnc/ike"
@@ -16,6 +15,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/peap"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
@@ -146,25 +146,18 @@ func (m eapMethods) inner() eap.Config {
 }
 
 // framing holds the settings of one of charon's plugins for a method on TLS.
-// strongSwan's default of 32 packets breaks any longer measurement: the limit
-// holds where it is set.
 type framing struct {
 	fragmentSize int  // 0 = the method's default
 	maxMessages  int  // 0 = no limit
 	length       bool // in packets that are not fragmented
 }
 
-func (m eapMethods) framing(plugin string, length bool) framing {
-	v := m.Strongswan.View("charon.plugins." + plugin)
-	return framing{
-		fragmentSize: v.IntIn("fragment_size", 0, 0, math.MaxUint16),
-		maxMessages:  v.IntIn("max_message_count", 0, 0, math.MaxInt32),
-		length:       v.Bool("include_length", length),
-	}
+func (m eapMethods) framing(size, count settings.Number, length settings.YesNo) framing {
+	return framing{size.In(m.Strongswan), count.In(m.Strongswan), length.In(m.Strongswan)}
 }
 
 func (m eapMethods) eapTLS(tunneled bool) eap.Offer {
-	f := m.framing("eap-tls", true)
+	f := m.framing(settings.TLSFragmentSize, settings.TLSMaxMessages, settings.TLSIncludeLength)
 	return eaptls.Offer(eaptls.Config{
 		TLS: m.tls, Tunneled: tunneled, Logger: m.logger,
 		FragmentSize: f.fragmentSize, MaxMessages: f.maxMessages, OmitLength: !f.length,
@@ -172,7 +165,7 @@ func (m eapMethods) eapTLS(tunneled bool) eap.Offer {
 }
 
 func (m eapMethods) ttls() eap.Offer {
-	f := m.framing("eap-ttls", true)
+	f := m.framing(settings.TTLSFragmentSize, settings.TTLSMaxMessages, settings.TTLSIncludeLength)
 	return ttls.Offer(ttls.Config{
 		TLS: m.tls, Inner: m.inner(), Logger: m.logger,
 		FragmentSize: f.fragmentSize, MaxMessages: f.maxMessages, OmitLength: !f.length,
@@ -180,7 +173,7 @@ func (m eapMethods) ttls() eap.Offer {
 }
 
 func (m eapMethods) peap() eap.Offer {
-	f := m.framing("eap-peap", false)
+	f := m.framing(settings.PEAPFragmentSize, settings.PEAPMaxMessages, settings.PEAPIncludeLength)
 	return peap.Offer(peap.Config{
 		TLS: m.tls, Inner: m.inner(), Logger: m.logger,
 		FragmentSize: f.fragmentSize, MaxMessages: f.maxMessages, IncludeLength: f.length,

@@ -159,3 +159,23 @@ func TestFramingSettings(t *testing.T) {
 		}
 	}
 }
+
+// Settings of strongswan.conf that have no effect are named with their place, and
+// values that cannot be used, also of methods that no connection uses.
+func TestCheckOfSettings(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "strongswan.conf")
+	require.NoError(t, os.WriteFile(conf, []byte("charon {\n  threads = 16\n  retransmit_trys = 3\n  plugins {\n    eap-ttls {\n      max_message_count = 5\n"+
+		"      include_length = no\n    }\n    eap-tls {\n      max_message_count = few\n    }\n  }\n}\n"), 0o600))
+	var got []string
+	for _, f := range (Files{Strongswan: conf, Swanctl: filepath.Join(dir, "none"), TNCConfig: filepath.Join(dir, "none")}).Check(time.Now()) {
+		if f.Kind == Warning {
+			got = append(got, f.Text)
+		}
+	}
+	require.ElementsMatch(t, []string{
+		conf + ":2: setting charon.threads of strongSwan does nothing here: there is no such pool or table",
+		conf + ":3: setting \"retransmit_trys\" is not known in charon",
+		conf + ":10: max_message_count = \"few\": not a number; the default applies",
+	}, got)
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/ipsecconf"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
@@ -59,8 +60,7 @@ func (f Files) ipsecConf(path string) (*swanctl.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := sc.View("charon.plugins.stroke")
-	return ipsecconf.Config{Path: path, SecretsFile: v.String("secrets_file", ""), NoSwap: !v.Bool("allow_swap", true)}.Load()
+	return ipsecconf.Config{Path: path, SecretsFile: settings.SecretsFile.In(sc), NoSwap: !settings.AllowSwap.In(sc)}.Load()
 }
 
 // strongswan reads strongswan.conf.
@@ -76,17 +76,13 @@ func (f Files) strongswan() (cfg *config.Config, err error) {
 	return cfg, nil
 }
 
-// imcSections are where settings of IMCs stand in strongswan.conf: the first that
-// has one counts.
-var imcSections = []string{"tnc", "charon", "libimcv"}
-
 // IMCSettings returns what an IMC sees of strongswan.conf when tnc loads it.
 func (f Files) IMCSettings() (config.View, error) {
 	cfg, err := f.strongswan()
 	if err != nil {
 		return config.View{}, err
 	}
-	return cfg.View(imcSections...), nil
+	return cfg.View(settings.Sections...), nil
 }
 
 // fileError words why the configuration file what could not be read: where it

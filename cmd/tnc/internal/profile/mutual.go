@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/server"
 )
@@ -23,17 +24,16 @@ import (
 //	  }
 //	}
 func mutualPolicy(c *config.Config) (imv.Policy, error) {
-	v := c.View("tnc.mutual")
 	p := imv.Policy{
-		Hash:    v.String("hash", ""),
-		Product: v.String("product", ""),
+		Hash:    settings.MutualHash.In(c),
+		Product: settings.MutualProduct.In(c),
 		Files:   map[string]string{},
 	}
 	for _, r := range []struct {
-		key string
-		to  *imv.Recommendation
-	}{{"force", &p.Force}, {"on_silence", &p.OnSilence}, {"on_mismatch", &p.OnMismatch}} {
-		text := v.String(r.key, "")
+		setting settings.Text
+		to      *imv.Recommendation
+	}{{settings.MutualForce, &p.Force}, {settings.MutualOnSilence, &p.OnSilence}, {settings.MutualOnMismatch, &p.OnMismatch}} {
+		text := r.setting.In(c)
 		switch text {
 		case "":
 		case "allow":
@@ -43,17 +43,18 @@ func mutualPolicy(c *config.Config) (imv.Policy, error) {
 		case "deny":
 			*r.to = imv.Deny
 		default:
-			val, _ := v.Lookup(r.key)
-			return p, val.Pos.Errorf("tnc.mutual.%s = %s: use allow, isolate or deny", r.key, text)
+			val, _ := r.setting.Lookup(c)
+			return p, val.Pos.Errorf("tnc.mutual.%s = %s: use allow, isolate or deny", val.Key, text)
 		}
 	}
-	for _, name := range v.Sections("files") {
-		f := v.Below("files").Below(name)
-		path := f.String("path", "")
+	files := c.View("tnc.mutual.files")
+	for _, name := range files.Sections("") {
+		f := files.Below(name)
+		path := settings.MutualFilePath.At(f)
 		if path == "" {
 			return p, fmt.Errorf("tnc.mutual.files.%s has no path: set path to the absolute name of a file on the gateway", name)
 		}
-		if p.Files[path] = f.String("digest", ""); p.Files[path] == "" {
+		if p.Files[path] = settings.MutualFileDigest.At(f); p.Files[path] == "" {
 			return p, fmt.Errorf("tnc.mutual.files.%s has no digest, so that any content would do: set digest to that of %s on the gateway, in hex", name, path)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -24,7 +25,7 @@ import (
 // from LoadSettings, for none.
 type Profile struct {
 	Strongswan *config.Config
-	Charon     config.Charon // of Strongswan
+	Charon     settings.Charon // of Strongswan
 
 	// Swanctl, Connection and Roots are nil without a connection.
 	Swanctl    *swanctl.Config
@@ -45,7 +46,7 @@ func (f Files) LoadSettings() (*Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Profile{Strongswan: sc, Charon: sc.Charon(), files: f}, nil
+	return &Profile{Strongswan: sc, Charon: settings.ReadCharon(sc), files: f}, nil
 }
 
 // LoadIMCs reads strongswan.conf and tnc_config.

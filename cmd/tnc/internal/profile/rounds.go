@@ -9,6 +9,7 @@ import (
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -130,7 +131,7 @@ func (b *Builder) signs(round *ike.LocalRound, l *swanctl.Round) error {
 		}
 		round.Credentials = append(round.Credentials, cred)
 	}
-	round.Signature.PSS = b.Strongswan.View("charon").Bool("rsa_pss", false)
+	round.Signature.PSS = settings.RSAPSS.In(b.Strongswan)
 	if l.Auth.Constraints != "" {
 		k, err := signature.ParseConstraints(l.Auth.Constraints)
 		if err != nil {

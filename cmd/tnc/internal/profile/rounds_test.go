@@ -14,6 +14,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/signature"
 	"github.com/gotnc/gotnc/internal/base/config"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -41,7 +42,7 @@ func configure(t *testing.T, dir, body, rest string, sc *config.Config) (ike.Con
 	roots, err := m.Roots(conn)
 	require.NoError(t, err)
 	var said strings.Builder
-	p := &Profile{Strongswan: sc, Charon: sc.Charon(), Swanctl: m, Connection: conn, Roots: roots}
+	p := &Profile{Strongswan: sc, Charon: settings.ReadCharon(sc), Swanctl: m, Connection: conn, Roots: roots}
 	cfg, peers, err := NewBuilder(p, nil, log.NewWriter(&said, log.LevelDetail)).Config(netip.Addr{})
 	for _, p := range peers {
 		p.Close()

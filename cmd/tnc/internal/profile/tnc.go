@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math"
 
 	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -66,21 +66,21 @@ func (p *Profile) ListTNCConfig() (entries []dlimc.Entry, problems []error, err 
 // TNC returns the configuration of the TNC client in charon's settings. mutual
 // measures the gateway too, whatever tnccs-20.mutual says.
 func (p *Profile) TNC(logger *slog.Logger, mutual bool) (tnccs.Config, error) {
-	v := p.Strongswan.View("charon")
+	sc := p.Strongswan
 	cfg := tnccs.Config{
 		Logger:            logger,
-		PreferredLanguage: v.String("plugins.tnc-imc.preferred_language", ""),
-		MaxBatchSize:      v.Int("plugins.tnccs-20.max_batch_size", 0),
-		MaxMessageSize:    v.Int("plugins.tnccs-20.max_message_size", 0),
-		MaxMessageSizeXML: v.Int("plugins.tnccs-11.max_message_size", 0),
-		Protocol:          tnccs.Protocol(v.String("plugins.eap-tnc.protocol", "")),
+		PreferredLanguage: settings.PreferredLanguage.In(sc),
+		MaxBatchSize:      settings.MaxBatchSize.In(sc),
+		MaxMessageSize:    settings.MaxMessageSize.In(sc),
+		MaxMessageSizeXML: settings.MaxMessageSizeXML.In(sc),
+		Protocol:          tnccs.Protocol(settings.TNCProtocol.In(sc)),
 		Tests: tnccs.Tests{
-			NoSkip:  v.Bool("plugins.tnccs-20.tests.pb_tnc_noskip", false),
-			Version: uint8(v.Int("plugins.tnccs-20.tests.pb_tnc_version", 0)),
+			NoSkip:  settings.TestNoSkip.In(sc),
+			Version: uint8(settings.TestVersion.In(sc)),
 		},
 	}
 	required := p.MutualRequired()
-	if mutual || v.Bool("plugins.tnccs-20.mutual", false) {
+	if mutual || settings.MutualMeasurement.In(sc) {
 		policy, err := mutualPolicy(p.Strongswan)
 		if err != nil {
 			return cfg, err
@@ -95,17 +95,16 @@ func (p *Profile) TNC(logger *slog.Logger, mutual bool) (tnccs.Config, error) {
 // MutualRequired reports whether a gateway that does not let itself be measured
 // is refused.
 func (p *Profile) MutualRequired() bool {
-	return p.Strongswan.View("tnc.mutual").Bool("required", false)
+	return settings.MutualRequired.In(p.Strongswan)
 }
 
 // IMCOptions returns how IMCs are loaded. Beside strongSwan's settings there are
 // charon.plugins.tnc-imc.in_process, which loads all of them into this process
 // instead of a child each, and call_timeout. Once ctx is done calls end soon.
 func (p *Profile) IMCOptions(ctx context.Context, logger *slog.Logger) dlimc.Config {
-	v := p.Strongswan.View("charon")
 	return dlimc.Config{
-		InProcess:   v.Bool("plugins.tnc-imc.in_process", false),
-		CallTimeout: v.Duration("plugins.tnc-imc.call_timeout", dlimc.DefaultCallTimeout),
+		InProcess:   settings.InProcess.In(p.Strongswan),
+		CallTimeout: settings.CallTimeout.Or(p.Strongswan, dlimc.DefaultCallTimeout),
 		Logger:      logger,
 		Env:         p.environ(),
 		Context:     ctx,
@@ -133,16 +132,12 @@ func (p *Profile) LoadIMCs(client *tnccs.Client, o dlimc.Config, loading func(dl
 	return nil
 }
 
-// tncMethod configures EAP-TNC and PT-EAP. strongSwan's default of 10 packets
-// breaks any longer measurement: the limit holds where it is set. fragment_size
-// is a setting of this client: the largest EAP-TNC packet, for servers that
-// reassemble.
+// tncMethod configures EAP-TNC and PT-EAP.
 func (b *Builder) tncMethod() tnc.Config {
-	v := b.Strongswan.View("charon.plugins.eap-tnc")
 	return tnc.Config{
 		Session:      b.session,
-		FragmentSize: v.IntIn("fragment_size", 0, 64, 65535),
-		MaxMessages:  v.IntIn("max_message_count", 0, 0, math.MaxInt32),
+		FragmentSize: settings.TNCFragmentSize.In(b.Strongswan),
+		MaxMessages:  settings.TNCMaxMessages.In(b.Strongswan),
 		Logger:       b.logger,
 	}
 }

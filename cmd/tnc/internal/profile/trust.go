@@ -14,6 +14,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/ike/signature"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -26,10 +27,10 @@ const verifyTimeout = 30 * time.Second
 // trustConfig returns what certificates under the CAs are checked with, as
 // charon.plugins.revocation says.
 func (p *Profile) trustConfig(cas []*x509.Certificate, logger *slog.Logger) trust.Config {
-	v := p.Strongswan.View("charon.plugins.revocation")
+	sc := p.Strongswan
 	return trust.Config{
-		CAs: cas, Log: logger, Fetcher: trust.HTTP{Timeout: v.Duration("timeout", 0)},
-		NoCRL: !v.Bool("enable_crl", true), NoOCSP: !v.Bool("enable_ocsp", true),
+		CAs: cas, Log: logger, Fetcher: trust.HTTP{Timeout: settings.FetchTimeout.In(sc)},
+		NoCRL: !settings.EnableCRL.In(sc), NoOCSP: !settings.EnableOCSP.In(sc),
 	}
 }
 
@@ -112,7 +113,7 @@ func (b *Builder) trusted() (*trust.Store, error) {
 		}
 		cfg.CRLs = append(cfg.CRLs, l)
 	}
-	if b.Strongswan.View("charon").Bool("cache_crls", false) {
+	if settings.CacheCRLs.In(b.Strongswan) {
 		cfg.SaveCRL = b.saveCRL
 	}
 	b.trust = trust.New(cfg)

@@ -1,21 +1,28 @@
-package config
+package settings
 
 import (
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/base/config"
 )
 
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("strongswan.conf", text)
+	require.NoError(t, err)
+	return c
+}
+
 func TestCharonDefaults(t *testing.T) {
-	o := New().Charon()
 	require.Equal(t, Charon{
 		Port: 500, PortNATT: 4500, RetransmitTimeout: 4 * time.Second, RetransmitBase: 1.8, RetransmitTries: 5,
 		FragmentSizeV4: 1280, FragmentSizeV6: 1280, MaxPacket: 10000, KeepAlive: 20 * time.Second,
 		InstallRoutes: true, InstallVirtualIP: true, RoutingTable: 220, RoutingTablePrio: 220, SignatureAuth: true, FollowRedirects: true, InstallDNS: true,
-		TTLS: EAPTTLS{MaxMessageCount: 32, IncludeLength: true}, TNC: EAPTNC{MaxMessageCount: 10, Protocol: "tnccs-2.0"},
 		TLS: TLS{VersionMin: "1.2"}, TNCConfig: "/etc/tnc_config",
-	}, o)
+	}, ReadCharon(config.New()))
 }
 
 func TestCharonOptions(t *testing.T) {
@@ -34,22 +41,26 @@ libtnccs { tnc_config = /tmp/tnc_config
 libtls { version_max = 1.3
 }
 `)
-	o := c.Charon()
+	o := ReadCharon(c)
 	require.EqualValues(t, 0, o.Port)
 	require.EqualValues(t, 4500, o.PortNATT)
 	require.Equal(t, 500*time.Millisecond, o.RetransmitTimeout)
 	require.Equal(t, 1.8, o.RetransmitBase)
 	require.Equal(t, 1400, o.FragmentSizeV4)
 	require.Equal(t, 1500, o.FragmentSizeV6)
-	require.Equal(t, 0, o.TTLS.MaxMessageCount)
-	require.Equal(t, 4000, o.TTLS.FragmentSize)
+	require.Equal(t, 0, TTLSMaxMessages.In(c))
+	require.Equal(t, 4000, TTLSFragmentSize.In(c))
+	require.True(t, TTLSIncludeLength.In(c))
 	require.Equal(t, "/tmp/tnc_config", o.TNCConfig)
 	require.Equal(t, "1.3", o.TLS.VersionMax)
 	require.Len(t, c.Warnings(), 3)
+	require.EqualError(t, c.Warnings()[0], "strongswan.conf:2: port_nat_t = 70000: not between 0 and 65535; the default applies")
+	require.EqualError(t, c.Warnings()[1], `strongswan.conf:4: retransmit_base = "0": not between 1 and 100; the default applies`)
+	require.EqualError(t, c.Warnings()[2], `strongswan.conf:5: retransmit_limit = "-1": not between 0 and 86400 seconds; the default applies`)
 
-	c, err := Load("testdata/carol.strongswan.conf")
+	c, err := config.Load("../testdata/carol.strongswan.conf")
 	require.NoError(t, err)
-	o = c.Charon()
+	o = ReadCharon(c)
 	require.Equal(t, "@DIR@/@HOST@/tnc_config", o.TNCConfig)
 	require.Empty(t, c.Warnings())
 }

@@ -1,0 +1,93 @@
+package settings
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gotnc/gotnc/internal/base/config"
+)
+
+// ours are the sections whose settings are meant for this module; others are of
+// other programs of strongSwan.
+var ours = []string{"charon", "tnc", "libimcv", "libtls", "libtnccs"}
+
+// Check returns a complaint with file and line about each setting of cfg that
+// has no effect: one that is not known, or one of strongSwan that nothing here
+// reads. Settings of IMCs other than this module's are theirs to judge. Values
+// that cannot be used are in cfg's Warnings afterwards.
+func Check(cfg *config.Config) (complaints []*config.Error) {
+	for _, s := range all {
+		if s.validate != nil {
+			s.validate(cfg)
+		}
+	}
+	named := map[string]bool{} // an inherited value is named once
+	var walk func(n *config.Node)
+	walk = func(n *config.Node) {
+		for _, v := range n.Values() {
+			place := v.Pos.String() + v.Key
+			if e := complain(n.Path(), v); e != nil && !named[place] {
+				named[place] = true
+				complaints = append(complaints, e)
+			}
+		}
+		for _, name := range n.Sections() {
+			walk(n.Sub(name))
+		}
+	}
+	for _, name := range ours {
+		walk(cfg.Node(name))
+	}
+	return complaints
+}
+
+// complain returns what is wrong with a value of a section, nil where it is read.
+func complain(section string, v config.Value) *config.Error {
+	name := section + "." + v.Key
+	if _, ok := known(name); ok {
+		return nil
+	}
+	if why, ok := whyUnread(name); ok {
+		if why != "" {
+			why = ": " + why
+		}
+		return v.Errorf("setting %s of strongSwan does nothing here%s", name, why)
+	}
+	switch plugin := pluginOf(section); {
+	case plugin == "":
+	case v.Key == "load" && truthy(v):
+		return nil // what the plugin does is built in, or the settings beside say what is not
+	case v.Key == "load":
+		return v.Errorf("setting %s of strongSwan does nothing here: there are no plugins to load", name)
+	case plugins[plugin]:
+	case strings.HasPrefix(plugin, "imc-"):
+		return nil
+	case strings.HasPrefix(plugin, "imv-"):
+		return v.Errorf("setting %s of strongSwan does nothing here: only a verifier has it", name)
+	default:
+		return v.Errorf("setting %s does nothing here: there is no plugin %s", name, plugin)
+	}
+	if name == "libimcv.load" {
+		return nil // of strongSwan's IMCs
+	}
+	return v.Errorf("setting %q is not known in %s", v.Key, section)
+}
+
+// pluginOf returns the plugin whose section it is, or is below; "" for none.
+func pluginOf(section string) string {
+	e := strings.Split(section, ".")
+	if i := slices.Index(e, "plugins"); i == 1 && len(e) > 2 {
+		return e[2]
+	}
+	return ""
+}
+
+// truthy reports whether a plugin is to be loaded: yes, or with a priority.
+func truthy(v config.Value) bool {
+	if yes, err := v.Bool(); err == nil {
+		return yes
+	}
+	n, err := strconv.Atoi(v.Text)
+	return err == nil && n > 0
+}
