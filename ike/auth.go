@@ -263,7 +263,7 @@ func (a *authentication) nextRound(sa *ikeSA, msg *message.Message) {
 // finishAuth ends IKE_AUTH, where the gateway has shown all that it has to.
 func (a *authentication) finishAuth(sa *ikeSA, msg *message.Message) {
 	if n := len(a.cfg.RemoteRounds); a.gateway.proved < n {
-		sa.reject(fmt.Errorf("%w: %w (%d of %d)", ErrGatewayAuth, ErrMissingRounds, a.gateway.proved, n))
+		sa.reject(&RoundsError{Done: a.gateway.proved, Want: n})
 		return
 	}
 	a.state, a.established = stateEstablished, msg

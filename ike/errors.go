@@ -49,8 +49,6 @@ var (
 	// ErrUnproved: the gateway asks for an EAP method that gives a hash of the
 	// password, or the password, away, and has not proved who it is.
 	ErrUnproved = errors.New("it has not proved who it is")
-	// ErrMissingRounds: the gateway authenticated in fewer rounds than configured.
-	ErrMissingRounds = errors.New("it did not authenticate in every round")
 	// ErrPPK: the gateway does without the PPK that is required.
 	ErrPPK = errors.New("it does not use the PPK, which is required")
 	// ErrNoVirtualIP: the gateway assigned none, though one was asked for.
@@ -76,6 +74,18 @@ func (e *IdentityError) Error() string {
 }
 
 func (e *IdentityError) Unwrap() error { return ErrGatewayAuth }
+
+// RoundsError is a gateway that authenticates in fewer rounds than configured. It
+// is an ErrGatewayAuth.
+type RoundsError struct {
+	Done, Want int
+}
+
+func (e *RoundsError) Error() string {
+	return fmt.Sprintf("%v: it authenticated in %d of %d rounds", ErrGatewayAuth, e.Done, e.Want)
+}
+
+func (e *RoundsError) Unwrap() error { return ErrGatewayAuth }
 
 // LocalMethod is how we authenticate in a round.
 type LocalMethod int

@@ -35,6 +35,7 @@ func ikeRemedy(err error) string {
 		silent  *ike.NoAnswerError
 		child   *ike.ChildError
 		other   *ike.IdentityError
+		rounds  *ike.RoundsError
 		bind    *udp.BindError
 	)
 	switch {
@@ -48,6 +49,8 @@ func ikeRemedy(err error) string {
 		return childRemedies[child.Notify]
 	case errors.As(err, &other):
 		return ": compare remote.id"
+	case errors.As(err, &rounds):
+		return ": compare the remote sections with its local ones"
 	case errors.As(err, &bind):
 		return bindRemedy(bind)
 	}
@@ -67,7 +70,6 @@ var ikeRemedies = []struct {
 	{ike.ErrNoSignature, ": set remote.auth = eap-ttls if it authenticates by EAP only"},
 	{ike.ErrNoEAPRequest, ": check that the gateway's connection uses EAP for us"},
 	{ike.ErrUnproved, ": let it authenticate with a certificate (remote.auth = pubkey), or use eap-ttls"},
-	{ike.ErrMissingRounds, ": compare the remote sections with its local ones"},
 	{ike.ErrPPK, ": see ppk_required"},
 	{ike.ErrNoVirtualIP, ": check its address pool"},
 	{crypto.ErrTooLarge, ": raise charon.max_packet"},

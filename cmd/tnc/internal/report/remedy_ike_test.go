@@ -48,6 +48,7 @@ func TestIKERemedies(t *testing.T) {
 		{child(message.InternalAddressFailure), "no CHILD_SA: the gateway has no virtual IP for us (INTERNAL_ADDRESS_FAILURE): check its address pool"},
 		{child(message.FailedCPRequired), "no CHILD_SA: the gateway requires a virtual IP (FAILED_CP_REQUIRED): set vips = 0.0.0.0"},
 		{&ike.IdentityError{Shown: sun, Want: moon}, "the gateway could not be authenticated: it says it is 'sun.strongswan.org', expected 'moon.strongswan.org': compare remote.id"},
+		{&ike.RoundsError{Done: 1, Want: 2}, "the gateway could not be authenticated: it authenticated in 1 of 2 rounds: compare the remote sections with its local ones"},
 		{gateway(ike.ErrNoSignature), "the gateway could not be authenticated: it sent no signature: set remote.auth = eap-ttls if it authenticates by EAP only"},
 		{fmt.Errorf("%w: %w", ike.ErrRefused, ike.ErrNoEAPRequest), "the gateway refused the exchange: it asks for no EAP authentication: check that the gateway's connection uses EAP for us"},
 		{gateway(ike.ErrUnproved), "the gateway could not be authenticated: it has not proved who it is: let it authenticate with a certificate (remote.auth = pubkey), or use eap-ttls"},
