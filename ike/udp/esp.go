@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -94,18 +95,24 @@ func (c *Conn) sendRun(packets [][]byte, to netip.AddrPort) error {
 // that arrived together.
 func (c *Conn) OnESP(f func(packets ...[]byte)) {
 	if f == nil {
-		c.esp.Store(nil)
+		c.esp.f.Store(nil)
 		return
 	}
-	c.esp.Store(&f)
+	c.esp.f.Store(&f)
 }
 
-func (c *Conn) deliver(packets [][]byte) {
-	f := c.esp.Load()
+// espReceiver is who gets ESP packets; its calls come one at a time.
+type espReceiver struct {
+	mu sync.Mutex
+	f  atomic.Pointer[func(...[]byte)]
+}
+
+func (r *espReceiver) deliver(packets [][]byte) {
+	f := r.f.Load()
 	if f == nil || len(packets) == 0 {
 		return
 	}
-	c.espMu.Lock()
+	r.mu.Lock()
 	(*f)(packets...)
-	c.espMu.Unlock()
+	r.mu.Unlock()
 }

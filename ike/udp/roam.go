@@ -108,9 +108,9 @@ const (
 	roamPoll   = 10 * time.Second
 )
 
-// follow rebinds the sockets where the route to the gateway leaves from another
+// followRoute rebinds the sockets where the route to the gateway leaves from another
 // address than before. Without any route the sockets stay as they are.
-func (c *Conn) follow() {
+func (c *Conn) followRoute() {
 	defer c.wg.Done()
 	changes := watchAddresses(c.closed)
 	poll := time.NewTicker(roamPoll)

@@ -67,9 +67,8 @@ type Conn struct {
 	// not for them
 	kernel, exempt bool
 
-	esp   atomic.Pointer[func(...[]byte)]
-	espMu sync.Mutex // calls of esp come one at a time
-	out   outbound
+	esp espReceiver
+	out outbound
 
 	espTo    atomic.Pointer[netip.AddrPort] // where SendESP sends; nil before IKE_AUTH
 	lastSent atomic.Int64                   // of UDP encapsulation, since base
@@ -123,7 +122,7 @@ func Open(o Config) (*Conn, error) {
 	c.start(p)
 	if !o.Local.IsValid() || o.Local.IsUnspecified() {
 		c.wg.Add(1)
-		go c.follow()
+		go c.followRoute()
 	}
 	return c, nil
 }
@@ -256,17 +255,17 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 			b, size, from := rx.message(i)
 			from = netip.AddrPortFrom(from.Addr().WithZone(""), from.Port())
 			for b := range segments(b, size) {
-				if c.take(b, from, at) {
+				if c.classify(b, from, at) {
 					packets = append(packets, b)
 				}
 			}
 		}
-		c.deliver(packets)
+		c.esp.deliver(packets)
 	}
 }
 
-// take sorts one datagram, and reports whether it is an ESP packet.
-func (c *Conn) take(b []byte, from, at netip.AddrPort) (isESP bool) {
+// classify sorts one datagram, and reports whether it is an ESP packet.
+func (c *Conn) classify(b []byte, from, at netip.AddrPort) (isESP bool) {
 	if from.Addr() != c.cfg.Remote.Addr().WithZone("") && !c.roamedTo(from.Addr()) {
 		return false
 	}
