@@ -26,7 +26,7 @@
 // Open returns as a TPM: making keys, endorsement keys, activating credentials.
 //
 //	if t, ok := t.(*tpm20.TPM); ok {
-//		key, err := t.CreateAK(ctx, tpm20.RSA, tpm20.KeyTemplate{}, 0, false, tpm20.Auth{})
+//		key, err := t.CreateAK(ctx, tpm20.AKRequest{}, tpm20.Auth{})
 //		…
 //	}
 //
