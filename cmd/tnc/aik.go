@@ -17,7 +17,6 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
-	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
@@ -41,11 +40,7 @@ The CA's part needs no TPM.`,
 		Args: subcommand,
 		RunE: helpOnly,
 	}
-	for _, c := range []*cobra.Command{newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue()} {
-		run := c.RunE
-		c.RunE = func(cmd *cobra.Command, args []string) error { return advice.TPM(run(cmd, args)) }
-		cmd.AddCommand(c)
-	}
+	cmd.AddCommand(newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue())
 	return cmd
 }
 

@@ -25,11 +25,7 @@ func (e advised) Unwrap() error { return e.error }
 // tpm/privacyca. It returns every other error, and one that has a remedy already,
 // unchanged.
 func TPM(err error) error {
-	var has advised
-	if errors.As(err, &has) {
-		return err
-	}
-	if r := tpmRemedy(err); r != "" {
+	if r := ForTPM(err); r != "" {
 		return advised{err, r}
 	}
 	return err
@@ -68,8 +64,12 @@ var causes = []struct {
 	{privacyca.ErrNoCertificate, "if you know this TPM, trust its key: --ek-sha256"},
 }
 
-// tpmRemedy returns the remedy, empty where there is none.
-func tpmRemedy(err error) string {
+// ForTPM returns the remedy that TPM appends, empty where there is none.
+func ForTPM(err error) string {
+	var has advised
+	if errors.As(err, &has) {
+		return ""
+	}
 	var re *tpm.ResponseError
 	if errors.As(err, &re) {
 		return responses[re.Name]

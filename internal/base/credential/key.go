@@ -18,13 +18,13 @@ import (
 	"github.com/youmark/pkcs8"
 )
 
-// MaxFile caps files with keys, in octets.
+// MaxFile is the size in octets of the largest file with a key.
 const MaxFile = 1 << 20
 
-// ErrPassphrase: the passphrase is missing or wrong.
+// ErrPassphrase is returned where the passphrase is missing or wrong.
 var ErrPassphrase = errors.New("its passphrase is missing or wrong")
 
-// ReadFile reads a small file.
+// ReadFile reads a file of at most MaxFile octets.
 func ReadFile(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -48,9 +48,9 @@ func LoadKey(file, kind string, passphrase []byte) (crypto.Signer, error) {
 	return ParseKey(b, kind, passphrase)
 }
 
-// ParseKey reads a private key, PEM or DER: PKCS #8, PKCS #1 or SEC 1, each
-// encrypted or not. Kind, where it is "rsa" or "ecdsa", has to be the key's. A
-// key that is not encrypted needs no passphrase, and takes any.
+// ParseKey decodes a private key in PEM or DER: PKCS #8, PKCS #1 or SEC 1, each
+// encrypted or not. Kind "rsa" or "ecdsa" accepts only keys of that kind, "" all.
+// The passphrase is ignored for a key that is not encrypted.
 func ParseKey(b []byte, kind string, passphrase []byte) (crypto.Signer, error) {
 	der := b
 	for rest := b; ; {
@@ -89,6 +89,7 @@ func ParseKey(b []byte, kind string, passphrase []byte) (crypto.Signer, error) {
 	return key.(crypto.Signer), nil
 }
 
+// parseDER decodes a private key in DER.
 func parseDER(der, passphrase []byte) (any, error) {
 	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
 		return key, nil
@@ -112,7 +113,7 @@ func parseDER(der, passphrase []byte) (any, error) {
 	return key, nil
 }
 
-// oidPBES is 1.2.840.113549.1.5, under which PBES1 and PBES2 are.
+// oidPBES is 1.2.840.113549.1.5, the arc of PBES1 and PBES2.
 var oidPBES = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05}
 
 // encryptedPKCS8 reports whether der looks like an EncryptedPrivateKeyInfo.
@@ -125,7 +126,7 @@ func Fits(c *x509.Certificate, key crypto.Signer) bool {
 	return SamePublic(c.PublicKey, key.Public())
 }
 
-// SamePublic compares public keys.
+// SamePublic reports whether two public keys are the same.
 func SamePublic(a, b crypto.PublicKey) bool {
 	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && k.Equal(b)

@@ -9,7 +9,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// Container is what a PKCS #12 file holds.
+// Container is the content of a PKCS #12 file.
 type Container struct {
 	Key  crypto.Signer
 	Cert *x509.Certificate
@@ -26,8 +26,8 @@ func LoadPKCS12(file string, passphrase []byte) (*Container, error) {
 	return ParsePKCS12(b, passphrase)
 }
 
-// ParsePKCS12 reads a PKCS #12 container (RFC 7292) with one key, its
-// certificate and perhaps CAs.
+// ParsePKCS12 decodes a PKCS #12 container (RFC 7292) with one key, its certificate
+// and any number of CAs.
 func ParsePKCS12(b, passphrase []byte) (*Container, error) {
 	key, cert, cas, err := pkcs12.DecodeChain(b, string(passphrase))
 	switch {

@@ -12,48 +12,48 @@ import (
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
-// Own is a private key of ours, with its certificate and what leads from that
-// towards a root.
-type Own struct {
+// KeyPair is a private key with its certificate and the intermediate CAs of that.
+type KeyPair struct {
 	Key   crypto.Signer
-	Cert  *x509.Certificate // nil: the other end knows the public key
-	Chain []*x509.Certificate
+	Cert  *x509.Certificate   // nil where the peer knows the public key
+	Chain []*x509.Certificate // from the issuer of Cert upwards, without the root
 }
 
-// Store holds the private keys and certificates that are beside swanctl.conf
-// or named in its secrets.
+// Store holds the private keys and certificates from the folders next to
+// swanctl.conf and from its section secrets.
 type Store struct {
 	keys  []crypto.Signer
-	certs []*x509.Certificate // end entities, of x509 and PKCS #12
+	certs []*x509.Certificate // end entities, from x509 and PKCS #12
 	cas   []*x509.Certificate // for chains
 
 	trusted []*x509.Certificate
-	// Problems are files that cannot be used.
+	// Problems has an error for each file that cannot be used.
 	Problems []error
 }
 
-// keyFolders are the folders of private keys beside swanctl.conf.
+// keyFolders are the folders of private keys next to swanctl.conf.
 var keyFolders = []string{"private", "rsa", "ecdsa", "pkcs8"}
 
+// maxKeys bounds the private keys of a store.
 const maxKeys = 256
 
 // Open loads every private key and certificate of the configuration. Cas are
-// CAs that may be links of our own chains. A key that cannot be used is a
-// problem of who needs it only.
+// further CAs for the chains of KeyPairs. A file that cannot be used is recorded in
+// Problems.
 func Open(m *swanctl.Config, cas []*x509.Certificate) *Store {
 	s := &Store{cas: slices.Clone(cas)}
 	named := map[string]bool{}
 	for _, k := range m.Keys {
 		named[k.File] = true
 		if k.Kind == "pkcs12" {
-			s.container(k.File, k.Passphrase)
+			s.addContainer(k.File, k.Passphrase)
 			continue
 		}
 		kind := k.Kind
 		if kind != "rsa" && kind != "ecdsa" {
 			kind = ""
 		}
-		s.key(k.File, kind, k.Passphrase)
+		s.addKey(k.File, kind, k.Passphrase)
 	}
 	for _, folder := range append(slices.Clone(keyFolders), "pkcs12") {
 		files, err := m.Files(folder)
@@ -64,11 +64,11 @@ func Open(m *swanctl.Config, cas []*x509.Certificate) *Store {
 			switch {
 			case named[f]:
 			case folder == "pkcs12":
-				s.container(f, nil)
+				s.addContainer(f, nil)
 			case folder == "rsa" || folder == "ecdsa":
-				s.key(f, folder, nil)
+				s.addKey(f, folder, nil)
 			default:
-				s.key(f, "", nil)
+				s.addKey(f, "", nil)
 			}
 		}
 	}
@@ -88,7 +88,8 @@ func Open(m *swanctl.Config, cas []*x509.Certificate) *Store {
 	return s
 }
 
-func (s *Store) key(file, kind string, passphrase []byte) {
+// addKey loads a private key file.
+func (s *Store) addKey(file, kind string, passphrase []byte) {
 	if len(s.keys) >= maxKeys {
 		return
 	}
@@ -100,7 +101,8 @@ func (s *Store) key(file, kind string, passphrase []byte) {
 	s.keys = append(s.keys, k)
 }
 
-func (s *Store) container(file string, passphrase []byte) {
+// addContainer loads a PKCS #12 file.
+func (s *Store) addContainer(file string, passphrase []byte) {
 	c, err := LoadPKCS12(file, passphrase)
 	if err != nil {
 		s.Problems = append(s.Problems, fmt.Errorf("load PKCS #12 container %s: %w", file, err))
@@ -116,63 +118,63 @@ func (s *Store) container(file string, passphrase []byte) {
 	}
 }
 
-// Certificates are the end entity certificates of the folder x509 and of
+// Certificates returns the end entity certificates of the folder x509 and of
 // PKCS #12 containers.
 func (s *Store) Certificates() []*x509.Certificate { return s.certs }
 
-// CAs are the CAs of PKCS #12 containers, which are trusted as those of x509ca.
+// CAs returns the CAs of PKCS #12 containers, which are trusted as those of x509ca.
 func (s *Store) CAs() []*x509.Certificate { return s.trusted }
 
-// Of returns the credential of a certificate file: its first certificate, with
-// the others of the file as its chain.
-func (s *Store) Of(file string) (Own, error) {
+// Of returns the KeyPair of a certificate file: of its first certificate, with the
+// others of the file for the chain.
+func (s *Store) Of(file string) (KeyPair, error) {
 	certs, err := swanctl.LoadCertificates(file)
 	if err != nil {
-		return Own{}, err
+		return KeyPair{}, err
 	}
-	own, ok := s.own(certs[0], certs[1:])
+	pair, ok := s.pair(certs[0], certs[1:])
 	if !ok {
-		return Own{}, s.NoKey(fmt.Sprintf("%s: no private key fits it", file))
+		return KeyPair{}, s.NoKey(fmt.Sprintf("%s: no private key fits it", file))
 	}
-	return own, nil
+	return pair, nil
 }
 
-// OfKey returns the credential of a raw public key file (SubjectPublicKeyInfo or
-// PKCS #1, PEM or DER).
-func (s *Store) OfKey(file string) (Own, error) {
+// OfKey returns the KeyPair of a raw public key file (SubjectPublicKeyInfo or
+// PKCS #1, PEM or DER), which has no certificate.
+func (s *Store) OfKey(file string) (KeyPair, error) {
 	pub, err := LoadPublicKey(file)
 	if err != nil {
-		return Own{}, err
+		return KeyPair{}, err
 	}
 	for _, k := range s.keys {
 		if SamePublic(pub, k.Public()) {
-			return Own{Key: k}, nil
+			return KeyPair{Key: k}, nil
 		}
 	}
-	return Own{}, s.NoKey(fmt.Sprintf("%s: no private key fits it", file))
+	return KeyPair{}, s.NoKey(fmt.Sprintf("%s: no private key fits it", file))
 }
 
-// All returns every certificate of ours with its key.
-func (s *Store) All() (all []Own) {
+// All returns the KeyPair of every certificate that has a private key.
+func (s *Store) All() (all []KeyPair) {
 	for _, c := range s.certs {
-		if own, ok := s.own(c, nil); ok {
-			all = append(all, own)
+		if pair, ok := s.pair(c, nil); ok {
+			all = append(all, pair)
 		}
 	}
 	return all
 }
 
-func (s *Store) own(c *x509.Certificate, chain []*x509.Certificate) (Own, bool) {
+// pair returns the KeyPair of a certificate; false where no key fits it.
+func (s *Store) pair(c *x509.Certificate, chain []*x509.Certificate) (KeyPair, bool) {
 	for _, k := range s.keys {
 		if Fits(c, k) {
-			return Own{Key: k, Cert: c, Chain: Chain(c, append(slices.Clone(chain), s.cas...))}, true
+			return KeyPair{Key: k, Cert: c, Chain: Chain(c, append(slices.Clone(chain), s.cas...))}, true
 		}
 	}
-	return Own{}, false
+	return KeyPair{}, false
 }
 
-// Issuer returns the CA that issued c, of those that the store knows; nil where
-// it is not there.
+// Issuer returns the CA that issued c; nil where the store does not hold it.
 func (s *Store) Issuer(c *x509.Certificate) *x509.Certificate {
 	for _, ca := range s.cas {
 		if string(ca.RawSubject) == string(c.RawIssuer) && c.CheckSignatureFrom(ca) == nil {
@@ -182,8 +184,8 @@ func (s *Store) Issuer(c *x509.Certificate) *x509.Certificate {
 	return nil
 }
 
-// NoKey is the error of who found no key: what is missing, what to do, and the
-// files that could not be read.
+// NoKey returns the error for a key that is missing, as what says: it names the
+// places for keys, and the files that could not be used.
 func (s *Store) NoKey(what string) error {
 	what += ": put the key into the folder private, or name it in secrets"
 	for _, p := range s.Problems {
@@ -192,9 +194,10 @@ func (s *Store) NoKey(what string) error {
 	return errors.New(what)
 }
 
+// maxChain bounds the length of a chain.
 const maxChain = 7
 
-// Chain returns what of cas leads from c towards its root, without the root.
+// Chain returns the CAs from the issuer of c upwards, without the root.
 func Chain(c *x509.Certificate, cas []*x509.Certificate) (out []*x509.Certificate) {
 	for len(out) < maxChain {
 		i := slices.IndexFunc(cas, func(ca *x509.Certificate) bool {
@@ -209,7 +212,7 @@ func Chain(c *x509.Certificate, cas []*x509.Certificate) (out []*x509.Certificat
 	return out
 }
 
-// LoadPublicKey reads a public key file: SubjectPublicKeyInfo or PKCS #1, PEM or
+// LoadPublicKey reads a public key file: SubjectPublicKeyInfo or PKCS #1, in PEM or
 // DER.
 func LoadPublicKey(file string) (crypto.PublicKey, error) {
 	b, err := ReadFile(file)

@@ -15,7 +15,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// ParseCRL reads a CRL, DER or PEM.
+// ParseCRL decodes a CRL in DER or PEM.
 func ParseCRL(b []byte) (*x509.RevocationList, error) {
 	if block, _ := pem.Decode(b); block != nil {
 		b = block.Bytes
@@ -37,28 +37,28 @@ func LoadCRL(file string) (*x509.RevocationList, error) {
 	return ParseCRL(b)
 }
 
-// crlStatus looks the certificate up in the newest CRL of its issuer: one that
-// the peer sent, of a file, fetched before, or where none of these is fresh
-// fetched now.
+// crlStatus looks up the certificate in the newest CRL of its issuer: one that the
+// peer sent, one from a file, or one that was fetched; where none of these is fresh
+// it fetches one.
 func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent [][]byte, now time.Time) (status, error) {
 	var best, fetched *x509.RevocationList
-	take := func(l *x509.RevocationList) {
+	consider := func(l *x509.RevocationList) {
 		if l != nil && usable(l, c, issuer) && !now.Before(l.ThisUpdate) && (best == nil || newer(l, best)) {
 			best = l
 		}
 	}
 	for _, b := range sent {
 		if l, err := x509.ParseRevocationList(b); err == nil {
-			take(l)
+			consider(l)
 		}
 	}
 	for _, l := range s.cfg.CRLs {
-		take(l)
+		consider(l)
 	}
 	s.mu.Lock()
 	cached := s.crls[string(issuer.RawSubjectPublicKeyInfo)]
 	s.mu.Unlock()
-	take(cached)
+	consider(cached)
 	uris := s.uris(issuer, func(a Authority) []string { return a.CRLURIs }, c.CRLDistributionPoints)
 	if best == nil || !fresh(best, now) {
 		for _, uri := range uris {
@@ -72,7 +72,7 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 				log.Infof(s.log, "crl from '%s' is none of issuer %q", uri, issuer.Subject)
 				continue
 			}
-			if take(l); best == l {
+			if consider(l); best == l {
 				fetched = l
 			}
 			if best != nil && fresh(best, now) {
@@ -106,14 +106,14 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 	return good, nil
 }
 
-// Extensions of CRLs (RFC 5280 §5.2).
+// Extensions of CRLs (RFC 5280 section 5.2).
 var (
 	oidDeltaCRL     = asn1.ObjectIdentifier{2, 5, 29, 27}
 	oidIssuingPoint = asn1.ObjectIdentifier{2, 5, 29, 28}
 )
 
-// usable reports whether the CRL is a whole one that the issuer signed, and
-// speaks of c. Delta CRLs and those of a part of the certificates are not.
+// usable reports whether the issuer signed the CRL and it covers c. Delta CRLs are
+// not usable, nor are CRLs of other certificates than c.
 func usable(l *x509.RevocationList, c, issuer *x509.Certificate) bool {
 	if !bytes.Equal(l.RawIssuer, issuer.RawSubject) {
 		return false
@@ -126,11 +126,11 @@ func usable(l *x509.RevocationList, c, issuer *x509.Certificate) bool {
 	return l.CheckSignatureFrom(issuer) == nil
 }
 
-// partial reports whether an IssuingDistributionPoint limits the CRL to some
-// certificates or reasons, or speaks for other issuers (RFC 5280 §5.2.5). A CA
-// that cuts its list into parts gives each a name, which stands in the
-// certificates of that part: own are those of the certificate in question
-// (RFC 5280 §6.3.3 (b) (2) (i)).
+// partial reports whether an IssuingDistributionPoint limits the CRL to other
+// certificates, to some reasons, or covers other issuers (RFC 5280 section 5.2.5).
+// A CA that splits its list gives each part a name, which the certificates of that
+// part contain: own are the names in the certificate in question (RFC 5280 section
+// 6.3.3 (b) (2) (i)).
 func partial(der []byte, own []string) bool {
 	var p struct {
 		Point struct {
@@ -154,10 +154,12 @@ func partial(der []byte, own []string) bool {
 	return err != nil || len(rest) > 0 || named && !ours && len(own) > 0 || p.OnlyUser || p.OnlyCA || p.Reasons.BitLength > 0 || p.Indirect || p.OnlyOfAttr
 }
 
+// fresh reports whether the CRL is valid at the time.
 func fresh(l *x509.RevocationList, now time.Time) bool {
 	return l.NextUpdate.IsZero() || now.Before(l.NextUpdate)
 }
 
+// newer reports whether a was issued after b.
 func newer(a, b *x509.RevocationList) bool {
 	number := func(l *x509.RevocationList) *big.Int {
 		if l.Number == nil {

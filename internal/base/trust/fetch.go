@@ -20,13 +20,13 @@ const (
 	ocspMediaType = "application/ocsp-request"
 )
 
-// HTTP is a Fetcher of http, https and file URIs.
+// HTTP is the Fetcher of http, https and file URIs.
 type HTTP struct {
 	Timeout time.Duration // 0 = FetchTimeout
-	Client  *http.Client  // nil = one of its own
+	Client  *http.Client  // nil = a client that follows at most 3 redirections
 }
 
-// Fetch gets uri within the time, and at most MaxFetch octets of it.
+// Fetch returns the content of uri, which is at most MaxFetch octets long.
 func (h HTTP) Fetch(ctx context.Context, uri string, body []byte) ([]byte, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
@@ -80,6 +80,7 @@ func (h HTTP) Fetch(ctx context.Context, uri string, body []byte) ([]byte, error
 	return limited(resp.Body)
 }
 
+// limited reads at most MaxFetch octets; more are an error.
 func limited(r io.Reader) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, MaxFetch+1))
 	if err == nil && len(b) > MaxFetch {

@@ -14,23 +14,23 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// ocspEntry is a response that was verified.
+// ocspEntry is the content of a verified response.
 type ocspEntry struct {
 	status  int
 	at      time.Time // of revocation
 	reason  int
 	updated time.Time
-	until   time.Time // zero: until now only
+	until   time.Time // nextUpdate; zero where the response has none
 }
 
-// maxOCSPAge is how old a response without nextUpdate may be.
+// maxOCSPAge is the greatest age of a response without nextUpdate.
 const maxOCSPAge = 24 * time.Hour
 
-// ocspSkew is what clocks of a responder and of ours may differ by.
+// ocspSkew is how much the clocks of responder and client may differ.
 const ocspSkew = 5 * time.Minute
 
-// ocspStatus asks what the peer sent, what was fetched before, then the
-// responders.
+// ocspStatus returns the status by the responses that the peer sent, else by one
+// that was fetched before, else by asking the responders.
 func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sent [][]byte, now time.Time) (status, error) {
 	key := string(issuer.RawSubjectPublicKeyInfo) + c.SerialNumber.String()
 	best := skipped
@@ -46,7 +46,7 @@ func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sen
 		}
 		s.ocsps[key] = e
 		s.mu.Unlock()
-		return s.ocspSays(e, c, now)
+		return s.judgeOCSP(e, c, now)
 	}
 	for _, b := range sent {
 		if !about(b, c) {
@@ -62,7 +62,7 @@ func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sen
 	e, ok := s.ocsps[key]
 	s.mu.Unlock()
 	if ok {
-		st, err := s.ocspSays(e, c, now)
+		st, err := s.judgeOCSP(e, c, now)
 		if err != nil || st == good {
 			return st, err
 		}
@@ -92,8 +92,8 @@ func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sen
 	return best, nil
 }
 
-// Response fetches an OCSP response about a certificate of ours, to be shown to
-// who asks for it (RFC 4806); nil where there is none, or it is not usable.
+// Response fetches an OCSP response about the client's own certificate, which is
+// sent to a gateway that asks for it (RFC 4806); nil where there is no usable one.
 func (s *Store) Response(ctx context.Context, c, issuer *x509.Certificate, now time.Time) []byte {
 	req, err := ocsp.CreateRequest(c, issuer, &ocsp.RequestOptions{Hash: gocrypto.SHA1})
 	if err != nil {
@@ -112,15 +112,15 @@ func (s *Store) Response(ctx context.Context, c, issuer *x509.Certificate, now t
 	return nil
 }
 
-// about reports whether a response that the peer sent is about this
-// certificate: it may send one for each of its path.
+// about reports whether a response of the peer is about this certificate: it may
+// send one for each certificate of its path.
 func about(b []byte, c *x509.Certificate) bool {
 	r, err := ocsp.ParseResponseForCert(b, c, nil)
 	return err == nil && r.SerialNumber.Cmp(c.SerialNumber) == 0
 }
 
-// readOCSP verifies a response: signed by the issuer, or by a responder that
-// the issuer made one (RFC 6960 §4.2.2.2), and of now.
+// readOCSP verifies a response: the issuer or a responder that it authorized signed
+// it (RFC 6960 section 4.2.2.2), it is about c, and it is not from the future.
 func (s *Store) readOCSP(b []byte, c, issuer *x509.Certificate, now time.Time) (ocspEntry, error) {
 	r, err := s.parseOCSP(b, c, issuer, now)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *Store) readOCSP(b []byte, c, issuer *x509.Certificate, now time.Time) (
 	return ocspEntry{status: r.Status, at: r.RevokedAt, reason: r.RevocationReason, updated: r.ThisUpdate, until: r.NextUpdate}, nil
 }
 
-// parseOCSP checks who signed.
+// parseOCSP decodes a response and verifies its signer.
 func (s *Store) parseOCSP(b []byte, c, issuer *x509.Certificate, now time.Time) (*ocsp.Response, error) {
 	for _, d := range s.cfg.Responders {
 		if r, err := ocsp.ParseResponse(b, nil); err == nil && r.CheckSignatureFrom(d) == nil && !now.Before(d.NotBefore) && !now.After(d.NotAfter) {
@@ -162,7 +162,8 @@ func (s *Store) parseOCSP(b []byte, c, issuer *x509.Certificate, now time.Time) 
 	return r, nil
 }
 
-func (s *Store) ocspSays(e ocspEntry, c *x509.Certificate, now time.Time) (status, error) {
+// judgeOCSP returns the status that a response gives at the time.
+func (s *Store) judgeOCSP(e ocspEntry, c *x509.Certificate, now time.Time) (status, error) {
 	until := e.until
 	if until.IsZero() {
 		until = e.updated.Add(maxOCSPAge)

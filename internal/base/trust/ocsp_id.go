@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ocspData is ResponseData of RFC 6960 §4.2.1, as far as it is needed.
+// ocspData is ResponseData (RFC 6960 section 4.2.1), as far as it is needed.
 type ocspData struct {
 	Version   int `asn1:"optional,default:0,explicit,tag:0"`
 	Responder asn1.RawValue
@@ -29,7 +29,7 @@ type ocspData struct {
 	Extensions asn1.RawValue `asn1:"optional"`
 }
 
-// hashOIDs are those of CertID.
+// hashOIDs has the hash algorithms of CertID.
 var hashOIDs = map[string]gocrypto.Hash{
 	"1.3.14.3.2.26": gocrypto.SHA1, "2.16.840.1.101.3.4.2.1": gocrypto.SHA256,
 	"2.16.840.1.101.3.4.2.2": gocrypto.SHA384, "2.16.840.1.101.3.4.2.3": gocrypto.SHA512,
@@ -37,8 +37,8 @@ var hashOIDs = map[string]gocrypto.Hash{
 
 var errOtherIssuer = errors.New("it is about a certificate of another issuer")
 
-// checkCertID reports whether what a response says of the serial number of c is
-// about the issuer's certificates: numbers are unique with one issuer only.
+// checkCertID checks that the response about the serial number of c is about a
+// certificate of its issuer: serial numbers are unique for one issuer only.
 func checkCertID(tbs []byte, c, issuer *x509.Certificate) error {
 	var d ocspData
 	if _, err := asn1.Unmarshal(tbs, &d); err != nil {

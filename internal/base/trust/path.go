@@ -7,10 +7,17 @@ import (
 	"time"
 )
 
-// maxPaths caps the paths that are looked at for one certificate.
+// maxPaths bounds the paths that are tried for one certificate.
 const maxPaths = 8
 
-// paths returns the paths of leaf to an anchor that the policy allows.
+// UnknownCAError is returned for a certificate without a path to a trusted CA.
+type UnknownCAError struct{ Certificate *x509.Certificate }
+
+func (e *UnknownCAError) Error() string {
+	return fmt.Sprintf("its certificate %q leads to no trusted CA (issuer %q)", e.Certificate.Subject, e.Certificate.Issuer)
+}
+
+// paths returns the paths from leaf to an anchor that the policy allows.
 func (s *Store) paths(leaf *x509.Certificate, sent []*x509.Certificate, p Policy, now time.Time) ([][]*x509.Certificate, error) {
 	links := x509.NewCertPool()
 	for _, c := range s.links {
@@ -25,8 +32,7 @@ func (s *Store) paths(leaf *x509.Certificate, sent []*x509.Certificate, p Policy
 	if len(o.KeyUsages) == 0 {
 		o.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
 	}
-	// An anchor that is an intermediate CA may be named although its root is
-	// there too.
+	// an anchor may be an intermediate CA whose root is an anchor too
 	all, err := leaf.Verify(o)
 	if err != nil {
 		return nil, explain(leaf, err)
@@ -43,6 +49,7 @@ func (s *Store) paths(leaf *x509.Certificate, sent []*x509.Certificate, p Policy
 	return out, nil
 }
 
+// overlap reports whether a certificate is in both lists.
 func overlap(a, b []*x509.Certificate) bool {
 	for _, c := range a {
 		if contains(b, c) {
@@ -52,12 +59,13 @@ func overlap(a, b []*x509.Certificate) bool {
 	return false
 }
 
+// explain returns the error of crypto/x509 as a clause about the peer's certificate.
 func explain(leaf *x509.Certificate, err error) error {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &unknown):
-		return fmt.Errorf("its certificate %q leads to no trusted CA (issuer %q): put that CA's certificate into x509ca", leaf.Subject, leaf.Issuer)
+		return &UnknownCAError{leaf}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		return fmt.Errorf("its certificate %q cannot be used: %q is valid from %s to %s", leaf.Subject, invalid.Cert.Subject, day(invalid.Cert.NotBefore), day(invalid.Cert.NotAfter))
 	}

@@ -3,6 +3,7 @@ package trust
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,11 +17,11 @@ type Revocation int
 // Policies.
 const (
 	Relaxed Revocation = iota // only a certificate that is known to be revoked is refused
-	IfURI                     // the state has to be known where a URI says where to ask
-	Strict                    // the state has to be known
+	IfURI                     // the status has to be known where there is a URI to ask at
+	Strict                    // the status has to be known
 )
 
-// ParseRevocation reads the setting.
+// ParseRevocation decodes the setting.
 func ParseRevocation(s string) (Revocation, error) {
 	switch s {
 	case "", "relaxed":
@@ -33,17 +34,18 @@ func ParseRevocation(s string) (Revocation, error) {
 	return 0, fmt.Errorf("revocation = %q: not one of strict, ifuri, relaxed", s)
 }
 
-// RevokedError: a certificate of the path was revoked.
+// RevokedError is returned for a certificate that was revoked.
 type RevokedError struct {
 	Subject string
 	At      time.Time
-	Reason  int // RFC 5280 §5.3.1
+	Reason  int // RFC 5280 section 5.3.1
 }
 
 func (e *RevokedError) Error() string {
 	return fmt.Sprintf("its certificate %s was revoked on %s, reason: %s", e.Subject, day(e.At), reason(e.Reason))
 }
 
+// reason returns the name of a CRLReason (RFC 5280 section 5.3.1).
 func reason(code int) string {
 	names := []string{"unspecified", "key compromise", "ca compromise", "affiliation changed", "superseded", "cessation of operation", "certificate hold", "7", "remove from crl", "privilege withdrawn", "aa compromise"}
 	if code >= 0 && code < len(names) {
@@ -52,20 +54,25 @@ func reason(code int) string {
 	return fmt.Sprint(code)
 }
 
-// status is what is known of a certificate.
+// status says what is known of a certificate, the better the higher.
 type status int
 
 const (
-	skipped status = iota // nobody can be asked
-	failed                // nobody answered
+	skipped status = iota // there is no CRL and no responder to ask
+	failed                // there is no usable answer
 	stale                 // the answer is too old
-	good
+	good                  // it is not revoked
 )
 
-// revoked checks every certificate of a path but its last.
-func (s *Store) revoked(ctx context.Context, path []*x509.Certificate, shown Shown, policy Revocation, now time.Time) error {
+// ErrNoSource is the cause where neither a CRL nor an OCSP responder is known for a
+// certificate whose status has to be known.
+var ErrNoSource = errors.New("no CRL or OCSP responder is known")
+
+// revoked says why a path is refused: one of its certificates, the anchor excepted,
+// is revoked, or its status is not known well enough for the policy.
+func (s *Store) revoked(ctx context.Context, path []*x509.Certificate, sent Presented, policy Revocation, now time.Time) error {
 	for i, c := range path[:len(path)-1] {
-		st, err := s.status(ctx, c, path[i+1], shown, now)
+		st, err := s.status(ctx, c, path[i+1], sent, now)
 		if err != nil {
 			return err
 		}
@@ -75,28 +82,30 @@ func (s *Store) revoked(ctx context.Context, path []*x509.Certificate, shown Sho
 		case st == stale:
 			return fmt.Errorf("the state of its certificate %q is known only from an old CRL or OCSP response, which revocation = %s does not allow", c.Subject, policy)
 		case st == skipped:
-			return fmt.Errorf("no CRL or OCSP responder is known for its certificate %q, which revocation = %s does not allow: name one in authorities, or put the CRL into x509crl", c.Subject, policy)
+			return fmt.Errorf("%w for its certificate %q, which revocation = %s does not allow", ErrNoSource, c.Subject, policy)
 		}
 		return fmt.Errorf("neither a CRL nor an OCSP response can be had for its certificate %q, which revocation = %s does not allow", c.Subject, policy)
 	}
 	return nil
 }
 
+// String returns the value of the setting.
 func (r Revocation) String() string { return [...]string{"relaxed", "ifuri", "strict"}[r] }
 
-// status asks OCSP, then CRLs.
-func (s *Store) status(ctx context.Context, c, issuer *x509.Certificate, shown Shown, now time.Time) (status, error) {
+// status returns the status of a certificate by OCSP, else by CRLs. It is a
+// *RevokedError where the certificate was revoked.
+func (s *Store) status(ctx context.Context, c, issuer *x509.Certificate, sent Presented, now time.Time) (status, error) {
 	log.Infof(s.log, "checking certificate status of %q", c.Subject)
 	best := skipped
 	if !s.cfg.NoOCSP {
-		st, err := s.ocspStatus(ctx, c, issuer, shown.OCSP, now)
+		st, err := s.ocspStatus(ctx, c, issuer, sent.OCSP, now)
 		if err != nil || st == good {
 			return st, err
 		}
 		best = max(best, st)
 	}
 	if !s.cfg.NoCRL {
-		st, err := s.crlStatus(ctx, c, issuer, shown.CRLs, now)
+		st, err := s.crlStatus(ctx, c, issuer, sent.CRLs, now)
 		if err != nil || st == good {
 			return st, err
 		}
@@ -106,8 +115,8 @@ func (s *Store) status(ctx context.Context, c, issuer *x509.Certificate, shown S
 	return best, nil
 }
 
-// uris are those that the configuration names for the issuer, then those of the
-// certificate; at most maxURIs.
+// uris returns at most maxURIs URIs: those that the configuration names for the
+// issuer, then those of the certificate.
 func (s *Store) uris(issuer *x509.Certificate, of func(Authority) []string, own []string) (out []string) {
 	for _, a := range s.cfg.Authorities {
 		if a.CA.Equal(issuer) {
@@ -118,9 +127,10 @@ func (s *Store) uris(issuer *x509.Certificate, of func(Authority) []string, own 
 	return out[:min(len(out), maxURIs)]
 }
 
+// maxURIs bounds the URIs that are tried for one certificate.
 const maxURIs = 8
 
-// fetch gets one URI; what cannot be had is told in the log.
+// fetch returns the content of a URI. It logs a failure and returns nil.
 func (s *Store) fetch(ctx context.Context, uri string, body []byte) []byte {
 	if s.cfg.Fetcher == nil {
 		return nil

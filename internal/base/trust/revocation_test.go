@@ -164,21 +164,21 @@ func TestSources(t *testing.T) {
 	require.NoError(t, err)
 	authority := Authority{CA: w.root.Cert, CRLURIs: []string{"http://other/crl"}, OCSPURIs: []string{"http://other/ocsp"}}
 	for name, c := range map[string]struct {
-		shown Shown
+		sent  Presented
 		edit  func(*Config)
 		pages map[string][]byte
 	}{
-		"CRL sent":           {shown: Shown{CRLs: [][]byte{crl}}},
-		"OCSP sent":          {shown: Shown{OCSP: [][]byte{[]byte("junk"), revoked}}},
+		"CRL sent":           {sent: Presented{CRLs: [][]byte{crl}}},
+		"OCSP sent":          {sent: Presented{OCSP: [][]byte{[]byte("junk"), revoked}}},
 		"CRL of a file":      {edit: func(c *Config) { c.CRLs = append(c.CRLs, list) }},
 		"CRL of authority":   {edit: func(c *Config) { c.Authorities = []Authority{authority} }, pages: map[string][]byte{"http://other/crl": crl}},
 		"OCSP of authority":  {edit: func(c *Config) { c.Authorities = []Authority{authority} }, pages: map[string][]byte{"http://other/ocsp": revoked}},
-		"CRL sent, no fetch": {shown: Shown{CRLs: [][]byte{crl}}, edit: func(c *Config) { c.Fetcher = nil }},
+		"CRL sent, no fetch": {sent: Presented{CRLs: [][]byte{crl}}, edit: func(c *Config) { c.Fetcher = nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.web.pages = c.pages
-			c.shown.Certs = []*x509.Certificate{leaf}
-			_, err := w.store(c.edit).Verify(context.Background(), c.shown, Policy{Holds: anybody}, w.now)
+			c.sent.Certs = []*x509.Certificate{leaf}
+			_, err := w.store(c.edit).Verify(context.Background(), c.sent, Policy{MatchesPeer: anybody}, w.now)
 			require.ErrorContains(t, err, "was revoked")
 		})
 	}
@@ -248,7 +248,7 @@ func TestCRLOfAnotherPart(t *testing.T) {
 	}
 	other, own := part("http://ca.example.org/crl/7"), part(crlURI, leaf)
 	verify := func(policy Revocation, sent ...[]byte) error {
-		_, err := w.store(nil).Verify(context.Background(), Shown{Certs: []*x509.Certificate{leaf}, CRLs: sent}, Policy{Holds: anybody, Revocation: policy}, w.now)
+		_, err := w.store(nil).Verify(context.Background(), Presented{Certs: []*x509.Certificate{leaf}, CRLs: sent}, Policy{MatchesPeer: anybody, Revocation: policy}, w.now)
 		return err
 	}
 	require.ErrorContains(t, verify(Strict, other), "revocation = strict")
@@ -268,7 +268,7 @@ func TestOlderOCSPResponseDoesNotComeBack(t *testing.T) {
 	require.NoError(t, err)
 	s := w.store(nil)
 	for _, sent := range [][][]byte{nil, {before}} {
-		_, err = s.Verify(context.Background(), Shown{Certs: []*x509.Certificate{leaf}, OCSP: sent}, Policy{Holds: anybody}, w.now)
+		_, err = s.Verify(context.Background(), Presented{Certs: []*x509.Certificate{leaf}, OCSP: sent}, Policy{MatchesPeer: anybody}, w.now)
 		require.ErrorContains(t, err, "was revoked")
 	}
 }

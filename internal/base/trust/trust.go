@@ -1,7 +1,7 @@
 // Package trust decides on certificates: paths from an end entity over
 // intermediate CAs to a trust anchor, and revocation by CRLs (RFC 5280) and
-// OCSP (RFC 6960). It reaches the network only through the Fetcher that it is
-// given, and only for URIs of certificates whose path is verified.
+// OCSP (RFC 6960). It reaches the network only through its Fetcher, and only for
+// URIs of certificates whose path is verified.
 package trust
 
 import (
@@ -19,46 +19,46 @@ import (
 
 // Fetcher gets revocation data.
 type Fetcher interface {
-	// Fetch gets what uri names; with a body it is posted as an OCSP request.
-	// Time and size are bounded by the implementation.
+	// Fetch returns the content of uri, or the answer to body, an OCSP request,
+	// which it posts. The implementation bounds time and size.
 	Fetch(ctx context.Context, uri string, body []byte) ([]byte, error)
 }
 
-// Authority is a CA for which the configuration names where revocation data
-// is.
+// Authority is a CA with the URIs of its revocation data that the configuration
+// names.
 type Authority struct {
 	CA                *x509.Certificate
 	CRLURIs, OCSPURIs []string
 }
 
-// Config of a Store.
+// Config says what a Store trusts.
 type Config struct {
 	// CAs are trusted: those that are self-signed, or whose issuer is not among
-	// them, are anchors; the others are links of paths.
+	// them, are anchors; the others are intermediates of paths.
 	CAs []*x509.Certificate
-	// Trusted are end entity certificates that need no path.
+	// Trusted are end entity certificates that are trusted without a path.
 	Trusted     []*x509.Certificate
 	Authorities []Authority
 	// Responders are trusted to sign OCSP responses about every certificate
 	// (x509ocsp).
 	Responders []*x509.Certificate
 	CRLs       []*x509.RevocationList // from files
-	Fetcher    Fetcher                // nil: nothing is fetched
-	NoCRL      bool                   // of distribution points and files (enable_crl = no)
-	NoOCSP     bool                   // enable_ocsp = no
-	// SaveCRL, where set, is given each CRL that was fetched and is the newest of
-	// its issuer (cache_crls).
+	Fetcher    Fetcher                // nil fetches nothing
+	NoCRL      bool                   // use no CRLs (enable_crl = no)
+	NoOCSP     bool                   // use no OCSP (enable_ocsp = no)
+	// SaveCRL is called with each CRL that was fetched and is the newest of its
+	// issuer (cache_crls); nil saves none.
 	SaveCRL func(issuer *x509.Certificate, der []byte)
-	Log     *slog.Logger // strongSwan's lines; nil discards
+	Logger  *slog.Logger // strongSwan's lines; nil discards
 }
 
-// Store is what decisions rest on, with a cache of revocation data. It is safe
-// for concurrent use.
+// Store decides on certificates and caches revocation data. It is safe for
+// concurrent use.
 type Store struct {
 	cfg     Config
 	log     *slog.Logger
 	anchors *x509.CertPool
-	links   []*x509.Certificate
+	links   []*x509.Certificate // intermediates
 
 	mu    sync.Mutex
 	crls  map[string]*x509.RevocationList // by issuer
@@ -67,7 +67,7 @@ type Store struct {
 
 // New returns a Store.
 func New(cfg Config) *Store {
-	s := &Store{cfg: cfg, log: log.Group(cfg.Log, log.CFG), anchors: x509.NewCertPool(), crls: map[string]*x509.RevocationList{}, ocsps: map[string]ocspEntry{}}
+	s := &Store{cfg: cfg, log: log.Group(cfg.Logger, log.CFG), anchors: x509.NewCertPool(), crls: map[string]*x509.RevocationList{}, ocsps: map[string]ocspEntry{}}
 	for _, a := range cfg.Authorities {
 		s.cfg.CAs = append(s.cfg.CAs, a.CA)
 	}
@@ -81,7 +81,8 @@ func New(cfg Config) *Store {
 	return s
 }
 
-// linked reports whether another CA of the store issued c.
+// linked reports whether another CA of the store issued c, which is then an
+// intermediate.
 func (s *Store) linked(c *x509.Certificate) bool {
 	if selfSigned(c) {
 		return false
@@ -98,38 +99,43 @@ func selfSigned(c *x509.Certificate) bool {
 	return string(c.RawSubject) == string(c.RawIssuer) && c.CheckSignatureFrom(c) == nil
 }
 
-// Policy is what one peer has to fulfil beyond a path.
+// Policy is what one peer's certificate has to fulfil besides having a path.
 type Policy struct {
 	Revocation Revocation
-	// CAs, where not empty: the path has to lead over one of them.
+	// CAs limits paths to those that contain one of them; empty allows every path.
 	CAs []*x509.Certificate
-	// Certs, where not empty: the end entity has to be one of them.
+	// Certs limits the end entity to one of them; empty allows every one.
 	Certs []*x509.Certificate
-	// KeyUsages: the path has to allow one of them; empty = any.
+	// KeyUsages limits paths to those that allow one of them; empty allows any.
 	KeyUsages []x509.ExtKeyUsage
-	// Holds reports whether a certificate is the peer's. Required.
-	Holds func(*x509.Certificate) error
-	// Chain, where set, decides on the keys and signatures of a path, end entity
-	// first.
+	// MatchesPeer says why a certificate is not the peer's: it names another
+	// identity. Required.
+	MatchesPeer func(*x509.Certificate) error
+	// Chain says why the keys and signatures of a path, end entity first, are not
+	// allowed; nil allows all.
 	Chain func([]*x509.Certificate) error
 }
 
-// Shown is what a peer sent.
-type Shown struct {
+// Presented is what a peer sent.
+type Presented struct {
 	Certs []*x509.Certificate // end entity first
 	CRLs  [][]byte            // DER
 	OCSP  [][]byte            // responses, DER
 }
 
+// ErrNoCertificate is returned where the peer sent no certificate and no trusted one
+// matches it.
+var ErrNoCertificate = errors.New("it sent no certificate")
+
 // Verify returns the path of the peer's certificate, end entity first. Where the
-// peer sent no certificate, a trusted one that it holds will do. The error is a
-// clause that begins with "its" or "it".
-func (s *Store) Verify(ctx context.Context, shown Shown, p Policy, now time.Time) ([]*x509.Certificate, error) {
-	leaf, err := s.leaf(shown.Certs, p)
+// peer sent no certificate, a trusted one that matches the peer is used. The error
+// is a clause that begins with "its" or "it".
+func (s *Store) Verify(ctx context.Context, sent Presented, p Policy, now time.Time) ([]*x509.Certificate, error) {
+	leaf, err := s.leaf(sent.Certs, p)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Holds(leaf); err != nil {
+	if err := p.MatchesPeer(leaf); err != nil {
 		return nil, err
 	}
 	if len(p.Certs) > 0 && !contains(p.Certs, leaf) {
@@ -145,17 +151,17 @@ func (s *Store) Verify(ctx context.Context, shown Shown, p Policy, now time.Time
 				return nil, err
 			}
 		}
-		// It needs no path; where there is one, it may have been revoked.
+		// It needs no path. But where there is one, it may have been revoked.
 		var revoked *RevokedError
-		if paths, err := s.paths(leaf, shown.Certs, p, now); err == nil && !leaf.Equal(paths[0][len(paths[0])-1]) {
-			if err := s.revoked(ctx, paths[0], shown, p.Revocation, now); errors.As(err, &revoked) {
+		if paths, err := s.paths(leaf, sent.Certs, p, now); err == nil && !leaf.Equal(paths[0][len(paths[0])-1]) {
+			if err := s.revoked(ctx, paths[0], sent, p.Revocation, now); errors.As(err, &revoked) {
 				return nil, err
 			}
 		}
 		return []*x509.Certificate{leaf}, nil
 	}
 	log.Infof(s.log, "using certificate %q", leaf.Subject)
-	paths, err := s.paths(leaf, shown.Certs, p, now)
+	paths, err := s.paths(leaf, sent.Certs, p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +171,7 @@ func (s *Store) Verify(ctx context.Context, shown Shown, p Policy, now time.Time
 				continue
 			}
 		}
-		if err = s.revoked(ctx, path, shown, p.Revocation, now); err == nil {
+		if err = s.revoked(ctx, path, sent, p.Revocation, now); err == nil {
 			log.Infof(s.log, "reached root CA %q with a path length of %d", path[len(path)-1].Subject, len(path)-2)
 			return path, nil
 		}
@@ -173,19 +179,20 @@ func (s *Store) Verify(ctx context.Context, shown Shown, p Policy, now time.Time
 	return nil, err
 }
 
-// leaf is the peer's certificate.
+// leaf returns the peer's certificate: the first that it sent, else a trusted one
+// that matches it.
 func (s *Store) leaf(sent []*x509.Certificate, p Policy) (*x509.Certificate, error) {
 	if len(sent) > 0 {
 		return sent[0], nil
 	}
-	for _, own := range [][]*x509.Certificate{p.Certs, s.cfg.Trusted} {
-		for _, c := range own {
-			if p.Holds(c) == nil {
+	for _, trusted := range [][]*x509.Certificate{p.Certs, s.cfg.Trusted} {
+		for _, c := range trusted {
+			if p.MatchesPeer(c) == nil {
 				return c, nil
 			}
 		}
 	}
-	return nil, fmt.Errorf("it sent no certificate: let the gateway send it (send_cert = always), or set send_certreq")
+	return nil, ErrNoCertificate
 }
 
 func contains(list []*x509.Certificate, c *x509.Certificate) bool {
@@ -199,8 +206,8 @@ func contains(list []*x509.Certificate, c *x509.Certificate) bool {
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// KeyHash is what a CERTREQ payload names a CA by: the SHA-1 hash of its
-// SubjectPublicKeyInfo (RFC 7296 §3.7).
+// KeyHash returns the name of a CA in a CERTREQ payload: the SHA-1 hash of its
+// SubjectPublicKeyInfo (RFC 7296 section 3.7).
 func KeyHash(ca *x509.Certificate) []byte {
 	sum := sha1.Sum(ca.RawSubjectPublicKeyInfo)
 	return sum[:]

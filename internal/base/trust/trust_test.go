@@ -69,7 +69,7 @@ func withURIs(c *x509.Certificate) {
 }
 
 func (w *world) store(edit func(*Config)) *Store {
-	cfg := Config{CAs: []*x509.Certificate{w.root.Cert}, Fetcher: w.web, Log: log.NewWriter(&w.log, slog.LevelDebug)}
+	cfg := Config{CAs: []*x509.Certificate{w.root.Cert}, Fetcher: w.web, Logger: log.NewWriter(&w.log, slog.LevelDebug)}
 	if edit != nil {
 		edit(&cfg)
 	}
@@ -79,10 +79,10 @@ func (w *world) store(edit func(*Config)) *Store {
 func anybody(*x509.Certificate) error { return nil }
 
 func (w *world) verify(s *Store, p Policy, certs ...*x509.Certificate) ([]*x509.Certificate, error) {
-	if p.Holds == nil {
-		p.Holds = anybody
+	if p.MatchesPeer == nil {
+		p.MatchesPeer = anybody
 	}
-	return s.Verify(context.Background(), Shown{Certs: certs}, p, w.now)
+	return s.Verify(context.Background(), Presented{Certs: certs}, p, w.now)
 }
 
 func TestPaths(t *testing.T) {
@@ -96,7 +96,8 @@ func TestPaths(t *testing.T) {
 	require.Equal(t, []*x509.Certificate{leaf, sub, w.root.Cert}, path, "over what was sent, whatever else was")
 	_, err = w.verify(w.store(nil), Policy{}, leaf)
 	require.ErrorContains(t, err, `leads to no trusted CA (issuer "CN=Sub CA,O=gotnc,C=CH")`)
-	require.ErrorContains(t, err, "x509ca")
+	var unknown *UnknownCAError
+	require.ErrorAs(t, err, &unknown)
 
 	known := func(c *Config) { c.CAs = append(c.CAs, sub) }
 	path, err = w.verify(w.store(known), Policy{}, leaf)
@@ -140,7 +141,7 @@ func TestPaths(t *testing.T) {
 func TestPeerHoldsIdentityAndChain(t *testing.T) {
 	w := newWorld(t)
 	no := errors.New("its certificate is for somebody else")
-	_, err := w.verify(w.store(nil), Policy{Holds: func(*x509.Certificate) error { return no }}, w.leaf.Leaf, w.sub.Cert)
+	_, err := w.verify(w.store(nil), Policy{MatchesPeer: func(*x509.Certificate) error { return no }}, w.leaf.Leaf, w.sub.Cert)
 	require.ErrorIs(t, err, no)
 	weak := errors.New("its key is too small")
 	_, err = w.verify(w.store(nil), Policy{Chain: func(path []*x509.Certificate) error {
@@ -163,7 +164,7 @@ func TestTrustedCertificates(t *testing.T) {
 	require.Equal(t, []*x509.Certificate{pinned}, path)
 	_, err = w.verify(trusted, Policy{})
 	require.NoError(t, err, "it sends none, but one of ours is its")
-	_, err = w.verify(trusted, Policy{Holds: func(*x509.Certificate) error { return errors.New("its") }})
+	_, err = w.verify(trusted, Policy{MatchesPeer: func(*x509.Certificate) error { return errors.New("its") }})
 	require.ErrorContains(t, err, "it sent no certificate")
 	_, err = w.verify(trusted, Policy{CAs: []*x509.Certificate{w.root.Cert}}, pinned)
 	require.Error(t, err, "cacerts asks for a path")

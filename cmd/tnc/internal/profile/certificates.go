@@ -12,7 +12,7 @@ import (
 // local.id, with the private keys that fit, for gateways that ask for a
 // certificate inside EAP-TTLS (request_peer_auth).
 func (b *Builder) tlsCertificates(l *swanctl.Round) ([]tls.Certificate, error) {
-	var all []credential.Own
+	var all []credential.KeyPair
 	for _, file := range l.Certs {
 		o, err := b.store().Of(file)
 		if err != nil {

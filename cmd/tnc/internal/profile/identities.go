@@ -78,7 +78,7 @@ func subjectOf(c *x509.Certificate) ike.Identity {
 	return ike.Identity{IDType: message.IDDERDN, Data: c.RawSubject}
 }
 
-func certificatesOf(own []credential.Own) (certs []*x509.Certificate) {
+func certificatesOf(own []credential.KeyPair) (certs []*x509.Certificate) {
 	for _, o := range own {
 		if o.Cert != nil {
 			certs = append(certs, o.Cert)

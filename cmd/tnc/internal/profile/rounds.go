@@ -77,11 +77,11 @@ func (b *Builder) psk(r *swanctl.Round, us, them string) ([]byte, error) {
 
 // signs makes a round of ours with a private key.
 func (b *Builder) signs(round *ike.LocalRound, l *swanctl.Round) error {
-	var own []credential.Own
+	var own []credential.KeyPair
 	for _, load := range []struct {
 		setting string
 		files   []string
-		of      func(string) (credential.Own, error)
+		of      func(string) (credential.KeyPair, error)
 	}{{"certs", l.Certs, b.store().Of}, {"pubkeys", l.PubKeys, b.store().OfKey}} {
 		for _, f := range load.files {
 			o, err := load.of(f)
@@ -143,7 +143,7 @@ func (b *Builder) signs(round *ike.LocalRound, l *swanctl.Round) error {
 }
 
 // authorities names the CAs above a certificate of ours as CERTREQ does.
-func (b *Builder) authorities(o credential.Own) (keys [][]byte) {
+func (b *Builder) authorities(o credential.KeyPair) (keys [][]byte) {
 	top := o.Cert
 	if n := len(o.Chain); n > 0 {
 		top = o.Chain[n-1]

@@ -29,7 +29,7 @@ const verifyTimeout = 30 * time.Second
 func (p *Profile) trustConfig(cas []*x509.Certificate, logger *slog.Logger) trust.Config {
 	sc := p.Strongswan
 	return trust.Config{
-		CAs: cas, Log: logger, Fetcher: trust.HTTP{Timeout: settings.FetchTimeout.In(sc)},
+		CAs: cas, Logger: logger, Fetcher: trust.HTTP{Timeout: settings.FetchTimeout.In(sc)},
 		NoCRL: !settings.EnableCRL.In(sc), NoOCSP: !settings.EnableOCSP.In(sc),
 	}
 }
@@ -51,11 +51,11 @@ func verifyTLS(store *trust.Store, policy trust.Policy) VerifyTLS {
 	return func(certs []*x509.Certificate, ocsp []byte) error {
 		ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout)
 		defer cancel()
-		shown := trust.Shown{Certs: certs}
+		sent := trust.Presented{Certs: certs}
 		if len(ocsp) > 0 {
-			shown.OCSP = [][]byte{ocsp}
+			sent.OCSP = [][]byte{ocsp}
 		}
-		_, err := store.Verify(ctx, shown, policy, time.Now())
+		_, err := store.Verify(ctx, sent, policy, time.Now())
 		return err
 	}
 }
@@ -131,7 +131,7 @@ func (b *Builder) saveCRL(issuer *x509.Certificate, der []byte) {
 }
 
 // ownStatus fetches OCSP responses about a certificate of ours and its chain.
-func (b *Builder) ownStatus(o credential.Own) (func(context.Context) [][]byte, error) {
+func (b *Builder) ownStatus(o credential.KeyPair) (func(context.Context) [][]byte, error) {
 	store, err := b.trusted()
 	if err != nil {
 		return nil, err
@@ -275,18 +275,18 @@ func (v *gatewayVerifier) Verify(ctx context.Context, p ike.PeerCertificates) ([
 	}
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	shown := trust.Shown{CRLs: p.CRLs, OCSP: p.OCSP}
+	sent := trust.Presented{CRLs: p.CRLs, OCSP: p.OCSP}
 	for i, der := range p.Certs {
 		c, err := x509.ParseCertificate(der)
 		switch {
 		case err == nil:
-			shown.Certs = append(shown.Certs, c)
+			sent.Certs = append(sent.Certs, c)
 		case i == 0:
 			return nil, fmt.Errorf("its certificate cannot be read: %w", err)
 		}
 	}
 	policy := v.policy
-	policy.Holds = func(c *x509.Certificate) error {
+	policy.MatchesPeer = func(c *x509.Certificate) error {
 		held := []ike.Identity{p.ID}
 		if v.round.Loose {
 			held = append(held, v.round.ID)
@@ -298,7 +298,7 @@ func (v *gatewayVerifier) Verify(ctx context.Context, p ike.PeerCertificates) ([
 		}
 		return nil
 	}
-	path, err := v.store.Verify(ctx, shown, policy, p.Now)
+	path, err := v.store.Verify(ctx, sent, policy, p.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -327,6 +327,6 @@ func (b *Builder) tlsVerifier(l *swanctl.Round, gw *gatewayIdentity) (VerifyTLS,
 	if err != nil {
 		return nil, err
 	}
-	p.Holds = gw.match
+	p.MatchesPeer = gw.match
 	return verifyTLS(store, p), nil
 }

@@ -20,7 +20,7 @@ func (c *Config) verifier(cas []*x509.Certificate) (func([]*x509.Certificate, []
 		}
 		crls = append(crls, crl)
 	}
-	policy := trust.Policy{Holds: func(*x509.Certificate) error { return nil }} // crypto/tls and pttls have compared the name
+	policy := trust.Policy{MatchesPeer: func(*x509.Certificate) error { return nil }} // crypto/tls and pttls have compared the name
 	var err error
 	if policy.Revocation, err = trust.ParseRevocation(c.Revocation); err != nil {
 		return nil, usage.Errorf("--%w", err)

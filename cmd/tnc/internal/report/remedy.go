@@ -10,7 +10,9 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/text"
+	"github.com/gotnc/gotnc/internal/base/trust"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
@@ -24,6 +26,10 @@ var remedies = []struct {
 }{
 	{is(tnccs.ErrPeerUnmeasured), say(": let it take part (charon.plugins.tnccs-20.mutual = yes there), or do without (tnc.mutual.required here)")},
 	{func(err error) bool { return eapRemedy(err) != "" }, func(err error) string { return "; " + eapRemedy(err) }},
+	{func(err error) bool { return advice.ForTPM(err) != "" }, func(err error) string { return "; " + advice.ForTPM(err) }},
+	{as[*trust.UnknownCAError](), say(": put that CA's certificate into x509ca")},
+	{is(trust.ErrNoCertificate), say(": let the gateway send it (send_cert = always), or set send_certreq")},
+	{is(trust.ErrNoSource), say(": name one in authorities, or put the CRL into x509crl")},
 	{as[*client.KeyError](), func(err error) string {
 		return ikeRemedy(err) + "; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here"
 	}},

@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"testing"
@@ -11,8 +12,11 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/internal/base/advice"
+	"github.com/gotnc/gotnc/internal/base/trust"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
+	"github.com/gotnc/gotnc/tpm"
 )
 
 // The sentence of a failure: what happened, what to do, once.
@@ -45,6 +49,12 @@ func TestRemedies(t *testing.T) {
 	require.EqualError(t, WithRemedy(client.ErrNoTrap), "start_action = trap needs a data plane that catches packets: use --dataplane tun or xfrm")
 	require.EqualError(t, WithRemedy(&dlimc.LoadError{Entry: dlimc.Entry{Name: "A", Path: "/a.so"}, Err: dlimc.ErrNotFound}),
 		`load IMC "A" from /a.so: file not found: install the library or correct its path`)
+	require.EqualError(t, WithRemedy(&trust.UnknownCAError{Certificate: &x509.Certificate{}}), `its certificate "" leads to no trusted CA (issuer ""): put that CA's certificate into x509ca`)
+	require.ErrorContains(t, WithRemedy(trust.ErrNoCertificate), "send_cert = always")
+	require.ErrorContains(t, WithRemedy(trust.ErrNoSource), "x509crl")
+	require.EqualError(t, WithRemedy(tpm.ErrInUse), "another program holds the TPM; stop it (tcsd, tabrmd), or use /dev/tpmrm0")
+	advised := advice.TPM(tpm.ErrInUse)
+	require.Equal(t, advised, WithRemedy(advised), "said once")
 	require.NoError(t, WithRemedy(nil))
 	other := errors.New("other")
 	require.Equal(t, other, WithRemedy(other))
