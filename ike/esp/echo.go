@@ -11,7 +11,7 @@ const (
 	maxEchoData    = 65535 - ipv6HeaderSize - echoHeaderSize
 )
 
-// Echo is an ICMP or ICMPv6 echo request or reply (RFC 792, RFC 4443 §4), for
+// Echo is an ICMP or ICMPv6 echo request or reply (RFC 792, RFC 4443 section 4), for
 // trying a tunnel without a TUN device.
 type Echo struct {
 	Src, Dst netip.Addr // of one family
@@ -59,12 +59,6 @@ func (e Echo) Append(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// Answer is the reply to a request.
-func (e Echo) Answer() Echo {
-	e.Src, e.Dst, e.Reply = e.Dst, e.Src, true
-	return e
-}
-
 // ParseEcho reads an unfragmented ICMP or ICMPv6 echo packet and checks its
 // checksum. Data is a view of p.
 func ParseEcho(p []byte) (Echo, error) {
@@ -96,7 +90,7 @@ func ParseEcho(p []byte) (Echo, error) {
 	return e, nil
 }
 
-// pseudoHeader sums what ICMPv6 adds to its checksum (RFC 8200 §8.1); ICMP
+// pseudoHeader sums what ICMPv6 adds to its checksum (RFC 8200 section 8.1); ICMP
 // adds nothing.
 func pseudoHeader(src, dst netip.Addr, n int) uint32 {
 	if src.Is4() {

@@ -1,21 +1,38 @@
-// Package esp carries IP packets in ESP (RFC 4303) in user space: tunnel mode
-// for IPv4 and IPv6, a replay window, traffic selectors, and a data plane
-// over a TUN device. The UDP encapsulation of RFC 3948 belongs to the caller,
-// who sends and receives the packets as they are after the UDP header.
+// Package esp seals and opens ESP packets (RFC 4303): tunnel mode for IPv4 and
+// IPv6, a replay window, traffic selectors. It holds no socket and no device;
+// the data planes of ike/dataplane carry the packets.
+//
+// # Usage
+//
+// NewSA makes the pair of SAs of a CHILD_SA. Its ciphers come from
+// (*ike.ChildSA).Ciphers, its selectors are those of the CHILD_SA:
+//
+//	in, out, err := child.Ciphers(nil)
+//	...
+//	sa, err := esp.NewSA(esp.Config{SPIIn: child.SPIIn, SPIOut: child.SPIOut, In: in, Out: out,
+//		ESN: child.ESP.ESN, LocalTS: child.LocalTS, RemoteTS: child.RemoteTS})
+//	...
+//	defer sa.Close()
+//	pkt, err := sa.Seal(nil, ipPacket)   // to the gateway
+//	ipPacket, err = sa.Open(pkt)         // from the gateway
+//
+// Packets are those after the UDP header where ESP travels in UDP (RFC 3948).
+// SealInPlace and Open work within the caller's buffer and allocate nothing.
 package esp
 
 import (
 	"errors"
-	"log/slog"
+
+	"github.com/gotnc/gotnc/ike/message"
 )
 
 // Limits of ESP.
 const (
 	headerSize  = 8   // SPI and sequence number
 	trailerSize = 2   // pad length and next header
-	MinSPI      = 256 // below are reserved (RFC 4303 §2.1)
-	// DefaultReplayWindow in packets. strongSwan's is 32; 64 is what RFC 4303
-	// §3.4.3 prefers.
+	MinSPI      = 256 // below are reserved (RFC 4303 section 2.1)
+	// DefaultReplayWindow in packets. strongSwan's is 32; RFC 4303
+	// section 3.4.3 prefers 64.
 	DefaultReplayWindow = 64
 	// MaxReplayWindow caps what is configured.
 	MaxReplayWindow = 4096
@@ -25,7 +42,7 @@ const (
 const (
 	nextIPv4  = 4
 	nextIPv6  = 41
-	nextDummy = 59 // no next header: traffic flow confidentiality, RFC 4303 §2.6
+	nextDummy = 59 // no next header: traffic flow confidentiality, RFC 4303 section 2.6
 )
 
 // Causes for which a packet is dropped. None of them is worth an answer.
@@ -37,9 +54,10 @@ var (
 	ErrSelector  = errors.New("packet outside of the traffic selectors")
 	ErrPacket    = errors.New("not an IP packet")
 	// ErrExhausted: the sequence numbers of the SA are used up (RFC 4303
-	// §3.3.3); it has to be rekeyed.
+	// section 3.3.3); it has to be rekeyed.
 	ErrExhausted = errors.New("ESP sequence numbers are used up, the CHILD_SA has to be rekeyed")
-	ErrClosed    = errors.New("ESP SA is closed")
+	// ErrClosed: the SA is closed.
+	ErrClosed = errors.New("ESP SA is closed")
 )
 
 // Cipher protects the packets of one direction; *crypto.PacketCipher is one.
@@ -69,20 +87,20 @@ func SPI(pkt []byte) (uint32, bool) {
 	return spi, spi >= MinSPI
 }
 
-// Child is what a CHILD_SA hands to the data plane. The ciphers belong to the
-// SA made of it, which zeroes them on Close.
-type Child struct {
-	Name          string // for the log
+// Config is what an SA is made of.
+type Config struct {
 	SPIIn, SPIOut uint32
-	In, Out       Cipher
-	LocalTS       []Selector // what our side sends from and receives for
-	RemoteTS      []Selector // what lies behind the gateway
-	ReplayWindow  int        // packets; 0 = DefaultReplayWindow
-	ESN           bool       // extended sequence numbers (RFC 4303 §2.2.1)
+	// In and Out belong to the SA, which zeroes them on Close.
+	In, Out Cipher
+	ESN     bool // extended sequence numbers (RFC 4303 section 2.2.1)
+	// LocalTS is what this host sends from and receives for, RemoteTS what lies
+	// behind the gateway. Selectors of an unknown type match nothing.
+	LocalTS, RemoteTS []message.TrafficSelector
+	ReplayWindow      int // packets; 0 = DefaultReplayWindow, which is the smallest
 	// Standby: the SA receives, and sends only after Activate or the first
 	// packet that it received: the peer rekeyed and may not be ready.
 	Standby bool
+	// Authenticated, where set, is called for every packet that authenticates,
+	// delivered or not: a sign of life. It has to return quickly.
+	Authenticated func()
 }
-
-// LogValue leaves the ciphers out.
-func (c Child) LogValue() slog.Value { return slog.StringValue(c.Name) }

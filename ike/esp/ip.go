@@ -38,7 +38,7 @@ type flow struct {
 }
 
 // parseIP reads the header of an IP packet and returns the packet cut to its
-// own length: what follows is padding (RFC 4303 §2.7).
+// own length: what follows is padding (RFC 4303 section 2.7).
 func parseIP(p []byte) ([]byte, flow, error) {
 	if len(p) < 1 {
 		return nil, flow{}, fmt.Errorf("%w: empty", ErrPacket)
@@ -115,8 +115,8 @@ func parseIPv6(p []byte) ([]byte, flow, error) {
 	return nil, flow{}, fmt.Errorf("%w: more than %d extension headers", ErrPacket, maxExtensions)
 }
 
-// ports reads the ports of the transport header; ICMP's type and code stand
-// where RFC 4301 §4.4.1.1 has them.
+// ports reads the ports of the transport header; ICMP's type and code take
+// their place, as RFC 4301 section 4.4.1.1 has them.
 func (f *flow) ports(p []byte) {
 	t := p[f.payload:]
 	switch f.protocol {

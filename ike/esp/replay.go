@@ -1,6 +1,6 @@
 package esp
 
-// replayWindow is the anti-replay window of RFC 4303 §3.4.3 over 64-bit
+// replayWindow is the anti-replay window of RFC 4303 section 3.4.3 over 64-bit
 // sequence numbers; without extended ones the high half stays 0.
 type replayWindow struct {
 	top  uint64 // highest sequence number accepted

@@ -9,17 +9,20 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gotnc/gotnc/ike/message"
 )
 
 // SA is the pair of ESP SAs of one CHILD_SA in tunnel mode. It is safe for
 // concurrent use; each direction serialises its packets.
 type SA struct {
-	name     string
 	spiIn    uint32
 	spiOut   uint32
-	local    atomic.Pointer[[]Selector] // changes where our outer address is what is protected
-	remote   []Selector
-	counters *counters
+	local    atomic.Pointer[[]message.TrafficSelector] // Readdress replaces them
+	remote   []message.TrafficSelector
+	counters counters
+	// authenticated is Config.Authenticated, or nil.
+	authenticated func()
 
 	outMu  sync.Mutex
 	out    Cipher // nil once closed
@@ -39,58 +42,66 @@ type SA struct {
 	standby atomic.Bool
 }
 
-// NewSA makes the pair. It takes the ciphers over.
-func NewSA(c Child) (*SA, error) {
+// NewSA makes the pair. It owns the ciphers of c where it succeeds.
+func NewSA(c Config) (*SA, error) {
+	local, remote := ranges(c.LocalTS), ranges(c.RemoteTS)
 	switch {
 	case c.In == nil || c.Out == nil:
 		return nil, errors.New("make ESP SA: a cipher is missing")
 	case c.SPIIn < MinSPI || c.SPIOut < MinSPI:
 		return nil, fmt.Errorf("make ESP SA: SPIs %08x and %08x: below %d are reserved", c.SPIIn, c.SPIOut, MinSPI)
-	case len(c.LocalTS) == 0 || len(c.RemoteTS) == 0:
+	case len(local) == 0 || len(remote) == 0:
 		return nil, errors.New("make ESP SA: traffic selectors are missing")
 	}
-	for _, s := range slices.Concat(c.LocalTS, c.RemoteTS) {
-		if !s.From.IsValid() || !s.To.IsValid() || s.From.BitLen() != s.To.BitLen() || s.To.Less(s.From) {
-			return nil, fmt.Errorf("make ESP SA: traffic selector %v-%v is no range of addresses", s.From, s.To)
+	for _, ts := range [][]message.TrafficSelector{local, remote} {
+		for _, s := range ts {
+			if !s.Start.IsValid() || !s.End.IsValid() || s.Start.BitLen() != s.End.BitLen() || s.End.Less(s.Start) {
+				return nil, fmt.Errorf("make ESP SA: traffic selector %v-%v is no range of addresses", s.Start, s.End)
+			}
 		}
 	}
 	s := &SA{
-		name: c.Name, esn: c.ESN, spiIn: c.SPIIn, spiOut: c.SPIOut, in: c.In, out: c.Out, counters: new(counters),
-		remote: slices.Clone(c.RemoteTS), window: newReplayWindow(c.ReplayWindow),
+		esn: c.ESN, spiIn: c.SPIIn, spiOut: c.SPIOut, in: c.In, out: c.Out,
+		remote: remote, window: newReplayWindow(c.ReplayWindow), authenticated: c.Authenticated,
 		ivOut: c.Out.IVSize(), icvOut: c.Out.ICVSize(), block: max(c.Out.BlockSize(), 4),
 		ivIn: c.In.IVSize(), icvIn: c.In.ICVSize(),
 	}
-	local := slices.Clone(c.LocalTS)
 	s.local.Store(&local)
 	s.standby.Store(c.Standby)
 	return s, nil
 }
-
-// Name returns the CHILD_SA's name.
-func (s *SA) Name() string { return s.name }
 
 // SPIs returns the inbound and the outbound SPI.
 func (s *SA) SPIs() (in, out uint32) { return s.spiIn, s.spiOut }
 
 // Carries reports whether an IP packet fits the traffic selectors of s.
 func (s *SA) Carries(packet []byte) bool {
-	_, f, err := parseIP(packet)
-	return err == nil && anyMatches(*s.local.Load(), f.src, &f, f.sport) && anyMatches(s.remote, f.dst, &f, f.dport)
+	return Matches(packet, *s.local.Load(), s.remote)
 }
 
-// Readdress puts the host address to in the place of from in the traffic
-// selectors of our side: it follows the outer address (MOBIKE).
+// LocalTS returns the traffic selectors of this host, RemoteTS those of what
+// lies behind the gateway. They must not be changed.
+func (s *SA) LocalTS() []message.TrafficSelector { return *s.local.Load() }
+
+// RemoteTS is described at LocalTS.
+func (s *SA) RemoteTS() []message.TrafficSelector { return s.remote }
+
+// Readdress replaces the host address from by to in the local traffic
+// selectors, which follow the outer address (MOBIKE, RFC 4555).
 func (s *SA) Readdress(from, to netip.Addr) {
 	local := slices.Clone(*s.local.Load())
 	for i := range local {
-		if local[i].From == from && local[i].To == from {
-			local[i].From, local[i].To = to, to
+		if local[i].Start == from && local[i].End == from {
+			local[i].Start, local[i].End = to, to
 		}
 	}
 	s.local.Store(&local)
 }
 
-// Activate lets an SA that stands by send.
+// Standby reports whether the SA only receives for now.
+func (s *SA) Standby() bool { return s.standby.Load() }
+
+// Activate lets an SA on standby send.
 func (s *SA) Activate() { s.standby.Store(false) }
 
 // Stats returns what was carried and dropped.
@@ -102,6 +113,10 @@ func (s *SA) Headroom() int { return headerSize + s.ivOut }
 // Tailroom is the number of octets that SealInPlace needs after a packet, at
 // most.
 func (s *SA) Tailroom() int { return s.block - 1 + trailerSize + s.icvOut }
+
+// InnerOffset is the number of octets of an ESP packet in front of the IP packet
+// in it.
+func (s *SA) InnerOffset() int { return headerSize + s.ivIn }
 
 // Seal appends the ESP packet that carries the IP packet to dst.
 func (s *SA) Seal(dst, packet []byte) ([]byte, error) {
@@ -153,7 +168,7 @@ func (s *SA) seal(buf []byte, at, n int) ([]byte, error) {
 	}
 	end := at + n
 	for i := range pad {
-		buf[end+i] = byte(i + 1) // RFC 4303 §2.4
+		buf[end+i] = byte(i + 1) // RFC 4303 section 2.4
 	}
 	end += pad
 	buf[end], buf[end+1] = byte(pad), next
@@ -180,25 +195,23 @@ func (s *SA) seal(buf []byte, at, n int) ([]byte, error) {
 // Open verifies and decrypts an ESP packet in place and returns the IP packet
 // in it, a view of pkt. The caller chose the SA by SPI.
 func (s *SA) Open(pkt []byte) ([]byte, error) {
-	inner, _, err := s.openCounted(pkt)
-	return inner, err
-}
-
-// openCounted also tells whether the packet authenticated, delivered or not.
-func (s *SA) openCounted(pkt []byte) (inner []byte, authentic bool, err error) {
-	inner, authentic, err = s.open(pkt)
+	inner, authentic, err := s.open(pkt)
 	if authentic {
 		s.counters.authentic.Add(1)
+		if s.authenticated != nil {
+			s.authenticated()
+		}
 	}
 	if err != nil {
 		s.counters.drop(err)
-		return nil, authentic, err
+		return nil, err
 	}
 	s.counters.inPackets.Add(1)
 	s.counters.inBytes.Add(uint64(len(inner)))
-	return inner, true, nil
+	return inner, nil
 }
 
+// open also reports whether the packet authenticated, delivered or not.
 func (s *SA) open(pkt []byte) (inner []byte, authentic bool, err error) {
 	spi, ok := SPI(pkt)
 	if !ok || len(pkt) < headerSize+s.ivIn+trailerSize+s.icvIn {
@@ -235,7 +248,7 @@ func (s *SA) open(pkt []byte) (inner []byte, authentic bool, err error) {
 		return nil, true, fmt.Errorf("%w: next header %d", ErrMalformed, next)
 	}
 	// "the inner packet ... MUST be dropped" where it does not match the SA
-	// (RFC 4301 §5.2).
+	// (RFC 4301 section 5.2).
 	if !anyMatches(*s.local.Load(), f.dst, &f, f.dport) || !anyMatches(s.remote, f.src, &f, f.sport) {
 		return nil, true, ErrSelector
 	}

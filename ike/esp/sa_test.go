@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"math"
 	"net/netip"
 	"sync"
@@ -43,13 +42,20 @@ var (
 	gw6     = netip.MustParsePrefix("2001:db8:1::/64")
 )
 
+func selectors(ps ...netip.Prefix) (out []message.TrafficSelector) {
+	for _, p := range ps {
+		out = append(out, message.SelectorFromPrefix(p))
+	}
+	return out
+}
+
 // children returns the two ends of a CHILD_SA.
-func children(t testing.TB, proposal string) (client, gateway Child) {
+func children(t testing.TB, proposal string) (client, gateway Config) {
 	co, gi := ciphers(t, proposal, 1)
 	gout, ci := ciphers(t, proposal, 2)
-	l, r := []Selector{SelectorOf(homeNet), SelectorOf(home6)}, []Selector{SelectorOf(gwNet), SelectorOf(gw6)}
-	client = Child{Name: "home", SPIIn: 0xc0000001, SPIOut: 0xc0000002, In: ci, Out: co, LocalTS: l, RemoteTS: r}
-	gateway = Child{Name: "rw", SPIIn: 0xc0000002, SPIOut: 0xc0000001, In: gi, Out: gout, LocalTS: r, RemoteTS: l}
+	l, r := selectors(homeNet, home6), selectors(gwNet, gw6)
+	client = Config{SPIIn: 0xc0000001, SPIOut: 0xc0000002, In: ci, Out: co, LocalTS: l, RemoteTS: r}
+	gateway = Config{SPIIn: 0xc0000002, SPIOut: 0xc0000001, In: gi, Out: gout, LocalTS: r, RemoteTS: l}
 	return client, gateway
 }
 
@@ -82,7 +88,7 @@ func TestSealAndOpen(t *testing.T) {
 					require.NoError(t, err)
 					require.Equal(t, "in front", string(pkt[:8]))
 					pkt = pkt[8:]
-					require.Zero(t, (len(pkt)-c.Headroom()-c.icvOut)%4, "RFC 4303 §2.4: 4-octet boundary")
+					require.Zero(t, (len(pkt)-c.Headroom()-c.icvOut)%4, "RFC 4303 section 2.4: 4-octet boundary")
 					require.NotContains(t, string(pkt), string(p[20:]))
 					inner, err := g.Open(pkt)
 					require.NoError(t, err)
@@ -122,7 +128,7 @@ func TestSequenceNumbers(t *testing.T) {
 	_, err = g.Open(pkt)
 	require.NoError(t, err)
 	_, err = c.Seal(nil, p)
-	require.ErrorIs(t, err, ErrExhausted, "RFC 4303 §3.3.3: the counter must not cycle")
+	require.ErrorIs(t, err, ErrExhausted, "RFC 4303 section 3.3.3: the counter must not cycle")
 }
 
 func TestReplays(t *testing.T) {
@@ -226,7 +232,7 @@ func TestSelectorsHold(t *testing.T) {
 		require.ErrorIs(t, err, ErrSelector)
 	}
 	// a peer that does not hold to its own selectors
-	all := []Selector{SelectorOf(netip.MustParsePrefix("0.0.0.0/0"))}
+	all := selectors(netip.MustParsePrefix("0.0.0.0/0"))
 	g.local.Store(&all)
 	g.remote = all
 	for _, p := range [][2]string{{"10.2.0.1", "10.3.0.1"}, {"10.1.0.1", "10.9.0.1"}} {
@@ -248,34 +254,18 @@ func TestSelectorPorts(t *testing.T) {
 		return &f
 	}
 	a := netip.MustParseAddr("10.1.0.1")
-	s := SelectorOf(gwNet)
-	require.True(t, s.matches(a, udp(0), 53))
+	s := message.SelectorFromPrefix(gwNet)
+	require.True(t, matches(&s, a, udp(0), 53))
 	s.Protocol = 6
-	require.False(t, s.matches(a, udp(0), 53))
-	s.Protocol, s.FromPort, s.ToPort = 17, 50, 53
-	require.True(t, s.matches(a, udp(0), 53))
-	require.False(t, s.matches(a, udp(0), 54))
-	require.False(t, s.matches(a, udp(5), 53), "a fragment has no ports")
-	s.FromPort, s.ToPort = 65535, 0
-	require.True(t, s.matches(a, udp(5), 0), "OPAQUE")
-	require.False(t, s.matches(a, udp(0), 53))
-	require.False(t, s.matches(netip.MustParseAddr("::1"), udp(0), 53))
-}
-
-func TestPrefixes(t *testing.T) {
-	for r, want := range map[[2]string]string{
-		{"10.1.0.0", "10.1.0.15"}:              "[10.1.0.0/28]",
-		{"10.0.0.1", "10.0.0.6"}:               "[10.0.0.1/32 10.0.0.2/31 10.0.0.4/31 10.0.0.6/32]",
-		{"0.0.0.0", "255.255.255.255"}:         "[0.0.0.0/0]",
-		{"255.255.255.254", "255.255.255.255"}: "[255.255.255.254/31]",
-		{"2001:db8::", "2001:db8::1"}:          "[2001:db8::/127]",
-	} {
-		s := Selector{From: netip.MustParseAddr(r[0]), To: netip.MustParseAddr(r[1])}
-		require.Equal(t, want, fmt.Sprint(s.Prefixes()))
-	}
-	s := Selector{From: netip.MustParseAddr("::1"), To: netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe")}
-	require.Len(t, s.Prefixes(), 254)
-	require.Nil(t, Selector{}.Prefixes())
+	require.False(t, matches(&s, a, udp(0), 53))
+	s.Protocol, s.StartPort, s.EndPort = 17, 50, 53
+	require.True(t, matches(&s, a, udp(0), 53))
+	require.False(t, matches(&s, a, udp(0), 54))
+	require.False(t, matches(&s, a, udp(5), 53), "a fragment has no ports")
+	s.StartPort, s.EndPort = 65535, 0
+	require.True(t, matches(&s, a, udp(5), 0), "OPAQUE")
+	require.False(t, matches(&s, a, udp(0), 53))
+	require.False(t, matches(&s, netip.MustParseAddr("::1"), udp(0), 53))
 }
 
 // Packets of a peer that knows the keys but not the rules.
@@ -294,7 +284,7 @@ func TestInnerRules(t *testing.T) {
 	}
 	cat := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	require.NoError(t, raw(cat(p, []byte{0, 4})))
-	require.NoError(t, raw(cat(p, []byte{9, 9, 9, 9, 0, 4})), "RFC 4303 §2.7: octets after the packet hide its length")
+	require.NoError(t, raw(cat(p, []byte{9, 9, 9, 9, 0, 4})), "RFC 4303 section 2.7: octets after the packet hide its length")
 	require.NoError(t, raw(cat(p, []byte{1, 2, 3, 4, 4, 4})))
 	require.ErrorIs(t, raw(cat(p, []byte{1, 2, 3, 5, 4, 4})), ErrMalformed, "padding that does not count up")
 	require.ErrorIs(t, raw(cat(p, []byte{200, 4})), ErrMalformed)
@@ -318,10 +308,10 @@ func TestClosedAndBadSAs(t *testing.T) {
 	_, err = c.Seal(nil, ping(t, "10.3.0.1", "10.1.0.1", 1))
 	require.ErrorIs(t, err, ErrClosed)
 
-	for _, edit := range []func(*Child){
-		func(c *Child) { c.In = nil }, func(c *Child) { c.SPIIn = 255 }, func(c *Child) { c.SPIOut = 0 },
-		func(c *Child) { c.LocalTS = nil }, func(c *Child) { c.RemoteTS = []Selector{{}} },
-		func(c *Child) { c.RemoteTS[0].To = netip.MustParseAddr("::") },
+	for _, edit := range []func(*Config){
+		func(c *Config) { c.In = nil }, func(c *Config) { c.SPIIn = 255 }, func(c *Config) { c.SPIOut = 0 },
+		func(c *Config) { c.LocalTS = nil }, func(c *Config) { c.RemoteTS = []message.TrafficSelector{{}} },
+		func(c *Config) { c.RemoteTS[0].Start = netip.Addr{} }, func(c *Config) { c.RemoteTS[0].End = netip.MustParseAddr("::") },
 	} {
 		ch, _ := children(t, "aes128gcm16")
 		edit(&ch)
@@ -384,7 +374,7 @@ func TestEcho(t *testing.T) {
 				got, err := ParseEcho(bad)
 				require.True(t, err != nil || got.Src != e.Src || got.Dst != e.Dst, "octet %d", i)
 			}
-			e = e.Answer()
+			e.Src, e.Dst, e.Reply = e.Dst, e.Src, true
 		}
 	}
 	_, err = Echo{Src: e.Src, Dst: netip.MustParseAddr("::1")}.Append(nil)

@@ -30,20 +30,11 @@ type TrafficSelector struct {
 func SelectorFromPrefix(p netip.Prefix) TrafficSelector {
 	p = p.Masked()
 	start := p.Addr().Unmap()
-	end := start.AsSlice()
-	for i := range end {
-		for bit := range 8 {
-			if i*8+bit >= p.Bits() {
-				end[i] |= 0x80 >> bit
-			}
-		}
-	}
-	last, _ := netip.AddrFromSlice(end)
 	t := TSIPv6Range
 	if start.Is4() {
 		t = TSIPv4Range
 	}
-	return TrafficSelector{TSType: t, EndPort: 65535, Start: start, End: last}
+	return TrafficSelector{TSType: t, EndPort: 65535, Start: start, End: lastAddr(start, p.Bits())}
 }
 
 // SelectorFromAddr returns the selector of every protocol and port of a.

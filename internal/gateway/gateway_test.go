@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"context"
 	gocrypto "crypto"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -289,20 +288,9 @@ func TestChildFaultsLeaveTheIKESA(t *testing.T) {
 
 // ping sends echo requests through the tunnel and counts the answers.
 func ping(t *testing.T, conn *udp.Conn, child *ike.ChildSA, dst string, n int) int {
-	in, err := crypto.NewPacketCipher(child.ESP, child.Keys.Er, child.Keys.Ar, rand.Reader)
+	in, out, err := child.Ciphers(nil)
 	require.NoError(t, err)
-	out, err := crypto.NewPacketCipher(child.ESP, child.Keys.Ei, child.Keys.Ai, rand.Reader)
-	require.NoError(t, err)
-	selectors := func(ts []ike.TrafficSelector) (ss []esp.Selector) {
-		for _, x := range ts {
-			p, ok := x.Prefix()
-			require.True(t, ok)
-			ss = append(ss, esp.SelectorOf(p))
-		}
-		return ss
-	}
-	sa, err := esp.NewSA(esp.Child{Name: child.Name, SPIIn: child.SPIIn, SPIOut: child.SPIOut, In: in, Out: out,
-		LocalTS: selectors(child.LocalTS), RemoteTS: selectors(child.RemoteTS)})
+	sa, err := esp.NewSA(esp.Config{SPIIn: child.SPIIn, SPIOut: child.SPIOut, In: in, Out: out, LocalTS: child.LocalTS, RemoteTS: child.RemoteTS})
 	require.NoError(t, err)
 	defer sa.Close()
 	got := make(chan esp.Echo, 2*n)

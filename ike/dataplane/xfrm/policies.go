@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike"
 )
 
 // pair installs the policies of a pair of selectors.
-func (p *Plane) pair(c Child, l, r esp.Selector) error {
+func (d *databases) pair(c entry, l, r ike.TrafficSelector) error {
 	if l.Protocol != 0 && r.Protocol != 0 && l.Protocol != r.Protocol {
 		return nil // no packet fits both
 	}
@@ -17,14 +17,14 @@ func (p *Plane) pair(c Child, l, r esp.Selector) error {
 			if lp.Addr().Is4() != rp.Addr().Is4() {
 				continue
 			}
-			for _, ours := range blocks(l) {
-				for _, theirs := range blocks(r) {
-					if err := p.triple(c, lp, rp, max(l.Protocol, r.Protocol), ours, theirs); err != nil {
+			for _, local := range blocks(l) {
+				for _, remote := range blocks(r) {
+					if err := d.triple(c, lp, rp, max(l.Protocol, r.Protocol), local, remote); err != nil {
 						return err
 					}
 				}
 			}
-			if err := p.route(rp, c); err != nil {
+			if err := d.route(rp, c); err != nil {
 				return err
 			}
 		}
@@ -33,19 +33,19 @@ func (p *Plane) pair(c Child, l, r esp.Selector) error {
 }
 
 // triple installs a policy for each direction.
-func (p *Plane) triple(c Child, l, r netip.Prefix, protocol uint8, ours, theirs block) error {
+func (d *databases) triple(c entry, l, r netip.Prefix, protocol uint8, local, remote block) error {
 	prio := uint32(400000 - 512*(l.Bits()+r.Bits()))
-	out := Policy{Dir: Out, Src: l, Dst: r, Protocol: protocol, SrcPort: ours.port, SrcMask: ours.mask, DstPort: theirs.port, DstMask: theirs.mask,
-		Priority: prio, TunnelSrc: c.Local.Addr(), TunnelDst: c.Remote.Addr(), ReqID: p.reqIDFor(c.Name), Mark: c.MarkOut, IfID: c.IfIDOut}
-	in := Policy{Dir: In, Src: r, Dst: l, Protocol: protocol, SrcPort: theirs.port, SrcMask: theirs.mask, DstPort: ours.port, DstMask: ours.mask,
-		Priority: prio, TunnelSrc: out.TunnelDst, TunnelDst: out.TunnelSrc, ReqID: p.reqIDFor(c.Name), Mark: c.MarkIn, IfID: c.IfIDIn}
+	out := xfrmPolicy{Dir: dirOut, Src: l, Dst: r, Protocol: protocol, SrcPort: local.port, SrcMask: local.mask, DstPort: remote.port, DstMask: remote.mask,
+		Priority: prio, TunnelSrc: c.local.Addr(), TunnelDst: c.remote.Addr(), ReqID: d.reqIDFor(c.name), Mark: c.config.MarkOut, IfID: c.config.IfIDOut}
+	in := xfrmPolicy{Dir: dirIn, Src: r, Dst: l, Protocol: protocol, SrcPort: remote.port, SrcMask: remote.mask, DstPort: local.port, DstMask: local.mask,
+		Priority: prio, TunnelSrc: out.TunnelDst, TunnelDst: out.TunnelSrc, ReqID: d.reqIDFor(c.name), Mark: c.config.MarkIn, IfID: c.config.IfIDIn}
 	fwd := in
-	fwd.Dir = Forward
-	for _, x := range []Policy{in, fwd, out} {
-		if err := p.send(updatePolicy(x)); err != nil {
+	fwd.Dir = dirForward
+	for _, x := range []xfrmPolicy{in, fwd, out} {
+		if err := d.send(updatePolicy(x)); err != nil {
 			return fmt.Errorf("install policy %s === %s: %w", x.Src, x.Dst, err)
 		}
-		p.remember(x)
+		d.remember(x)
 	}
 	return nil
 }
@@ -56,11 +56,11 @@ type block struct{ port, mask uint16 }
 
 // blocks returns the fewest blocks that are exactly the ports of a selector, at
 // most 30. OPAQUE, which the kernel does not know, is any.
-func blocks(s esp.Selector) (out []block) {
-	if s.FromPort == 0 && s.ToPort == 65535 || s.FromPort > s.ToPort {
+func blocks(s ike.TrafficSelector) (out []block) {
+	if s.StartPort == 0 && s.EndPort == 65535 || s.StartPort > s.EndPort {
 		return []block{{}}
 	}
-	for from, to := int(s.FromPort), int(s.ToPort); from <= to; {
+	for from, to := int(s.StartPort), int(s.EndPort); from <= to; {
 		size := 1
 		for from%(2*size) == 0 && from+2*size-1 <= to {
 			size *= 2
@@ -71,12 +71,12 @@ func blocks(s esp.Selector) (out []block) {
 	return out
 }
 
-func (p *Plane) remember(x Policy) {
-	for i, o := range p.policies {
+func (d *databases) remember(x xfrmPolicy) {
+	for i, o := range d.policies {
 		if o.Dir == x.Dir && selector(o) == selector(x) {
-			p.policies[i] = x
+			d.policies[i] = x
 			return
 		}
 	}
-	p.policies = append(p.policies, x)
+	d.policies = append(d.policies, x)
 }

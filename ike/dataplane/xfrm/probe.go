@@ -9,10 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/ike/crypto"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/message"
 )
 
 // ErrNoESP: the kernel cannot carry ESP.
-var ErrNoESP = errors.New("the kernel has no ESP: load the modules esp4, esp6 and xfrm_user, or use data plane tun")
+var ErrNoESP = errors.New("the kernel has no ESP")
 
 // execute sends a request to the kernel and reads its answer.
 func execute(r request) error {
@@ -22,13 +24,19 @@ func execute(r request) error {
 	return err
 }
 
+// The state of Probe: "tnc" as SPI and ReqID, aes128gcm16 with its salt.
+const (
+	probeSPI     = 0x746e6300
+	probeKeySize = 16 + 4
+)
+
 // Probe reports why the kernel's ESP cannot be used; nil where it can. For a
 // moment a state between two loopback addresses exists.
 func Probe() error { return probe(execute) }
 
 func probe(send func(request) error) error {
 	lo := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	ps, err := crypto.ParseProposal(3, "aes128gcm16")
+	ps, err := crypto.ParseProposal(message.ProtocolESP, "aes128gcm16")
 	if err != nil {
 		return err
 	}
@@ -36,7 +44,7 @@ func probe(send func(request) error) error {
 	if err != nil {
 		return err
 	}
-	s := State{Src: lo, Dst: lo, SPI: 0x746e6300, ReqID: 0x746e6300, Suite: suite, Encr: make([]byte, 20), ReplayWindow: 32}
+	s := xfrmState{Src: lo, Dst: lo, SPI: probeSPI, ReqID: probeSPI, Suite: suite, Encr: make([]byte, probeKeySize), ReplayWindow: defaultReplayWindow}
 	r, err := newState(s)
 	if err != nil {
 		return err
@@ -48,7 +56,7 @@ func probe(send func(request) error) error {
 	case errors.Is(err, unix.EEXIST):
 		return nil
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("the right CAP_NET_ADMIN is missing (%w): run as root, or setcap cap_net_admin+ep", err)
+		return fmt.Errorf("add a state: %w: %w", err, dataplane.ErrNoRight)
 	}
-	return fmt.Errorf("%w (adding a state: %w)", ErrNoESP, err)
+	return fmt.Errorf("add a state: %w: %w", err, ErrNoESP)
 }

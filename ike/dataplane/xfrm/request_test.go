@@ -1,6 +1,7 @@
 package xfrm
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
 	"os"
@@ -8,20 +9,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/ike/crypto"
-	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
 	"github.com/gotnc/gotnc/ike/message"
 )
-
-func suite(t *testing.T, proposal string) crypto.Suite {
-	t.Helper()
-	ps, err := crypto.ParseProposal(message.ProtocolESP, proposal)
-	require.NoError(t, err)
-	s, err := crypto.SuiteOf(ps[0])
-	require.NoError(t, err)
-	return s
-}
 
 func count(n int) []byte {
 	b := make([]byte, n)
@@ -35,18 +29,18 @@ func count(n int) []byte {
 // line of each file (testdata/record.sh). Sequence number and port are left out.
 func TestRequestsAreThoseOfIproute2(t *testing.T) {
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	state := State{Src: a, Dst: b, SPI: 0xc0000001, ReqID: 7, Suite: suite(t, "aes128gcm16"), Encr: count(20), ReplayWindow: 32}
+	state := xfrmState{Src: a, Dst: b, SPI: 0xc0000001, ReqID: 7, Suite: dataplanetest.Suite("aes128gcm16"), Encr: count(20), ReplayWindow: 32}
 	udp := state
 	udp.SrcPort, udp.DstPort = 4500, 4500
 	cbc := state
-	cbc.Suite, cbc.Encr, cbc.Integ = suite(t, "aes128-sha256"), count(16), count(32)
-	cbc.Mark, cbc.IfID = esp.Mark{Value: 0x2a, Mask: 0xff}, 0x11
+	cbc.Suite, cbc.Encr, cbc.Integ = dataplanetest.Suite("aes128-sha256"), count(16), count(32)
+	cbc.Mark, cbc.IfID = dataplane.Mark{Value: 0x2a, Mask: 0xff}, 0x11
 	six := state
-	six.Src, six.Dst, six.ReplayWindow, six.Suite = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), 64, suite(t, "aes128gcm16-esn")
-	out := Policy{Dir: Out, Src: netip.MustParsePrefix("10.3.0.1/32"), Dst: netip.MustParsePrefix("10.1.0.0/16"), Priority: 1000, TunnelSrc: a, TunnelDst: b, ReqID: 7}
-	fwd := Policy{Dir: Forward, Src: out.Dst, Dst: out.Src, Protocol: 6, SrcPort: 443, SrcMask: 0xffff, Priority: 1000, TunnelSrc: b, TunnelDst: a, ReqID: 7,
-		Mark: esp.Mark{Value: 0x2a, Mask: 0xff}, IfID: 0x11}
-	made := func(s State) request {
+	six.Src, six.Dst, six.ReplayWindow, six.Suite = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), 64, dataplanetest.Suite("aes128gcm16-esn")
+	out := xfrmPolicy{Dir: dirOut, Src: netip.MustParsePrefix("10.3.0.1/32"), Dst: netip.MustParsePrefix("10.1.0.0/16"), Priority: 1000, TunnelSrc: a, TunnelDst: b, ReqID: 7}
+	fwd := xfrmPolicy{Dir: dirForward, Src: out.Dst, Dst: out.Src, Protocol: 6, SrcPort: 443, SrcMask: 0xffff, Priority: 1000, TunnelSrc: b, TunnelDst: a, ReqID: 7,
+		Mark: dataplane.Mark{Value: 0x2a, Mask: 0xff}, IfID: 0x11}
+	made := func(s xfrmState) request {
 		r, err := newState(s)
 		require.NoError(t, err)
 		return r
@@ -69,6 +63,16 @@ func TestRequestsAreThoseOfIproute2(t *testing.T) {
 }
 
 func TestUnknownAlgorithm(t *testing.T) {
-	_, err := newState(State{Suite: crypto.Suite{Encr: message.Transform{Type: message.ENCR, ID: 99}}})
+	_, err := newState(xfrmState{Suite: crypto.Suite{Encr: message.Transform{Type: message.ENCR, ID: 99}}})
 	require.ErrorContains(t, err, "the kernel has no name")
+}
+
+// message is r with its netlink header, as the kernel gets it.
+func (r request) message(seq uint32) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(r.body)))
+	b = binary.NativeEndian.AppendUint16(b, r.kind)
+	b = binary.NativeEndian.AppendUint16(b, r.flags)
+	b = binary.NativeEndian.AppendUint32(b, seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	return append(b, r.body...)
 }

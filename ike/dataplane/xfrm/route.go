@@ -10,7 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -18,20 +18,20 @@ import (
 // protect: it installs the virtual IP on the device towards the gateway, and a
 // route in a table of its own, since policies are looked up only for packets
 // that have a route.
-func (p *Plane) route(dst netip.Prefix, c Child) error {
-	if p.routes == nil {
+func (d *databases) route(dst netip.Prefix, c entry) error {
+	if d.routes == nil {
 		return nil
 	}
-	return p.routes.add(p, dst, c)
+	return d.routes.add(d, dst, c)
 }
 
-// routing is what was made of routes; nil in tests without a kernel.
+// routing is the routes that were made.
 type routing struct {
 	done map[netip.Prefix]netip.Addr // source address by destination
 }
 
-func (r *routing) add(p *Plane, dst netip.Prefix, c Child) error {
-	ways, err := netlink.RouteGet(net.IP(c.Remote.Addr().AsSlice()))
+func (r *routing) add(d *databases, dst netip.Prefix, c entry) error {
+	ways, err := netlink.RouteGet(net.IP(c.remote.Addr().AsSlice()))
 	if err != nil || len(ways) == 0 {
 		return fmt.Errorf("find the route to the gateway: %w", err)
 	}
@@ -39,20 +39,14 @@ func (r *routing) add(p *Plane, dst netip.Prefix, c Child) error {
 	if err != nil {
 		return fmt.Errorf("find the device towards the gateway: %w", err)
 	}
-	if err := p.virtualIPs(dst, link); err != nil {
+	if err := d.virtualIPs(dst, link); err != nil {
 		return err
 	}
-	src := p.source(dst, c)
-	if p.cfg.NoRoutes || !src.IsValid() || r.done[dst] == src {
+	src := d.source(dst, c)
+	if d.cfg.NoRoutes || !src.IsValid() || r.done[dst] == src {
 		return nil
 	}
-	table, prio := p.cfg.Table, p.cfg.Priority
-	if table == 0 {
-		table = esp.DefaultTable
-	}
-	if prio == 0 {
-		prio = esp.DefaultPriority
-	}
+	table, prio := d.cfg.Table, d.cfg.Priority
 	way := &netlink.Route{LinkIndex: ways[0].LinkIndex, Gw: ways[0].Gw, Src: src.AsSlice(), Table: table, Protocol: unix.RTPROT_STATIC,
 		Dst: ipNet(dst)}
 	if way.Gw == nil && dst.Addr().Is4() {
@@ -62,8 +56,8 @@ func (r *routing) add(p *Plane, dst netip.Prefix, c Child) error {
 		return fmt.Errorf("install route %s table %d: %w", dst, table, err)
 	}
 	r.done[dst] = src
-	log.Infof(p.log, "installed route %s dev %s src %s table %d", dst, link.Attrs().Name, src, table)
-	p.undo = append(p.undo, func() error { return netlink.RouteDel(way) })
+	log.Infof(d.log, "installed route %s dev %s src %s table %d", dst, link.Attrs().Name, src, table)
+	d.undo = append(d.undo, func() error { return netlink.RouteDel(way) })
 	rule := netlink.NewRule()
 	rule.Family, rule.Table, rule.Priority = unix.AF_INET, table, prio
 	if dst.Addr().Is6() {
@@ -71,7 +65,7 @@ func (r *routing) add(p *Plane, dst netip.Prefix, c Child) error {
 	}
 	switch err := netlink.RuleAdd(rule); {
 	case err == nil:
-		p.undo = append(p.undo, func() error { return netlink.RuleDel(rule) })
+		d.undo = append(d.undo, func() error { return netlink.RuleDel(rule) })
 	case !errors.Is(err, unix.EEXIST):
 		return fmt.Errorf("install rule for table %d: %w", table, err)
 	}
@@ -83,11 +77,11 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 // virtualIPs installs those of dst's family.
-func (p *Plane) virtualIPs(dst netip.Prefix, link netlink.Link) error {
-	if p.cfg.NoAddresses {
+func (d *databases) virtualIPs(dst netip.Prefix, link netlink.Link) error {
+	if d.cfg.NoAddresses {
 		return nil
 	}
-	for _, vip := range p.cfg.Addresses {
+	for _, vip := range d.addresses {
 		if vip.Is4() != dst.Addr().Is4() {
 			continue
 		}
@@ -97,8 +91,8 @@ func (p *Plane) virtualIPs(dst netip.Prefix, link netlink.Link) error {
 		}
 		switch err := netlink.AddrAdd(link, addr); {
 		case err == nil:
-			log.Infof(p.log, "virtual IP %s installed on %s", vip, link.Attrs().Name)
-			p.undo = append(p.undo, func() error { return netlink.AddrDel(link, addr) })
+			log.Infof(d.log, "virtual IP %s installed on %s", vip, link.Attrs().Name)
+			d.undo = append(d.undo, func() error { return netlink.AddrDel(link, addr) })
 		case !errors.Is(err, unix.EEXIST):
 			return fmt.Errorf("install virtual IP %s on %s: %w", vip, link.Attrs().Name, err)
 		}
@@ -108,15 +102,15 @@ func (p *Plane) virtualIPs(dst netip.Prefix, link netlink.Link) error {
 
 // source is an address of this host within the local selectors: a virtual IP
 // before the outer address, before any other; invalid where there is none.
-func (p *Plane) source(dst netip.Prefix, c Child) netip.Addr {
+func (d *databases) source(dst netip.Prefix, c entry) netip.Addr {
 	fits := func(a netip.Addr) bool {
-		return a.Is4() == dst.Addr().Is4() && slices.ContainsFunc(c.LocalTS, func(s esp.Selector) bool { return s.Contains(a) })
+		return a.Is4() == dst.Addr().Is4() && slices.ContainsFunc(c.localTS, func(s ike.TrafficSelector) bool { return s.ContainsAddr(a) })
 	}
 	var candidates []netip.Addr
-	if !p.cfg.NoAddresses {
-		candidates = append(candidates, p.cfg.Addresses...)
+	if !d.cfg.NoAddresses {
+		candidates = append(candidates, d.addresses...)
 	}
-	candidates = append(candidates, c.Local.Addr())
+	candidates = append(candidates, c.local.Addr())
 	family := netlink.FAMILY_V4
 	if dst.Addr().Is6() {
 		family = netlink.FAMILY_V6

@@ -12,7 +12,7 @@ import (
 type usage struct{ packets, bytes uint64 }
 
 // kernelUsage asks the kernel; zero where the state is gone.
-func kernelUsage(s State) usage {
+func kernelUsage(s xfrmState) usage {
 	q := &netlink.XfrmState{Dst: net.IP(s.Dst.AsSlice()), Src: net.IP(s.Src.AsSlice()), Proto: netlink.XFRM_PROTO_ESP, Spi: int(s.SPI), Ifid: int(s.IfID)}
 	if s.Mark.Mask != 0 {
 		q.Mark = &netlink.XfrmMark{Value: s.Mark.Value, Mask: s.Mark.Mask}
@@ -25,12 +25,12 @@ func kernelUsage(s State) usage {
 }
 
 // count adds states of a CHILD_SA to total; inbound: the first one is.
-func (p *Plane) count(total *esp.Stats, states []State, inbound bool) {
-	if p.usage == nil {
+func (d *databases) count(total *esp.Stats, states []xfrmState, inbound bool) {
+	if d.usage == nil {
 		return
 	}
 	for i, s := range states {
-		u := p.usage(s)
+		u := d.usage(s)
 		if i == 0 && inbound {
 			total.InPackets += u.packets
 			total.InBytes += u.bytes
@@ -41,13 +41,22 @@ func (p *Plane) count(total *esp.Stats, states []State, inbound bool) {
 	}
 }
 
-// Stats sums up all states so far.
-func (p *Plane) Stats() esp.Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	total := p.gone
-	for _, states := range p.states {
-		p.count(&total, states, true)
+// stats sums up all states so far.
+func (d *databases) stats() esp.Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	total := d.removed
+	for _, states := range d.states {
+		d.count(&total, states, true)
 	}
 	return total
+}
+
+// childStats is of the states of one CHILD_SA.
+func (d *databases) childStats(spiIn uint32) (total esp.Stats, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	states, ok := d.states[spiIn]
+	d.count(&total, states, true)
+	return total, ok
 }

@@ -9,42 +9,39 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/dataplane"
 )
 
 // reqIDOf is the mark of a connection's states and policies: "t" and a hash of
 // its name; the last octet tells its CHILD_SAs apart.
 func reqIDOf(name string) uint32 { return 0x74000000 | crc32.ChecksumIEEE([]byte(name))&0xffff<<8 }
 
-// childMask leaves the octet of the CHILD_SA out.
+// childMask clears the octet of the CHILD_SA.
 const childMask = 0xffffff00
-
-// ours reports whether a ReqID is of this connection.
-func (p *Plane) ours(reqID uint32) bool { return reqID&childMask == p.reqID }
 
 // reqIDFor is the ReqID of the CHILD_SAs of that name: the kernel takes any
 // state with the ReqID of a policy.
-func (p *Plane) reqIDFor(name string) uint32 {
-	n, ok := p.names[name]
+func (d *databases) reqIDFor(name string) uint32 {
+	n, ok := d.names[name]
 	if !ok {
-		n = uint32(len(p.names)+1) & 0xff
-		if p.names == nil {
-			p.names = map[string]uint32{}
+		n = uint32(len(d.names)+1) & 0xff
+		if d.names == nil {
+			d.names = map[string]uint32{}
 		}
-		p.names[name] = n
+		d.names[name] = n
 	}
-	return p.reqID | n
+	return d.reqID | n
 }
 
-// sweep removes the states and policies with our ReqID.
-func (p *Plane) sweep() (n int, err error) {
+// sweep removes the states and policies of a connection, by its ReqID.
+func sweep(reqID uint32) (n int, err error) {
 	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_ALL)
 	if err != nil {
 		return 0, err
 	}
 	for i := range policies {
 		for _, t := range policies[i].Tmpls {
-			if p.ours(uint32(t.Reqid)) {
+			if uint32(t.Reqid)&childMask == reqID {
 				if err := netlink.XfrmPolicyDel(&policies[i]); err != nil && !errors.Is(err, unix.ENOENT) {
 					return n, err
 				}
@@ -58,7 +55,7 @@ func (p *Plane) sweep() (n int, err error) {
 		return n, err
 	}
 	for i := range states {
-		if p.ours(uint32(states[i].Reqid)) {
+		if uint32(states[i].Reqid)&childMask == reqID {
 			if err := netlink.XfrmStateDel(&states[i]); err != nil && !errors.Is(err, unix.ESRCH) {
 				return n, err
 			}
@@ -68,9 +65,9 @@ func (p *Plane) sweep() (n int, err error) {
 	return n, nil
 }
 
-// RemoveAddresses removes virtual IPs that a killed run left on a device; their
+// removeAddresses removes virtual IPs that a killed run left on a device; their
 // routes go with them.
-func RemoveAddresses(addrs []netip.Addr) error {
+func removeAddresses(addrs []netip.Addr) error {
 	if len(addrs) == 0 {
 		return nil
 	}
@@ -97,23 +94,27 @@ func RemoveAddresses(addrs []netip.Addr) error {
 	return nil
 }
 
-// RemoveStale removes the states, policies and routes that a killed run of the
-// connection left in the kernel. Nothing to remove is no error.
-func RemoveStale(cfg Config, routes []netip.Prefix) error {
-	p := &Plane{reqID: reqIDOf(cfg.Name)}
-	_, err := p.sweep()
+// removeLeftovers removes the rules, states, policies, routes and addresses that a
+// killed run of the connection left in the kernel.
+func removeLeftovers(l dataplane.Leftovers) error {
+	var errs []error
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		rule := netlink.NewRule()
+		rule.Family, rule.Table, rule.Priority = family, l.Table, l.Priority
+		if err := netlink.RuleDel(rule); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
+			errs = append(errs, fmt.Errorf("remove rule for table %d: %w", l.Table, err))
+		}
+	}
+	_, err := sweep(reqIDOf(l.Name))
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		err = nil // a kernel without XFRM has none
 	}
-	if cfg.Table == 0 {
-		cfg.Table = esp.DefaultTable
-	}
-	errs := []error{err}
-	for _, dst := range routes {
-		r := &netlink.Route{Dst: ipNet(dst), Table: cfg.Table, Protocol: unix.RTPROT_STATIC}
+	errs = append(errs, err)
+	for _, dst := range l.Routes {
+		r := &netlink.Route{Dst: ipNet(dst), Table: l.Table, Protocol: unix.RTPROT_STATIC}
 		if err := netlink.RouteDel(r); err != nil && !errors.Is(err, unix.ESRCH) {
-			errs = append(errs, fmt.Errorf("remove route %s table %d: %w", dst, cfg.Table, err))
+			errs = append(errs, fmt.Errorf("remove route %s table %d: %w", dst, l.Table, err))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, removeAddresses(l.Addresses))...)
 }

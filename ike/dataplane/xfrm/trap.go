@@ -11,18 +11,18 @@ import (
 	"github.com/gotnc/gotnc/ike/esp"
 )
 
-// Trap installs the policies of a CHILD_SA without its states: Config.Acquire
-// hears when packets fit them. Of c, SPIs, suite and keys are not read. The
-// policies stay until Close, or until the outer addresses change.
-func (p *Plane) Trap(c Child) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
+// trap installs the policies of a CHILD_SA without its states: the kernel asks
+// for them when packets fit. The policies stay until close, or until the outer
+// addresses change.
+func (d *databases) trap(c entry) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
 		return esp.ErrClosed
 	}
-	for _, l := range c.LocalTS {
-		for _, r := range c.RemoteTS {
-			if err := p.pair(c, l, r); err != nil {
+	for _, l := range c.localTS {
+		for _, r := range c.remoteTS {
+			if err := d.pair(c, l, r); err != nil {
 				return err
 			}
 		}
@@ -30,7 +30,7 @@ func (p *Plane) Trap(c Child) error {
 	return nil
 }
 
-// acquires is a socket that hears what the kernel asks for.
+// acquires is a socket on which the kernel asks for states.
 type acquires struct {
 	fd   int
 	end  int // written to at the end
@@ -93,7 +93,7 @@ func (a *acquires) close() {
 	})
 }
 
-// Sizes of struct xfrm_user_acquire and where the ReqID stands in struct
+// Sizes of struct xfrm_user_acquire, and the offset of the ReqID in struct
 // xfrm_user_tmpl (linux/xfrm.h).
 const (
 	sizeofAcquire   = nl.SizeofXfrmId + nl.SizeofXfrmAddress + nl.SizeofXfrmSelector + nl.SizeofXfrmUserpolicyInfo + 16

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/ike/esp"
-	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // acquireMessage is an XFRM_MSG_ACQUIRE as the kernel sends it: the fixed part,
@@ -47,17 +46,17 @@ func FuzzAcquired(f *testing.F) {
 // CHILD_SA that comes replaces them, and all go at the end.
 func TestTrapIsPoliciesWithoutStates(t *testing.T) {
 	k := &fakeKernel{}
-	p := &Plane{log: log.Discard(), send: k.send, reqID: reqIDOf("home"), states: map[uint32][]State{}, waiting: map[uint32]Child{}}
-	c := child(t, 0xc0000001)
-	require.NoError(t, p.Trap(c))
+	d := testDatabases(k)
+	c := child(0xc0000001)
+	require.NoError(t, d.trap(c))
 	newSA, delSA, pol, delPol := uint16(nl.XFRM_MSG_NEWSA), uint16(nl.XFRM_MSG_DELSA), uint16(nl.XFRM_MSG_UPDPOLICY), uint16(nl.XFRM_MSG_DELPOLICY)
 	require.Equal(t, []uint16{pol, pol, pol}, k.kinds)
-	require.NoError(t, p.Install(c))
+	require.NoError(t, d.install(c, false))
 	k.kinds = nil
-	require.NoError(t, p.Close())
+	require.NoError(t, d.close())
 	require.Equal(t, []uint16{delPol, delPol, delPol, delSA, delSA}, k.kinds)
 	require.NotContains(t, k.kinds, newSA)
-	require.ErrorIs(t, p.Trap(Child{}), esp.ErrClosed)
+	require.ErrorIs(t, d.trap(entry{}), esp.ErrClosed)
 }
 
 // The listener ends when it is told to, and hears nobody but the kernel.

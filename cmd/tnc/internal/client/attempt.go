@@ -39,7 +39,7 @@ func (c *Client) attempt(ctx context.Context) error {
 		return err
 	}
 	defer c.sock.Close()
-	c.plane.Attach(c.sock)
+	c.warnPlane(c.plane.Attach(c.sock))
 	c.progress("connecting to %s", remote)
 
 	a := &attempt{Client: c, remote: remote, ends: make(chan *ikeRun, 8)}
@@ -89,7 +89,7 @@ func (a *attempt) begin(ctx context.Context, first bool) error {
 		cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV6
 	}
 	cfg.Redirects.From = a.redirects.from
-	cfg.ForceEncap = cfg.ForceEncap || a.plane.NeedsUDP()
+	cfg.ForceEncap = cfg.ForceEncap || a.plane.Info().UDPOnly
 	cfg.KeyLog = a.cfg.KeyLog
 	a.state.update(func(r *Result) { r.Identity = cfg.LocalRounds[0].ID.String() })
 	a.running++
@@ -121,7 +121,7 @@ func (a *attempt) ended(ctx context.Context, r *ikeRun) {
 	}
 	a.events.Lock()
 	for spi := range r.spis {
-		a.plane.Remove(spi)
+		a.warnPlane(a.plane.Remove(spi))
 	}
 	a.events.Unlock()
 	wasCurrent := a.state.removeRun(r)

@@ -4,28 +4,21 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"os"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
-	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
-	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // cleanupRecord is what outlives a process that is killed. It is written before
 // that is made.
 type cleanupRecord struct {
-	NetNS     string         `json:"netns"` // where rules and addresses are
-	Gateway   netip.AddrPort `json:"gateway"`
-	Table     int            `json:"table"`
-	Priority  int            `json:"priority"`
-	Resolv    string         `json:"resolv_conf,omitempty"`
-	Resolvcmd string         `json:"resolvconf,omitempty"`
-	// Of the kernel's data plane, whose device stays: virtual IPs, and routes.
-	Kernel    bool           `json:"kernel,omitempty"`
-	Addresses []netip.Addr   `json:"addresses,omitempty"`
-	Routes    []netip.Prefix `json:"routes,omitempty"`
+	NetNS string `json:"netns"` // where the data plane's leftovers are
+	dataplane.Leftovers
+	Resolv    string `json:"resolv_conf,omitempty"`
+	Resolvcmd string `json:"resolvconf,omitempty"`
 }
 
 func netNS() string {
@@ -33,23 +26,12 @@ func netNS() string {
 	return s
 }
 
-// recordCleanup records what the data plane is about to make: rules, and with the
-// kernel's the virtual IPs and the routes to remote.
-func (c *Client) recordCleanup(gateway netip.AddrPort, virtual []netip.Prefix, remote []esp.Selector) error {
+// recordCleanup records what the data plane is about to make for these CHILD_SAs.
+func (c *Client) recordCleanup(children ...*ike.ChildSA) error {
 	if c.runDir == nil {
 		return nil
 	}
-	charon := c.profile.Charon
-	c.record = cleanupRecord{Gateway: gateway, Table: charon.RoutingTable, Priority: charon.RoutingTablePrio, Resolv: c.record.Resolv, Resolvcmd: c.record.Resolvcmd}
-	if c.plane.Kind() == esp.XFRM {
-		c.record.Kernel = true
-		for _, a := range virtual {
-			c.record.Addresses = append(c.record.Addresses, a.Addr())
-		}
-		for _, s := range remote {
-			c.record.Routes = append(c.record.Routes, s.Prefixes()...)
-		}
-	}
+	c.record.Leftovers = c.plane.Leftovers(children...)
 	return c.runDir.save(c.record)
 }
 
@@ -91,20 +73,7 @@ func (f *runFiles) cleanUp(logger *slog.Logger) error {
 
 // remove removes what the record of the connection of that name holds.
 func (r *cleanupRecord) remove(name string) error {
-	if r.Gateway.IsValid() {
-		if err := esp.RemoveStale(esp.Config{Gateway: r.Gateway, Table: r.Table, Priority: r.Priority}); err != nil {
-			return err
-		}
-		if err := esp.RemoveStale(esp.Config{Table: r.Table, Priority: r.Priority}); err != nil {
-			return err
-		}
-	}
-	if r.Kernel {
-		if err := xfrm.RemoveStale(xfrm.Config{Name: name, Table: r.Table}, r.Routes); err != nil {
-			return err
-		}
-	}
-	if err := xfrm.RemoveAddresses(r.Addresses); err != nil {
+	if err := dataplane.RemoveLeftovers(r.Leftovers, backends()...); err != nil {
 		return err
 	}
 	if r.Resolv != "" {

@@ -14,8 +14,8 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/udp"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
@@ -31,7 +31,7 @@ type Config struct {
 	// Dataplane says who carries the packets: auto, xfrm, tun or none; "" = none.
 	Dataplane string
 	// Plane carries the packets in place of Dataplane; nil = as that says.
-	Plane Plane
+	Plane dataplane.Plane
 
 	// Stay keeps the connection up, as keyingtries, dpd_action and close_action
 	// say, until it is ended; else it ends once the tunnel is up.
@@ -58,7 +58,7 @@ type Client struct {
 	logger  *slog.Logger
 	tnc     *tnccs.Client
 	builder *profile.Builder
-	plane   Plane
+	plane   dataplane.Plane
 	runDir  *runFiles // of connections that stay; else nil
 
 	state state
@@ -108,7 +108,7 @@ func New(ctx context.Context, cfg Config) (c *Client, err error) {
 	if c.plane == nil {
 		c.plane, err = c.choosePlane()
 	}
-	if err == nil && cfg.Stay && (c.plane.Kind() != esp.None || os.Geteuid() == 0) {
+	if err == nil && cfg.Stay && (c.plane.Info().Carries || os.Geteuid() == 0) {
 		c.runDir, err = c.takeLock()
 	}
 	if err != nil {
@@ -163,9 +163,7 @@ func (c *Client) Run(ctx context.Context) (Result, error) {
 	if c.planeUp {
 		c.hooks.down()
 	}
-	if cerr := c.plane.Close(); cerr != nil {
-		log.Group(c.logger, log.KNL).Warn(cerr.Error())
-	}
+	c.warnPlane(c.plane.Close())
 	if c.failure != nil {
 		err = c.failure
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -22,7 +22,7 @@ func (c *Client) event(r *ikeRun, e ike.Event) {
 	case ike.ChildRekeyed:
 		c.childRekeyed(r, e)
 	case ike.ChildActive:
-		c.plane.Activate(e.SPIIn)
+		c.warnPlane(c.plane.Activate(e.SPIIn))
 	case ike.Rekeyed:
 		c.state.mu.Lock()
 		c.state.rekeyings++
@@ -30,18 +30,25 @@ func (c *Client) event(r *ikeRun, e ike.Event) {
 		c.state.mu.Unlock()
 	case ike.Moved:
 		c.state.update(func(res *Result) { res.Gateway = e.Path.Remote })
-		if err := c.plane.Moved(e); err != nil {
-			log.Group(c.logger, log.KNL).Warn(err.Error())
-		}
-		if h := c.state.handleOf(r); c.plane.Kind() == esp.XFRM && h != nil {
-			h.RekeyChildren()
-		}
+		c.moved(r, e)
 	case ike.ReauthDue:
 		c.requestReauth(e.Reason)
 	case ike.ChildFailed:
 		c.childFailed(r, e)
 	case ike.ChildClosed:
 		c.childClosed(r, e)
+	}
+}
+
+// moved takes the packets to another path.
+func (c *Client) moved(r *ikeRun, e ike.Moved) {
+	err := c.plane.Move(e)
+	if !errors.Is(err, dataplane.ErrRekey) {
+		c.warnPlane(err)
+		return
+	}
+	if h := c.state.handleOf(r); h != nil {
+		h.RekeyChildren()
 	}
 }
 
@@ -85,7 +92,7 @@ func (c *Client) childFailed(r *ikeRun, e ike.ChildFailed) {
 // childClosed removes a CHILD_SA. Where it was the last one that carried packets,
 // close_action decides what follows.
 func (c *Client) childClosed(r *ikeRun, e ike.ChildClosed) {
-	c.plane.Remove(e.SPIIn)
+	c.warnPlane(c.plane.Remove(e.SPIIn))
 	delete(r.spis, e.SPIIn)
 	c.state.removeChild(e.SPIIn)
 	if e.Rekeyed || !c.cfg.Stay || c.failure != nil || len(r.spis) > 0 || !c.state.isCurrent(r) {
@@ -143,8 +150,8 @@ func (c *Client) childUp(r *ikeRun, sa *ike.ChildSA) {
 	c.tunnelUp(r, child)
 }
 
-// carry gives a new CHILD_SA to the data plane, which is started with the first
-// one, and made again where the virtual IPs have changed.
+// carry gives a new CHILD_SA to the data plane, which is made again where the
+// virtual IPs have changed.
 func (c *Client) carry(sa *ike.ChildSA) error {
 	if c.planeUp && slices.Equal(c.state.addresses(), sa.Internal.Addresses) {
 		return c.plane.Install(sa, false)
@@ -158,10 +165,10 @@ func (c *Client) carry(sa *ike.ChildSA) error {
 			return err
 		}
 	}
-	if err := c.recordCleanup(sa.Remote, sa.Internal.Addresses, Selectors(sa.RemoteTS)); err != nil {
+	if err := c.recordCleanup(sa); err != nil {
 		return err
 	}
-	return c.plane.Start(sa, c.sock)
+	return c.plane.Install(sa, false)
 }
 
 // tunnelUp records that an IKE_SA came up with its first CHILD_SA, and ends the

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -25,7 +24,7 @@ func (h *hooks) up(c *Client, sa *ike.ChildSA) error {
 	h.logger = c.logger
 	var errs []error
 	charon := c.profile.Charon
-	if c.plane.Kind() != esp.None && len(sa.Internal.DNS) > 0 && charon.InstallDNS {
+	if c.plane.Info().Carries && len(sa.Internal.DNS) > 0 && charon.InstallDNS {
 		h.resolv = resolvconf.New(charon.ResolvConf, charon.ResolvconfPath, c.profile.Connection.Name)
 		c.record.Resolv, c.record.Resolvcmd = h.resolv.File, h.resolv.Command
 		if err := c.runDir.save(c.record); err != nil {

@@ -38,7 +38,7 @@ type Status struct {
 
 // Status returns the state of the connection. It may be called at any time.
 func (c *Client) Status() Status {
-	kind, device, traffic := c.plane.Kind(), c.plane.Device(), c.plane.Stats()
+	plane, traffic := c.plane.Info(), c.plane.Stats()
 	s := &c.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +46,7 @@ func (c *Client) Status() Status {
 		Connection: s.result.Connection, State: s.phase, PID: os.Getpid(), Since: s.since, Attested: s.attested,
 		GatewayID: s.result.GatewayID, Identity: s.result.Identity,
 		Recommendation: s.result.Recommendation(), IKEProposal: s.result.IKEProposal, Rekeyings: s.rekeyings, Reconnects: s.reconnects,
-		Dataplane: string(kind), Device: device,
+		Dataplane: string(plane.Kind), Device: plane.Device,
 		PacketsIn: traffic.InPackets, BytesIn: traffic.InBytes, PacketsOut: traffic.OutPackets, BytesOut: traffic.OutBytes,
 	}
 	if s.result.Gateway.IsValid() {

@@ -2,12 +2,13 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync/atomic"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
@@ -32,17 +33,9 @@ func (t *trap) acquire() bool {
 	return true
 }
 
-// TrapSelectors is what a trap is laid for.
-type TrapSelectors struct {
-	Children       []TrapChild
-	Local, Gateway netip.AddrPort
-}
-
-// TrapChild is a CHILD_SA that is not there yet.
-type TrapChild struct {
-	Name          string
-	Local, Remote []esp.Selector
-}
+// ErrNoTrap is the error of start_action = trap with a data plane that catches no
+// packets.
+var ErrNoTrap = errors.New("start_action = trap needs a data plane that catches packets")
 
 // startsTrapped reports whether the connection waits for packets before it is
 // set up: where no CHILD_SA has start_action = start.
@@ -108,17 +101,18 @@ func (c *Client) layTrap(ctx context.Context) error {
 	}
 	ours := sock.LocalNATT()
 	_ = sock.Close()
-	t := TrapSelectors{Local: ours, Gateway: remote}
-	var all []esp.Selector
+	var children []*ike.ChildSA
 	for _, ch := range c.profile.Children() {
-		one := TrapChild{ch.Name, configured(ch.LocalTS, ours.Addr()), configured(ch.RemoteTS, remote.Addr())}
-		t.Children = append(t.Children, one)
-		all = append(all, one.Remote...)
+		children = append(children, &ike.ChildSA{
+			Name: ch.Name, LocalTS: configured(ch.LocalTS, ours.Addr()), RemoteTS: configured(ch.RemoteTS, remote.Addr()), Local: ours, Remote: remote,
+		})
 	}
-	if err := c.recordCleanup(remote, nil, all); err != nil {
+	if err := c.recordCleanup(children...); err != nil {
 		return err
 	}
-	if err := c.plane.Trap(t); err != nil {
+	if err := c.plane.Trap(children...); errors.Is(err, dataplane.ErrNoTrap) {
+		return ErrNoTrap
+	} else if err != nil {
 		return err
 	}
 	c.planeUp, c.trap.laid = true, true
@@ -126,17 +120,16 @@ func (c *Client) layTrap(ctx context.Context) error {
 }
 
 // configured returns selectors of swanctl.conf with dynamic ones filled in.
-func configured(list []swanctl.TrafficSelector, dynamic netip.Addr) []esp.Selector {
+func configured(list []swanctl.TrafficSelector, dynamic netip.Addr) []ike.TrafficSelector {
 	if len(list) == 0 {
 		list = []swanctl.TrafficSelector{{Dynamic: true, ToPort: 65535}}
 	}
-	var out []esp.Selector
+	var out []ike.TrafficSelector
 	for _, ts := range list {
-		s := esp.Selector{From: ts.From, To: ts.To, Protocol: ts.Protocol, FromPort: ts.FromPort, ToPort: ts.ToPort}
 		if ts.Dynamic {
-			s.From, s.To = dynamic, dynamic
+			ts.Dynamic, ts.From, ts.To = false, dynamic, dynamic
 		}
-		out = append(out, s)
+		out = append(out, profile.Selector(ts))
 	}
 	return out
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/dataplane"
 )
 
 // updownEnvironment returns what strongSwan's updown plugin passes to a script;
@@ -31,13 +31,13 @@ func (c *Client) updownEnvironment(sa *ike.ChildSA) []string {
 		"PLUTO_PEER=" + sa.Remote.Addr().String(),
 		"PLUTO_PEER_ID=" + res.GatewayID,
 	}
-	if device := c.plane.Device(); device != "" {
+	if device := c.plane.Info().Device; device != "" {
 		env = append(env, "PLUTO_INTERFACE="+device)
 	}
-	k := (&kernelPlane{conn: c.profile.Connection}).settings(sa.Name)
+	k := c.planeConfig().ForChild(sa.Name)
 	for _, m := range []struct {
 		name string
-		mark esp.Mark
+		mark dataplane.Mark
 	}{{"MARK_IN", k.MarkIn}, {"MARK_OUT", k.MarkOut}} {
 		if m.mark.Mask != 0 {
 			env = append(env, fmt.Sprintf("PLUTO_%s=%d/0x%08x", m.name, m.mark.Value, m.mark.Mask))

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
@@ -21,19 +23,11 @@ func ts(t *testing.T, text string) ike.TrafficSelector {
 	return s
 }
 
-// device is a data plane with a network device of that name.
-type device struct {
-	NoPlane
-	name string
-}
-
-func (d device) Device() string { return d.name }
-
 // A script runs once for each pair of selectors of one family, with strongSwan's
 // variables.
 func TestUpdown(t *testing.T) {
 	said := filepath.Join(t.TempDir(), "said")
-	c := &Client{plane: device{name: "tnc0"}, profile: &profile.Profile{Connection: &swanctl.Connection{Name: "home", IfIDIn: 7, Children: []*swanctl.Child{
+	c := &Client{plane: &dataplanetest.Plane{Describes: dataplane.Info{Device: "tnc0"}}, profile: &profile.Profile{Connection: &swanctl.Connection{Name: "home", IfIDIn: 7, Children: []*swanctl.Child{
 		{Name: "net", MarkOut: swanctl.Mark{Value: 42, Mask: 0xff}, IfIDOut: 9},
 	}}}}
 	c.state.result.Identity, c.state.result.GatewayID, c.state.started = "carol", "moon", 3

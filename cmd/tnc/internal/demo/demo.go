@@ -75,7 +75,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer p.Close()
 	report.WriteWarnings(d.Stderr, p.Warnings)
-	ping := &echoPlane{to: netip.MustParseAddr(inside), or: netip.MustParseAddr(isolated)}
+	ping, err := newEchoPlane(netip.MustParseAddr(inside), netip.MustParseAddr(isolated))
+	if err != nil {
+		return err
+	}
 	c, err := client.New(ctx, client.Config{Profile: p, Version: d.Version, Logger: d.logger(), Plane: ping})
 	if err != nil {
 		return err

@@ -3,32 +3,50 @@ package demo
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/dataplane/memory"
 	"github.com/gotnc/gotnc/ike/esp"
-	"github.com/gotnc/gotnc/ike/udp"
 )
 
-// echoPlane is the demo's data plane: it sends one ping through the CHILD_SA,
-// ESP in user space, without a device.
+// echoPlane is the demo's data plane: it sends one ping through the first
+// CHILD_SA, without a device.
 type echoPlane struct {
-	client.NoPlane
+	*memory.Plane
 	to, or netip.Addr // the first one that the CHILD_SA reaches
 
-	sa       *esp.SA
-	target   netip.Addr
+	id     uint16
+	target netip.Addr
+	got    chan int // the size of the answer
+	once   sync.Once
+
 	answered bool
 	size     int
 	rtt      time.Duration
 }
 
-// NeedsUDP is true: the packets go through the socket of IKE.
-func (p *echoPlane) NeedsUDP() bool { return true }
+const (
+	echoTries = 5
+	echoWait  = 300 * time.Millisecond
+	echoSize  = 64
+)
+
+func newEchoPlane(to, or netip.Addr) (*echoPlane, error) {
+	var id [2]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, err
+	}
+	p := &echoPlane{to: to, or: or, id: binary.BigEndian.Uint16(id[:]), got: make(chan int, 1)}
+	p.Plane = memory.New(dataplane.Config{}, p.receive)
+	return p, nil
+}
 
 // rows says what answered, where something did.
 func (p *echoPlane) rows() [][2]string {
@@ -38,45 +56,29 @@ func (p *echoPlane) rows() [][2]string {
 	return [][2]string{{"ESP echo", fmt.Sprintf("%s answered %d octets through the CHILD_SA in %v", p.target, p.size, p.rtt.Round(time.Microsecond))}}
 }
 
-const (
-	echoTries = 5
-	echoWait  = 300 * time.Millisecond
-	echoSize  = 64
-)
+func (p *echoPlane) receive(packet []byte) {
+	if r, err := esp.ParseEcho(packet); err == nil && r.Reply && r.ID == p.id && r.Src == p.target {
+		p.once.Do(func() { p.got <- len(packet) })
+	}
+}
 
-func (p *echoPlane) Start(child *ike.ChildSA, sock *udp.Conn) error {
-	c, err := client.SA(child)
-	if err != nil {
+// Install waits for the answer to a ping: its lack is an error.
+func (p *echoPlane) Install(child *ike.ChildSA, standby bool) error {
+	if len(child.LocalTS) == 0 {
+		child.Zero()
+		return errors.New("CHILD_SA " + child.Name + " has no local address")
+	}
+	reached := func(ts ike.TrafficSelector) bool { return ts.ContainsAddr(p.to) }
+	if p.target = p.or; slices.ContainsFunc(child.RemoteTS, reached) {
+		p.target = p.to
+	}
+	if err := p.Plane.Install(child, standby); err != nil {
 		return err
 	}
-	if p.sa, err = esp.NewSA(c); err != nil {
-		return err
+	if p.answered {
+		return nil
 	}
-	if len(c.LocalTS) == 0 {
-		return fmt.Errorf("CHILD_SA %s has no address of ours", child.Name)
-	}
-	p.target = p.to
-	if !reaches(c.RemoteTS, p.to) {
-		p.target = p.or
-	}
-	var id [2]byte
-	if _, err := rand.Read(id[:]); err != nil {
-		return err
-	}
-	echo := esp.Echo{Src: c.LocalTS[0].From, Dst: p.target, ID: binary.BigEndian.Uint16(id[:]), Data: make([]byte, echoSize)}
-	var once sync.Once
-	got := make(chan int, 1)
-	sock.OnESP(func(packets ...[]byte) {
-		for _, packet := range packets {
-			inner, err := p.sa.Open(packet)
-			if err != nil {
-				continue
-			}
-			if r, err := esp.ParseEcho(inner); err == nil && r.Reply && r.ID == echo.ID && r.Src == p.target {
-				once.Do(func() { got <- len(inner) })
-			}
-		}
-	})
+	echo := esp.Echo{Src: child.LocalTS[0].Start, Dst: p.target, ID: p.id, Data: make([]byte, echoSize)}
 	begin := time.Now()
 	for seq := range uint16(echoTries) {
 		echo.Seq = seq + 1
@@ -84,35 +86,15 @@ func (p *echoPlane) Start(child *ike.ChildSA, sock *udp.Conn) error {
 		if err != nil {
 			return err
 		}
-		sealed, err := p.sa.Seal(nil, packet)
-		if err != nil {
+		if err := p.Send(packet); err != nil {
 			return err
 		}
-		if err := sock.SendESP(sealed); err != nil {
-			return fmt.Errorf("send ESP packet: %w", err)
-		}
 		select {
-		case p.size = <-got:
+		case p.size = <-p.got:
 			p.answered, p.rtt = true, time.Since(begin)
 			return nil
 		case <-time.After(echoWait):
 		}
 	}
 	return fmt.Errorf("no answer from %s through the CHILD_SA: the gateway's data plane does not work", p.target)
-}
-
-func (p *echoPlane) Close() error {
-	if p.sa != nil {
-		p.sa.Close()
-	}
-	return nil
-}
-
-func reaches(ts []esp.Selector, a netip.Addr) bool {
-	for _, t := range ts {
-		if t.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/ike/dataplane/tun"
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
-	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 )
@@ -63,19 +64,19 @@ func Examine(files profile.Files, now time.Time) []profile.Finding {
 }
 
 func (f *findings) dataPlanes() {
-	kernel, tun := xfrm.Probe(), esp.ProbeTUN()
-	if kernel == nil {
+	noKernel, noTUN := xfrm.Probe(), tun.Probe()
+	if noKernel == nil {
 		f.add(profile.OK, "", "the kernel has ESP: data plane xfrm")
 	} else {
-		f.add(profile.Note, "", "data plane xfrm: %v", kernel)
+		f.add(profile.Note, "", "data plane xfrm: %v", report.WithPlaneRemedy(noKernel))
 	}
 	switch {
-	case tun == nil:
+	case noTUN == nil:
 		f.add(profile.OK, "", "TUN devices work: data plane tun")
-	case kernel != nil:
-		f.add(profile.Error, "make one of the two work, or carry no packets with --dataplane none", "data plane tun: %v", tun)
+	case noKernel != nil:
+		f.add(profile.Error, "make one of the two work, or carry no packets with --dataplane none", "data plane tun: %v", report.WithPlaneRemedy(noTUN))
 	default:
-		f.add(profile.Note, "", "data plane tun: %v", tun)
+		f.add(profile.Note, "", "data plane tun: %v", report.WithPlaneRemedy(noTUN))
 	}
 }
 

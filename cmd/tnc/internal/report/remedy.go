@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/text"
@@ -43,12 +44,10 @@ var remedies = []struct {
 		return ": see tnc status, end it with tnc down " + up.Connection
 	}},
 	{as[*client.DeniedError](), say(": run as root")},
-	{as[*client.PlaneError](), func(error) string {
-		if os.Geteuid() == 0 {
-			return ""
-		}
-		return "; --dataplane none carries no packets and needs no rights"
-	}},
+	{as[*client.PlaneError](), chosenPlaneRemedy},
+	{is(dataplane.ErrUDP), say(": " + planeRemedy(dataplane.ErrUDP))},
+	{is(xfrm.ErrNoESP), say(": " + planeRemedy(xfrm.ErrNoESP))},
+	{is(dataplane.ErrNoRight), say(": " + planeRemedy(dataplane.ErrNoRight))},
 }
 
 func is(target error) func(error) bool {

@@ -5,12 +5,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/dataplane/tun"
+	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/trust"
@@ -58,4 +62,23 @@ func TestRemedies(t *testing.T) {
 	require.NoError(t, WithRemedy(nil))
 	other := errors.New("other")
 	require.Equal(t, other, WithRemedy(other))
+}
+
+// What cannot carry packets comes with the way out, for each data plane that was
+// tried.
+func TestPlaneRemedies(t *testing.T) {
+	suffix := ""
+	if os.Geteuid() != 0 {
+		suffix = "; --dataplane none carries no packets and needs no rights"
+	}
+	noESP := fmt.Errorf("add a state: protocol not supported: %w", xfrm.ErrNoESP)
+	require.EqualError(t, WithRemedy(&client.PlaneError{Err: fmt.Errorf("use data plane xfrm: %w", noESP)}),
+		"use data plane xfrm: add a state: protocol not supported: the kernel has no ESP: load the modules esp4, esp6 and xfrm_user, or use data plane tun"+suffix)
+	require.EqualError(t, WithRemedy(&client.PlaneError{Err: &dataplane.NoneWorksError{Kinds: []dataplane.Kind{dataplane.TUN, dataplane.XFRM}, Errs: []error{tun.ErrNoDevice, noESP}}}),
+		"no data plane works here; tun: /dev/net/tun does not exist; xfrm: add a state: protocol not supported: the kernel has no ESP: "+
+			"for tun load the kernel module tun (modprobe tun), or pass the device into the container; for xfrm load the modules esp4, esp6 and xfrm_user, or use data plane tun"+suffix)
+	require.EqualError(t, WithRemedy(fmt.Errorf("%w, which the data plane tun needs", dataplane.ErrUDP)),
+		"the gateway does not take ESP in UDP, which the data plane tun needs: allow NAT traversal on the gateway")
+	require.EqualError(t, WithPlaneRemedy(dataplane.ErrNoRight), "the right CAP_NET_ADMIN is missing: run as root, or setcap cap_net_admin+ep")
+	require.NoError(t, WithPlaneRemedy(nil))
 }

@@ -1,4 +1,4 @@
-package esp
+package tun
 
 import (
 	"fmt"
@@ -16,6 +16,12 @@ import (
 	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
+	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/message"
 )
 
 // inNamespace runs f on a thread with a network namespace of its own, which
@@ -25,7 +31,7 @@ func inNamespace(t *testing.T, f func(t *testing.T)) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIP needs root: run the test as root")
 	}
-	if err := ProbeTUN(); err != nil {
+	if err := Probe(); err != nil {
 		t.Skip("SKIP needs TUN devices: " + err.Error())
 	}
 	done := make(chan struct{})
@@ -81,14 +87,42 @@ func snapshot(t *testing.T) []string {
 	return all
 }
 
-func recvEcho(t *testing.T, fd int) Echo {
+const childSPI = 0xc0000001
+
+// childPair returns the client's CHILD_SA and the SAs of the gateway.
+func childPair(t *testing.T, proposal string, spiIn uint32, fill byte) (*ike.ChildSA, *esp.SA) {
+	t.Helper()
+	client, gateway := dataplanetest.Children(proposal, spiIn, spiIn+1, fill)
+	in, out, err := gateway.Ciphers(nil)
+	require.NoError(t, err)
+	sa, err := esp.NewSA(esp.Config{SPIIn: gateway.SPIIn, SPIOut: gateway.SPIOut, In: in, Out: out, LocalTS: gateway.LocalTS, RemoteTS: gateway.RemoteTS})
+	require.NoError(t, err)
+	return client, sa
+}
+
+func ping(t *testing.T, src, dst string, data int) []byte {
+	t.Helper()
+	p, err := esp.Echo{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), ID: 7, Seq: 1, Data: make([]byte, data)}.Append(nil)
+	require.NoError(t, err)
+	return p
+}
+
+// newPlane returns a plane with that socket.
+func newPlane(t *testing.T, cfg dataplane.Config, sock *dataplanetest.Socket) *plane {
+	t.Helper()
+	p := New(cfg).(*plane)
+	require.NoError(t, p.Attach(sock))
+	return p
+}
+
+func recvEcho(t *testing.T, fd int) esp.Echo {
 	t.Helper()
 	buf := make([]byte, 2000)
 	require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}))
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		require.NoError(t, err, "a reply comes")
-		e, err := ParseEcho(buf[:n])
+		e, err := esp.ParseEcho(buf[:n])
 		if err == nil && e.Reply {
 			return e
 		}
@@ -99,12 +133,9 @@ func TestTUNPlane(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	inNamespace(t, func(t *testing.T) {
 		before := snapshot(t)
-		cc, gc := children(t, "aes128gcm16")
-		gw, err := NewSA(gc)
-		require.NoError(t, err)
-		var p Plane
+		cc, gw := childPair(t, "aes128gcm16", childSPI, 1)
 		var mu sync.Mutex
-		alive := 0
+		var sock *dataplanetest.Socket
 		// the gateway answers pings
 		answer := func(pkt []byte) error {
 			mu.Lock()
@@ -113,38 +144,34 @@ func TestTUNPlane(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			e, err := ParseEcho(inner)
+			e, err := esp.ParseEcho(inner)
 			if err != nil || e.Reply {
 				return nil
 			}
-			b, err := e.Answer().Append(nil)
+			e.Src, e.Dst, e.Reply = e.Dst, e.Src, true
+			b, err := e.Append(nil)
 			if err != nil {
 				return err
 			}
 			if pkt, err = gw.Seal(nil, b); err != nil {
 				return err
 			}
-			p.Receive(pkt)
+			sock.Deliver(pkt)
 			return nil
 		}
-		ready := make(chan struct{})
-		p, err = OpenTUN(Config{
-			Child: cc, Device: "tnctest%d", Addresses: []netip.Addr{netip.MustParseAddr("10.3.0.1"), netip.MustParseAddr("2001:db8:3::1")},
-			Local: netip.MustParseAddrPort("192.168.0.100:4500"), Gateway: netip.MustParseAddrPort("192.168.0.1:4500"),
-			Send: func(pkts ...[]byte) error {
-				<-ready
-				for _, pkt := range pkts {
-					if err := answer(pkt); err != nil {
-						return err
-					}
+		sock = dataplanetest.NewSocket(func(pkts ...[]byte) error {
+			for _, pkt := range pkts {
+				if err := answer(pkt); err != nil {
+					return err
 				}
-				return nil
-			},
-			Authenticated: func() { alive++ },
+			}
+			return nil
 		})
-		require.NoError(t, err)
-		close(ready)
-		require.Equal(t, "tnctest0", p.Device())
+		p := newPlane(t, dataplane.Config{Device: "tnctest%d"}, sock)
+		require.Equal(t, dataplane.Info{Kind: dataplane.TUN, Carries: true, UDPOnly: true}, p.Info())
+		require.NoError(t, p.Install(cc, false))
+		require.Equal(t, make([]byte, len(cc.Keys.Ei)), cc.Keys.Ei, "the keys are zeroed")
+		require.Equal(t, "tnctest0", p.Info().Device)
 		after := strings.Join(snapshot(t), "\n")
 		require.Contains(t, after, "addr 10.3.0.1/32")
 		require.Contains(t, after, "Dst: 10.1.0.0/16 Src: 10.3.0.1")
@@ -166,15 +193,10 @@ func TestTUNPlane(t *testing.T) {
 		}
 		s := p.Stats()
 		require.GreaterOrEqual(t, s.InPackets, uint64(5))
-		mu.Lock()
-		require.GreaterOrEqual(t, alive, 5)
-		mu.Unlock()
+		require.GreaterOrEqual(t, sock.AliveCalls.Load(), int32(5))
 
 		// rekeying: the new SA sends, the old one still receives
-		cc2, gc2 := children(t, "aes128-sha256")
-		cc2.SPIIn, cc2.SPIOut, gc2.SPIIn, gc2.SPIOut = 0xc1000001, 0xc1000002, 0xc1000002, 0xc1000001
-		gw2, err := NewSA(gc2)
-		require.NoError(t, err)
+		cc2, gw2 := childPair(t, "aes128-sha256", 0xc1000001, 2)
 		old, err := gw.Seal(nil, ping(t, "10.1.0.1", "10.3.0.1", 1))
 		require.NoError(t, err)
 		mu.Lock()
@@ -184,39 +206,45 @@ func TestTUNPlane(t *testing.T) {
 		soon, err := gw2.Seal(nil, ping(t, "10.1.0.1", "10.3.0.1", 1))
 		require.NoError(t, err)
 		received := p.Stats().InPackets
-		p.Receive(soon)
+		sock.Deliver(soon)
 		require.EqualValues(t, 1, p.Stats().Unknown)
-		require.NoError(t, p.Install(cc2))
+		require.NoError(t, p.Install(cc2, false))
 		require.Equal(t, received+1, p.Stats().InPackets)
 		require.Zero(t, p.Stats().Unknown)
-		require.ErrorContains(t, p.Install(mustChild(t, 0xc1000001)), "is in use")
+		require.ErrorContains(t, p.Install(mustChild(t, 0xc1000001), false), "is in use")
 		n := p.Stats().InPackets
-		p.Receive(old)
+		sock.Deliver(old)
 		require.Equal(t, n+1, p.Stats().InPackets)
-		require.True(t, p.Remove(0xc0000001))
-		require.False(t, p.Remove(0xc0000001))
+		one, ok := p.ChildStats(childSPI)
+		require.True(t, ok)
+		require.GreaterOrEqual(t, one.InPackets, uint64(6))
+		require.NoError(t, p.Remove(childSPI))
+		_, ok = p.ChildStats(childSPI)
+		require.False(t, ok)
+		require.NoError(t, p.Remove(childSPI))
 		require.NoError(t, unix.Sendto(fd, ping(t, "10.3.0.1", "10.1.0.1", 3), 0, &unix.SockaddrInet4{Addr: [4]byte{10, 1, 0, 1}}))
 		require.Len(t, recvEcho(t, in).Data, 3)
-		p.Receive([]byte{1, 2, 3})
-		p.Receive(slices.Clone(old))
+		sock.Deliver([]byte{1, 2, 3})
+		sock.Deliver(old)
 		s = p.Stats()
 		require.EqualValues(t, 1, s.Malformed)
 		require.EqualValues(t, 1, s.Unknown)
 		require.Greater(t, s.InPackets, n+1, "removed SAs still count")
 
+		dev := p.dev
 		require.NoError(t, p.Close())
 		require.NoError(t, p.Close())
-		<-p.Done()
-		require.NoError(t, p.Err())
-		require.ErrorIs(t, p.Install(mustChild(t, 0xc1000009)), ErrClosed)
-		p.Receive(slices.Clone(old))
+		require.NoError(t, dev.close())
+		<-dev.done
+		require.Nil(t, dev.failure.Load())
+		require.ErrorIs(t, dev.install(mustChild(t, 0xc1000009), 0, false), esp.ErrClosed)
+		sock.Deliver(old)
 		require.Equal(t, before, snapshot(t), "nothing is left behind")
 	})
 }
 
-func mustChild(t *testing.T, spi uint32) Child {
-	c, _ := children(t, "aes128gcm16")
-	c.SPIIn = spi
+func mustChild(t *testing.T, spi uint32) *ike.ChildSA {
+	c, _ := childPair(t, "aes128gcm16", spi, 1)
 	return c
 }
 
@@ -235,16 +263,14 @@ func TestTUNPlaneLeavesTheGatewayOut(t *testing.T) {
 		require.NoError(t, netlink.AddrAdd(va, outer))
 		before := snapshot(t)
 
-		cc, _ := children(t, "aes128gcm16")
-		cc.LocalTS = []Selector{SelectorOf(netip.MustParsePrefix("192.0.2.2/32"))}
-		cc.RemoteTS = []Selector{SelectorOf(netip.MustParsePrefix("0.0.0.0/0"))}
-		p, err := OpenTUN(Config{
-			Child: cc, Local: netip.MustParseAddrPort("192.0.2.2:4500"), Gateway: netip.MustParseAddrPort("192.0.2.1:4500"),
-			Send: func(...[]byte) error { return nil },
-		})
-		require.NoError(t, err)
+		cc := mustChild(t, childSPI)
+		cc.LocalTS = []ike.TrafficSelector{message.SelectorFromPrefix(netip.MustParsePrefix("192.0.2.2/32"))}
+		cc.RemoteTS = []ike.TrafficSelector{message.SelectorFromPrefix(netip.MustParsePrefix("0.0.0.0/0"))}
+		cc.Local, cc.Remote, cc.Internal = netip.MustParseAddrPort("192.0.2.2:4500"), netip.MustParseAddrPort("192.0.2.1:4500"), ike.Internal{}
+		p := newPlane(t, dataplane.Config{}, dataplanetest.NewSocket(nil))
+		require.NoError(t, p.Install(cc, false))
 		defer p.Close()
-		require.True(t, strings.HasPrefix(p.Device(), "ipsec"))
+		require.True(t, strings.HasPrefix(p.Info().Device, "ipsec"))
 		send := func(to string) uint64 {
 			n := p.Stats().OutPackets
 			c, err := net.Dial("udp4", to)
@@ -271,32 +297,40 @@ func TestTUNPlaneLeavesTheGatewayOut(t *testing.T) {
 func TestTUNPlaneFailuresLeaveNothing(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		before := snapshot(t)
-		base := func() Config {
-			cc, _ := children(t, "aes128gcm16")
-			return Config{Child: cc, Device: "tnctest0", Gateway: netip.MustParseAddrPort("192.168.0.1:4500"), Send: func(...[]byte) error { return nil }}
+		base := func() (dataplane.Config, *ike.ChildSA) {
+			cc := mustChild(t, childSPI)
+			cc.Internal = ike.Internal{}
+			return dataplane.Config{Device: "tnctest0"}, cc
 		}
-		for want, edit := range map[string]func(*Config){
-			"no way to send":      func(c *Config) { c.Send = nil },
-			"device name":         func(c *Config) { c.Device = "a/b" },
-			"MTU 100":             func(c *Config) { c.MTU = 100 },
-			"a cipher is missing": func(c *Config) { c.Child.In = nil },
-			"install virtual IP": func(c *Config) {
-				c.Addresses = []netip.Addr{netip.MustParseAddr("10.3.0.1"), netip.MustParseAddr("10.3.0.1")}
+		install := func(cfg dataplane.Config, cc *ike.ChildSA) (*plane, error) {
+			p := newPlane(t, cfg, dataplanetest.NewSocket(nil))
+			return p, p.Install(cc, false)
+		}
+		for want, edit := range map[string]func(*dataplane.Config, *ike.ChildSA){
+			"device name":                     func(c *dataplane.Config, _ *ike.ChildSA) { c.Device = "a/b" },
+			"MTU 100":                         func(c *dataplane.Config, _ *ike.ChildSA) { c.MTU = 100 },
+			"the CHILD_SA has no keys":        func(_ *dataplane.Config, cc *ike.ChildSA) { cc.Keys = nil },
+			"does not take ESP in UDP, which": func(_ *dataplane.Config, cc *ike.ChildSA) { cc.Encap = false },
+			"install virtual IP": func(_ *dataplane.Config, cc *ike.ChildSA) {
+				one := netip.MustParsePrefix("10.3.0.1/32")
+				cc.Internal.Addresses = []netip.Prefix{one, one}
 			},
 		} {
-			c := base()
-			edit(&c)
-			_, err := OpenTUN(c)
+			c, cc := base()
+			edit(&c, cc)
+			_, err := install(c, cc)
 			require.ErrorContains(t, err, want)
 			require.Equal(t, before, snapshot(t), want)
 		}
-		p, err := OpenTUN(base())
+		_, cc := base()
+		require.ErrorIs(t, New(dataplane.Config{}).Install(cc, false), dataplane.ErrNoSocket)
+		p, err := install(base())
 		require.NoError(t, err)
-		_, err = OpenTUN(base())
+		_, err = install(base())
 		require.ErrorContains(t, err, "a device of that name exists")
-		c := base()
+		c, cc := base()
 		c.Device = ""
-		_, err = OpenTUN(c)
+		_, err = install(c, cc)
 		require.ErrorContains(t, err, "does another VPN client run?")
 		require.NoError(t, p.Close())
 		require.Equal(t, before, snapshot(t))
@@ -306,22 +340,23 @@ func TestTUNPlaneFailuresLeaveNothing(t *testing.T) {
 		r.Table, r.Priority, r.Family = 220, 220, unix.AF_INET
 		require.NoError(t, netlink.RuleAdd(r))
 		with := snapshot(t)
-		c = base()
-		c.Gateway = netip.AddrPort{}
-		p, err = OpenTUN(c)
+		c, cc = base()
+		cc.Remote = netip.AddrPort{}
+		p, err = install(c, cc)
 		require.NoError(t, err)
 		require.NoError(t, p.Close())
 		require.Equal(t, with, snapshot(t))
 
 		// the device is taken away
-		p, err = OpenTUN(base())
+		p, err = install(base())
 		require.NoError(t, err)
-		l, err := netlink.LinkByName(p.Device())
+		dev := p.dev
+		l, err := netlink.LinkByName(p.Info().Device)
 		require.NoError(t, err)
 		require.NoError(t, netlink.LinkDel(l))
 		select {
-		case <-p.Done():
-			require.ErrorContains(t, p.Err(), "is gone")
+		case <-dev.done:
+			require.ErrorContains(t, *dev.failure.Load(), "is gone")
 		case <-time.After(5 * time.Second):
 			t.Error("the plane does not notice that its device is gone")
 		}

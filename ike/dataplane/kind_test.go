@@ -1,4 +1,4 @@
-package esp
+package dataplane
 
 import (
 	"testing"

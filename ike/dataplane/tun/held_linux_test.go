@@ -1,4 +1,4 @@
-package esp
+package tun
 
 import (
 	"net/netip"
@@ -8,8 +8,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
+	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/message"
 )
 
 // A trap has device and routes but no SA: its packets are told of, the first
@@ -17,35 +24,33 @@ import (
 func TestTUNTrap(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	inNamespace(t, func(t *testing.T) {
-		before := snapshot(t)
-		cc, gc := children(t, "aes128gcm16")
-		gw, err := NewSA(gc)
-		require.NoError(t, err)
+		cc, gw := childPair(t, "aes128gcm16", childSPI, 1)
 		asked := make(chan struct{}, 1000)
 		sent := make(chan int, 1000)
 		var wanted atomic.Bool
-		p, err := OpenTUN(Config{
-			Device: "tnctest%d", Addresses: []netip.Addr{netip.MustParseAddr("10.3.0.1")},
-			TrapLocal: cc.LocalTS, TrapRemote: []Selector{SelectorOf(gwNet)},
-			Local: netip.MustParseAddrPort("192.168.0.100:4500"), Gateway: netip.MustParseAddrPort("192.168.0.1:4500"),
-			Send: func(pkts ...[]byte) error {
-				for _, pkt := range pkts {
-					inner, err := gw.Open(slices.Clone(pkt))
-					if err != nil {
-						return err
-					}
-					e, _ := ParseEcho(inner)
-					sent <- len(e.Data)
-				}
-				return nil
-			},
+		p := newPlane(t, dataplane.Config{
+			Device: "tnctest%d",
 			Acquire: func() bool {
 				want := wanted.Load() // before the sender goes on, which changes it
 				asked <- struct{}{}
 				return want
 			},
-		})
-		require.NoError(t, err)
+		}, dataplanetest.NewSocket(func(pkts ...[]byte) error {
+			for _, pkt := range pkts {
+				inner, err := gw.Open(slices.Clone(pkt))
+				if err != nil {
+					return err
+				}
+				e, _ := esp.ParseEcho(inner)
+				sent <- len(e.Data)
+			}
+			return nil
+		}))
+		trap := *cc
+		trap.Keys, trap.RemoteTS = nil, []ike.TrafficSelector{message.SelectorFromPrefix(netip.MustParsePrefix("10.1.0.0/16"))}
+		addVirtualIP(t)
+		before := snapshot(t)
+		require.NoError(t, p.Trap(&trap))
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 		require.NoError(t, err)
 		defer unix.Close(fd)
@@ -62,7 +67,7 @@ func TestTUNTrap(t *testing.T) {
 		for i := range maxHeld + 5 {
 			send(i)
 		}
-		require.NoError(t, p.Install(cc))
+		require.NoError(t, p.Install(cc, false))
 		for i := range maxHeld {
 			require.Equal(t, i, <-sent, "in order, the first ones")
 		}
@@ -75,8 +80,20 @@ func TestTUNTrap(t *testing.T) {
 	})
 }
 
-// Neither ciphers nor a trap is no plane.
+// addVirtualIP gives the namespace the address that packets come from: a trap has
+// none of its own.
+func addVirtualIP(t *testing.T) {
+	t.Helper()
+	lo, err := netlink.LinkByName("lo")
+	require.NoError(t, err)
+	addr, err := netlink.ParseAddr("10.3.0.1/32")
+	require.NoError(t, err)
+	require.NoError(t, netlink.AddrAdd(lo, addr))
+}
+
+// A trap without selectors is none.
 func TestTrapNeedsItsSelectors(t *testing.T) {
-	_, err := OpenTUN(Config{Acquire: func() bool { return true }})
-	require.ErrorContains(t, err, "a cipher is missing")
+	p := New(dataplane.Config{Acquire: func() bool { return true }})
+	require.ErrorContains(t, p.Trap(&ike.ChildSA{}), "traffic selectors are missing")
+	require.ErrorContains(t, p.Trap(), "traffic selectors are missing")
 }

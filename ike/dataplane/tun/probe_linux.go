@@ -1,4 +1,4 @@
-package esp
+package tun
 
 import (
 	"errors"
@@ -6,17 +6,19 @@ import (
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/gotnc/gotnc/ike/dataplane"
 )
 
-// ProbeTUN reports why TUN devices cannot be used, nil where they can. It
+// Probe reports why TUN devices cannot be used, nil where they can. It
 // changes nothing.
-func ProbeTUN() error {
+func Probe() error {
 	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return fmt.Errorf("%s does not exist: load the kernel module tun (modprobe tun), or pass the device into the container", tunDevice)
+		return ErrNoDevice
 	case err != nil:
-		return fmt.Errorf("open %s: %w; run as root", tunDevice, err)
+		return fmt.Errorf("open %s: %w", tunDevice, err)
 	}
 	unix.Close(fd)
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -25,7 +27,7 @@ func ProbeTUN() error {
 		return fmt.Errorf("read capabilities: %w", err)
 	}
 	if data[unix.CAP_NET_ADMIN/32].Effective&(1<<(unix.CAP_NET_ADMIN%32)) == 0 {
-		return errors.New("the right CAP_NET_ADMIN is missing: run as root, or setcap cap_net_admin+ep")
+		return dataplane.ErrNoRight
 	}
 	return nil
 }
@@ -49,7 +51,7 @@ func createTUN(name string) (tun.Device, string, error) {
 	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_TUN_EXCL)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
 		if errors.Is(err, unix.EBUSY) {
-			err = errors.New("a device of that name exists; choose another name")
+			err = errors.New("a device of that name exists")
 		}
 		return fail(fd, err)
 	}

@@ -1,27 +1,29 @@
-package esp
+package tun
 
 import (
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// watchInterval is how often the device is looked for.
+// watchInterval is how often watch checks the device.
 const watchInterval = time.Second
 
 // watch notices that somebody removed the device: the kernel wakes a reader
-// before it detaches the device, so that read may sleep on for ever.
-func (p *tunPlane) watch() {
+// before it detaches the device, so that its read may never return.
+func (d *device) watch() {
 	t := time.NewTicker(watchInterval)
 	defer t.Stop()
 	for {
 		select {
-		case <-p.finished:
+		case <-d.finished:
 			return
 		case <-t.C:
 		}
-		conn, err := p.dev.File().SyscallConn()
+		conn, err := d.dev.File().SyscallConn()
 		if err == nil {
 			var ifr *unix.Ifreq
 			var ioctl error
@@ -33,20 +35,20 @@ func (p *tunPlane) watch() {
 			}
 		}
 		if err != nil {
-			p.fail(err)
+			d.fail(err)
 			return
 		}
 	}
 }
 
 // fail ends the plane because of its device.
-func (p *tunPlane) fail(err error) {
-	if p.closing.Load() {
+func (d *device) fail(err error) {
+	if d.closing.Load() {
 		return
 	}
-	err = fmt.Errorf("TUN device %s is gone: %w", p.name, err)
-	if p.failure.CompareAndSwap(nil, &err) {
-		p.log.Error(err.Error())
-		go p.Close()
+	err = fmt.Errorf("TUN device %s is gone: %w", d.name, err)
+	if d.failure.CompareAndSwap(nil, &err) {
+		log.Errorf(d.log, "%v", err)
+		go d.close()
 	}
 }
