@@ -15,8 +15,9 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/gateway"
@@ -217,8 +218,9 @@ func TestStatusOfAConnectionThatStays(t *testing.T) {
 	s := newSite(t, func(g *gateway.Config) { g.Policy.Force = imv.Isolate })
 	var c *Client
 	ups := make(chan Result, 4)
+	plane := &dataplanetest.Plane{Describes: dataplane.Info{Kind: dataplane.TUN, Carries: true, Device: "tnc7"}}
 	c = s.client(func(cfg *Config) {
-		cfg.Stay, cfg.Plane = true, &idlePlane{}
+		cfg.Stay, cfg.Plane = true, plane
 		cfg.OnUp = func(r Result) {
 			require.Equal(t, Up, c.Status().State, "OnUp may ask")
 			ups <- r
@@ -280,17 +282,15 @@ func TestStatusOfAConnectionThatStays(t *testing.T) {
 	c.Close()
 	require.NoError(t, <-down)
 	require.NoFileExists(t, dir.file("home", recordExt))
+	calls := plane.Calls()
+	require.Equal(t, "attach", calls[0])
+	require.Regexp(t, "^install home [0-9a-f]{8}$", calls[1])
+	require.Equal(t, "close", calls[len(calls)-1], "%v", calls)
 	require.ErrorContains(t, dir.Down(t.Context(), "home"), "is not up")
 	for _, g := range s.gw.Report().Clients {
 		require.NotEqual(t, gateway.Failed, g.State, g.Failure)
 	}
 }
-
-// idlePlane has a device and carries nothing.
-type idlePlane struct{ NoPlane }
-
-func (*idlePlane) Kind() esp.Kind { return esp.TUN }
-func (*idlePlane) Device() string { return "tnc7" }
 
 // A context that is done ends a connection that is up in order, and one that is
 // not with an error.
