@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
@@ -36,7 +37,7 @@ func TestIMCList(t *testing.T) {
 	stdout, stderr, code = runTNC(t, append(args, "--json")...)
 	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "3 of 4 entries", list)
-	var got []imcEntry
+	var got []imclist.Entry
 	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
 	require.Len(t, got, 4)
 	require.Equal(t, []int{1, 2, 3, 4}, []int{got[0].Line, got[1].Line, got[2].Line, got[3].Line})

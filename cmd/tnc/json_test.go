@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/measure"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
@@ -42,8 +44,8 @@ func TestJSONIsDocumented(t *testing.T) {
 		{"tnc attest, up, demo", []any{report.Outcome{}}},
 		{"tnc pt-tls", []any{report.PTTLSOutcome{}}},
 		{"tnc status", []any{client.Status{}}},
-		{"tnc measure", []any{measured{}}},
-		{"tnc imc list", []any{imcEntry{}}},
+		{"tnc measure", []any{measure.Outcome{}}},
+		{"tnc imc list", []any{imclist.Entry{}}},
 		{"tnc aik create, show", []any{createdAIK{}, shownAIK{}}},
 	} {
 		var text string
@@ -66,7 +68,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		}
 	}
 	all := map[string]bool{}
-	for _, v := range []any{report.Outcome{}, report.PTTLSOutcome{}, client.Status{}, measured{}, imcEntry{}, createdAIK{}, shownAIK{}} {
+	for _, v := range []any{report.Outcome{}, report.PTTLSOutcome{}, client.Status{}, measure.Outcome{}, imclist.Entry{}, createdAIK{}, shownAIK{}} {
 		jsonFields(reflect.TypeOf(v), all)
 	}
 	for _, s := range sections {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/measure"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
@@ -40,7 +41,7 @@ func imaList(t *testing.T, n int) (path string, data [][]byte) {
 	return path, data
 }
 
-func runMeasure(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func tncMeasure(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	conf := filepath.Join(t.TempDir(), "strongswan.conf")
 	require.NoError(t, os.WriteFile(conf, nil, 0o600))
@@ -51,27 +52,27 @@ func runMeasure(t *testing.T, args ...string) (code int, stdout, stderr string) 
 
 func TestMeasureWithoutTPM(t *testing.T) {
 	list, _ := imaList(t, 3)
-	code, out, errs := runMeasure(t, "--tcti", "none", "--ima-log", list, "--hash", "sha256")
+	code, out, errs := tncMeasure(t, "--tcti", "none", "--ima-log", list, "--hash", "sha256")
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "none: not asked")
 	require.Contains(t, out, "3 entries (ima-ng 3)")
 	require.NotContains(t, out, os.DevNull)
-	code, _, errs = runMeasure(t, "--hash", "md5")
+	code, _, errs = tncMeasure(t, "--hash", "md5")
 	require.Equal(t, report.ExitUsage, code)
 	require.Contains(t, errs, "--hash md5: not one of")
-	code, _, errs = runMeasure(t, "--tcti", "none", "--ima-log", "/nonexistent")
+	code, _, errs = tncMeasure(t, "--tcti", "none", "--ima-log", "/nonexistent")
 	require.Equal(t, report.ExitFailure, code, "a log that was named is not passed over")
 	require.Contains(t, errs, "--ima-log /nonexistent")
 	require.Contains(t, errs, "there is no such file")
 	broken := filepath.Join(t.TempDir(), "log")
 	require.NoError(t, os.WriteFile(broken, bytes.Repeat([]byte("x"), 100), 0o600))
-	code, out, errs = runMeasure(t, "--tcti", "none", "--ima-log", broken)
+	code, out, errs = tncMeasure(t, "--tcti", "none", "--ima-log", broken)
 	require.Equal(t, report.ExitFailure, code, "a log that cannot be read is no success: %s", out)
 	require.Contains(t, errs, "tnc: not all was measured: ")
-	code, _, errs = runMeasure(t, "--tcti", "none", "--ima-log", t.TempDir())
+	code, _, errs = tncMeasure(t, "--tcti", "none", "--ima-log", t.TempDir())
 	require.Equal(t, report.ExitFailure, code)
 	require.Contains(t, errs, "not a regular file")
-	code, _, errs = runMeasure(t, "--tcti", "none", "now")
+	code, _, errs = tncMeasure(t, "--tcti", "none", "now")
 	require.Equal(t, report.ExitUsage, code, errs)
 }
 
@@ -86,14 +87,14 @@ func TestMeasureWithABrokenTPM(t *testing.T) {
 		"device:" + list:                   "not a character device",
 		"swtpm:path=/nonexistent/tpm.sock": "no such file",
 	} {
-		code, out, errs := runMeasure(t, "--tcti", tcti, "--ima-log", list)
+		code, out, errs := tncMeasure(t, "--tcti", tcti, "--ima-log", list)
 		require.Equal(t, report.ExitFailure, code, tcti)
 		require.Contains(t, out, "3 entries (ima-ng 3)", "the rest is told all the same")
 		require.NotContains(t, out, says, "said once")
 		oneSentence(t, errs, "not compared", says)
-		code, out, _ = runMeasure(t, "--tcti", tcti, "--ima-log", list, "--json")
+		code, out, _ = tncMeasure(t, "--tcti", tcti, "--ima-log", list, "--json")
 		require.Equal(t, report.ExitFailure, code, tcti)
-		var m measured
+		var m measure.Outcome
 		require.NoError(t, json.Unmarshal([]byte(out), &m))
 		require.Contains(t, m.TPMError, says)
 	}
@@ -111,10 +112,10 @@ func TestMeasureOfAStrangersLog(t *testing.T) {
 	log = append(log, field(string(data))...)
 	list := filepath.Join(t.TempDir(), "ima")
 	require.NoError(t, os.WriteFile(list, log, 0o600))
-	code, out, errs := runMeasure(t, "--tcti", "none", "--ima-log", list)
+	code, out, errs := tncMeasure(t, "--tcti", "none", "--ima-log", list)
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "2 entries")
-	require.Contains(t, out, `"x\x1b[2J\n" 1`)
+	require.Contains(t, out, `(ima-ng 1, x\x1b[2J\n 1)`)
 	require.NotContains(t, out, "\x1b")
 }
 
@@ -136,7 +137,7 @@ func TestMeasureAgainstSwtpm(t *testing.T) {
 		if bank != "" {
 			args = append(args, "--hash", bank)
 		}
-		code, out, errs := runMeasure(t, args...)
+		code, out, errs := tncMeasure(t, args...)
 		require.Zero(t, code, errs)
 		var r struct {
 			Matches *bool
@@ -147,14 +148,14 @@ func TestMeasureAgainstSwtpm(t *testing.T) {
 		require.True(t, *r.Matches)
 		require.Equal(t, "2.0", r.TPM.Generation)
 	}
-	code, out, errs := runMeasure(t, "--tcti", tcti, "--ima-log", list)
+	code, out, errs := tncMeasure(t, "--tcti", tcti, "--ima-log", list)
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "no difference")
 
 	b, err := os.ReadFile(list)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(list, bytes.Replace(b, []byte("tool3\x00"), []byte("evil3\x00"), 1), 0o600))
-	code, out, errs = runMeasure(t, "--tcti", tcti, "--ima-log", list, "--hash", "sha256")
+	code, out, errs = tncMeasure(t, "--tcti", tcti, "--ima-log", list, "--hash", "sha256")
 	require.Equal(t, report.ExitFailure, code)
 	require.Contains(t, out, "DIFFERS")
 	require.Contains(t, errs, `entry 4 of `)

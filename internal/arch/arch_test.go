@@ -78,6 +78,8 @@ var allowed = []struct {
 	{"cmd/tnc/internal/client", []string{"cmd/tnc/internal/profile", "cmd/tnc/internal/resolvconf", "ike", "ike/crypto", "ike/eap", "ike/esp", "ike/dataplane", "ike/udp",
 		"tnccs", "internal/base/config"}},
 	{"cmd/tnc/internal/usage", nil},
+	{"cmd/tnc/internal/imclist", []string{"cmd/tnc/internal/profile", "cmd/tnc/internal/report", "tnccs"}},
+	{"cmd/tnc/internal/measure", []string{"cmd/tnc/internal/usage", "imc/evidence", "imc/pts", "tpm", "internal/base/advice", "internal/base/config"}},
 	{"cmd/tnc/internal/demo", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/report", "ike", "ike/esp", "ike/dataplane", "imc/imv",
 		"internal/gateway", "internal/testpki"}},
 	{"cmd/tnc/internal/pttls", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/usage", "tnccs",

@@ -1,0 +1,133 @@
+// Package imclist loads each IMC of tnc_config and says what it receives, or why it
+// fails, as the command imc list does.
+package imclist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/internal/base/text"
+	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
+)
+
+// Entry is one line of tnc_config with what became of it. `--json` prints it.
+type Entry struct {
+	Name    string   `json:"name,omitempty"`
+	Path    string   `json:"path,omitempty"`
+	File    string   `json:"file"`
+	Line    int      `json:"line"`
+	Version uint32   `json:"version,omitempty"` // of IF-IMC, as the library chose it
+	Long    bool     `json:"long_types"`        // it receives messages of long types (IF-IMC 1.3)
+	Types   []string `json:"types,omitempty"`   // that it receives
+	Error   string   `json:"error,omitempty"`
+}
+
+// Load loads each IMC of tnc_config as a connection would, one after the other, and
+// unloads it. Entries are in the order of the file.
+func Load(ctx context.Context, p *profile.Profile, logger *slog.Logger) ([]Entry, error) {
+	entries, problems, err := p.ListTNCConfig()
+	if err != nil {
+		return nil, err
+	}
+	out := []Entry{}
+	for _, problem := range problems {
+		e := Entry{File: p.TNCConfigPath(), Error: problem.Error()}
+		var ce *dlimc.ConfigError
+		if errors.As(problem, &ce) {
+			e.Line, e.Error = ce.Line, ce.What
+		}
+		out = append(out, e)
+	}
+	cfg := p.IMCOptions(ctx, logger)
+	cfg.InProcess = false // one that crashes must not take this list along
+	for _, e := range entries {
+		out = append(out, load(e, cfg))
+	}
+	slices.SortStableFunc(out, func(a, b Entry) int { return a.Line - b.Line })
+	return out, nil
+}
+
+// Failed returns how many entries fail.
+func Failed(entries []Entry) (n int) {
+	for _, e := range entries {
+		if e.Error != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// load loads one IMC in a client of its own.
+func load(e dlimc.Entry, cfg dlimc.Config) Entry {
+	out := Entry{Name: e.Name, Path: e.Path, File: e.File, Line: e.Line}
+	client, err := tnccs.NewClient(tnccs.Config{Logger: cfg.Logger})
+	if err == nil {
+		err = dlimc.Add(client, e, cfg)
+	}
+	if err == nil {
+		for _, c := range client.Collectors() {
+			out.Version, out.Long = c.Version, c.Long
+			for _, t := range c.Types {
+				out.Types = append(out.Types, t.String())
+			}
+		}
+	} else {
+		out.Error = err.Error()
+		var le *dlimc.LoadError
+		if errors.As(err, &le) {
+			out.Error = le.Err.Error()
+			if le.Detail != "" {
+				out.Error += ": " + le.Detail
+			}
+			out.Error += report.Remedy(err)
+		}
+	}
+	if client != nil {
+		if err := client.Close(); err != nil && out.Error == "" {
+			out.Error = err.Error()
+		}
+	}
+	return out
+}
+
+// WriteTable writes the entries of the tnc_config of that path for people.
+func WriteTable(w io.Writer, path string, entries []Entry) {
+	if len(entries) == 0 {
+		fmt.Fprintf(w, "%s names no IMC\n", path)
+		return
+	}
+	for _, e := range entries {
+		name := fmt.Sprintf("IMC %q", e.Name)
+		if e.Path == "" {
+			name = "bad line"
+		}
+		fmt.Fprintf(w, "%s:%d  %s\n", e.File, e.Line, text.Printable(name))
+		say := func(what, value string) { fmt.Fprintf(w, "  %-8s  %s\n", what, text.Printable(value)) }
+		if e.Path != "" {
+			say("library", e.Path)
+		}
+		if e.Error != "" {
+			say("FAILS", e.Error)
+			continue
+		}
+		// IF-IMC 1.0 to 1.3 share version 1.
+		kind := "1.3, long message types"
+		if !e.Long {
+			kind = "1.2 or older, short message types only"
+		}
+		say("IF-IMC", fmt.Sprintf("version %d (%s)", e.Version, kind))
+		types := strings.Join(e.Types, ", ")
+		if types == "" {
+			types = "none: it only sends"
+		}
+		say("receives", types)
+	}
+}

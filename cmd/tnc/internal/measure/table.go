@@ -1,0 +1,93 @@
+package measure
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/gotnc/gotnc/imc/evidence"
+)
+
+// WriteTable writes the outcome for people.
+func (m *Outcome) WriteTable(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, v ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, v...)) }
+	if t := m.TPM; t != nil {
+		row("TPM", "%s %s %s, revision %s, firmware %s", t.Generation, t.Manufacturer, t.Vendor, t.Revision, t.Firmware)
+		row("banks", "%s", strings.Join(t.Banks, " "))
+		if m.AIKError != "" {
+			row("AIK", "none: %s", m.AIKError)
+		} else {
+			row("AIK", "%s", m.AIK)
+		}
+	} else if m.failed != nil {
+		row("TPM", "cannot be read")
+	} else {
+		row("TPM", "none: %s", m.TPMError)
+	}
+	row("reported bank", "%s, started from locality %d", m.Bank, m.Locality)
+	for _, c := range m.Components {
+		row("component", "%s", c.Name)
+		row("", "%s", describe(c))
+		if c.Log != "" && c.Log != os.DevNull {
+			row("", "%s", c.Log)
+		}
+	}
+	if m.BootAggregate != "" {
+		row("boot aggregate", "%s", m.BootAggregate)
+	}
+	for _, n := range m.Notes {
+		row("note", "%s", n)
+	}
+	_ = w.Flush()
+	m.writePCRs(out)
+	if m.Matches != nil && *m.Matches && len(m.PCRs) > 0 {
+		fmt.Fprintln(out, "\nno difference")
+	}
+}
+
+// describe says what the log of a component holds.
+func describe(c evidence.Component) string {
+	what := fmt.Sprintf("%d entries", c.Entries)
+	if c.Later > 0 {
+		what += fmt.Sprintf(", the last %d of them newer than the PCRs below", c.Later)
+	}
+	if c.Violation > 0 {
+		what += fmt.Sprintf(", %d violations", c.Violation)
+	}
+	if len(c.Templates) > 0 {
+		var names []string
+		for n, k := range c.Templates {
+			names = append(names, fmt.Sprintf("%s %d", n, k))
+		}
+		sort.Strings(names)
+		what += " (" + strings.Join(names, ", ") + ")"
+	}
+	if c.Error != "" {
+		what += "; " + c.Error
+	}
+	return what
+}
+
+func (m *Outcome) writePCRs(out io.Writer) {
+	if len(m.PCRs) == 0 {
+		return
+	}
+	fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PCR\tentries\t\treplayed")
+	for _, p := range m.PCRs {
+		switch {
+		case p.Matches == nil:
+			fmt.Fprintf(w, "%d\t%d\t\t%s\n", p.PCR, p.Entries, p.Replayed)
+		case *p.Matches:
+			fmt.Fprintf(w, "%d\t%d\tas the TPM\t%s\n", p.PCR, p.Entries, p.Replayed)
+		default:
+			fmt.Fprintf(w, "%d\t%d\tDIFFERS\t%s\n\t\tTPM\t%s\n", p.PCR, p.Entries, p.Replayed, p.TPM)
+		}
+	}
+	_ = w.Flush()
+}
