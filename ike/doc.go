@@ -11,20 +11,16 @@
 // tunnel is for. With ike/udp the rest is one call, which lasts as long as the
 // connection:
 //
-//	sock, err := udp.Open(udp.Config{Remote: netip.MustParseAddrPort("192.0.2.1:500")})
-//	if err != nil {
-//		return err
-//	}
-//	defer sock.Close()
-//	return sock.Run(ctx, ike.Config{
+//	gateway := udp.Config{Remote: netip.MustParseAddrPort("192.0.2.1:500")}
+//	return udp.Connect(ctx, gateway, ike.Config{
 //		LocalRounds:  []ike.LocalRound{{ID: ike.MustParseIdentity("carol@example.org"), EAP: peer}},
 //		RemoteRounds: []ike.RemoteRound{{ID: ike.MustParseIdentity("gw.example.org")}},
-//	}, func(e ike.Event) {
+//	}, func(sock *udp.Conn, e ike.Event) {
 //		switch e := e.(type) {
 //		case ike.Established:
 //			log.Print("connected to ", e.RemoteID)
 //		case ike.ChildEstablished:
-//			install(e.Child) // keys and selectors, for ike/esp or the kernel
+//			install(e.Child, sock) // keys and selectors, for ike/esp or the kernel
 //		}
 //	})
 //

@@ -23,6 +23,22 @@ func (c *Conn) Run(ctx context.Context, cfg ike.Config, on func(ike.Event)) erro
 	return c.RunWith(ctx, cfg, on, nil)
 }
 
+// Connect opens sockets, runs one connection on them as Conn.Run does, and closes
+// them. on also gets the sockets, which carry the data plane's packets (SendESP,
+// OnESP). It returns nil after Conn.Stop.
+func Connect(ctx context.Context, sockets Config, cfg ike.Config, on func(*Conn, ike.Event)) error {
+	c, err := Open(sockets)
+	if err != nil {
+		return err
+	}
+	err = c.Run(ctx, cfg, func(e ike.Event) {
+		if on != nil {
+			on(c, e)
+		}
+	})
+	return errors.Join(err, c.Close())
+}
+
 // RunWith is Run; started is called with the Handle to act on the IKE_SA with.
 func (c *Conn) RunWith(ctx context.Context, cfg ike.Config, on func(ike.Event), started func(*Handle)) error {
 	c.Configure(&cfg)

@@ -274,6 +274,23 @@ func TestConnectKeepAliveAndStop(t *testing.T) {
 	require.True(t, closed, "the gateway answered our DELETE")
 }
 
+// Connect opens the sockets, hands them to the events and closes them.
+func TestConnect(t *testing.T) {
+	w := newWorld(t, nil)
+	cfg := config(t)
+	cfg.LocalRounds[0].EAP = w.peer(t)
+	var sock *udp.Conn
+	require.NoError(t, udp.Connect(context.Background(), udp.Config{Remote: w.gw.Addr()}, cfg, func(c *udp.Conn, e ike.Event) {
+		if _, ok := e.(ike.ChildEstablished); ok {
+			sock = c
+			c.Stop()
+		}
+	}))
+	require.NotNil(t, sock, "the tunnel was set up")
+	require.Error(t, sock.Rebind(netip.MustParseAddr("127.0.0.3")), "it is closed")
+	require.Error(t, udp.Connect(context.Background(), udp.Config{}, cfg, nil))
+}
+
 func TestPeerCloses(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) { c.Faults.DeleteAfter = 50 * time.Millisecond })
 	c := open(t, udp.Config{Remote: w.gw.Addr()})
