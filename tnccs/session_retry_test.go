@@ -96,7 +96,7 @@ func TestKeepOpen(t *testing.T) {
 	require.Empty(t, b, "nothing goes before the server's SDATA")
 	b, err = s.Receive(server(t, pb.SDATA))
 	require.NoError(t, err)
-	require.Len(t, decode(t, b).Messages, 1, "what was measured anew")
+	require.Len(t, decode(t, b).Messages, 1, "the new measurement")
 	b = s.End()
 	require.Equal(t, pb.Batch{Type: pb.CLOSE}, decode(t, b), "in any state")
 	require.Empty(t, s.End())

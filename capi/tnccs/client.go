@@ -26,8 +26,8 @@ type client struct {
 	sessions map[uintptr]*session // by handle
 }
 
-// newClient makes a client and loads its IMCs. Where one does not load, those
-// before it are ended.
+// newClient makes a client and loads its IMCs. If one cannot be loaded, those that
+// were loaded are ended.
 func newClient(s settings, l *sink) (*client, error) {
 	entries, err := s.entries()
 	if err != nil {

@@ -32,7 +32,7 @@ var (
 	errMemory    = fail(C.TNCCS_E_MEMORY, errors.New("there is no memory for the result"))
 )
 
-// result words err for the program: its code, and its sentence in *out.
+// result returns the code of err for the program, and its sentence in *out.
 func result(err error, out **C.char) C.tnccs_result {
 	if err == nil {
 		return C.TNCCS_OK

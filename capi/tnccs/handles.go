@@ -2,8 +2,8 @@ package main
 
 import "sync"
 
-// handles are the clients and sessions that the program holds, by the numbers
-// that it has for them. No number is given out twice.
+// handles maps the numbers that the program holds to clients and sessions. No number
+// is used twice.
 var handles = handleTable{m: map[uintptr]any{}}
 
 type handleTable struct {
@@ -30,7 +30,7 @@ func (t *handleTable) remove(n uintptr) bool {
 	return ok
 }
 
-// lookup returns what a number stands for; nil where that is no T.
+// lookup returns the value with a number, nil if there is none of type T.
 func lookup[T any](n uintptr) *T {
 	handles.mu.Lock()
 	defer handles.mu.Unlock()

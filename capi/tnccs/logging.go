@@ -35,13 +35,13 @@ type sink struct {
 	data C.uintptr_t // may be any number: never a pointer to Go
 }
 
-// logger returns what logs to s, lines of at most the level max; nil where s
+// logger returns a logger to s, of lines of at most the level highest; nil if s
 // discards.
-func (s *sink) logger(max int) *slog.Logger {
+func (s *sink) logger(highest int) *slog.Logger {
 	if s.f == nil {
 		return nil
 	}
-	return slog.New(log.NewConcurrentHandler(logLevels[max], s.write))
+	return slog.New(log.NewConcurrentHandler(logLevels[highest], s.write))
 }
 
 func (s *sink) write(r log.Record) {
@@ -59,7 +59,7 @@ func (s *sink) write(r log.Record) {
 	}
 }
 
-// close returns when the function is not called any more.
+// close makes s discard; the function is not called after it has returned.
 func (s *sink) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -45,8 +45,8 @@ func readOptions(o *C.tnccs_options) (settings, error) {
 	return s, nil
 }
 
-// environment is that of the program as it stands: Go's own copy is as old as
-// the library.
+// environment returns the current environment of the program: the copy of Go is
+// that of the time when the library was loaded.
 func environment(strongswanConf string) []string {
 	const name = "STRONGSWAN_CONF="
 	var env []string

@@ -12,8 +12,8 @@ import (
 	"github.com/gotnc/gotnc/tnccs"
 )
 
-// outcome returns what the session of handle n has come to, without waiting for
-// a call that works on it.
+// outcome returns the outcome of the session with handle n, without waiting for a
+// call that works on it.
 func outcome(n C.uintptr_t) (tnccs.Outcome, error) {
 	s := lookup[session](uintptr(n))
 	if s == nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/gotnc/gotnc/tnccs/pb"
 )
 
-// session is a tnccs_session. Its mutex is held while one call works on it; what
-// only looks at the outcome does not take it.
+// session is a tnccs_session. Its mutex is held while a call works on it; calls that
+// only read the outcome do not lock it.
 type session struct {
 	c   *client
 	tnc *tnccs.Session
@@ -28,7 +28,7 @@ type session struct {
 	closed bool
 }
 
-// transports are what IMCs are told of each tnccs_transport.
+// transports holds the names of each tnccs_transport for IMCs.
 var transports = map[C.int]struct{ protocol, version string }{
 	C.TNCCS_TRANSPORT_EAP_TNC: {tnccs.TransportEAP, "1.1"},
 	C.TNCCS_TRANSPORT_PT_EAP:  {tnccs.TransportEAP, "2.0"},
@@ -51,7 +51,7 @@ func (c *client) newSession(transport C.int, maxBatch C.size_t) (uintptr, error)
 	defer c.making.Done()
 	s := &session{c: c, tnc: c.tnc.NewSession()}
 	if err := s.tnc.Open(int(min(maxBatch, math.MaxInt32)), t.protocol, t.version); err != nil {
-		_ = s.tnc.Close() // the reason stands in err
+		_ = s.tnc.Close() // err is the cause
 		return 0, fail(C.TNCCS_E_ARGUMENT, err)
 	}
 	n := handles.add(s)
@@ -61,7 +61,7 @@ func (c *client) newSession(transport C.int, maxBatch C.size_t) (uintptr, error)
 	return n, nil
 }
 
-// close waits for a call that is under way, and tells the IMCs.
+// close waits for a call in progress, and closes the session.
 func (s *session) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +71,7 @@ func (s *session) close() {
 	}
 }
 
-// over reports whether nothing more is to come: TNCCS 1.1 has no CLOSE.
+// over reports whether the session has ended: TNCCS 1.1 has no CLOSE.
 func over(o tnccs.Outcome) bool {
 	return o.State == pb.End || o.State == pb.Decided && o.Protocol == tnccs.ProtocolXML
 }

@@ -8,10 +8,10 @@ package dlimc
 import "C"
 
 import (
-	"fmt"
 	"runtime/debug"
 	"unsafe"
 
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -24,7 +24,7 @@ import (
 func recovered(imc C.gotnc_u32, r *C.gotnc_u32) {
 	if p := recover(); p != nil {
 		*r = C.gotnc_u32(tnccs.ResultFatal)
-		imcLogger(ids.logger(uint32(imc))).Error(fmt.Sprintf("a call of IMC %d failed: %v\n%s", uint32(imc), p, debug.Stack()))
+		log.Errorf(imcLogger(ids.logger(uint32(imc))), "a call of IMC %d failed: %v\n%s", uint32(imc), p, debug.Stack())
 	}
 }
 

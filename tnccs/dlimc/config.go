@@ -30,7 +30,7 @@ type Entry struct {
 	Line int
 }
 
-// ConfigError is a line of a tnc_config file that names no IMC though it tries to.
+// ConfigError is the error of a bad line of a tnc_config file.
 type ConfigError struct {
 	File string
 	Line int
@@ -43,10 +43,11 @@ func (e *ConfigError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e
 //
 //	IMC "human-readable name" /absolute/path.so
 //
-// It takes what strongSwan takes: blanks before the keyword, any blanks between
-// the parts, CR LF, lines of other keywords; and a byte order mark. problems says what is wrong in it,
-// each a *ConfigError; where strongSwan stops reading at the first, the entries
-// of the other lines are here. err means that the file could not be read.
+// It accepts the syntax of strongSwan: blanks before the keyword, any blanks
+// between the parts, CR LF, lines of other keywords; and a byte order mark.
+// problems holds a *ConfigError for each bad line; entries holds those of all
+// other lines, while strongSwan stops reading at the first bad line. err means
+// that the file could not be read.
 func ParseTNCConfig(path string) (entries []Entry, problems []error, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -77,7 +77,7 @@ func TestGoIMC(t *testing.T) {
 			select {
 			case <-done:
 			case <-time.After(60 * time.Second):
-				t.Fatal("the process stands still")
+				t.Fatal("the process hangs")
 			}
 			stop.Store(true)
 			spin.Wait()

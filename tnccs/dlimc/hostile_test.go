@@ -19,7 +19,7 @@ import (
 func TestIMCCallsFromItsOwnThread(t *testing.T) {
 	noLeak(t)
 	c, s, first, l := run(t, buildIMC(t, "THREAD"), Config{})
-	require.Len(t, parse(t, first).Messages, 2, "what it sends during a call of ours leaves")
+	require.Len(t, parse(t, first).Messages, 2, "messages that it sends during a call into it are sent")
 	require.Contains(t, l.String(), "thread inside 0\n")
 	require.Eventually(t, func() bool { return strings.Contains(l.String(), "thread late 8 retry 0\n") }, 5*time.Second, 5*time.Millisecond,
 		"SendMessage between calls is ILLEGAL_OPERATION")

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeInherited closes, in a child, what the program that started it left open
-// across exec without meaning to: an IMC must not hold a program's connections
-// and files, nor keep them open when the program closes them. What this process
-// has opened itself by now is marked to be closed on exec, and so is known.
+// closeInherited closes the descriptors that a child inherited because the program
+// that started it did not mark them to be closed on exec: an IMC must not hold
+// the program's connections and files, nor keep them open. Descriptors that this
+// process has opened itself are marked so, and stay open.
 func closeInherited() {
 	conf := descriptor(os.Getenv(confEnv))
 	fds, err := os.ReadDir("/proc/self/fd")
@@ -29,7 +29,8 @@ func closeInherited() {
 	}
 }
 
-// descriptor is the one of this process that a path names, -1 where it names a file.
+// descriptor returns the descriptor of this process that a path names, -1 for the
+// path of a file.
 func descriptor(file string) int {
 	dir, name := path.Split(file)
 	if dir != "/proc/self/fd/" && dir != "/dev/fd/" {

@@ -9,19 +9,18 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gotnc/gotnc/internal/base/text"
-
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 const (
-	maxLine = 4096 // octets of a line of an IMC; what is longer is cut into lines
-	// markWait bounds the wait for lines that precede a call or its return. An
-	// IMC that has closed its standard error costs it once.
+	maxLine = 4096 // octets of a line of an IMC; a longer one is split
+	// markWait limits the wait for lines that precede a call or its return. It is
+	// waited for once where an IMC has closed its standard error.
 	markWait = 250 * time.Millisecond
 )
 
-// lines brings what an IMC prints to the log. A NUL and eight hexadecimal digits
+// lines copies the output of an IMC to the log. A NUL and eight hexadecimal digits
 // are a mark of the child, not text.
 type lines struct {
 	f      *os.File
@@ -74,8 +73,8 @@ func (l *lines) line(s string) {
 	l.mu.Unlock()
 }
 
-// groups are the tags that lines of an IMC may begin with. HSR is what
-// strongSwan's libimcv puts before every line where it prints itself.
+// groups are the tags that lines of an IMC may begin with. strongSwan's libimcv
+// puts HSR before the lines that it prints.
 var groups = map[string]string{
 	"HSR": log.IMC,
 

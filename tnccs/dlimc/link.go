@@ -20,8 +20,8 @@ import (
 //	| length   | kind u8 | id u32 | op | payload
 //	+----------+---------+--------+----+---------
 //
-// length counts what follows it. Both ends ask; an answer carries the id of the
-// question, a u32 result and the answer's octets.
+// length counts the octets after it. Both ends ask; an answer carries the id of
+// the question, a u32 result and octets.
 const (
 	maxFrame    = 8 << 20
 	frameHeader = 6
@@ -30,7 +30,7 @@ const (
 	kindAnswer = 2
 )
 
-// op is what a frame asks for.
+// op is the operation that a frame asks for.
 type op uint8
 
 // Operations, parent to child.
@@ -78,7 +78,7 @@ var (
 	errFrame   = errors.New("bad frame")
 )
 
-// answer is a result and what comes with it.
+// answer is a result with its octets.
 type answer struct {
 	result tnccs.Result
 	data   []byte
@@ -88,8 +88,8 @@ type answer struct {
 type link struct {
 	conn  net.Conn
 	serve func(o op, payload []byte) answer
-	// async runs each question in a goroutine of its own; else they are answered
-	// in the order in which they come.
+	// async answers each question in a goroutine; else they are answered in their
+	// order of arrival.
 	async bool
 
 	wmu sync.Mutex
@@ -105,7 +105,7 @@ func newLink(conn net.Conn, async bool, serve func(op, []byte) answer) *link {
 	return &link{conn: conn, serve: serve, async: async, pending: map[uint32]chan answer{}, down: make(chan struct{})}
 }
 
-// fail takes the link down; the first cause stands.
+// fail takes the link down; the first cause is kept.
 func (l *link) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,13 +115,14 @@ func (l *link) fail(err error) {
 	}
 }
 
+// cause returns why the link is down, nil while it is up.
 func (l *link) cause() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// run reads frames until the socket ends, and returns why.
+// run reads frames until the socket ends, and returns the error that ended it.
 func (l *link) run() error {
 	var head [4]byte
 	for {
@@ -152,7 +153,7 @@ func (l *link) run() error {
 			ch := l.pending[id]
 			delete(l.pending, id)
 			l.mu.Unlock()
-			if ch != nil { // else the question was given up
+			if ch != nil { // else the question has timed out
 				ch <- answer{tnccs.Result(binary.BigEndian.Uint32(payload)), payload[4:]}
 			}
 		default:
@@ -161,12 +162,14 @@ func (l *link) run() error {
 	}
 }
 
+// reply answers a question.
 func (l *link) reply(id uint32, o op, payload []byte) {
 	a := l.serve(o, payload)
-	// A failed write means that the other end is gone: run ends as well.
+	// A failed write means that the other end has closed the socket: run ends too.
 	_ = l.write(kindAnswer, id, o, append(wire.AppendU32(make([]byte, 0, 4+len(a.data)), uint32(a.result)), a.data...))
 }
 
+// write sends a frame.
 func (l *link) write(kind uint8, id uint32, o op, payload []byte) error {
 	if len(payload) > maxFrame-frameHeader {
 		return fmt.Errorf("%d octets: %w", len(payload), wire.ErrTooLong)
@@ -182,7 +185,7 @@ func (l *link) write(kind uint8, id uint32, o op, payload []byte) error {
 	return err
 }
 
-// ask asks the other end and waits, for ever where timeout is 0.
+// ask asks the other end and waits for its answer, without a limit if timeout is 0.
 func (l *link) ask(o op, payload []byte, timeout time.Duration) (answer, error) {
 	ch := make(chan answer, 1)
 	l.mu.Lock()
@@ -205,8 +208,8 @@ func (l *link) ask(o op, payload []byte, timeout time.Duration) (answer, error) 
 		defer t.Stop()
 		expired = t.C
 	}
-	// The write itself blocks where the other end reads no more; whoever takes the
-	// link down closes the socket, which ends it.
+	// The write blocks while the other end does not read; the socket is closed when
+	// the link is taken down, which ends the write.
 	wrote := make(chan error, 1)
 	go func() { wrote <- l.write(kindAsk, id, o, payload) }()
 	for {
@@ -215,7 +218,7 @@ func (l *link) ask(o op, payload []byte, timeout time.Duration) (answer, error) 
 			if errors.Is(err, wire.ErrTooLong) {
 				return answer{}, err
 			}
-			wrote = nil // a broken socket: run finds out why
+			wrote = nil // run gets the error of a broken socket
 		case a := <-ch:
 			return a, nil
 		case <-expired:

@@ -38,9 +38,9 @@ type module struct {
 	closed  bool
 }
 
-// openModule loads the library of e into this process. The lock opening is
-// held until the library is initialized: see bridge.c. alone says that the
-// process holds nothing but this IMC.
+// openModule loads the library of e into this process. The mutex opening is held
+// until the library is initialized: see bridge.c. alone means that the process
+// holds nothing but this IMC.
 func openModule(e Entry, alone bool, l *slog.Logger) (*module, error) {
 	if err := checkFile(e); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (m *module) Initialize(id uint32, host tnccs.TNCC) error {
 	return nil
 }
 
-// giveUp ends a library in the middle of Initialize. The mutex is held.
+// giveUp ends a library whose Initialize fails. The mutex is held.
 func (m *module) giveUp() {
 	C.gotnc_terminate(m.c, C.gotnc_u32(m.id)) // the reason is another
 	m.started = false
@@ -221,21 +221,22 @@ func octets(p *C.uchar, n uint32) ([]byte, bool) {
 	return C.GoBytes(unsafe.Pointer(p), C.int(n)), true
 }
 
-// prepareChild makes what C code prints come out line by line, and a fault in
-// it end the process by its signal.
+// prepareChild makes C code print line by line, and a fault in it end the process
+// by its signal.
 func prepareChild() { C.gotnc_prepare_child() }
 
-// ChainSignals makes all Go runtimes that have come into this process by now get
-// SIGURG, which each takes for itself when it starts: libtnccs calls it, whose
-// program may hold other libraries in Go. It waits for nobody.
+// ChainSignals passes SIGURG on to all Go runtimes in this process, each of which
+// replaces the handler of the others when it starts. libtnccs calls it, because
+// its program may load other libraries in Go. It does not block.
 func ChainSignals() {
-	if opening.TryLock() { // else an IMC is being loaded, which does the same
+	if opening.TryLock() { // else loading an IMC does the same
 		defer opening.Unlock()
 		C.gotnc_chain_signals()
 	}
 }
 
-// getenv asks C: in libtnccs Go's own copy is as old as the library.
+// getenv returns a variable of the C environment: in libtnccs the copy of Go is
+// that of the time when the library was loaded.
 func getenv(name string) (string, bool) {
 	n := C.CString(name)
 	defer C.free(unsafe.Pointer(n))

@@ -14,11 +14,11 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// strongSwan's own IMCs are made for charon: they take its libstrongswan as
-// they find it. In another program libimcv starts that library itself, with the
-// plugins of the setting libimcv.load, whose default has no hash functions:
-// imc-attestation then refuses to start. So they get a strongswan.conf that
-// sets a useful default and includes the user's, whose settings win.
+// strongSwan's IMCs are made for charon, whose libstrongswan they use. In another
+// program libimcv starts that library itself, with the plugins of the setting
+// libimcv.load, whose default has no hash functions: imc-attestation then refuses
+// to start. So they get a strongswan.conf that sets a useful default and includes
+// that of the user, whose settings override it.
 
 // confEnv names the strongswan.conf to read.
 const confEnv = "STRONGSWAN_CONF"

@@ -10,7 +10,8 @@ import (
 // flagExclusive asks for delivery to one collector or validator only.
 const flagExclusive = 0x80
 
-// AnyID stands where a PB-PA message addresses, or comes from, nobody known.
+// AnyID is the Collector or Validator ID of a PB-PA message that has no known
+// sender, or is for all.
 const AnyID = 0xffff
 
 // PA is a PB-PA message (RFC 5793 section 4.5): the carrier of one PA-TNC message.

@@ -218,7 +218,7 @@ func TestAuthenticationFailures(t *testing.T) {
 					require.Eventually(t, func() bool { return len(s.Errors()) > 0 }, 5*time.Second, time.Millisecond)
 					assert.Equal(t, 1, s.Secrets(), "the same password is not sent twice")
 					require.Len(t, s.Errors(), 1)
-					assert.Equal(t, pttls.CodeSASLMechanism, s.Errors()[0].Code, "the end is told")
+					assert.Equal(t, pttls.CodeSASLMechanism, s.Errors()[0].Code, "the server gets the error")
 				}
 			})
 		}
@@ -353,7 +353,7 @@ func TestCancel(t *testing.T) {
 	ctx2, cancel2 := context.WithCancel(context.Background())
 	go func() { <-held; cancel2() }()
 	require.ErrorIs(t, conn.Run(ctx2, client.NewSession()), context.Canceled)
-	require.Equal(t, pb.CLOSE, <-closed, "the server is told")
+	require.Equal(t, pb.CLOSE, <-closed, "the server gets CLOSE")
 }
 
 // mute never answers.

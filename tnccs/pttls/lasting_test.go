@@ -69,7 +69,7 @@ func serverBatch(t *testing.T, typ pb.BatchType, ms ...pb.Message) []byte {
 }
 
 // A connection is kept for later assessments (RFC 6876 section 3.1). The IMC asks for
-// one (CRETRY), then the server (SRETRY), and each decides anew.
+// one (CRETRY), then the server (SRETRY), and each assessment has a decision.
 func TestLastingSession(t *testing.T) {
 	for _, leaves := range []string{"client", "server"} {
 		t.Run(leaves+" leaves", func(t *testing.T) {
@@ -105,14 +105,14 @@ func TestLastingSession(t *testing.T) {
 			if leaves == "client" {
 				cancel()
 				require.NoError(t, <-ended)
-				require.Equal(t, pb.CLOSE, <-received, "the server is told")
+				require.Equal(t, pb.CLOSE, <-received, "the server gets CLOSE")
 			} else {
 				push <- serverBatch(t, pb.CLOSE)
 				require.NoError(t, <-ended)
 			}
 			o := session.Outcome()
 			require.Equal(t, pb.End, o.State)
-			require.Equal(t, tnccs.RecommendAllow, o.Recommendation, "the last decision stands")
+			require.Equal(t, tnccs.RecommendAllow, o.Recommendation, "the last decision counts")
 		})
 	}
 }
