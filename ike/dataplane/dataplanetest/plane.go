@@ -12,7 +12,7 @@ import (
 // Plane is a dataplane.Plane that records its calls and fails where a test wants
 // it to. It carries no packets; package memory has one that does.
 type Plane struct {
-	// Kind and the rest of what Info returns; set before use.
+	// Describes is what Info returns; set before use.
 	Describes dataplane.Info
 	// Fail, where set, is asked for the error of each call, by the line that Calls
 	// would have for it.

@@ -363,3 +363,28 @@ func TestTUNPlaneFailuresLeaveNothing(t *testing.T) {
 		require.NoError(t, p.Close())
 	})
 }
+
+func TestConforms(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		before := snapshot(t)
+		dataplanetest.Conform(t, New(dataplane.Config{Device: "tnctest%d"}))
+		require.Equal(t, before, snapshot(t))
+	})
+}
+
+// What a killed process leaves, by its Leftovers.
+func TestRemoveLeftovers(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		before := snapshot(t)
+		p := newPlane(t, dataplane.Config{Device: "tnctest%d"}, dataplanetest.NewSocket(nil))
+		cc := mustChild(t, childSPI)
+		l := p.Leftovers(cc)
+		require.NoError(t, p.Install(cc, false))
+		p.dev.net.undo = nil // as after SIGKILL, but for the device
+		require.NoError(t, p.Close())
+		require.NotEqual(t, before, snapshot(t), "the rules stay")
+		require.NoError(t, dataplane.RemoveLeftovers(l, Backend()))
+		require.Equal(t, before, snapshot(t))
+		require.NoError(t, dataplane.RemoveLeftovers(l, Backend()), "nothing to remove is no error")
+	})
+}
