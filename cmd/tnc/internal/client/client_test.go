@@ -250,7 +250,7 @@ func TestStatusOfAConnectionThatStays(t *testing.T) {
 	require.Equal(t, "tun", st.Dataplane)
 	require.Equal(t, "tnc7", st.Device)
 	require.Len(t, st.VirtualIPs, 1)
-	require.Equal(t, []Child{*up.Child}, st.Children)
+	require.Equal(t, []ChildStatus{{Child: *up.Child}}, st.Children)
 	require.WithinDuration(t, time.Now(), st.Since, 30*time.Second)
 	require.Zero(t, st.Rekeyings)
 

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -173,6 +174,12 @@ func (s *state) setChild(spiIn uint32, ch Child) {
 	s.mu.Lock()
 	s.children[spiIn] = ch
 	s.mu.Unlock()
+}
+
+func (s *state) childSPIs() []uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.children))
 }
 
 func (s *state) removeChild(spiIn uint32) {

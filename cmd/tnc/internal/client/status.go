@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -27,19 +28,39 @@ type Status struct {
 	Device         string         `json:"device,omitempty"`
 	VirtualIPs     []string       `json:"virtual_ips,omitempty"`
 	DNS            []string       `json:"dns,omitempty"`
-	Children       []Child        `json:"children,omitempty"`
+	Children       []ChildStatus  `json:"children,omitempty"`
 	Rekeyings      int            `json:"rekeyings"`
 	Reconnects     int            `json:"reconnects"`
-	PacketsIn      uint64         `json:"packets_in"`
-	BytesIn        uint64         `json:"bytes_in"`
-	PacketsOut     uint64         `json:"packets_out"`
-	BytesOut       uint64         `json:"bytes_out"`
+	Traffic
+}
+
+// ChildStatus is a CHILD_SA that is installed, and what it carried.
+type ChildStatus struct {
+	Child
+	Traffic
+}
+
+// Traffic counts the packets inside the tunnel.
+type Traffic struct {
+	PacketsIn  uint64 `json:"packets_in"`
+	BytesIn    uint64 `json:"bytes_in"`
+	PacketsOut uint64 `json:"packets_out"`
+	BytesOut   uint64 `json:"bytes_out"`
+}
+
+func trafficOf(s esp.Stats) Traffic {
+	return Traffic{PacketsIn: s.InPackets, BytesIn: s.InBytes, PacketsOut: s.OutPackets, BytesOut: s.OutBytes}
 }
 
 // Status returns the state of the connection. It may be called at any time.
 func (c *Client) Status() Status {
-	plane, traffic := c.plane.Info(), c.plane.Stats()
+	plane, traffic := c.plane.Info(), trafficOf(c.plane.Stats())
 	s := &c.state
+	carried := map[uint32]Traffic{}
+	for _, spiIn := range s.childSPIs() {
+		counted, _ := c.plane.ChildStats(spiIn)
+		carried[spiIn] = trafficOf(counted)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := Status{
@@ -47,7 +68,7 @@ func (c *Client) Status() Status {
 		GatewayID: s.result.GatewayID, Identity: s.result.Identity,
 		Recommendation: s.result.Recommendation(), IKEProposal: s.result.IKEProposal, Rekeyings: s.rekeyings, Reconnects: s.reconnects,
 		Dataplane: string(plane.Kind), Device: plane.Device,
-		PacketsIn: traffic.InPackets, BytesIn: traffic.InBytes, PacketsOut: traffic.OutPackets, BytesOut: traffic.OutBytes,
+		Traffic: traffic,
 	}
 	if s.result.Gateway.IsValid() {
 		out.Gateway = s.result.Gateway.String()
@@ -61,9 +82,9 @@ func (c *Client) Status() Status {
 	for _, d := range s.internal.DNS {
 		out.DNS = append(out.DNS, d.String())
 	}
-	for _, ch := range s.children {
-		out.Children = append(out.Children, ch)
+	for spiIn, ch := range s.children {
+		out.Children = append(out.Children, ChildStatus{ch, carried[spiIn]})
 	}
-	slices.SortFunc(out.Children, func(a, b Child) int { return strings.Compare(a.SPIIn, b.SPIIn) })
+	slices.SortFunc(out.Children, func(a, b ChildStatus) int { return strings.Compare(a.SPIIn, b.SPIIn) })
 	return out
 }

@@ -25,7 +25,7 @@ func WriteStatus(w io.Writer, s client.Status) {
 		t.row("IKE_SA", "%s", strings.TrimPrefix(s.IKEProposal, "IKE:"))
 	}
 	for _, c := range s.Children {
-		t.child(c.Name+": ", c)
+		t.child(c.Name+": ", c.Child)
 	}
 	if len(s.VirtualIPs) > 0 {
 		t.row("virtual IP", "%s", strings.Join(s.VirtualIPs, " "))
