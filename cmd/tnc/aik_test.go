@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/tpm"
@@ -97,7 +98,7 @@ func TestAIK20(t *testing.T) {
 	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, "tnc aik create")
 
-	var made createdAIK
+	var made aik.Created
 	require.NoError(t, json.Unmarshal([]byte(s.good(s.tpm("create", "--out", s.dir, "--name", "carol", "--json"))), &made))
 	require.Equal(t, "2.0", made.Generation)
 	require.Equal(t, "0x81010003", made.Handle)
@@ -106,7 +107,7 @@ func TestAIK20(t *testing.T) {
 	require.Len(t, made.Files, 2)
 	s.settings("aik_handle = " + made.Handle)
 
-	var shown shownAIK
+	var shown aik.Shown
 	require.NoError(t, json.Unmarshal([]byte(s.good(s.tpm("show", "--json"))), &shown))
 	require.Equal(t, made.KeyID, shown.KeyID)
 	require.Contains(t, shown.Handles, made.Handle)
@@ -212,7 +213,7 @@ func TestAIK12(t *testing.T) {
 // A TPM without certificate of its endorsement key is known by that key.
 func TestAIKWithoutEndorsementCertificate(t *testing.T) {
 	s := newAIKSite(t, tpmtest.Swtpm(t, tpm.TPM20), "")
-	var made createdAIK
+	var made aik.Created
 	require.NoError(t, json.Unmarshal([]byte(s.good(s.tpm("create", "--ek", "ecc", "--out", s.dir, "--json"))), &made))
 	require.Contains(t, made.Endorsement, "--ek-sha256 "+made.EKSHA256)
 	_, stderr, code := s.ca("--ek-ca", s.caCert)

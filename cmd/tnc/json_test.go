@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/measure"
@@ -46,7 +47,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		{"tnc status", []any{client.Status{}}},
 		{"tnc measure", []any{measure.Outcome{}}},
 		{"tnc imc list", []any{imclist.Entry{}}},
-		{"tnc aik create, show", []any{createdAIK{}, shownAIK{}}},
+		{"tnc aik create, show", []any{aik.Created{}, aik.Shown{}}},
 	} {
 		var text string
 		for _, s := range sections {
@@ -68,7 +69,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		}
 	}
 	all := map[string]bool{}
-	for _, v := range []any{report.Outcome{}, report.PTTLSOutcome{}, client.Status{}, measure.Outcome{}, imclist.Entry{}, createdAIK{}, shownAIK{}} {
+	for _, v := range []any{report.Outcome{}, report.PTTLSOutcome{}, client.Status{}, measure.Outcome{}, imclist.Entry{}, aik.Created{}, aik.Shown{}} {
 		jsonFields(reflect.TypeOf(v), all)
 	}
 	for _, s := range sections {

@@ -1,0 +1,125 @@
+package aik
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/credential"
+	tpmattest "github.com/gotnc/gotnc/tpm/attest"
+	"github.com/gotnc/gotnc/tpm/privacyca"
+)
+
+// Issue certifies the attestation key of a request, as a privacy CA.
+type Issue struct {
+	CACert  string   // file with the certificate of the privacy CA
+	CAKey   string   // file with its private key
+	EKCAs   []string // files with CA certificates of TPM manufacturers
+	EKKeys  []string // SHA-256 of endorsement keys that are known otherwise, in hex
+	Name    string   // common name; "" = what the request asks for
+	Days    int      // how long the certificate is valid
+	Out     string   // file for the answer
+	CertOut string   // file for a copy of the certificate; "" = none
+	Replace bool     // those files
+}
+
+// maxDays bounds --days: a century.
+const maxDays = 36500
+
+// issuer reads the certificates and keys.
+func (o *Issue) issuer() (*privacyca.Issuer, error) {
+	if o.CACert == "" || o.CAKey == "" {
+		return nil, usage.Errorf("tnc aik issue needs --ca-cert and --ca-key")
+	}
+	if len(o.EKCAs)+len(o.EKKeys) == 0 {
+		return nil, usage.Errorf("no TPM is trusted: name the CAs of TPM manufacturers with --ek-ca, or known TPMs with --ek-sha256")
+	}
+	if o.Days < 1 || o.Days > maxDays {
+		return nil, usage.Errorf("--days %d: not from 1 to %d", o.Days, maxDays)
+	}
+	certs, err := swanctl.LoadCertificates(o.CACert)
+	if err != nil {
+		return nil, usage.FileError(o.CACert, "--ca-cert", err)
+	}
+	i := &privacyca.Issuer{Certificate: certs[0], Name: o.Name, Validity: time.Duration(o.Days) * 24 * time.Hour}
+	if i.Key, err = credential.LoadKey(o.CAKey, "", nil); err != nil {
+		if errors.Is(err, credential.ErrPassphrase) {
+			err = errors.New("the key is encrypted: decrypt it with `openssl pkey`")
+		}
+		return nil, usage.FileError(o.CAKey, "--ca-key", err)
+	}
+	if !tpmattest.EqualKeys(i.Certificate.PublicKey, i.Key.Public()) {
+		return nil, fmt.Errorf("--ca-key %s is not the key of --ca-cert %s", o.CAKey, o.CACert)
+	}
+	i.Trust, err = o.trust()
+	return i, err
+}
+
+// trust reads which TPMs are trusted.
+func (o *Issue) trust() (t privacyca.Trust, err error) {
+	var cas []*x509.Certificate
+	for _, file := range o.EKCAs {
+		c, err := swanctl.LoadCertificates(file)
+		if err != nil {
+			return t, usage.FileError(file, "--ek-ca", err)
+		}
+		cas = append(cas, c...)
+	}
+	t = privacyca.NewTrust(cas)
+	for _, k := range o.EKKeys {
+		b, err := hex.DecodeString(strings.ReplaceAll(k, ":", ""))
+		if err != nil || len(b) != sha256.Size {
+			return t, usage.Errorf("--ek-sha256 %s: not 32 octets in hex", k)
+		}
+		t.Keys = append(t.Keys, [sha256.Size]byte(b))
+	}
+	return t, nil
+}
+
+// Run answers the request in file, and says to w what was certified.
+func (o *Issue) Run(w io.Writer, file string) error {
+	i, err := o.issuer()
+	if err != nil {
+		return err
+	}
+	b, err := usage.ReadFile(file)
+	if err != nil {
+		return usage.FileError(file, "REQUEST", err)
+	}
+	r, err := privacyca.ParseRequest(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if !o.Replace { // before a certificate is made that nobody gets
+		if err := cmp.Or(absent(o.Out), absent(o.CertOut)); err != nil {
+			return err
+		}
+	}
+	answer, cert, err := i.Issue(time.Now(), r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if o.CertOut != "" {
+		if err := writeNew(o.CertOut, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644, o.Replace); err != nil {
+			return err
+		}
+	}
+	if err := writeNew(o.Out, answer.Encode(), 0o644, o.Replace); err != nil {
+		return err
+	}
+	ek := sha256.Sum256(r.EK)
+	report.Rows(w, [2]string{"certified", fmt.Sprintf("%q until %s", cert.Subject, cert.NotAfter.Format("2006-01-02"))},
+		[2]string{"key", keyName(cert.PublicKey)}, [2]string{"key ID", keyID(cert.RawSubjectPublicKeyInfo) + " (strongSwan's device ID: devices.value of its database)"},
+		[2]string{"TPM", fmt.Sprintf("%v, endorsement key %v, SHA-256 %x", r.Generation, r.EKType, ek)}, [2]string{"answer", o.Out})
+	return nil
+}
