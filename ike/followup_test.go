@@ -163,7 +163,7 @@ func TestFollowUpRefusals(t *testing.T) {
 	require.Nil(t, p.a.m.follow.peer, "forgotten after its time")
 }
 
-// What a peer may do wrong while we rekey: the rekeying fails, the IKE_SA stands.
+// What a peer may do wrong while we rekey: the rekeying fails, the IKE_SA stays.
 func TestFollowUpAnswers(t *testing.T) {
 	link := &message.Notify{NotifyType: message.AdditionalKeyExchange, Data: []byte("link")}
 	for name, answer := range map[string][]message.Payload{

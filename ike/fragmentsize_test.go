@@ -14,7 +14,7 @@ type sizedEAP struct {
 func (s *sizedEAP) SetFragmentSize(octets int) { s.octets = octets }
 
 // Without IKE fragmentation EAP packets have to fit a datagram.
-func TestEAPHearsOfMissingFragmentation(t *testing.T) {
+func TestEAPLimitWithoutFragmentation(t *testing.T) {
 	for _, noFrag := range []bool{false, true} {
 		var sized *sizedEAP
 		n := newNetwork(t, func(c *Config, r *responder, e *fakeEAP) {

@@ -529,7 +529,7 @@ func childFailure(t *testing.T, edit func(*Config, *responder, *fakeEAP)) (*netw
 	require.True(t, ok)
 	f, ok := event[ChildFailed](n)
 	require.True(t, ok)
-	require.False(t, n.m.Done(), "the IKE_SA stands")
+	require.False(t, n.m.Done(), "the IKE_SA stays")
 	require.ErrorIs(t, f.Err, ErrChild)
 	return n, f.Err
 }

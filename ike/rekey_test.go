@@ -278,7 +278,7 @@ func TestRekeyChild(t *testing.T) {
 	require.Contains(t, p.a.log.String(), "CREATE_CHILD_SA request 0 [ N(REKEY_SA) SA No KE TSi TSr ]")
 }
 
-// A peer that rekeys a CHILD_SA and deletes what it made leaves the one before,
+// A peer that rekeys a CHILD_SA and deletes what it made leaves the old one,
 // which either side can rekey again.
 func TestPeerTakesItsRekeyingBack(t *testing.T) {
 	p := newPair(t, func(a, _ *Config) { a.Children[0].Restart = true })
@@ -343,7 +343,7 @@ func TestRekeyChildWithAnotherMethod(t *testing.T) {
 	require.Contains(t, p.a.log.String(), "peer didn't accept key exchange method")
 }
 
-// collide lets both start before either hears of the other.
+// collide lets both start before either sees the other's request.
 func (p *pair) collide(start func(m *Machine) Outputs) {
 	p.run(p.a, start(p.a.m))
 	p.run(p.b, start(p.b.m))
@@ -470,7 +470,7 @@ func TestInitiate(t *testing.T) {
 	p := newPair(t, nil)
 	name := p.a.m.children.list[0].cfg.Name
 	p.run(p.a, p.a.m.Initiate(p.now, name))
-	require.Empty(t, p.b.inbox, "it stands")
+	require.Empty(t, p.b.inbox, "it exists")
 	p.b.m.children.list[0].closing = true
 	p.tick(p.b)
 	p.settle()

@@ -105,7 +105,7 @@ func TestPSK(t *testing.T) {
 			n := newNetwork(t, func(c *Config, r *responder, e *fakeEAP) { both(c, r, e); edit(c, r) })
 			n.start()
 			require.ErrorIs(t, n.failure(), ErrGatewayAuth)
-			require.Equal(t, message.AuthenticationFailed, n.r.lastNotified, "the gateway is told")
+			require.Equal(t, message.AuthenticationFailed, n.r.lastNotified, "the gateway is notified")
 		})
 	}
 	n = newNetwork(t, func(c *Config, r *responder, e *fakeEAP) { both(c, r, e); c.LocalRounds[0].PSK = []byte("wrong") })
@@ -438,7 +438,7 @@ func TestPPKWithEAP(t *testing.T) {
 	}
 }
 
-// The IKE_SA stands although the gateway refuses the CHILD_SA, in the very first
+// The IKE_SA stays although the gateway refuses the CHILD_SA, in the very first
 // IKE_AUTH response too.
 func TestPSKChildRefused(t *testing.T) {
 	psk := []byte("k")

@@ -16,8 +16,8 @@ const statusTimeout = 10 * time.Second
 // the Result to Machine.Resume. At most one Work of a Machine is waited for; the
 // next one of an EAP method comes after the Result of the last.
 type Work interface {
-	// Do carries the work out. A StatusRequest ends with ctx, the others where
-	// the EAP method and the Verifier heed it.
+	// Do carries the work out, and may block. A StatusRequest ends with ctx, a
+	// VerifyRequest where its Verifier heeds it; an EAPRequest has no context.
 	Do(ctx context.Context) Result
 }
 
@@ -71,8 +71,8 @@ func (r *VerifyRequest) Answer(keys []gocrypto.PublicKey, err error) Result {
 	return Result{of: r.w, keys: keys, err: err}
 }
 
-// StatusRequest asks for OCSP responses about our certificate. After 10 s the
-// Machine goes on without them.
+// StatusRequest asks for OCSP responses about our certificate. A Tick 10 s later
+// goes on without them; who waits for Do inline bounds it with its context.
 type StatusRequest struct {
 	Credential *Credential
 
@@ -81,8 +81,6 @@ type StatusRequest struct {
 
 // Do fetches the responses.
 func (r *StatusRequest) Do(ctx context.Context) Result {
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-	defer cancel()
 	return r.Answer(r.Credential.OCSP(ctx))
 }
 

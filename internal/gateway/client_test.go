@@ -171,7 +171,7 @@ type options struct {
 	noIMC    bool
 	password string
 	edit     func(*ike.Config)
-	// on runs once the CHILD_SA stands; then the client disconnects.
+	// on runs once the CHILD_SA is up; then the client disconnects.
 	on func(c *udp.Conn, child *ike.ChildSA)
 	// stay keeps the connection until the gateway ends it.
 	stay bool

@@ -227,7 +227,7 @@ func TestFaultsThatAreSurvived(t *testing.T) {
 	}
 }
 
-// Faults that have to end a connection, with the reason the user is told.
+// Faults that have to end a connection, with the reason that the user sees.
 func TestFaultsThatEndTheConnection(t *testing.T) {
 	other, err := testpki.NewCA("Other CA", testpki.ECDSA)
 	require.NoError(t, err)
