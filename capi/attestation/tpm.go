@@ -11,9 +11,9 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/tpm/advice"
 )
 
 // currentTPM is that of the last TNC_IMC_Initialize.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
-	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/need"
 	"github.com/gotnc/gotnc/tnccs/pb"
 	"github.com/gotnc/gotnc/tnccs/server"
 	"github.com/gotnc/gotnc/tnccs/xml"

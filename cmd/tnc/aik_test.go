@@ -20,7 +20,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
-	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/need"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/tpm20"

@@ -81,17 +81,16 @@ var allowed = []struct {
 	{"cmd/tnc/internal/aik", []string{"cmd/tnc/internal/profile", "cmd/tnc/internal/report", "cmd/tnc/internal/usage", "imc/evidence/quoter", "tpm",
 		"internal/base/config", "internal/base/credential"}},
 	{"cmd/tnc/internal/imclist", []string{"cmd/tnc/internal/profile", "cmd/tnc/internal/report", "tnccs"}},
-	{"cmd/tnc/internal/measure", []string{"cmd/tnc/internal/usage", "imc/evidence", "imc/pts", "tpm", "internal/base/advice", "internal/base/config"}},
+	{"cmd/tnc/internal/measure", []string{"cmd/tnc/internal/usage", "imc/evidence", "imc/pts", "tpm", "internal/base/config"}},
 	{"cmd/tnc/internal/demo", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/report", "ike", "ike/esp", "ike/dataplane", "imc/imv",
 		"internal/gateway", "internal/testpki"}},
 	{"cmd/tnc/internal/pttls", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/usage", "tnccs",
 		"internal/base/config", "internal/base/credential", "internal/base/trust"}},
-	{"cmd/tnc/internal/report", []string{"internal/base/advice", "internal/base/trust", "cmd/tnc/internal/client", "cmd/tnc/internal/pttls", "cmd/tnc/internal/explain", "cmd/tnc/internal/usage",
+	{"cmd/tnc/internal/report", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/pttls", "cmd/tnc/internal/explain", "cmd/tnc/internal/usage",
 		// whose errors it words
 		"ike", "ike/crypto", "ike/dataplane", "ike/eap", "ike/esp", "ike/message", "ike/signature", "ike/udp", "imc", "tnccs", "tpm", "internal/base/config", "internal/base/credential", "internal/base/trust"}},
 	{"cmd/tnc/internal/doctor", []string{"cmd/tnc/internal/profile", "cmd/tnc/internal/report", "ike/dataplane", "internal/base/config"}},
 	{"cmd/tnc/internal/explain", []string{"tnccs", "tnccs/pb", "imc/patnc", "imc/pts"}},
-	{"internal/base/advice", []string{"tpm"}},
 
 	{"tpm/pcr", nil},
 	{"tpm/attest", []string{"tpm/pcr"}},
@@ -99,7 +98,7 @@ var allowed = []struct {
 	{"tpm/tpm12", []string{"tpm/pcr", "tpm/attest", "tpm/command"}},
 	{"tpm/tpm20", []string{"tpm/pcr", "tpm/attest", "tpm/command"}},
 	{"tpm", []string{"tpm"}},
-	{"tpm/tpmtest", []string{"tpm", "internal/interop/need"}},
+	{"tpm/tpmtest", []string{"tpm", "internal/need"}},
 
 	{"ike/message", nil},
 	{"ike/crypto", []string{"ike/message"}},
@@ -136,7 +135,7 @@ var allowed = []struct {
 	{"imc", []string{"imc/patnc", "imc/pts", "internal/base/config", "internal/base/ifimc"}},
 
 	{"capi/tnccs", []string{"tnccs"}},
-	{"capi", []string{"capi", "imc", "internal/base/advice", "internal/base/config", "tpm"}},
+	{"capi", []string{"capi", "imc", "internal/base/config", "tpm"}},
 	{"internal/gateway", []string{"internal/gateway", "ike/message", "ike/crypto", "ike/identity", "ike/signature", "ike/eap", "ike/esp", "tnccs/pb", "tnccs/server", "imc/imv", "imc/patnc", "imc/pts"}},
 }
 

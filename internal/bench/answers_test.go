@@ -12,7 +12,7 @@ import (
 
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/need"
 )
 
 // TestAnswersAsStrongSwan asks both libraries for the same odd directory.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/need"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 

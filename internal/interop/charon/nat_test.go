@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/interop/netns"
+	"github.com/gotnc/gotnc/internal/need"
 )
 
 // translate has the NAT give the client's datagrams these ports, from the next

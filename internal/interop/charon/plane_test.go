@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
-	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/interop/netns"
+	"github.com/gotnc/gotnc/internal/need"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 

@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/interop/output"
+	"github.com/gotnc/gotnc/internal/need"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 

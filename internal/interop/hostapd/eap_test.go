@@ -19,8 +19,8 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/peap"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/internal/interop/need"
 	"github.com/gotnc/gotnc/internal/interop/output"
+	"github.com/gotnc/gotnc/internal/need"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 

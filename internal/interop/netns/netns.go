@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/need"
 )
 
 // Pair is a gateway and a client joined by a veth link.

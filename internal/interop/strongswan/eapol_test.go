@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/need"
 )
 
 // A measurement of 70,000 octets in wpa_supplicant's TNC client and hostapd's

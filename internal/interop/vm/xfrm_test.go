@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/internal/interop/need"
+	"github.com/gotnc/gotnc/internal/need"
 )
 
 // xfrmTests are those of internal/interop/charon that send packets through a

@@ -15,9 +15,9 @@ import (
 	"github.com/gotnc/gotnc/imc/evidence"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/pts"
-	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
+	"github.com/gotnc/gotnc/tpm/advice"
 	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/pcr"
 )

@@ -11,11 +11,11 @@ import (
 	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/internal/base/trust"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
+	"github.com/gotnc/gotnc/tpm/advice"
 )
 
 // remedies is what a user can do about errors of the libraries: the clause that

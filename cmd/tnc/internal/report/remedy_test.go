@@ -16,11 +16,11 @@ import (
 	"github.com/gotnc/gotnc/ike/dataplane/tun"
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/internal/base/advice"
 	"github.com/gotnc/gotnc/internal/base/trust"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/advice"
 )
 
 // The sentence of a failure: what happened, what to do, once.

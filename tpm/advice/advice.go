@@ -1,5 +1,5 @@
-// Package advice says what people can do about an error. Libraries return typed
-// errors with the facts; the programs that log or print them append the remedy
+// Package advice says what people can do about an error of a TPM. Libraries return
+// typed errors with the facts; the programs that log or print them append the remedy
 // from here, with the settings and commands of those programs.
 package advice
 
