@@ -40,6 +40,6 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 		},
 	}
 	o.fileFlags(check)
-	cmd.AddCommand(check)
+	cmd.AddCommand(check, newConfigShow())
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/measure"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 )
 
@@ -48,6 +49,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		{"tnc measure", []any{measure.Outcome{}}},
 		{"tnc imc list", []any{imclist.Entry{}}},
 		{"tnc aik create, show", []any{aik.Created{}, aik.Shown{}}},
+		{"tnc config show", []any{profile.Shown{}}},
 	} {
 		var text string
 		for _, s := range sections {
@@ -69,7 +71,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		}
 	}
 	all := map[string]bool{}
-	for _, v := range []any{report.Outcome{}, report.PTTLSOutcome{}, client.Status{}, measure.Outcome{}, imclist.Entry{}, aik.Created{}, aik.Shown{}} {
+	for _, v := range []any{report.Outcome{}, report.PTTLSOutcome{}, client.Status{}, measure.Outcome{}, imclist.Entry{}, aik.Created{}, aik.Shown{}, profile.Shown{}} {
 		jsonFields(reflect.TypeOf(v), all)
 	}
 	for _, s := range sections {

@@ -86,7 +86,7 @@ var allowed = []struct {
 		"internal/gateway", "internal/testpki"}},
 	{"cmd/tnc/internal/pttls", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/usage", "tnccs",
 		"internal/base/config", "internal/base/credential", "internal/base/trust"}},
-	{"cmd/tnc/internal/report", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/pttls", "cmd/tnc/internal/explain", "cmd/tnc/internal/usage",
+	{"cmd/tnc/internal/report", []string{"cmd/tnc/internal/client", "cmd/tnc/internal/profile", "cmd/tnc/internal/pttls", "cmd/tnc/internal/explain", "cmd/tnc/internal/usage",
 		// whose errors it words
 		"ike", "ike/crypto", "ike/dataplane", "ike/eap", "ike/esp", "ike/message", "ike/signature", "ike/udp", "imc", "tnccs", "tpm", "internal/base/config", "internal/base/credential", "internal/base/trust"}},
 	{"cmd/tnc/internal/doctor", []string{"cmd/tnc/internal/profile", "cmd/tnc/internal/report", "ike/dataplane", "internal/base/config"}},
