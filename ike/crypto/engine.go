@@ -216,8 +216,8 @@ func (e *engine) zero() {
 	e.aead, e.ctr, e.enc, e.dec, e.mac = nil, nil, nil, nil, nil
 }
 
-// gone reports whether zero was called.
-func (e *engine) gone() bool { return e.aead == nil && e.mac == nil }
+// zeroed reports whether zero was called.
+func (e *engine) zeroed() bool { return e.aead == nil && e.mac == nil }
 
 // gcm8 is AES-GCM with an ICV of 8 octets (RFC 4106), which crypto/cipher does
 // not offer.

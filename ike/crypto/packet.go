@@ -62,7 +62,7 @@ func (c *PacketCipher) Overhead() int { return espHeader + c.e.ivSize + 2 + c.e.
 func (c *PacketCipher) Seal(pkt []byte, seqHigh uint32) error {
 	n := len(pkt) - espHeader - c.e.ivSize - c.e.icvSize
 	switch {
-	case c.e.gone():
+	case c.e.zeroed():
 		return fmt.Errorf("seal ESP packet: keys are gone")
 	case n < 2 || n%c.BlockSize() != 0 || len(pkt) > math.MaxUint16:
 		return fmt.Errorf("seal ESP packet of %d octets: %w", len(pkt), wire.ErrLength)
@@ -81,7 +81,7 @@ func (c *PacketCipher) Seal(pkt []byte, seqHigh uint32) error {
 // the content of pkt is undefined.
 func (c *PacketCipher) Open(pkt []byte, seqHigh uint32) ([]byte, error) {
 	n := len(pkt) - espHeader - c.e.ivSize - c.e.icvSize
-	if c.e.gone() || n < 2 || n%c.e.blockSize != 0 {
+	if c.e.zeroed() || n < 2 || n%c.e.blockSize != 0 {
 		return nil, ErrIntegrity
 	}
 	aad, tail := c.authenticated(pkt, seqHigh)

@@ -147,7 +147,7 @@ func (p *Protector) sealedSize(t message.PayloadType, n int) int {
 }
 
 func (p *Protector) seal(h message.Header, t, next message.PayloadType, numbers, plain []byte) ([]byte, error) {
-	if p.out.gone() {
+	if p.out.zeroed() {
 		return nil, fmt.Errorf("seal %s: keys are gone", h)
 	}
 	size := p.sealedSize(t, len(plain))
@@ -235,7 +235,7 @@ func (p *Protector) open(datagram []byte) (s sealed, plain []byte, err error) {
 	if s, err = locate(datagram); err != nil {
 		return s, nil, fmt.Errorf("open message: %w", err)
 	}
-	if p.in.gone() {
+	if p.in.zeroed() {
 		return s, nil, fmt.Errorf("open %s: keys are gone", s.h)
 	}
 	b := append([]byte(nil), datagram...)

@@ -223,7 +223,7 @@ func (c *client) tick(now time.Time) {
 		}
 		if c.own.tries++; c.own.tries > ownTries {
 			log.Infof(c.g.log, "giving up after %d retransmits", ownTries)
-			c.gone(now)
+			c.deleted(now)
 			c.free()
 			return
 		}

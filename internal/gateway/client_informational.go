@@ -11,11 +11,11 @@ import (
 // handleInformational answers liveness checks and deletes.
 func (c *client) handleInformational(now time.Time, m *message.Message) {
 	var ps []message.Payload
-	gone := false
+	isDeleted := false
 	for _, d := range message.All[*message.Delete](m.Payloads) {
 		switch d.Protocol {
 		case message.ProtocolIKE:
-			gone = true
+			isDeleted = true
 		case message.ProtocolESP:
 			for _, spi := range d.SPIs {
 				if c.child != nil && string(spi) == string(c.child.peerSPI) {
@@ -34,16 +34,16 @@ func (c *client) handleInformational(now time.Time, m *message.Message) {
 		c.fail(now, errors.New(c.report.Failure))
 		return
 	}
-	if gone {
+	if isDeleted {
 		c.respond(m.Header)
-		c.gone(now)
+		c.deleted(now)
 		return
 	}
 	c.respond(m.Header, ps...)
 }
 
-// gone ends the IKE_SA after a delete.
-func (c *client) gone(now time.Time) {
+// deleted ends the IKE_SA after a delete.
+func (c *client) deleted(now time.Time) {
 	if c.report.State == Established {
 		c.report.State = Deleted
 		log.Infof(c.g.log, "deleting IKE_SA between %s[%s]...%s[%s]", c.g.local.Addr(), c.idr, c.addr.Addr(), c.idi)
@@ -85,6 +85,6 @@ func (c *client) handleResponse(now time.Time, h message.Header, b []byte) {
 	deletes := c.own.deletes
 	c.own = nil
 	if deletes {
-		c.gone(now)
+		c.deleted(now)
 	}
 }
