@@ -36,7 +36,7 @@ func TestConfigCheckAndDoctor(t *testing.T) {
 	require.Contains(t, stdout, "/does/not/exist.so")
 }
 
-// A certificate out of date is told; beside a CA that is valid an old one only
+// A certificate out of date is reported; beside a CA that is valid an old one only
 // warns.
 func TestConfigCheckExpired(t *testing.T) {
 	s := newSite(t, nil)
@@ -58,7 +58,7 @@ func TestConfigCheckExpired(t *testing.T) {
 	oneSentence(t, stderr, "errors in the configuration: 1")
 }
 
-// A mistyped setting of the IMC is told, by strongswan.conf's line.
+// A mistyped setting of the IMC is reported, by strongswan.conf's line.
 func TestConfigCheckMistyped(t *testing.T) {
 	s := newSite(t, nil)
 	s.write("strongswan.conf", "libimcv {\n  plugins {\n    imc-attestation {\n      mesure_deny = /home\n      measure_deny = /root\n    }\n  }\n}\n")

@@ -10,7 +10,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
-// The user of an ipsec.conf attests with it, and is told of ipsec.secrets where the
+// The user of an ipsec.conf attests with it, and reads of ipsec.secrets where the
 // password is missing, not of a file that is not there.
 func TestIPsecConf(t *testing.T) {
 	s := newSite(t, nil)

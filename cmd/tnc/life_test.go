@@ -19,8 +19,8 @@ import (
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
-// stay runs tnc up until the gateway has seen as many IKE_SAs that came to
-// stand, then ends it, and returns what was logged and the exit code.
+// stay runs tnc up until the gateway has seen as many IKE_SAs that came
+// up, then ends it, and returns what was logged and the exit code.
 func (s *site) stay(ikeSAs int, more ...string) (log string, code int) {
 	s.t.Helper()
 	s.t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
@@ -33,7 +33,7 @@ func (s *site) stay(ikeSAs int, more ...string) (log string, code int) {
 	go func() {
 		ended <- run(ctx, append(append([]string{"up", "home", "--dataplane", "none"}, s.args...), more...), io.Discard, f)
 	}()
-	stood := func() (n int) {
+	established := func() (n int) {
 		for _, c := range s.gw.Report().Clients {
 			if c.State == gateway.Established || c.State == gateway.Deleted {
 				n++
@@ -41,7 +41,7 @@ func (s *site) stay(ikeSAs int, more ...string) (log string, code int) {
 		}
 		return n
 	}
-	require.Eventually(s.t, func() bool { return stood() >= ikeSAs }, 30*time.Second, 20*time.Millisecond, "IKE_SAs that came to stand")
+	require.Eventually(s.t, func() bool { return established() >= ikeSAs }, 30*time.Second, 20*time.Millisecond, "IKE_SAs that came up")
 	cancel()
 	select {
 	case code = <-ended:
@@ -54,7 +54,7 @@ func (s *site) stay(ikeSAs int, more ...string) (log string, code int) {
 }
 
 // --reattest makes a new IKE_SA with an attestation at that interval, and ends
-// the one before.
+// the previous one.
 func TestReattestOnATimer(t *testing.T) {
 	s := newSite(t, nil)
 	log, code := s.stay(3, "--reattest", "300ms")

@@ -74,7 +74,7 @@ func oneSentence(t *testing.T, stderr string, says ...string) {
 	require.NotContains(t, last, "panic")
 }
 
-// noChildren asserts that no process of ours is left.
+// noChildren asserts that no child process is left.
 func noChildren(t *testing.T) {
 	t.Helper()
 	tasks, err := filepath.Glob("/proc/self/task/*/children")

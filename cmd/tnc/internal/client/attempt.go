@@ -73,8 +73,8 @@ func (c *Client) attempt(ctx context.Context) error {
 	return a.result
 }
 
-// begin starts an IKE_SA. Later ones take over from the one before, so they do
-// not tell the gateway to forget it.
+// begin starts an IKE_SA. Later ones take over from the previous one, so they do
+// not ask the gateway to forget it.
 func (a *attempt) begin(ctx context.Context, first bool) error {
 	cfg, peers, err := a.builder.Config(a.sock.Local().Addr())
 	if err != nil {

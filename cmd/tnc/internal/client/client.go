@@ -47,7 +47,7 @@ type Config struct {
 	Trace    func(tnccs.Exchange)             // gets every PA-TNC message; nil = none
 	Progress func(format string, args ...any) // says what goes on; nil = nobody
 	// OnUp is called once, when the tunnel is up for the first time; it may call
-	// Status. Nil = nobody is told.
+	// Status. Nil = nobody is called.
 	OnUp func(Result)
 }
 

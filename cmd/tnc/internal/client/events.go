@@ -157,7 +157,7 @@ func (c *Client) carry(sa *ike.ChildSA) error {
 		return c.plane.Install(sa, false)
 	}
 	if c.planeUp {
-		log.Group(c.logger, log.KNL).Info("the virtual IPs changed, making the data plane anew")
+		log.Group(c.logger, log.KNL).Info("the virtual IPs changed, making a new data plane")
 		c.hooks.down()
 		c.hooked = false
 		c.planeUp = false

@@ -18,7 +18,8 @@ type gatewayIdentity struct {
 	shown  ike.Identity // what the gateway showed as IDr, and remote.id allowed
 }
 
-// identified takes the gateway's IDr; who else wants to hear it is told first.
+// identified returns what records the gateway's IDr, and then calls also, where
+// that is set.
 func (g *gatewayIdentity) identified(also func(ike.Identity) error) func(ike.Identity) error {
 	return func(id ike.Identity) error {
 		g.shown = id

@@ -38,7 +38,7 @@ func (b *Builder) rounds(cfg *ike.Config, local netip.Addr) (peers []*eap.Peer, 
 		case "psk":
 			round.PSK, err = b.ownPSK(l, local)
 		default:
-			err = b.signs(&round, l)
+			err = b.signatureRound(&round, l)
 		}
 		if err == nil && round.ID.IDType == message.IDAny {
 			round.ID, err = b.localIdentity(l, local)
@@ -75,8 +75,8 @@ func (b *Builder) psk(r *swanctl.Round, us, them string) ([]byte, error) {
 	return s.Secret, nil
 }
 
-// signs makes a round of ours with a private key.
-func (b *Builder) signs(round *ike.LocalRound, l *swanctl.Round) error {
+// signatureRound fills in a round of this end with its private keys.
+func (b *Builder) signatureRound(round *ike.LocalRound, l *swanctl.Round) error {
 	var own []credential.KeyPair
 	for _, load := range []struct {
 		setting string
@@ -142,7 +142,8 @@ func (b *Builder) signs(round *ike.LocalRound, l *swanctl.Round) error {
 	return nil
 }
 
-// authorities names the CAs above a certificate of ours as CERTREQ does.
+// authorities returns the CAs above a certificate of this end, as CERTREQ names
+// them.
 func (b *Builder) authorities(o credential.KeyPair) (keys [][]byte) {
 	top := o.Cert
 	if n := len(o.Chain); n > 0 {
@@ -156,8 +157,8 @@ func (b *Builder) authorities(o credential.KeyPair) (keys [][]byte) {
 	return keys
 }
 
-// remoteRounds fills in how the gateway authenticates. Without a section it is
-// anybody with a certificate, or who authenticates as we do.
+// remoteRounds fills in how the gateway authenticates. Without a section any
+// certificate will do, or the gateway authenticates as this end does.
 func (b *Builder) remoteRounds(cfg *ike.Config, local netip.Addr) error {
 	remote := b.Connection.Remote
 	if len(remote) == 0 {
@@ -220,7 +221,7 @@ func (b *Builder) ppk(cfg *ike.Config) error {
 	s, ok := b.Swanctl.Secret("ppk", id)
 	if !ok {
 		if !b.Connection.PPKRequired {
-			b.group(log.CFG).Warn(fmt.Sprintf("no PPK for '%s' found, ignored because PPK is not required", id))
+			log.Warnf(b.group(log.CFG), "no PPK for '%s' found, ignored because PPK is not required", id)
 			return nil
 		}
 		return b.Connection.Pos.Errorf("connection %q: %s has no PPK for ppk_id = %s: %s", b.Connection.Name, b.Swanctl.File, id, b.missingSecret("ppk", "PPK", id))

@@ -65,7 +65,7 @@ func (b *Builder) store() *credential.Store {
 	if b.credentials == nil {
 		b.credentials = credential.Open(b.Swanctl, b.Roots.Certs)
 		for _, p := range b.credentials.Problems {
-			b.group(log.CFG).Info(p.Error())
+			log.Infof(b.group(log.CFG), "%v", p)
 		}
 	}
 	return b.credentials
@@ -96,7 +96,7 @@ func (b *Builder) trusted() (*trust.Store, error) {
 	for _, f := range responders {
 		certs, err := swanctl.LoadCertificates(f)
 		if err != nil {
-			b.group(log.CFG).Warn(fmt.Sprintf("load certificate of an OCSP responder: %v", err))
+			log.Warnf(b.group(log.CFG), "load certificate of an OCSP responder: %v", err)
 			continue
 		}
 		cfg.Responders = append(cfg.Responders, certs[0])
@@ -108,7 +108,7 @@ func (b *Builder) trusted() (*trust.Store, error) {
 	for _, f := range files {
 		l, err := trust.LoadCRL(f)
 		if err != nil {
-			b.group(log.CFG).Warn(fmt.Sprintf("load CRL %s: %v", f, err))
+			log.Warnf(b.group(log.CFG), "load CRL %s: %v", f, err)
 			continue
 		}
 		cfg.CRLs = append(cfg.CRLs, l)
@@ -124,13 +124,14 @@ func (b *Builder) trusted() (*trust.Store, error) {
 func (b *Builder) saveCRL(issuer *x509.Certificate, der []byte) {
 	err := b.Swanctl.WriteFile("x509crl", hex.EncodeToString(trust.KeyHash(issuer))+".crl", der)
 	if err != nil {
-		b.group(log.CFG).Warn(fmt.Sprintf("cache CRL: %v", err))
+		log.Warnf(b.group(log.CFG), "cache CRL: %v", err)
 		return
 	}
-	b.group(log.CFG).Info(fmt.Sprintf("  written crl of %q to x509crl", issuer.Subject))
+	log.Infof(b.group(log.CFG), "  written crl of %q to x509crl", issuer.Subject)
 }
 
-// ownStatus fetches OCSP responses about a certificate of ours and its chain.
+// ownStatus returns how OCSP responses about a certificate of this end and its chain are
+// fetched.
 func (b *Builder) ownStatus(o credential.KeyPair) (func(context.Context) [][]byte, error) {
 	store, err := b.trusted()
 	if err != nil {

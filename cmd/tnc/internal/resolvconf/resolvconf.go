@@ -27,7 +27,7 @@ type Resolver struct {
 	Name    string // of the connection
 }
 
-// New settles the place: command ("" = DefaultCommand) where it is installed and
+// New chooses the place: command ("" = DefaultCommand) where it is installed and
 // file ("" = DefaultFile) is the system's, else file.
 func New(file, command, name string) *Resolver {
 	if file == "" {
@@ -51,7 +51,8 @@ func (r *Resolver) What() string {
 	return r.File
 }
 
-// mark ends each line of ours, so that it is found again, by a later run too.
+// mark returns what ends each line that this program writes, so that it is found
+// later, by another run too.
 func (r *Resolver) mark() string { return "   # by tnc, from " + strings.Map(oneLine, r.Name) }
 
 func (r *Resolver) iface() string { return "lo.tnc." + SafeName(r.Name) }
@@ -128,9 +129,9 @@ func (r *Resolver) Remove() error {
 // maxFile is the largest resolv.conf that is edited, octets.
 const maxFile = 1 << 20
 
-// rewrite puts lines first, without those of ours that stand there. The new
-// file takes the place of the old one at once; where that cannot be (a file
-// that is mounted by itself) it is written in place.
+// rewrite puts lines first and removes those of earlier calls. The new file
+// replaces the old one at once; where that cannot be (a file that is mounted by
+// itself) it is written in place.
 func (r *Resolver) rewrite(lines []string) error {
 	path := r.File
 	if p, err := filepath.EvalSymlinks(path); err == nil {

@@ -62,7 +62,7 @@ func TestResolvConf(t *testing.T) {
 	require.NoFileExists(t, none.File)
 }
 
-// Where resolvconf is installed it is told, with an interface of ours, and what
+// Where resolvconf is installed it is told, with an interface name of this program, and what
 // a gateway names as a domain cannot become anything else.
 func TestResolvconf(t *testing.T) {
 	dir := t.TempDir()
