@@ -200,10 +200,11 @@ func isPublic(path string) bool {
 // hasInternal reports whether an element of the path is "internal".
 func hasInternal(path string) bool { return slices.Contains(strings.Split(path, "/"), "internal") }
 
-// isTestSupport reports whether a package is for tests and the demo: doubles, and
-// what is under internal but not on its floor.
+// isTestSupport reports whether a package is for tests and the demo: doubles, whose
+// names end in "test", and what is under internal but not in internal/base.
 func isTestSupport(p string) bool {
-	return strings.HasSuffix(path.Base(p), "test") || under(p, "internal") && !under(p, "internal/base") || p == "cmd/tnc/internal/demo"
+	double := strings.HasSuffix(p, "test") && path.Base(p) != "attest"
+	return double || under(p, "internal") && !under(p, "internal/base") || p == demo
 }
 
 // keys returns the keys of violations.
