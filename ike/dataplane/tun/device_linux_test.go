@@ -1,14 +1,9 @@
 package tun
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,149 +19,13 @@ import (
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// inNamespace runs f on a thread with a network namespace of its own, which
-// ends with the thread: nothing can be left behind on the host.
-func inNamespace(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("SKIP needs root: run the test as root")
-	}
-	if err := Probe(); err != nil {
-		t.Skip("SKIP needs TUN devices: " + err.Error())
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends here
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			t.Error("unshare: ", err)
-			return
-		}
-		lo, err := netlink.LinkByName("lo")
-		if err == nil {
-			err = netlink.LinkSetUp(lo)
-		}
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		f(t)
-	}()
-	<-done
-}
-
-// snapshot lists links, addresses, routes of all tables and rules.
-func snapshot(t *testing.T) []string {
-	t.Helper()
-	var all []string
-	links, err := netlink.LinkList()
-	require.NoError(t, err)
-	for _, l := range links {
-		all = append(all, "link "+l.Attrs().Name)
-	}
-	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		addrs, err := netlink.AddrList(nil, family)
-		require.NoError(t, err)
-		for _, a := range addrs {
-			all = append(all, "addr "+a.IPNet.String())
-		}
-		routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-		require.NoError(t, err)
-		for _, r := range routes {
-			all = append(all, "route "+r.String())
-		}
-		rules, err := netlink.RuleList(family)
-		require.NoError(t, err)
-		for _, r := range rules {
-			all = append(all, fmt.Sprintf("rule %d %s not=%v", family, r, r.Invert))
-		}
-	}
-	// the kernel adds link-local ones when it likes
-	all = slices.DeleteFunc(all, func(s string) bool { return strings.Contains(s, "fe80::") || strings.Contains(s, "ff00::/8") })
-	slices.Sort(all)
-	return all
-}
-
-const childSPI = 0xc0000001
-
-// childPair returns the client's CHILD_SA and the SAs of the gateway.
-func childPair(t *testing.T, proposal string, spiIn uint32, fill byte) (*ike.ChildSA, *esp.SA) {
-	t.Helper()
-	client, gateway := dataplanetest.Children(proposal, spiIn, spiIn+1, fill)
-	in, out, err := gateway.Ciphers(nil)
-	require.NoError(t, err)
-	sa, err := esp.NewSA(esp.Config{SPIIn: gateway.SPIIn, SPIOut: gateway.SPIOut, In: in, Out: out, LocalTS: gateway.LocalTS, RemoteTS: gateway.RemoteTS})
-	require.NoError(t, err)
-	return client, sa
-}
-
-func ping(t *testing.T, src, dst string, data int) []byte {
-	t.Helper()
-	p, err := esp.Echo{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), ID: 7, Seq: 1, Data: make([]byte, data)}.Append(nil)
-	require.NoError(t, err)
-	return p
-}
-
-// newPlane returns a plane with that socket.
-func newPlane(t *testing.T, cfg dataplane.Config, sock *dataplanetest.Socket) *plane {
-	t.Helper()
-	p := New(cfg).(*plane)
-	require.NoError(t, p.Attach(sock))
-	return p
-}
-
-func recvEcho(t *testing.T, fd int) esp.Echo {
-	t.Helper()
-	buf := make([]byte, 2000)
-	require.NoError(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}))
-	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
-		require.NoError(t, err, "a reply comes")
-		e, err := esp.ParseEcho(buf[:n])
-		if err == nil && e.Reply {
-			return e
-		}
-	}
-}
-
-func TestTUNPlane(t *testing.T) {
+func TestPlane(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	inNamespace(t, func(t *testing.T) {
 		before := snapshot(t)
 		cc, gw := childPair(t, "aes128gcm16", childSPI, 1)
-		var mu sync.Mutex
-		var sock *dataplanetest.Socket
-		// the gateway answers pings
-		answer := func(pkt []byte) error {
-			mu.Lock()
-			defer mu.Unlock()
-			inner, err := gw.Open(slices.Clone(pkt))
-			if err != nil {
-				return err
-			}
-			e, err := esp.ParseEcho(inner)
-			if err != nil || e.Reply {
-				return nil
-			}
-			e.Src, e.Dst, e.Reply = e.Dst, e.Src, true
-			b, err := e.Append(nil)
-			if err != nil {
-				return err
-			}
-			if pkt, err = gw.Seal(nil, b); err != nil {
-				return err
-			}
-			sock.Deliver(pkt)
-			return nil
-		}
-		sock = dataplanetest.NewSocket(func(pkts ...[]byte) error {
-			for _, pkt := range pkts {
-				if err := answer(pkt); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		answering := newPingGateway(gw)
+		sock := answering.sock
 		p := newPlane(t, dataplane.Config{Device: "tnctest%d"}, sock)
 		require.Equal(t, dataplane.Info{Kind: dataplane.TUN, Carries: true, UDPOnly: true}, p.Info())
 		require.NoError(t, p.Install(cc, false))
@@ -177,12 +36,8 @@ func TestTUNPlane(t *testing.T) {
 		require.Contains(t, after, "Dst: 10.1.0.0/16 Src: 10.3.0.1")
 		require.Contains(t, after, "rule 2 ip rule 220: from all to 192.168.0.1/32 table 220  not=true")
 
-		// raw sockets: the kernel routes into the device and gets the answers
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
-		require.NoError(t, err)
+		fd, in := rawSockets(t)
 		defer unix.Close(fd)
-		in, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
-		require.NoError(t, err)
 		defer unix.Close(in)
 		for i := range 5 {
 			b := ping(t, "10.3.0.1", "10.1.0.1", 100*i)
@@ -199,9 +54,7 @@ func TestTUNPlane(t *testing.T) {
 		cc2, gw2 := childPair(t, "aes128-sha256", 0xc1000001, 2)
 		old, err := gw.Seal(nil, ping(t, "10.1.0.1", "10.3.0.1", 1))
 		require.NoError(t, err)
-		mu.Lock()
-		gw = gw2
-		mu.Unlock()
+		answering.use(gw2)
 		// a packet of the new SA that comes before it is installed waits for it
 		soon, err := gw2.Seal(nil, ping(t, "10.1.0.1", "10.3.0.1", 1))
 		require.NoError(t, err)
@@ -243,13 +96,8 @@ func TestTUNPlane(t *testing.T) {
 	})
 }
 
-func mustChild(t *testing.T, spi uint32) *ike.ChildSA {
-	c, _ := childPair(t, "aes128gcm16", spi, 1)
-	return c
-}
-
 // Everything goes into the tunnel but what is for the gateway's port.
-func TestTUNPlaneLeavesTheGatewayOut(t *testing.T) {
+func TestTheGatewayStaysOutside(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		require.NoError(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "va"}, PeerName: "vb"}))
 		for _, name := range []string{"va", "vb"} {
@@ -294,7 +142,7 @@ func TestTUNPlaneLeavesTheGatewayOut(t *testing.T) {
 	})
 }
 
-func TestTUNPlaneFailuresLeaveNothing(t *testing.T) {
+func TestFailuresLeaveNothing(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		before := snapshot(t)
 		base := func() (dataplane.Config, *ike.ChildSA) {

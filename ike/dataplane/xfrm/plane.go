@@ -70,8 +70,8 @@ func (p *plane) Trap(children ...*ike.ChildSA) error {
 	return nil
 }
 
-// entry returns what the kernel is told about a CHILD_SA. The keys stay those of
-// child.
+// entry returns what the kernel needs to know of a CHILD_SA. The keys are those of
+// child, not copies.
 func (p *plane) entry(child *ike.ChildSA) entry {
 	return entry{
 		name: child.Name, spiIn: child.SPIIn, spiOut: child.SPIOut, suite: child.ESP, keys: child.Keys,

@@ -11,7 +11,7 @@ import (
 // usage is what the kernel counted for a state.
 type usage struct{ packets, bytes uint64 }
 
-// kernelUsage asks the kernel; zero where the state is gone.
+// kernelUsage asks the kernel; zero where there is no such state.
 func kernelUsage(s xfrmState) usage {
 	q := &netlink.XfrmState{Dst: net.IP(s.Dst.AsSlice()), Src: net.IP(s.Src.AsSlice()), Proto: netlink.XFRM_PROTO_ESP, Spi: int(s.SPI), Ifid: int(s.IfID)}
 	if s.Mark.Mask != 0 {

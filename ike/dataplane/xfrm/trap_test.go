@@ -59,7 +59,7 @@ func TestTrapIsPoliciesWithoutStates(t *testing.T) {
 	require.ErrorIs(t, d.trap(entry{}), esp.ErrClosed)
 }
 
-// The listener ends when it is told to, and hears nobody but the kernel.
+// The listener ends when it is closed, and ignores all senders but the kernel.
 func TestListenerEnds(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIP needs root: run `sudo make test`")

@@ -1,12 +1,14 @@
 package sadb
 
 import (
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
 	"github.com/gotnc/gotnc/ike/esp"
 )
@@ -57,4 +59,33 @@ func TestEarly(t *testing.T) {
 		time.Sleep(earlyFor + time.Second)
 		require.Empty(t, d.TakeEarly(0xc0000002))
 	})
+}
+
+// The way of a packet allocates nothing: choice of the SA, sealing, opening.
+func TestNoAllocations(t *testing.T) {
+	alive := 0
+	c, g := New(Config{}), New(Config{Authenticated: func() { alive++ }})
+	a, b := dataplanetest.Children("aes128gcm16", 0xc0000001, 0xc0000002, 1)
+	for d, child := range map[*DB]*ike.ChildSA{c: a, g: b} {
+		sa, err := d.NewSA(child, 0, false)
+		require.NoError(t, err)
+		require.NoError(t, d.Add(sa))
+	}
+	require.NoError(t, add(t, g, 0xc0000011))
+	packet, err := esp.Echo{Src: netip.MustParseAddr("10.3.0.1"), Dst: netip.MustParseAddr("10.1.0.1"), Data: make([]byte, 1300)}.Append(nil)
+	require.NoError(t, err)
+	const headroom = 64
+	buf := make([]byte, headroom+1500+headroom)
+	n := testing.AllocsPerRun(200, func() {
+		copy(buf[headroom:], packet)
+		pkt, err := c.Sender(packet).SealInPlace(buf, headroom, len(packet))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if inner, at := g.Open(pkt); len(inner) != len(packet) || &inner[0] != &pkt[at] {
+			t.Fatal("not opened in place")
+		}
+	})
+	require.Zero(t, n)
+	require.GreaterOrEqual(t, alive, 200)
 }
