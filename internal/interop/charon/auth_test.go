@@ -158,7 +158,7 @@ func TestSignaturesWithCharon(t *testing.T) {
 		{"ecdsa256", testpki.ECDSA, "ecdsa", "ECDSA_WITH_SHA2_256_DER", "ECDSA_WITH_SHA2_256_DER"},
 		{"ecdsa384", testpki.ECDSA384, "pubkey", "ECDSA_WITH_SHA2_384_DER", "ECDSA_WITH_SHA2_384_DER"},
 		{"ecdsa521", testpki.ECDSA521, "ecdsa-521", "ECDSA_WITH_SHA2_512_DER", "ECDSA_WITH_SHA2_512_DER"},
-		{"ed25519", testpki.Ed25519, "ed25519", "ED25519", ""},
+		{"ed25519", testpki.Ed25519, "ike:ed25519", "ED25519", ""},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			s := &site{Pair: s.Pair, t: t, dir: s.dir, tnc: s.tnc, peer: s.peer}
@@ -168,11 +168,7 @@ func TestSignaturesWithCharon(t *testing.T) {
 				auth = "ike:" + k.auth // the CA signs with PKCS #1
 			}
 			// The gateway takes what comes and signs as it is told.
-			gwAuth := auth
-			if k.name == "ed25519" {
-				gwAuth = "pubkey" // strongSwan has no word for it alone
-			}
-			c := authCase{gwLocal: pubkey(gwAuth, k.name) + gwIs, gwRemote: "auth = pubkey\n" + carolIs,
+			c := authCase{gwLocal: pubkey(auth, k.name) + gwIs, gwRemote: "auth = pubkey\n" + carolIs,
 				clLocal: pubkey(auth, k.name) + carolIs, clRemote: "auth = " + auth + "\n" + gwIs}
 			s.accepted(c, "authentication of '"+user+"' (myself) with "+k.says, "authentication of '"+gatewayID+"' with "+k.says)
 			if k.classic == "" {
