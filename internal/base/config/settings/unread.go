@@ -29,9 +29,9 @@ var unread = []struct {
 		" charon.prefer_configured_proposals charon.prefer_temporary_addrs charon.process_route charon.rdn_matching charon.replay_window" +
 		" charon.reqid_base charon.retry_initiate_interval charon.reuse_ikesa charon.rsa_pss_trailerfield charon.send_vendor_id" +
 		" charon.signature_authentication_constraints charon.spi_label charon.spi_mask charon.spi_min charon.spi_max" +
-		" charon.x509.enforce_critical" +
-		// To be honoured next.
-		" charon.force_eap_only_authentication charon.accept_private_algs", ""},
+		" charon.x509.enforce_critical", ""},
+	{"charon.force_eap_only_authentication", "only a gateway has it: strongSwan's client does not read it either"},
+	{"charon.accept_private_algs", "no algorithm of private use is implemented, so none is offered or accepted"},
 	{"charon.tls.cipher charon.tls.key_exchange charon.tls.mac charon.tls.suites charon.tls.ke_group charon.tls.signature" +
 		" charon.tls.send_certreq_authorities libtls.cipher libtls.key_exchange libtls.mac libtls.suites libtls.ke_group" +
 		" libtls.signature libtls.send_certreq_authorities", "Go's crypto/tls decides"},
