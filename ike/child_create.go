@@ -77,6 +77,8 @@ func (set *childSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 		sa.deleteESP(j.spiIn, nil) // the peer has it
 		if old == nil {
 			set.emit(ChildFailed{Name: j.cfg.Name, Err: fmt.Errorf("%w: %w", ErrChild, err)})
+		} else if old.closing { // it reached its hard lifetime meanwhile
+			set.wanted, set.wantedAt = append(set.wanted, j.cfg), set.retryAt()
 		} else if !old.dead {
 			old.rekeyAt = set.retryAt()
 		}
@@ -134,6 +136,10 @@ func (set *childSet) refused(sa *ikeSA, j *createJob, n *message.Notify) {
 	old := j.child
 	if old != nil && (old.dead || old.successor != nil) {
 		return // the peer deleted or rekeyed it: that is what counts
+	}
+	if old != nil && old.closing && n.NotifyType != message.NoAdditionalSAs { // it reached its hard lifetime meanwhile
+		set.wanted, set.wantedAt = append(set.wanted, j.cfg), set.retryAt()
+		return
 	}
 	switch {
 	case n.NotifyType == message.TemporaryFailure && old != nil:

@@ -140,10 +140,32 @@ func (set *childSet) tick() {
 			set.remove(c)
 			set.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut, Rekeyed: true})
 		case due(c.expireAt, set.now) && !c.dead && set.state == stateEstablished:
-			log.Infof(set.chd, "CHILD_SA %s with SPI %08x reached its hard lifetime", c, c.spiIn)
-			c.expireAt, c.closing = time.Time{}, true
+			set.expire(c)
+		}
+	}
+}
+
+// expire ends a CHILD_SA at its hard lifetime. Another one takes its place, unless
+// that is there already: where the peer rekeyed this one and leaves its DELETE to the
+// lifetime, or where our rekeying is done and only the answer to our DELETE is late.
+// A rekeying that is under way decides with its answer.
+func (set *childSet) expire(c *childState) {
+	log.Infof(set.chd, "CHILD_SA %s with SPI %08x reached its hard lifetime", c, c.spiIn)
+	c.expireAt = time.Time{}
+	switch {
+	case c.successor != nil:
+		next := c.successor.child
+		c.replaced, c.successor, c.closing = true, nil, true
+		set.activate(next)
+	case c.replaced:
+		set.retire(c)
+	case c.rekeying:
+		c.closing = true
+	default:
+		if !c.deleting {
 			set.wanted = append(set.wanted, c.cfg)
 		}
+		c.closing = true
 	}
 }
 
