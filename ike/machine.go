@@ -1,7 +1,6 @@
 package ike
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
@@ -280,10 +279,6 @@ func (m *Machine) readIKEParameters(msg *message.Message) {
 		m.mobility.readAddresses(msg)
 	}
 	m.life.scheduleIKE()
-	var limit time.Duration
-	if n := msg.Notify(message.AuthLifetime); n != nil && len(n.Data) == 4 {
-		limit = time.Duration(binary.BigEndian.Uint32(n.Data)) * time.Second
-		log.Infof(m.ike, "received AUTH_LIFETIME of %ds", int(limit.Seconds()))
-	}
-	m.life.scheduleReauth(limit)
+	m.life.scheduleReauth()
+	m.life.readAuthLifetime(msg)
 }

@@ -494,7 +494,7 @@ func TestHardLifetimes(t *testing.T) {
 	p.b.m.sas.current.suite.KE = message.KEMethod(20)
 	p.b.m.sas.current.suite.Encr.KeyBits = 256
 	p.a.m.now = p.now
-	p.a.m.life.scheduleReauth(0)
+	p.a.m.life.scheduleReauth()
 	p.pass(31 * time.Minute)
 	require.Contains(t, p.a.events, Event(ReauthDue{Reason: "its time is over"}))
 	p.pass(time.Hour)

@@ -216,6 +216,9 @@ func (m *Machine) informational(sa *ikeSA, msg *message.Message) {
 	if m.mobility.enabled {
 		m.mobility.readAddresses(msg)
 	}
+	if !sa.retired {
+		m.life.readAuthLifetime(msg)
+	}
 	sa.respond(msg.Header, reply...)
 	for _, c := range closed {
 		m.children.peerClosed(c)
