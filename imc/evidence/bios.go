@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto"
 	"fmt"
 	"io"
 	"os"
@@ -33,7 +32,7 @@ func (c *Collector) collectBIOS(ctx context.Context, n pts.ComponentName) error 
 	g := c.newGroup(false)
 	v := pts.SimpleComponentEvidence{Component: n, Hash: c.alg, Transform: pts.TransformMatch, Time: changeTime(f)}
 	var info pts.PCRInfo
-	banks := map[crypto.Hash]*pcr.Bank{}
+	banks := map[pcr.Hash]*pcr.Bank{}
 	without, outside := 0, 0
 	r := bios.NewReader(in)
 	for {
@@ -54,7 +53,7 @@ func (c *Collector) collectBIOS(ctx context.Context, n pts.ComponentName) error 
 			continue
 		}
 		for _, d := range e.Digests {
-			h := d.Algorithm.Hash()
+			h := d.Algorithm
 			b := banks[h]
 			if b == nil {
 				b = pcr.NewBank(h)
@@ -107,7 +106,7 @@ func (c *Collector) Locality(_ context.Context, alg pts.HashAlgorithms, pcr0 []b
 		return 0, false
 	}
 	defer f.Close()
-	if l, ok := locality(in, alg.Bank().Crypto(), pcr0); ok {
+	if l, ok := locality(in, alg.Bank(), pcr0); ok {
 		return l, true
 	}
 	h, sum, ok := c.bootAggregate()
@@ -130,7 +129,7 @@ func (c *Collector) Locality(_ context.Context, alg pts.HashAlgorithms, pcr0 []b
 	return 0, false
 }
 
-func locality(in io.Reader, h crypto.Hash, pcr0 []byte) (uint8, bool) {
+func locality(in io.Reader, h pcr.Hash, pcr0 []byte) (uint8, bool) {
 	var banks [len(localities)]*pcr.Bank
 	for i, l := range localities {
 		banks[i] = pcr.NewBank(h)

@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"bytes"
-	"crypto"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +17,7 @@ import (
 const bootAggregate = "boot_aggregate"
 
 // bootAggregate returns the digest with which the list begins.
-func (c *Collector) bootAggregate() (h crypto.Hash, sum []byte, ok bool) {
+func (c *Collector) bootAggregate() (h pcr.Hash, sum []byte, ok bool) {
 	f, err := os.Open(c.cfg.IMALog)
 	if err != nil {
 		return 0, nil, false
@@ -39,7 +38,7 @@ func (c *Collector) Algorithm() pts.HashAlgorithms {
 	if !ok {
 		return 0
 	}
-	return pts.HashAlgorithmOf(pcr.FromCrypto(h))
+	return pts.HashAlgorithmOf(h)
 }
 
 // checkBootAggregate compares the first entry with the PCRs that the BIOS
@@ -67,16 +66,16 @@ func (c *Collector) checkBootAggregate(e *ima.Entry, f ima.Fields) error {
 
 // aggregateHash returns the hash function of an ima-ng digest; template ima has
 // SHA-1.
-func aggregateHash(algorithm string) (crypto.Hash, bool) {
+func aggregateHash(algorithm string) (pcr.Hash, bool) {
 	switch algorithm {
 	case "", "sha1":
-		return crypto.SHA1, true
+		return pcr.SHA1, true
 	case "sha256":
-		return crypto.SHA256, true
+		return pcr.SHA256, true
 	case "sha384":
-		return crypto.SHA384, true
+		return pcr.SHA384, true
 	case "sha512":
-		return crypto.SHA512, true
+		return pcr.SHA512, true
 	}
 	return 0, false
 }
@@ -85,7 +84,7 @@ func aggregateHash(algorithm string) (crypto.Hash, bool) {
 // and with kernels before 5.8, else 0 to 9.
 func matchAggregate(b *pcr.Bank, sum []byte) (last uint32, ok bool) {
 	for _, last := range [...]uint32{9, 7} {
-		if (last == 7 || b.Hash() != crypto.SHA1) && bytes.Equal(b.Digest(last), sum) {
+		if (last == 7 || b.Hash() != pcr.SHA1) && bytes.Equal(b.Digest(last), sum) {
 			return last, true
 		}
 	}

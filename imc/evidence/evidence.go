@@ -6,7 +6,6 @@ package evidence
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -104,7 +103,7 @@ type Collector struct {
 	pcrs     pcr.Selection
 
 	biosCount int
-	aggregate map[crypto.Hash]*pcr.Bank // per algorithm of the BIOS log
+	aggregate map[pcr.Hash]*pcr.Bank // per algorithm of the BIOS log
 	ima       *imaSource
 }
 
@@ -155,7 +154,7 @@ func (c *Collector) Collect(ctx context.Context, n pts.ComponentName, b pts.Bank
 		return pts.ErrNoCollector
 	}
 	if c.bank == nil {
-		c.bank, c.alg, c.locality = pcr.NewBank(b.Algorithm.Bank().Crypto()), b.Algorithm, b.Locality
+		c.bank, c.alg, c.locality = pcr.NewBank(b.Algorithm.Bank()), b.Algorithm, b.Locality
 		c.bank.SetLocality(b.Locality)
 	}
 	if c.bank.Size() == 0 || b.Algorithm != c.alg {

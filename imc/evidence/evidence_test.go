@@ -3,7 +3,6 @@ package evidence
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/binary"
@@ -31,7 +30,7 @@ func field(b []byte) []byte { return append(le.AppendUint32(nil, uint32(len(b)))
 type machine struct {
 	t        testing.TB
 	dir      string
-	banks    map[crypto.Hash]*pcr.Bank
+	banks    map[pcr.Hash]*pcr.Bank
 	entries  int
 	locality uint8
 }
@@ -49,8 +48,8 @@ func (m *machine) append(file string, b []byte) {
 }
 
 func boot(t testing.TB, locality uint8, tells bool) *machine {
-	m := &machine{t: t, dir: t.TempDir(), locality: locality, banks: map[crypto.Hash]*pcr.Bank{}}
-	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
+	m := &machine{t: t, dir: t.TempDir(), locality: locality, banks: map[pcr.Hash]*pcr.Bank{}}
+	for _, h := range []pcr.Hash{pcr.SHA1, pcr.SHA256} {
 		m.banks[h] = pcr.NewBank(h)
 		m.banks[h].SetLocality(locality)
 	}
@@ -63,8 +62,8 @@ func boot(t testing.TB, locality uint8, tells bool) *machine {
 		log = append(append(log, 11, 0), s2[:]...)
 		log = append(log, field(data)...)
 		if typ != 3 {
-			m.banks[crypto.SHA1].Extend(p, s1[:])
-			m.banks[crypto.SHA256].Extend(p, s2[:])
+			m.banks[pcr.SHA1].Extend(p, s1[:])
+			m.banks[pcr.SHA256].Extend(p, s2[:])
 		}
 	}
 	if tells {
@@ -75,7 +74,7 @@ func boot(t testing.TB, locality uint8, tells bool) *machine {
 		event(p, 4, []byte{0, 0, 0, byte(p)})
 	}
 	m.append(m.biosLog(), log)
-	aggregate := m.banks[crypto.SHA256].Digest(9)
+	aggregate := m.banks[pcr.SHA256].Digest(9)
 	m.measure(aggregate, bootAggregate)
 	return m
 }
@@ -91,8 +90,8 @@ func record(digest []byte, name string) (rec, s1, s256 []byte) {
 func (m *machine) measure(digest []byte, name string) {
 	rec, s1, s2 := record(digest, name)
 	m.append(m.imaLog(), rec)
-	m.banks[crypto.SHA1].Extend(10, s1)
-	m.banks[crypto.SHA256].Extend(10, s2)
+	m.banks[pcr.SHA1].Extend(10, s1)
+	m.banks[pcr.SHA256].Extend(10, s2)
 	m.entries++
 }
 
@@ -104,7 +103,7 @@ func (m *machine) run(n int) {
 }
 
 // values are the PCRs of the TPM now.
-func (m *machine) values(h crypto.Hash) pcr.Values {
+func (m *machine) values(h pcr.Hash) pcr.Values {
 	out := pcr.Values{}
 	for i := range pcr.Count {
 		out[i] = bytes.Clone(m.banks[h].Value(uint32(i)))
@@ -128,7 +127,7 @@ func (m *machine) collect(cfg Config, alg pts.HashAlgorithms) *Collector {
 }
 
 // replay is what a verifier does with the evidence.
-func replay(t testing.TB, as []patnc.Attribute, h crypto.Hash, locality uint8) (*pcr.Bank, []pts.SimpleComponentEvidence) {
+func replay(t testing.TB, as []patnc.Attribute, h pcr.Hash, locality uint8) (*pcr.Bank, []pts.SimpleComponentEvidence) {
 	t.Helper()
 	b := pcr.NewBank(h)
 	b.SetLocality(locality)
@@ -153,7 +152,7 @@ func settle(t testing.TB, c *Collector, quoted pcr.Values) bool {
 }
 
 func TestEvidenceLeadsToTheQuotedPCRs(t *testing.T) {
-	for alg, h := range map[pts.HashAlgorithms]crypto.Hash{pts.SHA1: crypto.SHA1, pts.SHA256: crypto.SHA256} {
+	for alg, h := range map[pts.HashAlgorithms]pcr.Hash{pts.SHA1: pcr.SHA1, pts.SHA256: pcr.SHA256} {
 		m := boot(t, 3, true)
 		m.run(20)
 		c := m.collect(m.config(), alg)
@@ -181,9 +180,9 @@ func TestPCRInfo(t *testing.T) {
 	m.run(3)
 	cfg := m.config()
 	cfg.PCRInfo = true
-	_, all := replay(t, m.collect(cfg, pts.SHA256).Drain(), crypto.SHA256, 0)
+	_, all := replay(t, m.collect(cfg, pts.SHA256).Drain(), pcr.SHA256, 0)
 	last := all[len(all)-1]
-	require.Equal(t, m.banks[crypto.SHA256].Value(10), last.PCRs.After)
+	require.Equal(t, m.banks[pcr.SHA256].Value(10), last.PCRs.After)
 	require.Equal(t, all[len(all)-2].PCRs.After, last.PCRs.Before)
 	require.Equal(t, make([]byte, 32), all[0].PCRs.Before)
 }
@@ -195,10 +194,10 @@ func TestGrowingLog(t *testing.T) {
 	m.run(5)
 	c := m.collect(m.config(), pts.SHA256)
 	m.run(7)
-	quoted := m.values(crypto.SHA256)
+	quoted := m.values(pcr.SHA256)
 	m.run(4)
 	require.True(t, settle(t, c, quoted))
-	b, all := replay(t, c.Drain(), crypto.SHA256, 3)
+	b, all := replay(t, c.Drain(), pcr.SHA256, 3)
 	require.Len(t, all, 16+1+5+7)
 	require.Equal(t, quoted[10], b.Value(10))
 }
@@ -208,11 +207,11 @@ func TestGrowingLog(t *testing.T) {
 func TestListAheadOfTheQuote(t *testing.T) {
 	m := boot(t, 3, true)
 	m.run(5)
-	quoted := m.values(crypto.SHA256)
+	quoted := m.values(pcr.SHA256)
 	m.run(2)
 	c := m.collect(m.config(), pts.SHA256)
 	require.True(t, settle(t, c, quoted))
-	b, all := replay(t, c.Drain(), crypto.SHA256, 3)
+	b, all := replay(t, c.Drain(), pcr.SHA256, 3)
 	require.Len(t, all, 16+1+5)
 	require.Equal(t, quoted[10], b.Value(10))
 }
@@ -224,16 +223,16 @@ func TestPCRThatTheQuoteLacks(t *testing.T) {
 	rec, _, s := record(make([]byte, 32), "/policy/with/pcr=11")
 	rec[0] = 11
 	m.append(m.imaLog(), rec)
-	m.banks[crypto.SHA256].Extend(11, s)
+	m.banks[pcr.SHA256].Extend(11, s)
 	m.run(1)
-	quoted := m.values(crypto.SHA256)
+	quoted := m.values(pcr.SHA256)
 	delete(quoted, 11)
 	require.False(t, settle(t, c, quoted))
 	require.True(t, c.PCRs().Has(11))
-	require.True(t, settle(t, c, m.values(crypto.SHA256)))
-	b, _ := replay(t, c.Drain(), crypto.SHA256, 3)
-	require.Equal(t, m.banks[crypto.SHA256].Value(10), b.Value(10))
-	require.Equal(t, m.banks[crypto.SHA256].Value(11), b.Value(11))
+	require.True(t, settle(t, c, m.values(pcr.SHA256)))
+	b, _ := replay(t, c.Drain(), pcr.SHA256, 3)
+	require.Equal(t, m.banks[pcr.SHA256].Value(10), b.Value(10))
+	require.Equal(t, m.banks[pcr.SHA256].Value(11), b.Value(11))
 }
 
 func TestAlteredLogIsSentAsItIs(t *testing.T) {
@@ -241,7 +240,7 @@ func TestAlteredLogIsSentAsItIs(t *testing.T) {
 	m.run(5)
 	m.alter("/usr/bin/tool3\x00", "/usr/bin/evil3\x00")
 	c := m.collect(m.config(), pts.SHA256)
-	require.False(t, settle(t, c, m.values(crypto.SHA256)))
+	require.False(t, settle(t, c, m.values(pcr.SHA256)))
 	require.Len(t, c.Drain(), 16+6, "the verifier sees it and refuses")
 }
 
@@ -264,7 +263,7 @@ func TestWrongBootAggregateStopsTheList(t *testing.T) {
 	require.NoError(t, c.Collect(context.Background(), imaName(qualifierTrusted), b))
 	require.ErrorContains(t, c.Collect(context.Background(), imaName(qualifierOS), b), "boot aggregate computed over PCR0..PCR9 is incorrect")
 	require.EqualValues(t, 0xFF, c.PCRs())
-	require.True(t, settle(t, c, m.values(crypto.SHA256)))
+	require.True(t, settle(t, c, m.values(pcr.SHA256)))
 	require.Len(t, c.Drain(), 16)
 	// Without BIOS evidence there is nothing to compare it with.
 	require.NoError(t, New(m.config()).Collect(context.Background(), imaName(qualifierOS), b))
@@ -281,12 +280,12 @@ func TestPadding(t *testing.T) {
 	m.run(3)
 	cfg := m.config()
 	cfg.PCRPadding = true
-	_, all := replay(t, m.collect(cfg, pts.SHA256).Drain(), crypto.SHA256, 0)
+	_, all := replay(t, m.collect(cfg, pts.SHA256).Drain(), pcr.SHA256, 0)
 	last := all[len(all)-1]
 	require.Equal(t, pts.TransformShort, last.Transform)
 	require.Equal(t, make([]byte, 12), last.Measurement[20:])
 	require.Equal(t, pts.TransformMatch, all[0].Transform, "BIOS events have their own digests")
-	_, all = replay(t, m.collect(cfg, pts.SHA1).Drain(), crypto.SHA1, 0)
+	_, all = replay(t, m.collect(cfg, pts.SHA1).Drain(), pcr.SHA1, 0)
 	require.Equal(t, pts.TransformMatch, all[len(all)-1].Transform)
 }
 
@@ -297,7 +296,7 @@ func TestLocality(t *testing.T) {
 		require.True(t, ok, "the log tells it")
 		require.Equal(t, l, got)
 		m = boot(t, l, false)
-		got, ok = New(m.config()).Locality(context.Background(), pts.SHA1, m.banks[crypto.SHA1].Value(0))
+		got, ok = New(m.config()).Locality(context.Background(), pts.SHA1, m.banks[pcr.SHA1].Value(0))
 		require.True(t, ok, "the value of PCR 0 tells it")
 		require.Equal(t, l, got)
 		got, ok = New(m.config()).Locality(context.Background(), pts.SHA256, nil)
@@ -420,7 +419,7 @@ func TestBrokenList(t *testing.T) {
 	c := New(m.config())
 	b := pts.Bank{Algorithm: pts.SHA256, Locality: 3}
 	require.Error(t, c.Collect(context.Background(), imaName(qualifierOS), b))
-	_, err := c.MatchQuote(context.Background(), m.values(crypto.SHA256))
+	_, err := c.MatchQuote(context.Background(), m.values(pcr.SHA256))
 	require.NoError(t, err)
 	require.Len(t, c.Drain(), 3)
 }
@@ -442,7 +441,7 @@ func inspect(t *testing.T, m *machine, cfg Config, tpm pcr.Values) *Report {
 func TestInspectFindsNoDifference(t *testing.T) {
 	m := boot(t, 3, false)
 	m.run(9)
-	tpm := m.values(crypto.SHA256)
+	tpm := m.values(pcr.SHA256)
 	m.run(2)
 	r := inspect(t, m, m.config(), tpm)
 	require.Nil(t, r.Difference)
@@ -464,7 +463,7 @@ func TestInspectNamesTheEntry(t *testing.T) {
 	m := boot(t, 3, true)
 	m.run(9)
 	m.alter("/usr/bin/tool4\x00", "/usr/bin/evil4\x00")
-	r := inspect(t, m, m.config(), m.values(crypto.SHA256))
+	r := inspect(t, m, m.config(), m.values(pcr.SHA256))
 	require.False(t, *r.Matches)
 	require.Equal(t, 5, r.Difference.Entry)
 	require.Equal(t, "/usr/bin/evil4", r.Difference.Name)
@@ -472,7 +471,7 @@ func TestInspectNamesTheEntry(t *testing.T) {
 	require.Contains(t, r.Difference.String(), "/usr/bin/evil4")
 
 	// In the SHA-1 bank PCR 10 still matches; the entry is named all the same.
-	r, err := Inspect(context.Background(), m.config(), pts.SHA1, m.values(crypto.SHA1))
+	r, err := Inspect(context.Background(), m.config(), pts.SHA1, m.values(pcr.SHA1))
 	require.NoError(t, err)
 	require.False(t, *r.Matches)
 	require.Equal(t, 5, r.Difference.Entry)
@@ -483,7 +482,7 @@ func TestInspectNamesTheEvent(t *testing.T) {
 	m.run(1)
 	sum := sha256.Sum256([]byte("event 5"))
 	m.alter(string(sum[:]), strings.Repeat("x", 32))
-	r := inspect(t, m, m.config(), m.values(crypto.SHA256))
+	r := inspect(t, m, m.config(), m.values(pcr.SHA256))
 	require.EqualValues(t, 5, r.Difference.PCR)
 	require.Equal(t, "EV_EFI_PLATFORM_FIRMWARE_BLOB", r.Difference.Name)
 	require.Equal(t, "incorrect: the BIOS events do not lead to it", r.BootAggregate)
@@ -492,8 +491,8 @@ func TestInspectNamesTheEvent(t *testing.T) {
 func TestInspectOfMissingEntry(t *testing.T) {
 	m := boot(t, 3, true)
 	m.run(4)
-	m.banks[crypto.SHA256].Extend(10, make([]byte, 32))
-	r := inspect(t, m, m.config(), m.values(crypto.SHA256))
+	m.banks[pcr.SHA256].Extend(10, make([]byte, 32))
+	r := inspect(t, m, m.config(), m.values(pcr.SHA256))
 	require.Zero(t, r.Difference.Entry)
 	require.Contains(t, r.Difference.Reason, "one is missing")
 }
@@ -521,13 +520,13 @@ func TestPaddingIsFound(t *testing.T) {
 			m.entries++
 			m.run(1)
 			// what such a kernel does to PCR 10
-			tpm := m.values(crypto.SHA256)
-			b := pcr.NewBank(crypto.SHA256)
+			tpm := m.values(pcr.SHA256)
+			b := pcr.NewBank(pcr.SHA256)
 			list, err := os.ReadFile(m.imaLog())
 			require.NoError(t, err)
 			r := ima.NewReader(bytes.NewReader(list), ima.Config{})
 			for e, err := r.Next(); err == nil; e, err = r.Next() {
-				require.True(t, b.Extend(10, e.AppendMeasurement(nil, crypto.SHA256, pad)))
+				require.True(t, b.Extend(10, e.AppendMeasurement(nil, pcr.SHA256, pad)))
 			}
 			tpm[10] = b.Value(10)
 			cfg := m.config()
@@ -541,7 +540,7 @@ func TestPaddingIsFound(t *testing.T) {
 			require.NoError(t, c.Collect(context.Background(), imaName(qualifierTrusted), at))
 			require.NoError(t, c.Collect(context.Background(), imaName(qualifierOS), at))
 			require.True(t, settle(t, c, tpm))
-			got, all := replay(t, c.Drain(), crypto.SHA256, 3)
+			got, all := replay(t, c.Drain(), pcr.SHA256, 3)
 			require.Equal(t, tpm[10], got.Value(10))
 			require.Equal(t, pad != ima.PadNone, all[len(all)-1].Transform == pts.TransformShort)
 		}
@@ -558,16 +557,16 @@ func TestInspectWithoutLogs(t *testing.T) {
 
 // BenchmarkEvidence collects, settles and encodes 20,000 entries.
 func BenchmarkEvidence(b *testing.B) {
-	m := &machine{t: b, dir: b.TempDir(), banks: map[crypto.Hash]*pcr.Bank{crypto.SHA1: pcr.NewBank(crypto.SHA1), crypto.SHA256: pcr.NewBank(crypto.SHA256)}}
+	m := &machine{t: b, dir: b.TempDir(), banks: map[pcr.Hash]*pcr.Bank{pcr.SHA1: pcr.NewBank(pcr.SHA1), pcr.SHA256: pcr.NewBank(pcr.SHA256)}}
 	var log []byte
 	for i := range 20000 {
 		d := sha256.Sum256(fmt.Append(nil, i))
 		rec, _, s := record(d[:], fmt.Sprintf("/usr/lib/x86_64-linux-gnu/lib%d.so.1", i))
 		log = append(log, rec...)
-		m.banks[crypto.SHA256].Extend(10, s)
+		m.banks[pcr.SHA256].Extend(10, s)
 	}
 	m.append(m.imaLog(), log)
-	quoted := m.values(crypto.SHA256)
+	quoted := m.values(pcr.SHA256)
 	b.ReportAllocs()
 	evidence := func(message []byte) (*Collector, []patnc.Attribute, []byte) {
 		c := New(m.config())

@@ -54,7 +54,7 @@ func TestRecordedMachines(t *testing.T) {
 				require.NoError(t, col.Collect(context.Background(), imaName(qualifierTrusted), at))
 				require.NoError(t, col.Collect(context.Background(), imaName(qualifierOS), at))
 				require.True(t, settle(t, col, values))
-				b, all := replay(t, col.Drain(), alg.Bank().Crypto(), 0)
+				b, all := replay(t, col.Drain(), alg.Bank(), 0)
 				for i, v := range values {
 					if b.Touched().Has(i) {
 						require.Equal(t, v, b.Value(uint32(i)), "PCR %d", i)

@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -34,14 +33,14 @@ type imaSource struct {
 
 // ListHash returns the algorithm of the template digests of a list file, which
 // its name tells: binary_runtime_measurements_sha256. 0 stands for SHA-1.
-func ListHash(name string) crypto.Hash {
+func ListHash(name string) pcr.Hash {
 	switch {
 	case strings.HasSuffix(name, "_sha256"):
-		return crypto.SHA256
+		return pcr.SHA256
 	case strings.HasSuffix(name, "_sha384"):
-		return crypto.SHA384
+		return pcr.SHA384
 	case strings.HasSuffix(name, "_sha512"):
-		return crypto.SHA512
+		return pcr.SHA512
 	}
 	return 0
 }

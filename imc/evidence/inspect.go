@@ -3,7 +3,6 @@ package evidence
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"encoding/hex"
 	"fmt"
 
@@ -15,11 +14,11 @@ import (
 // inspection is the state of one Inspect.
 type inspection struct {
 	cfg     Config
-	h       crypto.Hash
+	h       pcr.Hash
 	tpm     pcr.Values // nil: no TPM
 	report  *Report
 	bank    *pcr.Bank
-	banks   map[crypto.Hash]*pcr.Bank
+	banks   map[pcr.Hash]*pcr.Bank
 	entries [pcr.Count]int
 
 	suspect   [pcr.Count]*Difference // first event that contradicts itself
@@ -33,7 +32,7 @@ type inspection struct {
 // are told in the report.
 func Inspect(ctx context.Context, cfg Config, alg pts.HashAlgorithms, tpm pcr.Values) (*Report, error) {
 	c := New(cfg)
-	i := &inspection{cfg: c.cfg, h: alg.Bank().Crypto(), tpm: tpm, report: &Report{Bank: alg.String()}, banks: map[crypto.Hash]*pcr.Bank{}}
+	i := &inspection{cfg: c.cfg, h: alg.Bank(), tpm: tpm, report: &Report{Bank: alg.String()}, banks: map[pcr.Hash]*pcr.Bank{}}
 	i.bank = pcr.NewBank(i.h)
 	if i.bank.Size() == 0 {
 		return nil, fmt.Errorf("no measurement algorithm %v", alg)
@@ -67,7 +66,7 @@ func (i *inspection) note(format string, v ...any) {
 
 func (i *inspection) trustedBoot() {
 	c := New(i.cfg)
-	c.bank, c.alg = pcr.NewBank(crypto.SHA1), pts.SHA1
+	c.bank, c.alg = pcr.NewBank(pcr.SHA1), pts.SHA1
 	t := Component{Name: component(nameTrustedBoot, qualifierTrusted)}
 	if i.cfg.TrustedBoot == [2]TrustedBoot{} {
 		return // not in use

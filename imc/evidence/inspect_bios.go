@@ -36,7 +36,7 @@ func (i *inspection) bios(ctx context.Context) error {
 			continue
 		}
 		for _, d := range e.Digests {
-			h := d.Algorithm.Hash()
+			h := d.Algorithm
 			if i.banks[h] == nil {
 				i.banks[h] = pcr.NewBank(h)
 				i.banks[h].SetLocality(i.report.Locality)
@@ -71,8 +71,8 @@ func (i *inspection) bios(ctx context.Context) error {
 func contradicts(e *bios.Event) bool {
 	is, isNot := false, false
 	for _, d := range e.Digests {
-		h := d.Algorithm.Hash()
-		if !pcr.Supported(h) {
+		h := d.Algorithm
+		if h.Size() == 0 {
 			continue
 		}
 		if bytes.Equal(pcr.AppendSum(nil, h, e.Data), d.Sum) {

@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"context"
-	"crypto"
 	"fmt"
 	"io"
 	"os"
@@ -80,7 +79,7 @@ func (i *inspection) ima(ctx context.Context) error {
 // padding finds how the kernel extends the bank.
 func (i *inspection) padding(ctx context.Context) (ima.Padding, error) {
 	pad := i.cfg.padding()
-	if i.h == crypto.SHA1 || i.tpm == nil {
+	if i.h == pcr.SHA1 || i.tpm == nil {
 		return pad, nil
 	}
 	found, ok, err := findPadding(ctx, i.cfg, *i.bank, i.tpm)

@@ -5,7 +5,6 @@
 package pcr
 
 import (
-	"crypto"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -14,36 +13,23 @@ import (
 // Count is the number of PCRs of a PC client TPM.
 const Count = 24
 
-// Algorithms are the hash algorithms of the banks that a Bank replays.
-var Algorithms = [...]crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512}
-
-// MaxSize is the octets of the largest digest among Algorithms.
+// MaxSize is the octets of the largest digest among Hashes.
 const MaxSize = sha512.Size
 
-// Supported reports whether a Bank can be made for the algorithm.
-func Supported(h crypto.Hash) bool {
-	for _, a := range Algorithms {
-		if a == h {
-			return true
-		}
-	}
-	return false
-}
-
 // AppendSum appends the digest of data to b. It allocates nothing where b has
-// room. The algorithm is one of Algorithms; for another b is returned as it is.
-func AppendSum(b []byte, h crypto.Hash, data []byte) []byte {
+// room. For an unknown algorithm b is returned unchanged.
+func AppendSum(b []byte, h Hash, data []byte) []byte {
 	switch h {
-	case crypto.SHA1:
+	case SHA1:
 		s := sha1.Sum(data)
 		return append(b, s[:]...)
-	case crypto.SHA256:
+	case SHA256:
 		s := sha256.Sum256(data)
 		return append(b, s[:]...)
-	case crypto.SHA384:
+	case SHA384:
 		s := sha512.Sum384(data)
 		return append(b, s[:]...)
-	case crypto.SHA512:
+	case SHA512:
 		s := sha512.Sum512(data)
 		return append(b, s[:]...)
 	}
@@ -53,24 +39,17 @@ func AppendSum(b []byte, h crypto.Hash, data []byte) []byte {
 // Bank is one bank of simulated PCRs. Create it with NewBank. A copy is
 // independent of the original.
 type Bank struct {
-	hash    crypto.Hash
+	hash    Hash
 	size    int
 	values  [Count][MaxSize]byte
 	touched Selection
 }
 
-// NewBank returns a bank of zeros. Its algorithm is one of Algorithms: for
-// another every Extend fails.
-func NewBank(h crypto.Hash) *Bank {
-	b := &Bank{hash: h}
-	if Supported(h) {
-		b.size = h.Size()
-	}
-	return b
-}
+// NewBank returns a bank of zeros. With an unknown algorithm every Extend fails.
+func NewBank(h Hash) *Bank { return &Bank{hash: h, size: h.Size()} }
 
 // Hash returns the bank's algorithm.
-func (b *Bank) Hash() crypto.Hash { return b.hash }
+func (b *Bank) Hash() Hash { return b.hash }
 
 // Size returns the octets of a PCR.
 func (b *Bank) Size() int { return b.size }
@@ -96,16 +75,16 @@ func (b *Bank) Extend(i uint32, measurement []byte) bool {
 	copy(in[:], b.values[i][:b.size])
 	copy(in[b.size:], measurement)
 	switch b.hash {
-	case crypto.SHA1:
+	case SHA1:
 		s := sha1.Sum(in[:2*sha1.Size])
 		copy(b.values[i][:], s[:])
-	case crypto.SHA256:
+	case SHA256:
 		s := sha256.Sum256(in[:2*sha256.Size])
 		copy(b.values[i][:], s[:])
-	case crypto.SHA384:
+	case SHA384:
 		s := sha512.Sum384(in[:2*sha512.Size384])
 		copy(b.values[i][:], s[:])
-	case crypto.SHA512:
+	case SHA512:
 		s := sha512.Sum512(in[:])
 		copy(b.values[i][:], s[:])
 	}
@@ -130,7 +109,7 @@ func (b *Bank) Digest(last uint32) []byte {
 	if b.size == 0 {
 		return nil
 	}
-	h := b.hash.New()
+	h := b.hash.Crypto().New()
 	for i := uint32(0); i <= last && i < Count; i++ {
 		h.Write(b.values[i][:b.size])
 	}

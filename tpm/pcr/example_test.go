@@ -1,7 +1,6 @@
 package pcr_test
 
 import (
-	"crypto"
 	"fmt"
 
 	"github.com/gotnc/gotnc/tpm/pcr"
@@ -10,7 +9,7 @@ import (
 // A verifier computes what PCR 10 holds after two measurements, and which values a
 // quote of it covers.
 func ExampleBank() {
-	b := pcr.NewBank(crypto.SHA256)
+	b := pcr.NewBank(pcr.SHA256)
 	for _, what := range []string{"/usr/bin/init", "/etc/passwd"} {
 		b.Extend(10, pcr.SHA256.Sum([]byte(what)))
 	}

@@ -50,17 +50,6 @@ func (h Hash) Crypto() crypto.Hash {
 	return 0
 }
 
-// FromCrypto returns the TPM's name of a hash function, 0 for one that no PCR
-// bank uses.
-func FromCrypto(c crypto.Hash) Hash {
-	for _, h := range Hashes {
-		if h.Crypto() == c {
-			return h
-		}
-	}
-	return 0
-}
-
 // Size returns the octets of a digest, 0 for an unknown algorithm.
 func (h Hash) Size() int {
 	if c := h.Crypto(); c != 0 {

@@ -14,7 +14,6 @@ package bios
 
 import (
 	"bytes"
-	"crypto"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -41,47 +40,21 @@ var (
 	ErrHeader     = errors.New("malformed Spec ID event")
 )
 
-// Algorithm is a TPM_ALG_ID that names a hash algorithm.
-type Algorithm uint16
+// SM3 is the TPM_ALG_ID of a hash algorithm whose digests are read, but which Go
+// does not have.
+const SM3 pcr.Hash = 0x0012
 
-// Algorithms of digests.
-const (
-	SHA1   Algorithm = 0x0004
-	SHA256 Algorithm = 0x000B
-	SHA384 Algorithm = 0x000C
-	SHA512 Algorithm = 0x000D
-	SM3    Algorithm = 0x0012
-)
-
-// Hash returns the hash function, 0 for one that Go does not have.
-func (a Algorithm) Hash() crypto.Hash {
-	switch a {
-	case SHA1:
-		return crypto.SHA1
-	case SHA256:
-		return crypto.SHA256
-	case SHA384:
-		return crypto.SHA384
-	case SHA512:
-		return crypto.SHA512
-	}
-	return 0
-}
-
-// size returns the octets of a digest, 0 for an unknown algorithm.
-func (a Algorithm) size() int {
-	if a == SM3 {
+// digestSize returns the octets of a digest, 0 for an unknown algorithm.
+func digestSize(h pcr.Hash) int {
+	if h == SM3 {
 		return 32
 	}
-	if h := a.Hash(); h != 0 {
-		return h.Size()
-	}
-	return 0
+	return h.Size()
 }
 
 // Digest is one bank's digest of an event.
 type Digest struct {
-	Algorithm Algorithm
+	Algorithm pcr.Hash
 	Sum       []byte
 }
 
@@ -96,9 +69,9 @@ type Event struct {
 }
 
 // Digest returns the digest of a bank, nil where the event has none.
-func (e *Event) Digest(h crypto.Hash) []byte {
+func (e *Event) Digest(h pcr.Hash) []byte {
 	for _, d := range e.Digests {
-		if d.Algorithm.Hash() == h && h != 0 {
+		if d.Algorithm == h {
 			return d.Sum
 		}
 	}
@@ -130,7 +103,7 @@ type Header struct {
 
 // HeaderAlgorithm is a bank that the log has digests of.
 type HeaderAlgorithm struct {
-	Algorithm Algorithm
+	Algorithm pcr.Hash
 	Size      uint16 // octets of a digest
 }
 
@@ -150,8 +123,8 @@ func parseHeader(b []byte) (*Header, error) {
 		return nil, ErrHeader
 	}
 	for range n {
-		a := HeaderAlgorithm{Algorithm(le.Uint16(p)), le.Uint16(p[2:])}
-		if a.Size == 0 || a.Size > maxDigest || a.Algorithm.size() != 0 && int(a.Size) != a.Algorithm.size() {
+		a := HeaderAlgorithm{pcr.Hash(le.Uint16(p)), le.Uint16(p[2:])}
+		if a.Size == 0 || a.Size > maxDigest || digestSize(a.Algorithm) != 0 && int(a.Size) != digestSize(a.Algorithm) {
 			return nil, ErrHeader
 		}
 		h.Algorithms = append(h.Algorithms, a)
@@ -267,7 +240,7 @@ func (r *Reader) Next() (*Event, error) {
 func (r *Reader) digests(e *Event) error {
 	if r.header == nil {
 		sum := make([]byte, pcrSHA1)
-		e.Digests = []Digest{{SHA1, sum}}
+		e.Digests = []Digest{{pcr.SHA1, sum}}
 		return r.within(sum)
 	}
 	le := binary.LittleEndian
@@ -283,7 +256,7 @@ func (r *Reader) digests(e *Event) error {
 		if err := r.within(b[:2]); err != nil {
 			return err
 		}
-		a := Algorithm(le.Uint16(b[:]))
+		a := pcr.Hash(le.Uint16(b[:]))
 		size := 0
 		for _, h := range r.header.Algorithms {
 			if h.Algorithm == a {
@@ -291,7 +264,7 @@ func (r *Reader) digests(e *Event) error {
 			}
 		}
 		if size == 0 {
-			size = a.size()
+			size = digestSize(a)
 		}
 		if size == 0 {
 			return fmt.Errorf("%w: 0x%04x", ErrAlgorithm, uint16(a))

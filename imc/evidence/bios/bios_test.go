@@ -2,7 +2,6 @@ package bios
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/binary"
@@ -67,19 +66,19 @@ func all(t *testing.T, log []byte) (*Reader, []*Event) {
 func TestCryptoAgile(t *testing.T) {
 	r, es := all(t, agileLog())
 	require.Len(t, es, 5)
-	require.Equal(t, &Header{Major: 2, UintnSize: 2, VendorInfo: []byte{}, Algorithms: []HeaderAlgorithm{{SHA1, 20}, {SHA256, 32}}}, r.Header())
+	require.Equal(t, &Header{Major: 2, UintnSize: 2, VendorInfo: []byte{}, Algorithms: []HeaderAlgorithm{{pcr.SHA1, 20}, {pcr.SHA256, 32}}}, r.Header())
 	l, ok := es[1].StartupLocality()
 	require.True(t, ok)
 	require.EqualValues(t, 4, l)
 	require.False(t, es[1].Extends())
 	want := sha256.Sum256([]byte("1.0"))
-	require.Equal(t, want[:], es[2].Digest(crypto.SHA256))
-	require.Nil(t, es[2].Digest(crypto.SHA384))
+	require.Equal(t, want[:], es[2].Digest(pcr.SHA256))
+	require.Nil(t, es[2].Digest(pcr.SHA384))
 	require.Len(t, es[3].Data, 70000)
 	require.Equal(t, "event type 0xabcdef01", es[4].Type.String())
 	require.Equal(t, "EV_EFI_VARIABLE_DRIVER_CONFIG", es[3].Type.String())
 
-	b := pcr.NewBank(crypto.SHA256)
+	b := pcr.NewBank(pcr.SHA256)
 	n, err := Replay(bytes.NewReader(agileLog()), b, 0)
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
@@ -96,9 +95,9 @@ func TestSHA1Format(t *testing.T) {
 	r, es := all(t, log)
 	require.Nil(t, r.Header())
 	require.Len(t, es, 2)
-	require.Equal(t, sum[:], es[0].Digest(crypto.SHA1))
-	require.Nil(t, es[0].Digest(crypto.SHA256))
-	b := pcr.NewBank(crypto.SHA1)
+	require.Equal(t, sum[:], es[0].Digest(pcr.SHA1))
+	require.Nil(t, es[0].Digest(pcr.SHA256))
+	b := pcr.NewBank(pcr.SHA1)
 	n, err := Replay(bytes.NewReader(log), b, 3)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
@@ -107,7 +106,7 @@ func TestSHA1Format(t *testing.T) {
 
 // A log without a digest of the bank's algorithm extends nothing there.
 func TestBankThatTheLogLacks(t *testing.T) {
-	b := pcr.NewBank(crypto.SHA384)
+	b := pcr.NewBank(pcr.SHA384)
 	n, err := Replay(bytes.NewReader(agileLog()), b, 0)
 	require.NoError(t, err)
 	require.Zero(t, n)
@@ -127,7 +126,7 @@ func TestTruncated(t *testing.T) {
 		} else {
 			step = 1
 		}
-		_, err := Replay(bytes.NewReader(log[:n]), pcr.NewBank(crypto.SHA256), 0)
+		_, err := Replay(bytes.NewReader(log[:n]), pcr.NewBank(pcr.SHA256), 0)
 		if ends[n] {
 			require.NoError(t, err, n)
 		} else {
@@ -156,7 +155,7 @@ func TestHostileLengths(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := Replay(bytes.NewReader(c.log), pcr.NewBank(crypto.SHA1), 0)
+			_, err := Replay(bytes.NewReader(c.log), pcr.NewBank(pcr.SHA1), 0)
 			runtime.ReadMemStats(&after)
 			require.ErrorIs(t, err, c.want)
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(MaxEvent))
@@ -166,7 +165,7 @@ func TestHostileLengths(t *testing.T) {
 
 func TestTooManyEvents(t *testing.T) {
 	one := sha1Event(1, Separator, make([]byte, 20), nil)
-	_, err := Replay(bytes.NewReader(bytes.Repeat(one, MaxEvents+1)), pcr.NewBank(crypto.SHA1), 0)
+	_, err := Replay(bytes.NewReader(bytes.Repeat(one, MaxEvents+1)), pcr.NewBank(pcr.SHA1), 0)
 	require.ErrorIs(t, err, ErrEvents)
 }
 

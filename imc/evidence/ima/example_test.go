@@ -2,7 +2,6 @@ package ima_test
 
 import (
 	"bytes"
-	"crypto"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -33,7 +32,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	bank := pcr.NewBank(crypto.SHA256)
+	bank := pcr.NewBank(pcr.SHA256)
 	r := ima.NewReader(bytes.NewReader(log), ima.Config{})
 	for {
 		e, err := r.Next()

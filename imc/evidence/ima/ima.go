@@ -25,7 +25,6 @@ package ima
 
 import (
 	"bytes"
-	"crypto"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -69,7 +68,7 @@ type Config struct {
 	// Hash is the algorithm of the template digest field: 0 is SHA-1, which
 	// binary_runtime_measurements has; binary_runtime_measurements_sha256 has
 	// SHA-256, and so on.
-	Hash crypto.Hash
+	Hash pcr.Hash
 	// Order of the integers; nil: told from the first entry.
 	Order binary.ByteOrder
 }
@@ -78,7 +77,7 @@ type Config struct {
 // grows to the size of the largest entry and never over the limits.
 type Reader struct {
 	in     io.Reader
-	hash   crypto.Hash
+	hash   pcr.Hash
 	size   int
 	order  binary.ByteOrder
 	buf    []byte // the window: buf[pos:] is not yet read
@@ -94,12 +93,10 @@ type Reader struct {
 // NewReader returns a Reader of the log that in delivers.
 func NewReader(in io.Reader, o Config) *Reader {
 	if o.Hash == 0 {
-		o.Hash = crypto.SHA1
+		o.Hash = pcr.SHA1
 	}
 	r := &Reader{in: in, hash: o.Hash, order: o.Order}
-	if pcr.Supported(o.Hash) {
-		r.size = o.Hash.Size()
-	} else {
+	if r.size = o.Hash.Size(); r.size == 0 {
 		r.err = fmt.Errorf("read IMA log: no template digest algorithm %v", o.Hash)
 	}
 	return r
@@ -249,13 +246,13 @@ func (r *Reader) guess() binary.ByteOrder {
 // Entry is one record of the list. Its slices are views into the Reader's
 // window: Clone what is kept.
 type Entry struct {
-	Index    int         // counted from 0
-	Offset   int64       // where the record begins
-	PCR      uint32      // that was extended, normally 10
-	Digest   []byte      // template digest as recorded; all zero for a violation
-	Hash     crypto.Hash // of Digest
-	Template string      // name, or the format of a template that has no name: "d-ng|n-ng"
-	Data     []byte      // template data as recorded, without its outer length
+	Index    int      // counted from 0
+	Offset   int64    // where the record begins
+	PCR      uint32   // that was extended, normally 10
+	Digest   []byte   // template digest as recorded; all zero for a violation
+	Hash     pcr.Hash // of Digest
+	Template string   // name, or the format of a template that has no name: "d-ng|n-ng"
+	Data     []byte   // template data as recorded, without its outer length
 
 	order binary.ByteOrder
 }
@@ -277,7 +274,7 @@ func (e *Entry) Violation() bool { return bytes.Equal(e.Digest, zeros[:len(e.Dig
 // AppendTemplateDigest appends the digest of the template data to b: for
 // template "ima" over the file digest and the name padded with zeros to 256
 // octets, for all others over the data exactly as recorded.
-func (e *Entry) AppendTemplateDigest(b []byte, h crypto.Hash) []byte {
+func (e *Entry) AppendTemplateDigest(b []byte, h pcr.Hash) []byte {
 	if e.Template != legacyTemplate || len(e.Data) < digestSize+4 {
 		return pcr.AppendSum(b, h, e.Data)
 	}
@@ -325,10 +322,10 @@ func (p Padding) String() string {
 // of the algorithm: the recorded template digest where that is of the bank's
 // algorithm, else the template digest computed for it; all ones for a
 // violation. The bank of SHA-1 knows no padding.
-func (e *Entry) AppendMeasurement(b []byte, bank crypto.Hash, padding Padding) []byte {
+func (e *Entry) AppendMeasurement(b []byte, bank pcr.Hash, padding Padding) []byte {
 	h, start := bank, len(b)
 	if padding != PadNone {
-		h = crypto.SHA1
+		h = pcr.SHA1
 	}
 	switch {
 	case e.Violation():

@@ -229,7 +229,7 @@ func TestAttestation(t *testing.T) {
 			require.Len(t, as, 5+3+1)
 			require.Equal(t, 1, grown, "one quote is enough")
 
-			bank := pcr.NewBank(map[pts.HashAlgorithms]crypto.Hash{pts.SHA1: crypto.SHA1, pts.SHA256: crypto.SHA256}[alg])
+			bank := pcr.NewBank(alg.Bank())
 			for _, a := range as[:8] {
 				b, err := a.Value.AppendValue(nil)
 				require.NoError(t, err)

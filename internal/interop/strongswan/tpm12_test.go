@@ -2,7 +2,6 @@ package strongswan
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/x509"
@@ -101,7 +100,7 @@ func (r *rig) measuredBoot(p *tpm12.TPM) {
 	r.t.Helper()
 	le := binary.LittleEndian
 	field := func(b []byte) []byte { return append(le.AppendUint32(nil, uint32(len(b))), b...) }
-	bank := pcr.NewBank(crypto.SHA1)
+	bank := pcr.NewBank(pcr.SHA1)
 	extend := func(i int, sum []byte) {
 		require.NoError(r.t, p.ExtendPCR(r.t.Context(), i, map[pcr.Hash][]byte{pcr.SHA1: sum}))
 		bank.Extend(uint32(i), sum)

@@ -214,7 +214,7 @@ func attest(ctx context.Context, round int) (entries int, err error) {
 
 // verify replays the evidence and verifies the quote over what it leads to.
 func verify(as []patnc.Attribute, secret, version, spki []byte) error {
-	b := pcr.NewBank(crypto.SHA256)
+	b := pcr.NewBank(pcr.SHA256)
 	b.SetLocality(version[3])
 	for _, a := range as[:len(as)-1] {
 		enc, err := a.Value.AppendValue(nil)
