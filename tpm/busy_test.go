@@ -87,7 +87,7 @@ func TestBusyTPM(t *testing.T) {
 	}
 }
 
-// A TPM 1.2 that wants to be tested first is told to.
+// A TPM 1.2 that wants a self-test first is asked to run it.
 func TestNeedsSelftest(t *testing.T) {
 	var w waits
 	tested := false
@@ -108,7 +108,7 @@ func TestNeedsSelftest(t *testing.T) {
 	assert.True(t, tested)
 }
 
-// What is no use to wait for is told at once.
+// An error that waiting does not cure is returned at once.
 func TestLockedTPM(t *testing.T) {
 	for _, c := range []struct {
 		transcript    string
@@ -137,11 +137,11 @@ func TestLockedTPM(t *testing.T) {
 // A wait for a busy TPM ends with the context.
 func TestBusyUntilTheContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	gone := errors.New("the gateway hung up")
-	cancel(gone)
+	cause := errors.New("the gateway hung up")
+	cancel(cause)
 	busy := tpmtest.Busy(tpmtest.Func(nil), 0, 0x922, 1<<30)
 	_, err := tpm.Open(ctx, busy, tpm.Config{})
-	require.ErrorIs(t, err, gone)
+	require.ErrorIs(t, err, cause)
 	require.ErrorIs(t, err, tpm.ErrBusy)
 }
 

@@ -264,8 +264,7 @@ func TestFakes(t *testing.T) {
 	}
 }
 
-// A key whose scheme is open is told one; a key whose certificate is of another
-// one is refused.
+// A certificate of another key than the AIK is refused.
 func TestIdentity(t *testing.T) {
 	f := tpmtest.NewFake(tpm.TPM12)
 	der, err := x509.MarshalPKIXPublicKey(f.Public())

@@ -17,7 +17,7 @@ import (
 	"github.com/gotnc/gotnc/tpm/attest"
 )
 
-// Object identifiers of the TCG (EK Credential Profile section 3.2, §A.3) and of
+// Object identifiers of the TCG (EK Credential Profile sections 3.2 and A.3) and of
 // X.509's subjectAltName.
 var (
 	oidEKCertificate  = asn1.ObjectIdentifier{2, 23, 133, 8, 1} // tcg-kp-EKCertificate

@@ -78,7 +78,7 @@ func TestActivateCredential(t *testing.T) {
 	assert.Equal(t, tpm20.RSA, typ)
 }
 
-// tpm2-tools make a credential that we activate, and activate one of ours.
+// A credential of tpm2-tools is activated here, and tpm2-tools activate one made here.
 func TestCredentialsOfTPM2Tools(t *testing.T) {
 	e, _ := tpmtest.Manufacture(t, tpm.TPM20)
 	make2 := need.Program(t, "tpm2_makecredential", "tpm2-tools")

@@ -199,7 +199,7 @@ func TestCRLsThatDoNotCount(t *testing.T) {
 	leaf := w.issue(w.root, withURIs).Leaf
 	foreign, err := testpki.NewCA("Root CA", testpki.ECDSA) // of the same name
 	require.NoError(t, err)
-	for name, make := range map[string]func() ([]byte, error){
+	for name, response := range map[string]func() ([]byte, error){
 		"of another key": func() ([]byte, error) { return foreign.CRL(1, w.now) },
 		"delta": func() ([]byte, error) {
 			return w.root.EditedCRL(1, w.now, func(l *x509.RevocationList) {
@@ -214,7 +214,7 @@ func TestCRLsThatDoNotCount(t *testing.T) {
 		"from the future": func() ([]byte, error) { return w.root.CRL(1, w.now.Add(3*time.Hour)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, err := make()
+			b, err := response()
 			require.NoError(t, err)
 			w.web.pages[crlURI] = b
 			_, err = w.verify(w.store(nil), Policy{Revocation: Strict}, leaf)
@@ -231,7 +231,7 @@ func TestCRLsThatDoNotCount(t *testing.T) {
 }
 
 // A CA that cuts its CRL into parts names each: the list of another part says
-// nothing about a certificate (RFC 5280 §6.3.3).
+// nothing about a certificate (RFC 5280 section 6.3.3).
 func TestCRLOfAnotherPart(t *testing.T) {
 	w := newWorld(t)
 	leaf := w.issue(w.root, withURIs).Leaf
