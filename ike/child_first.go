@@ -95,9 +95,12 @@ func (set *childSet) buildFirst(sa *ikeSA, msg *message.Message, ni, nr []byte) 
 	j := set.first
 	local := j.local
 	if len(set.cfg.VirtualIPs) > 0 {
-		local, _ = set.selectors(j.cfg, in.Addresses)
+		local, _ = set.selectors(j.cfg, set.addresses())
 	}
 	g, err := j.accept(msg, local, j.remote)
+	if err != nil && len(set.cfg.VirtualIPs) > 0 && len(in.Addresses) == 0 {
+		err = fmt.Errorf("%w: %w", ErrNoVirtualIP, err) // what the gateway allows may be for that address only
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -241,7 +241,7 @@ func (set *childSet) newSPI() (uint32, error) {
 // addresses returns what "dynamic" means on our side: the virtual IPs where
 // there are any, else the address of the IKE_SA.
 func (set *childSet) addresses() []netip.Prefix {
-	if len(set.cfg.VirtualIPs) > 0 {
+	if len(set.assigned.Addresses) > 0 {
 		return set.assigned.Addresses
 	}
 	return []netip.Prefix{host(set.path.local.Addr())}
@@ -273,7 +273,7 @@ func (set *childSet) moved(from, to netip.Addr) {
 	for _, c := range set.list {
 		c.localTS = slices.Clone(c.localTS)
 		for i, t := range c.localTS {
-			if len(set.cfg.VirtualIPs) == 0 && t.Start == from && t.End == from {
+			if len(set.assigned.Addresses) == 0 && t.Start == from && t.End == from {
 				c.localTS[i] = withAddr(t, host(to))
 			}
 		}

@@ -3,7 +3,9 @@ package ike
 import (
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"slices"
 
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -44,57 +46,114 @@ func configRequest(ips []netip.Addr) *message.CP {
 	return cp
 }
 
+// Caps on what is taken of the gateway's CP reply, above what anybody needs.
+const (
+	maxVirtualIPs = 16
+	maxDNS        = 16
+	maxSubnets    = 128
+	maxDomains    = 64
+)
+
 // configReply reads the CP reply. What was not asked for is ignored: addresses
-// of another family, and without a request name servers too.
-func (set *childSet) configReply(msg *message.Message) (in Internal, err error) {
+// of another family, and without a request name servers too. Without a virtual
+// IP the connection goes on with the address that it has, as in strongSwan.
+func (set *childSet) configReply(msg *message.Message) (Internal, error) {
 	if len(set.cfg.VirtualIPs) == 0 {
 		return Internal{}, nil
 	}
-	var want4, want6 bool
+	r := replyReader{logger: set.ike}
 	for _, v := range set.cfg.VirtualIPs {
-		want4 = want4 || v.Is4()
-		want6 = want6 || !v.Is4()
+		r.want4 = r.want4 || v.Is4()
+		r.want6 = r.want6 || !v.Is4()
 	}
 	for _, cp := range message.All[*message.CP](msg.Payloads) {
 		if cp.CPType != message.CPReply {
 			continue
 		}
 		for _, a := range cp.Attributes {
-			in.add(a, want4, want6)
+			r.add(a)
 		}
 	}
-	for _, a := range in.Addresses {
-		if x := a.Addr(); x.IsUnspecified() || x.IsMulticast() || x.IsLoopback() {
+	for _, a := range r.in.Addresses {
+		if x := a.Addr(); x.IsMulticast() || x.IsLoopback() {
 			return Internal{}, fmt.Errorf("the gateway assigned the unusable virtual IP %s", x)
 		}
 		log.Infof(set.ike, "installing new virtual IP %s", a.Addr())
 	}
-	if len(in.Addresses) == 0 {
-		return Internal{}, ErrNoVirtualIP
+	if len(r.in.Addresses) == 0 {
+		log.Infof(set.ike, "the gateway assigned no virtual IP, going on with %s", set.path.local.Addr())
 	}
-	return in, nil
+	return r.in, nil
+}
+
+// replyReader collects what the attributes of a CP reply say.
+type replyReader struct {
+	logger       *slog.Logger
+	want4, want6 bool
+	in           Internal
+	full         map[string]bool // kinds whose cap was logged
 }
 
 // add reads one attribute of a CP reply.
-func (in *Internal) add(a message.CPAttribute, want4, want6 bool) {
+func (r *replyReader) add(a message.CPAttribute) {
 	v := a.Value
 	switch {
-	case a.Type == message.InternalIP4Address && len(v) == 4 && want4:
-		in.Addresses = append(in.Addresses, host(netip.AddrFrom4([4]byte(v))))
-	case a.Type == message.InternalIP6Address && len(v) == 17 && want6 && v[16] <= 128:
-		in.Addresses = append(in.Addresses, host(netip.AddrFrom16([16]byte(v))))
+	case a.Type == message.InternalIP4Address && len(v) == 4 && r.want4:
+		r.address(netip.AddrFrom4([4]byte(v)))
+	case a.Type == message.InternalIP6Address && len(v) == 17 && r.want6 && v[16] <= 128:
+		r.address(netip.AddrFrom16([16]byte(v)))
 	case a.Type == message.InternalIP4DNS && len(v) == 4, a.Type == message.InternalIP6DNS && len(v) == 16:
 		d, _ := netip.AddrFromSlice(v)
-		in.DNS = append(in.DNS, d)
+		r.server(d)
 	case a.Type == message.InternalIP4Subnet && len(v) == 8:
 		if bits, ok := maskBits(v[4:]); ok {
-			in.Subnets = append(in.Subnets, netip.PrefixFrom(netip.AddrFrom4([4]byte(v)), bits).Masked())
+			r.subnet(netip.PrefixFrom(netip.AddrFrom4([4]byte(v)), bits))
 		}
 	case a.Type == message.InternalIP6Subnet && len(v) == 17 && v[16] <= 128:
-		in.Subnets = append(in.Subnets, netip.PrefixFrom(netip.AddrFrom16([16]byte(v)), int(v[16])).Masked())
+		r.subnet(netip.PrefixFrom(netip.AddrFrom16([16]byte(v)), int(v[16])))
 	case a.Type == message.InternalDNSDomain && len(v) > 0:
-		in.Domains = append(in.Domains, string(v))
+		r.in.Domains = collect(r, r.in.Domains, string(v), maxDomains, "DNS domains")
 	}
+}
+
+// address takes a virtual IP. The unspecified address is none, as in strongSwan.
+func (r *replyReader) address(a netip.Addr) {
+	if !a.IsUnspecified() {
+		r.in.Addresses = collect(r, r.in.Addresses, host(a), maxVirtualIPs, "virtual IPs")
+	}
+}
+
+// server takes a DNS server, unless its address is no host's.
+func (r *replyReader) server(a netip.Addr) {
+	if x := a.Unmap(); x.IsUnspecified() || x.IsMulticast() || x.IsLoopback() || x == broadcast4 {
+		log.Infof(r.logger, "ignoring DNS server %s: that is no host's address", a)
+		return
+	}
+	r.in.DNS = collect(r, r.in.DNS, a, maxDNS, "DNS servers")
+}
+
+func (r *replyReader) subnet(p netip.Prefix) {
+	r.in.Subnets = collect(r, r.in.Subnets, p.Masked(), maxSubnets, "subnets")
+}
+
+// broadcast4 is the limited broadcast address of IPv4.
+var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// collect appends v to list, once, and up to limit values. That the gateway has
+// sent more of a kind is logged once.
+func collect[T comparable](r *replyReader, list []T, v T, limit int, kind string) []T {
+	switch {
+	case slices.Contains(list, v):
+	case len(list) < limit:
+		list = append(list, v)
+	case !r.full[kind]:
+		if r.full == nil {
+			r.full = map[string]bool{}
+		}
+		r.full[kind] = true
+		log.Infof(r.logger, "the gateway sent more than %d %s, ignoring the rest", limit, kind)
+	}
+	return list
 }
 
 func maskBits(mask []byte) (int, bool) {

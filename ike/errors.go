@@ -51,7 +51,8 @@ var (
 	ErrUnproved = errors.New("it has not proved who it is")
 	// ErrPPK: the gateway does without the PPK that is required.
 	ErrPPK = errors.New("it does not use the PPK, which is required")
-	// ErrNoVirtualIP: the gateway assigned none, though one was asked for.
+	// ErrNoVirtualIP: the gateway assigned none, though one was asked for, and
+	// allows no CHILD_SA without one.
 	ErrNoVirtualIP = errors.New("the gateway assigned no virtual IP")
 )
 

@@ -543,7 +543,14 @@ func TestChildRefused(t *testing.T) {
 	var refused *ChildError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, message.InternalAddressFailure, refused.Notify)
-	n, _ := childFailure(t, func(c *Config, r *responder, _ *fakeEAP) { c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()} })
+	n, err := childFailure(t, func(c *Config, r *responder, _ *fakeEAP) {
+		c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()}
+		r.editChild = func(ps []message.Payload) []message.Payload {
+			ps[1] = &message.TSi{Selectors: []TrafficSelector{mustTS("10.3.0.0/24")}}
+			return ps
+		}
+	})
+	require.ErrorIs(t, err, ErrNoVirtualIP, "the gateway allows it with a virtual IP only")
 	require.Equal(t, "INFORMATIONAL request 6 [ D ]", n.r.seen[len(n.r.seen)-1], "the gateway's half is deleted")
 	edits := map[string]func(ps []message.Payload) []message.Payload{
 		"no TS":   func(ps []message.Payload) []message.Payload { return ps[:1] },
