@@ -6,6 +6,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
+	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // maxCertRequests caps the CAs that are remembered of the gateway's CERTREQs.
@@ -15,8 +16,12 @@ const maxCertRequests = 1024
 func (a *authentication) readAbilities(msg *message.Message) error {
 	a.peer.multiAuth = msg.Notify(message.MultipleAuthSupported) != nil
 	if n := msg.Notify(message.SignatureHashAlgorithms); n != nil && !a.cfg.Authentication.ClassicSignatures {
+		whole := n.Data[:len(n.Data)&^1]
+		if len(whole) < len(n.Data) {
+			log.Infof(a.ike, "ignoring the last octet of SIGNATURE_HASH_ALGORITHMS, which has %d", len(n.Data))
+		}
 		var err error
-		if a.peer.hashes, err = signature.ParseHashes(n.Data); err != nil {
+		if a.peer.hashes, err = signature.ParseHashes(whole); err != nil {
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package crypto
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gotnc/gotnc/ike/message"
@@ -26,32 +27,55 @@ func optional(t message.TransformType) bool {
 }
 
 // CheckChosen checks the responder's SA payload against what was offered with
-// SAPayload: exactly one proposal, of an offered number and protocol, with one
-// transform of every offered type, each of them offered (RFC 7296 section 3.3.6).
-// The proposal that it returns carries the responder's SPI.
+// SAPayload: exactly one proposal, of an offered protocol, with one transform of
+// every offered type, each of them offered (RFC 7296 section 3.3.6). A number
+// other than that of the offered proposal is tolerated as in strongSwan, which
+// goes by the transforms; only 0 is none. The proposal that it returns carries the
+// responder's SPI.
 func CheckChosen(offered []message.Proposal, sa *message.SA) (Suite, message.Proposal, error) {
-	fail := func(format string, a ...any) (Suite, message.Proposal, error) {
-		return Suite{}, message.Proposal{}, fmt.Errorf("check chosen proposal: %w: %w", fmt.Errorf(format, a...), ErrNoProposal)
+	fail := func(err error) (Suite, message.Proposal, error) {
+		return Suite{}, message.Proposal{}, fmt.Errorf("check chosen proposal: %w: %w", err, ErrNoProposal)
 	}
 	if sa == nil || len(sa.Proposals) != 1 {
 		n := 0
 		if sa != nil {
 			n = len(sa.Proposals)
 		}
-		return fail("%d proposals instead of one", n)
+		return fail(fmt.Errorf("%d proposals instead of one", n))
 	}
 	c := sa.Proposals[0]
-	if c.Number < 1 || int(c.Number) > len(offered) {
-		return fail("number %d was not offered", c.Number)
+	if c.Number == 0 {
+		return fail(errors.New("number 0 was not offered"))
 	}
-	o := offered[c.Number-1]
+	problem := fmt.Errorf("number %d was not offered", c.Number)
+	if i := int(c.Number) - 1; i < len(offered) {
+		problem = checkAgainst(offered[i], c)
+	}
+	for i := 0; problem != nil && i < len(offered); i++ {
+		if checkAgainst(offered[i], c) == nil {
+			problem = nil
+		}
+	}
+	if problem != nil {
+		return fail(problem)
+	}
+	s, err := SuiteOf(c)
+	if err != nil {
+		return fail(err)
+	}
+	return s, c.Clone(), nil
+}
+
+// checkAgainst checks that c chooses one transform of every type of o, and no
+// other.
+func checkAgainst(o, c message.Proposal) error {
 	if c.Protocol != o.Protocol {
-		return fail("protocol %s was not offered", c.Protocol)
+		return fmt.Errorf("protocol %s was not offered", c.Protocol)
 	}
 	seen := map[message.TransformType]bool{}
 	for _, t := range c.Transforms {
 		if seen[t.Type] {
-			return fail("two transforms of type %s", t.Type)
+			return fmt.Errorf("two transforms of type %s", t.Type)
 		}
 		seen[t.Type] = true
 		ok := optional(t.Type) && t.ID == 0 && t.KeyBits == 0 && len(t.Attributes) == 0 && len(o.OfType(t.Type)) == 0
@@ -59,7 +83,7 @@ func CheckChosen(offered []message.Proposal, sa *message.SA) (Suite, message.Pro
 			ok = ok || u.Equal(t)
 		}
 		if !ok {
-			return fail("%s was not offered", transformName(t))
+			return fmt.Errorf("%s was not offered", transformName(t))
 		}
 	}
 	for _, t := range o.Transforms {
@@ -73,14 +97,10 @@ func CheckChosen(offered []message.Proposal, sa *message.SA) (Suite, message.Pro
 			ok = ok || optional(t.Type) && u.Equal(none)
 		}
 		if !ok {
-			return fail("no transform of type %s", t.Type)
+			return fmt.Errorf("no transform of type %s", t.Type)
 		}
 	}
-	s, err := SuiteOf(c)
-	if err != nil {
-		return fail("%w", err)
-	}
-	return s, c.Clone(), nil
+	return nil
 }
 
 // Select chooses as a responder: the first of the configured proposals, in

@@ -56,8 +56,6 @@ func TestCheckChosenRefuses(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoProposal)
 	for name, change := range map[string]func(p *message.Proposal){
 		"number 0":       func(p *message.Proposal) { p.Number = 0 },
-		"number 3":       func(p *message.Proposal) { p.Number = 3 },
-		"other proposal": func(p *message.Proposal) { p.Number = 2 },
 		"protocol":       func(p *message.Proposal) { p.Protocol = message.ProtocolESP },
 		"key length":     func(p *message.Proposal) { p.Transforms[0].KeyBits = 192 },
 		"no key length":  func(p *message.Proposal) { p.Transforms[0].KeyBits = 0 },
@@ -73,7 +71,27 @@ func TestCheckChosenRefuses(t *testing.T) {
 	} {
 		p := good.Clone()
 		change(&p)
-		require.ErrorIs(t, check(p), ErrNoProposal, name)
+		for _, p.Number = range []uint8{p.Number, 2 * p.Number, 7 * p.Number} {
+			require.ErrorIs(t, check(p), ErrNoProposal, name)
+		}
+	}
+}
+
+// As strongSwan, which goes by the transforms: the number of another proposal, or
+// of none, does not count, but 0 does.
+func TestCheckChosenToleratesNumbers(t *testing.T) {
+	offer := mustList(t, message.ProtocolIKE, "aes128-sha256-modp2048", "aes128gcm16-prfsha256-x25519")
+	for i, o := range offer {
+		want, err := SuiteOf(o)
+		require.NoError(t, err)
+		for _, number := range []uint8{1, 2, 3, 255} {
+			p := o.Clone()
+			p.Number = number
+			s, chosen, err := CheckChosen(offer, &message.SA{Proposals: []message.Proposal{p}})
+			require.NoError(t, err, "proposal %d as %d", i+1, number)
+			require.Equal(t, want, s)
+			require.Equal(t, number, chosen.Number)
+		}
 	}
 }
 

@@ -8,10 +8,11 @@
 package message
 
 // Caps on what one message may contain. strongSwan rejects messages over the
-// same numbers of notifies, vendor IDs, certificate requests and certificates.
+// same numbers of vendor IDs, certificate requests and certificates, and those of
+// more than 20 notifies: a gateway with many addresses (RFC 4555) sends more.
 const (
 	MaxPayloads         = 100 // payloads of one message, any type
-	MaxNotifies         = 20
+	MaxNotifies         = 64
 	MaxVendorIDs        = 20
 	MaxCertRequests     = 20
 	MaxCerts            = 8

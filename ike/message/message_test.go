@@ -172,7 +172,7 @@ func TestCaps(t *testing.T) {
 		max  int
 		body []byte
 	}{
-		TypeNotify: {20, make([]byte, 4)}, TypeVendorID: {20, nil}, TypeCertRequest: {20, []byte{4}}, TypeCert: {8, []byte{4}},
+		TypeNotify: {MaxNotifies, make([]byte, 4)}, TypeVendorID: {20, nil}, TypeCertRequest: {20, []byte{4}}, TypeCert: {8, []byte{4}},
 		TypeSK: {1, nil}, TypeNonce: {1, make([]byte, 16)}, TypeEAP: {1, []byte{3, 0, 0, 4}}, 99: {MaxPayloads, nil},
 	} {
 		_, err := ParsePayloads(typ, chain(typ, v.max, v.body))
