@@ -59,11 +59,12 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 	cached := s.crls[string(issuer.RawSubjectPublicKeyInfo)]
 	s.mu.Unlock()
 	consider(cached)
-	uris := s.uris(issuer, func(a Authority) []string { return a.CRLURIs }, c.CRLDistributionPoints)
+	uris := s.uris(issuer, func(a Authority) []string { return a.CRLURIs }, c.CRLDistributionPoints, FromPeer)
 	if best == nil || !fresh(best, now) {
-		for _, uri := range uris {
+		for _, r := range uris {
+			uri := r.URI
 			log.Infof(s.log, "fetching crl from '%s' ...", uri)
-			b := s.fetch(ctx, uri, nil)
+			b := s.fetch(ctx, r)
 			if b == nil {
 				continue
 			}

@@ -68,7 +68,7 @@ func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sen
 		}
 		best = max(best, st)
 	}
-	uris := s.uris(issuer, func(a Authority) []string { return a.OCSPURIs }, c.OCSPServer)
+	uris := s.uris(issuer, func(a Authority) []string { return a.OCSPURIs }, c.OCSPServer, FromPeer)
 	if len(uris) == 0 {
 		return best, nil
 	}
@@ -77,9 +77,10 @@ func (s *Store) ocspStatus(ctx context.Context, c, issuer *x509.Certificate, sen
 		return failed, nil
 	}
 	best = max(best, failed)
-	for _, uri := range uris {
-		log.Infof(s.log, "requesting ocsp status from '%s' ...", uri)
-		b := s.fetch(ctx, uri, req)
+	for _, r := range uris {
+		log.Infof(s.log, "requesting ocsp status from '%s' ...", r.URI)
+		r.Body = req
+		b := s.fetch(ctx, r)
 		if b == nil {
 			continue
 		}
@@ -99,9 +100,10 @@ func (s *Store) Response(ctx context.Context, c, issuer *x509.Certificate, now t
 	if err != nil {
 		return nil
 	}
-	for _, uri := range s.uris(issuer, func(a Authority) []string { return a.OCSPURIs }, c.OCSPServer) {
-		log.Infof(s.log, "requesting ocsp status from '%s' ...", uri)
-		b := s.fetch(ctx, uri, req)
+	for _, r := range s.uris(issuer, func(a Authority) []string { return a.OCSPURIs }, c.OCSPServer, FromOwn) {
+		log.Infof(s.log, "requesting ocsp status from '%s' ...", r.URI)
+		r.Body = req
+		b := s.fetch(ctx, r)
 		if b == nil {
 			continue
 		}

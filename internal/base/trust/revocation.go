@@ -76,6 +76,9 @@ func (s *Store) revoked(ctx context.Context, path []*x509.Certificate, sent Pres
 		if err != nil {
 			return err
 		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return fmt.Errorf("its certificate %q was not checked to the end: %w", c.Subject, ctx.Err())
+		}
 		switch {
 		case st == good || policy == Relaxed || policy == IfURI && st == skipped:
 			continue
@@ -113,32 +116,4 @@ func (s *Store) status(ctx context.Context, c, issuer *x509.Certificate, sent Pr
 	}
 	s.log.Info("certificate status is not available")
 	return best, nil
-}
-
-// uris returns at most maxURIs URIs: those that the configuration names for the
-// issuer, then those of the certificate.
-func (s *Store) uris(issuer *x509.Certificate, of func(Authority) []string, own []string) (out []string) {
-	for _, a := range s.cfg.Authorities {
-		if a.CA.Equal(issuer) {
-			out = append(out, of(a)...)
-		}
-	}
-	out = append(out, own...)
-	return out[:min(len(out), maxURIs)]
-}
-
-// maxURIs bounds the URIs that are tried for one certificate.
-const maxURIs = 8
-
-// fetch returns the content of a URI. It logs a failure and returns nil.
-func (s *Store) fetch(ctx context.Context, uri string, body []byte) []byte {
-	if s.cfg.Fetcher == nil {
-		return nil
-	}
-	b, err := s.cfg.Fetcher.Fetch(ctx, uri, body)
-	if err != nil {
-		log.Infof(s.log, "fetching from '%s' failed: %v", uri, err)
-		return nil
-	}
-	return b
 }

@@ -19,9 +19,9 @@ import (
 
 // Fetcher gets revocation data.
 type Fetcher interface {
-	// Fetch returns the content of uri, or the answer to body, an OCSP request,
-	// which it posts. The implementation bounds time and size.
-	Fetch(ctx context.Context, uri string, body []byte) ([]byte, error)
+	// Fetch returns the content of the URI. The implementation bounds time and
+	// size, ends with ctx, and heeds the origin.
+	Fetch(ctx context.Context, r Request) ([]byte, error)
 }
 
 // Authority is a CA with the URIs of its revocation data that the configuration
@@ -129,8 +129,11 @@ var ErrNoCertificate = errors.New("it sent no certificate")
 
 // Verify returns the path of the peer's certificate, end entity first. Where the
 // peer sent no certificate, a trusted one that matches the peer is used. The error
-// is a clause that begins with "its" or "it".
+// is a clause that begins with "its" or "it". It ends with ctx, fetches for no
+// longer than VerifyTimeout, at most 16 times and at most 64 MiB.
 func (s *Store) Verify(ctx context.Context, sent Presented, p Policy, now time.Time) ([]*x509.Certificate, error) {
+	ctx, cancel := newBudget(ctx)
+	defer cancel()
 	leaf, err := s.leaf(sent.Certs, p)
 	if err != nil {
 		return nil, err

@@ -22,9 +22,9 @@ type web struct {
 	asked []string
 }
 
-func (w *web) Fetch(_ context.Context, uri string, body []byte) ([]byte, error) {
-	w.asked = append(w.asked, uri)
-	if b, ok := w.pages[uri]; ok {
+func (w *web) Fetch(_ context.Context, r Request) ([]byte, error) {
+	w.asked = append(w.asked, r.URI)
+	if b, ok := w.pages[r.URI]; ok {
 		return b, nil
 	}
 	return nil, errors.New("nothing there")

@@ -59,6 +59,7 @@ func TestRevocationWithCharon(t *testing.T) {
 		c.OCSPServer = []string{"http://192.168.0.100:8080/ocsp"}
 	})
 	p := publish(t, s.Client, "192.168.0.100:8080")
+	s.write("cl/strongswan.conf", "tnc {\n fetch {\n  private_addresses = yes\n }\n}\n")
 	now := time.Now()
 	crl := func(number int64, revoked ...*x509.Certificate) *[]byte {
 		b, err := ca.CRL(number, now, revoked...)
@@ -141,7 +142,7 @@ func TestCachedCRL(t *testing.T) {
 	b, err := ca.CRL(7, time.Now(), gw.Leaf)
 	require.NoError(t, err)
 	p.crl.Store(&b)
-	s.write("cl/strongswan.conf", "charon {\n cache_crls = yes\n}\n")
+	s.write("cl/strongswan.conf", "charon {\n cache_crls = yes\n}\ntnc {\n fetch {\n  private_addresses = yes\n }\n}\n")
 	c := authCase{gwLocal: pubkey("pubkey", "own") + gwIs, gwRemote: "auth = pubkey\n" + carolIs,
 		clLocal: pubkey("pubkey", "own") + carolIs, clRemote: "auth = pubkey\n" + gwIs}
 	s.refused(c, "was revoked")

@@ -76,11 +76,13 @@ func (c *Client) attempt(ctx context.Context) error {
 // begin starts an IKE_SA. Later ones take over from the previous one, so they do
 // not ask the gateway to forget it.
 func (a *attempt) begin(ctx context.Context, first bool) error {
-	cfg, peers, err := a.builder.Config(a.sock.Local().Addr())
+	fetching, cancel := context.WithCancel(ctx)
+	cfg, peers, err := a.builder.Config(fetching, a.sock.Local().Addr())
 	if err != nil {
+		cancel()
 		return err
 	}
-	r := &ikeRun{peers: peers, spis: map[uint32]bool{}}
+	r := &ikeRun{peers: peers, cancel: cancel, spis: map[uint32]bool{}}
 	a.state.addRun(r)
 	cfg.ID = r.number
 	cfg.Authentication.NoInitialContact = cfg.Authentication.NoInitialContact || !first
@@ -115,6 +117,7 @@ func (a *attempt) replace(ctx context.Context, why string) {
 // ended removes an IKE_SA that has ended.
 func (a *attempt) ended(ctx context.Context, r *ikeRun) {
 	a.running--
+	r.cancel()
 	for _, p := range r.peers {
 		a.keyed = a.keyed || p.MSK() != nil
 		p.Close()

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,8 +25,9 @@ const (
 // ikeRun is one IKE_SA of a connection.
 type ikeRun struct {
 	number int
-	peers  []*eap.Peer // of each round of this end that is EAP
-	err    error       // why it ended
+	peers  []*eap.Peer        // of each round of this end that is EAP
+	cancel context.CancelFunc // ends what the peers fetch
+	err    error              // why it ended
 
 	spis map[uint32]bool // inbound ones, in the data plane; events' own
 	up   bool            // its first CHILD_SA was installed; events' own

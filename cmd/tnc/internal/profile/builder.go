@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 
@@ -34,8 +35,8 @@ func (b *Builder) group(name string) *slog.Logger { return log.Group(b.logger, n
 
 // Config makes the configuration of one IKE_SA, with EAP peers of its own, which
 // the caller closes. local is this end's address, the identity of a preshared
-// key that has no other; it may be invalid.
-func (b *Builder) Config(local netip.Addr) (cfg ike.Config, peers []*eap.Peer, err error) {
+// key that has no other; it may be invalid. What the peers fetch ends with ctx.
+func (b *Builder) Config(ctx context.Context, local netip.Addr) (cfg ike.Config, peers []*eap.Peer, err error) {
 	cfg = ike.Config{
 		Name:       b.Connection.Name,
 		Logger:     b.logger,
@@ -72,7 +73,7 @@ func (b *Builder) Config(local netip.Addr) (cfg ike.Config, peers []*eap.Peer, e
 	if err := b.childConfigs(&cfg); err != nil {
 		return cfg, nil, err
 	}
-	if peers, err = b.rounds(&cfg, local); err != nil {
+	if peers, err = b.rounds(ctx, &cfg, local); err != nil {
 		for _, p := range peers {
 			p.Close()
 		}

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -224,7 +225,7 @@ func (c *checker) secrets(conn *swanctl.Connection, roots *swanctl.Roots) {
 func (c *checker) tryConnection(conn *swanctl.Connection, roots *swanctl.Roots) error {
 	p := c.Profile
 	p.Connection, p.Roots = conn, roots
-	_, peers, err := NewBuilder(&p, nil, slog.New(slog.DiscardHandler)).Config(netip.Addr{})
+	_, peers, err := NewBuilder(&p, nil, slog.New(slog.DiscardHandler)).Config(context.Background(), netip.Addr{})
 	for _, p := range peers {
 		p.Close()
 	}

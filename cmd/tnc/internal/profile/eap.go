@@ -1,7 +1,9 @@
 package profile
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -22,7 +24,7 @@ import (
 // eapPeer makes the EAP side of the local section l: the method that its auth
 // names, or all where it names none, and inside of EAP-TTLS and PEAP every
 // method that there are secrets or a certificate for, and the TNC session.
-func (b *Builder) eapPeer(cfg *ike.Config, l *swanctl.Round, local netip.Addr) (*eap.Peer, error) {
+func (b *Builder) eapPeer(ctx context.Context, cfg *ike.Config, l *swanctl.Round, local netip.Addr) (*eap.Peer, error) {
 	m := eapMethods{Builder: b, name: l.EAPIdentity()}
 	if m.name == "" { // as strongSwan: the octets of the identity in IKE
 		id, err := b.localIdentity(l, local)
@@ -46,7 +48,7 @@ func (b *Builder) eapPeer(cfg *ike.Config, l *swanctl.Round, local netip.Addr) (
 			return nil, b.Roots.Missing
 		}
 	}
-	if m.tls, err = b.tlsPeer(l, gw); err != nil {
+	if m.tls, err = b.tlsPeer(ctx, l, gw); err != nil {
 		return nil, err
 	}
 	offers, err := m.outer(l.Auth.Method, cfg.RemoteRounds[0].Method != ike.RemoteEAP)
@@ -58,10 +60,12 @@ func (b *Builder) eapPeer(cfg *ike.Config, l *swanctl.Round, local netip.Addr) (
 
 // tlsPeer configures TLS inside EAP: who the server has to be, our certificates
 // where it asks for one, versions.
-func (b *Builder) tlsPeer(l *swanctl.Round, gw *gatewayIdentity) (cfg eap.TLSConfig, err error) {
-	if cfg.Verify, err = b.tlsVerifier(l, gw); err != nil {
+func (b *Builder) tlsPeer(ctx context.Context, l *swanctl.Round, gw *gatewayIdentity) (cfg eap.TLSConfig, err error) {
+	verify, err := b.tlsVerifier(l, gw)
+	if err != nil {
 		return cfg, err
 	}
+	cfg.Verify = func(certs []*x509.Certificate, ocsp []byte) error { return verify(ctx, certs, ocsp) }
 	if cfg.MinVersion, cfg.MaxVersion, err = b.TLSVersions(); err != nil {
 		return cfg, err
 	}

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 
@@ -18,7 +19,7 @@ import (
 
 // rounds fills in how both ends authenticate. The EAP peers are the caller's to
 // close, where there is an error too.
-func (b *Builder) rounds(cfg *ike.Config, local netip.Addr) (peers []*eap.Peer, err error) {
+func (b *Builder) rounds(ctx context.Context, cfg *ike.Config, local netip.Addr) (peers []*eap.Peer, err error) {
 	if len(b.Connection.Local) == 0 {
 		return nil, b.Connection.Pos.Errorf("connection %q has no local section: add one with auth = eap-ttls and id", b.Connection.Name)
 	}
@@ -29,7 +30,7 @@ func (b *Builder) rounds(cfg *ike.Config, local netip.Addr) (peers []*eap.Peer, 
 		round := ike.LocalRound{}
 		switch l.Auth.Class {
 		case "eap":
-			peer, err := b.eapPeer(cfg, l, local)
+			peer, err := b.eapPeer(ctx, cfg, l, local)
 			if err != nil {
 				return peers, err
 			}

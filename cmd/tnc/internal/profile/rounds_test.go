@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -43,7 +44,7 @@ func configure(t *testing.T, dir, body, rest string, sc *config.Config) (ike.Con
 	require.NoError(t, err)
 	var said strings.Builder
 	p := &Profile{Strongswan: sc, Charon: settings.ReadCharon(sc), Swanctl: m, Connection: conn, Roots: roots}
-	cfg, peers, err := NewBuilder(p, nil, log.NewWriter(&said, log.LevelDetail)).Config(netip.Addr{})
+	cfg, peers, err := NewBuilder(p, nil, log.NewWriter(&said, log.LevelDetail)).Config(context.Background(), netip.Addr{})
 	for _, p := range peers {
 		p.Close()
 	}
@@ -188,7 +189,7 @@ func TestIPsecConfIdentities(t *testing.T) {
 		require.NoError(t, err)
 		defer p.Close()
 		var said bytes.Buffer
-		cfg, _, err := NewBuilder(p, nil, log.NewWriter(&said, slog.LevelInfo)).Config(netip.MustParseAddr("192.0.2.9"))
+		cfg, _, err := NewBuilder(p, nil, log.NewWriter(&said, slog.LevelInfo)).Config(context.Background(), netip.MustParseAddr("192.0.2.9"))
 		return cfg, said.String(), err
 	}
 	cfg, said, err := config("leftid=dave\n rightid=other\n rightcert=gw.pem")

@@ -21,22 +21,20 @@ import (
 	"github.com/gotnc/gotnc/internal/base/trust"
 )
 
-// verifyTimeout bounds all fetching for one certificate.
-const verifyTimeout = 30 * time.Second
-
 // trustConfig returns what certificates under the CAs are checked with, as
 // charon.plugins.revocation says.
 func (p *Profile) trustConfig(cas []*x509.Certificate, logger *slog.Logger) trust.Config {
 	sc := p.Strongswan
 	return trust.Config{
-		CAs: cas, Logger: logger, Fetcher: trust.HTTP{Timeout: settings.FetchTimeout.In(sc)},
-		NoCRL: !settings.EnableCRL.In(sc), NoOCSP: !settings.EnableOCSP.In(sc),
+		CAs: cas, Logger: logger,
+		Fetcher: trust.HTTP{Timeout: settings.FetchTimeout.In(sc), PrivateAddresses: settings.FetchPrivate.In(sc)},
+		NoCRL:   !settings.EnableCRL.In(sc), NoOCSP: !settings.EnableOCSP.In(sc),
 	}
 }
 
 // VerifyTLS checks the certificates of a TLS server, end entity first, with the
-// OCSP response that came along.
-type VerifyTLS func(certs []*x509.Certificate, ocsp []byte) error
+// OCSP response that came along. What it fetches ends with ctx.
+type VerifyTLS func(ctx context.Context, certs []*x509.Certificate, ocsp []byte) error
 
 // NewVerifyTLS returns the check of servers under the CAs. It holds what policy
 // says; crls count beside those that can be fetched.
@@ -48,9 +46,7 @@ func (p *Profile) NewVerifyTLS(cas []*x509.Certificate, crls []*x509.RevocationL
 
 func verifyTLS(store *trust.Store, policy trust.Policy) VerifyTLS {
 	policy.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	return func(certs []*x509.Certificate, ocsp []byte) error {
-		ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout)
-		defer cancel()
+	return func(ctx context.Context, certs []*x509.Certificate, ocsp []byte) error {
 		sent := trust.Presented{Certs: certs}
 		if len(ocsp) > 0 {
 			sent.OCSP = [][]byte{ocsp}
@@ -274,8 +270,6 @@ func (v *gatewayVerifier) Verify(ctx context.Context, p ike.PeerCertificates) ([
 	if len(v.keys) > 0 {
 		return v.keys, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
-	defer cancel()
 	sent := trust.Presented{CRLs: p.CRLs, OCSP: p.OCSP}
 	for i, der := range p.Certs {
 		c, err := x509.ParseCertificate(der)

@@ -65,6 +65,7 @@ type Result struct {
 type Client struct {
 	cfg       Config
 	transport pttls.Config
+	verify    profile.VerifyTLS
 	result    Result
 	started   time.Time
 }
@@ -90,7 +91,7 @@ func New(cfg Config) (*Client, error) {
 	if t.MinVersion, t.MaxVersion, err = cfg.Profile.TLSVersions(); err != nil {
 		return nil, err
 	}
-	if t.Verify, err = cfg.verifier(cas); err != nil {
+	if c.verify, err = cfg.verifier(cas); err != nil {
 		return nil, err
 	}
 	c.result = Result{Server: net.JoinHostPort(host, strconv.Itoa(int(cfg.Port))), Identity: cfg.Identity, IMCs: []string{}}
@@ -130,6 +131,7 @@ func (c *Client) run(ctx context.Context) error {
 		return err
 	}
 	c.progress("connecting to %s", c.result.Server)
+	c.transport.Verify = func(certs []*x509.Certificate, ocsp []byte) error { return c.verify(ctx, certs, ocsp) }
 	conn, err := pttls.Dial(ctx, c.result.Server, c.transport)
 	if err != nil {
 		return err

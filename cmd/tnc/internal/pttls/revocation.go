@@ -1,9 +1,11 @@
 package pttls
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/internal/base/trust"
 )
@@ -11,7 +13,7 @@ import (
 // verifier makes the check of whether the server's certificates have been
 // revoked: by the response that came with them, the CRLs, and what can be fetched,
 // as charon.plugins.revocation says. Path and name are checked before.
-func (c *Config) verifier(cas []*x509.Certificate) (func([]*x509.Certificate, []byte) error, error) {
+func (c *Config) verifier(cas []*x509.Certificate) (profile.VerifyTLS, error) {
 	var crls []*x509.RevocationList
 	for _, file := range c.CRLs {
 		crl, err := trust.LoadCRL(file)
@@ -26,8 +28,8 @@ func (c *Config) verifier(cas []*x509.Certificate) (func([]*x509.Certificate, []
 		return nil, usage.Errorf("--%w", err)
 	}
 	verify := c.Profile.NewVerifyTLS(cas, crls, policy, c.Logger)
-	return func(certs []*x509.Certificate, ocsp []byte) error {
-		if err := verify(certs, ocsp); err != nil {
+	return func(ctx context.Context, certs []*x509.Certificate, ocsp []byte) error {
+		if err := verify(ctx, certs, ocsp); err != nil {
 			return fmt.Errorf("the server was not accepted: %w", err)
 		}
 		return nil

@@ -20,6 +20,7 @@ var (
 	tnccs20    = scope{group: TNC, sections: []string{"charon"}, prefix: "plugins.tnccs-20."}
 	tnccs11    = scope{group: TNC, sections: []string{"charon"}, prefix: "plugins.tnccs-11."}
 	stroke     = scope{group: IKE, sections: []string{"charon"}, prefix: "plugins.stroke."}
+	fetch      = scope{group: IKE, sections: []string{"tnc"}, prefix: "fetch.", own: true}
 	mutual     = scope{group: Mutual, sections: []string{"tnc"}, prefix: "mutual.", own: true}
 )
 
@@ -53,6 +54,7 @@ var (
 	EnableCRL         = revocation.yesNo("enable_crl", true, "Check certificates against CRLs.")
 	EnableOCSP        = revocation.yesNo("enable_ocsp", true, "Check certificates by OCSP.")
 	FetchTimeout      = revocation.time("timeout", 0, "10", "Time that one CRL or OCSP response may take to fetch.")
+	FetchPrivate      = fetch.yesNo("private_addresses", false, "Fetch CRLs and OCSP responses from loopback, link-local and private addresses too where a peer's certificate names them.")
 )
 
 // Of EAP. Where fragment_size is not set packets are as large as IKE fragmentation carries;
