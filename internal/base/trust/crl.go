@@ -1,15 +1,12 @@
 package trust
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"math/big"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -39,12 +36,24 @@ func LoadCRL(file string) (*x509.RevocationList, error) {
 
 // crlStatus looks up the certificate in the newest CRL of its issuer: one that the
 // peer sent, one from a file, or one that was fetched; where none of these is fresh
-// it fetches one.
+// it fetches one. A list that is not complete for c vouches for nothing, but what a
+// newer one of them revokes is revoked.
 func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent [][]byte, now time.Time) (status, error) {
-	var best, fetched *x509.RevocationList
+	var best, fetched, part *x509.RevocationList
+	own := s.crlNames(c, issuer)
 	consider := func(l *x509.RevocationList) {
-		if l != nil && usable(l, c, issuer) && !now.Before(l.ThisUpdate) && (best == nil || newer(l, best)) {
-			best = l
+		if l == nil || now.Before(l.ThisUpdate) {
+			return
+		}
+		switch scopeOf(l, c, issuer, own) {
+		case complete:
+			if best == nil || newer(l, best) {
+				best = l
+			}
+		case incomplete:
+			if revokedBy(l, c) != nil && (part == nil || newer(l, part)) {
+				part = l
+			}
 		}
 	}
 	for _, b := range sent {
@@ -69,7 +78,7 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 				continue
 			}
 			l, err := ParseCRL(b)
-			if err != nil || !usable(l, c, issuer) {
+			if err != nil || scopeOf(l, c, issuer, own) == foreign {
 				log.Infof(s.log, "crl from '%s' is none of issuer %q", uri, issuer.Subject)
 				continue
 			}
@@ -80,6 +89,9 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 				break
 			}
 		}
+	}
+	if part != nil && (best == nil || newer(part, best)) {
+		return good, s.revokedError(revokedBy(part, c), c)
 	}
 	switch {
 	case best == nil && len(uris) == 0:
@@ -93,72 +105,47 @@ func (s *Store) crlStatus(ctx context.Context, c, issuer *x509.Certificate, sent
 	if best == fetched && s.cfg.SaveCRL != nil {
 		s.cfg.SaveCRL(issuer, best.Raw)
 	}
-	for _, e := range best.RevokedCertificateEntries {
-		if e.SerialNumber.Cmp(c.SerialNumber) == 0 && e.ReasonCode != 8 {
-			log.Infof(s.log, "certificate was revoked on %s, reason: %s", day(e.RevocationTime), reason(e.ReasonCode))
-			return good, &RevokedError{Subject: fmt.Sprintf("%q", c.Subject), At: e.RevocationTime, Reason: e.ReasonCode}
-		}
+	if e := revokedBy(best, c); e != nil {
+		return good, s.revokedError(e, c)
 	}
 	if !fresh(best, now) {
-		log.Infof(s.log, "crl is stale: since %s", day(best.NextUpdate))
+		log.Infof(s.log, "crl is stale: since %s", day(until(best)))
 		return stale, nil
 	}
 	s.log.Info("certificate status is good")
 	return good, nil
 }
 
-// Extensions of CRLs (RFC 5280 section 5.2).
-var (
-	oidDeltaCRL     = asn1.ObjectIdentifier{2, 5, 29, 27}
-	oidIssuingPoint = asn1.ObjectIdentifier{2, 5, 29, 28}
-)
-
-// usable reports whether the issuer signed the CRL and it covers c. Delta CRLs are
-// not usable, nor are CRLs of other certificates than c.
-func usable(l *x509.RevocationList, c, issuer *x509.Certificate) bool {
-	if !bytes.Equal(l.RawIssuer, issuer.RawSubject) {
-		return false
-	}
-	for _, e := range l.Extensions {
-		if e.Id.Equal(oidDeltaCRL) || e.Id.Equal(oidIssuingPoint) && partial(e.Value, c.CRLDistributionPoints) {
-			return false
+// revokedBy returns the entry that revokes the certificate; nil where none does.
+func revokedBy(l *x509.RevocationList, c *x509.Certificate) *x509.RevocationListEntry {
+	const removeFromCRL = 8 // RFC 5280 section 5.3.1
+	for i := range l.RevokedCertificateEntries {
+		if e := &l.RevokedCertificateEntries[i]; e.SerialNumber.Cmp(c.SerialNumber) == 0 && e.ReasonCode != removeFromCRL {
+			return e
 		}
 	}
-	return l.CheckSignatureFrom(issuer) == nil
+	return nil
 }
 
-// partial reports whether an IssuingDistributionPoint limits the CRL to other
-// certificates, to some reasons, or covers other issuers (RFC 5280 section 5.2.5).
-// A CA that splits its list gives each part a name, which the certificates of that
-// part contain: own are the names in the certificate in question (RFC 5280 section
-// 6.3.3 (b) (2) (i)).
-func partial(der []byte, own []string) bool {
-	var p struct {
-		Point struct {
-			Full []asn1.RawValue `asn1:"optional,tag:0"`
-			Rel  asn1.RawValue   `asn1:"optional,tag:1"`
-		} `asn1:"optional,tag:0"`
-		OnlyUser   bool           `asn1:"optional,tag:1"`
-		OnlyCA     bool           `asn1:"optional,tag:2"`
-		Reasons    asn1.BitString `asn1:"optional,tag:3"`
-		Indirect   bool           `asn1:"optional,tag:4"`
-		OnlyOfAttr bool           `asn1:"optional,tag:5"`
+// revokedError logs the entry and returns it as an error.
+func (s *Store) revokedError(e *x509.RevocationListEntry, c *x509.Certificate) error {
+	log.Infof(s.log, "certificate was revoked on %s, reason: %s", day(e.RevocationTime), reason(e.ReasonCode))
+	return &RevokedError{Subject: fmt.Sprintf("%q", c.Subject), At: e.RevocationTime, Reason: e.ReasonCode}
+}
+
+// maxCRLAge is the greatest age of a CRL without nextUpdate.
+const maxCRLAge = 7 * 24 * time.Hour
+
+// until returns the time until which the CRL is fresh.
+func until(l *x509.RevocationList) time.Time {
+	if l.NextUpdate.IsZero() {
+		return l.ThisUpdate.Add(maxCRLAge)
 	}
-	rest, err := asn1.Unmarshal(der, &p)
-	const uri = 6 // of GeneralName
-	named, ours := false, false
-	for _, n := range p.Point.Full {
-		if n.Class == asn1.ClassContextSpecific && n.Tag == uri {
-			named, ours = true, ours || slices.Contains(own, string(n.Bytes))
-		}
-	}
-	return err != nil || len(rest) > 0 || named && !ours && len(own) > 0 || p.OnlyUser || p.OnlyCA || p.Reasons.BitLength > 0 || p.Indirect || p.OnlyOfAttr
+	return l.NextUpdate
 }
 
 // fresh reports whether the CRL is valid at the time.
-func fresh(l *x509.RevocationList, now time.Time) bool {
-	return l.NextUpdate.IsZero() || now.Before(l.NextUpdate)
-}
+func fresh(l *x509.RevocationList, now time.Time) bool { return now.Before(until(l)) }
 
 // newer reports whether a was issued after b.
 func newer(a, b *x509.RevocationList) bool {
