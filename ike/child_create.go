@@ -76,11 +76,11 @@ func (set *childSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 		log.Infof(set.ike, "failed to establish CHILD_SA %s: %v", j.cfg.Name, err)
 		sa.deleteESP(j.spiIn, nil) // the peer has it
 		if old == nil {
-			set.emit(ChildFailed{Name: j.cfg.Name, Err: fmt.Errorf("%w: %w", ErrChild, err)})
+			set.notMade(sa, j.cfg, err)
 		} else if old.closing { // it reached its hard lifetime meanwhile
 			set.wanted, set.wantedAt = append(set.wanted, j.cfg), set.retryAt()
 		} else if !old.dead {
-			old.rekeyAt = set.retryAt()
+			old.notRekeyed(set, sa)
 		}
 		return
 	}
@@ -154,11 +154,14 @@ func (set *childSet) refused(sa *ikeSA, j *createJob, n *message.Notify) {
 		set.wanted = append(set.wanted, j.cfg)
 	case n.NotifyType == message.NoAdditionalSAs:
 		set.life.reauth(sa, "the gateway makes no further CHILD_SA on it")
+		if old == nil && j.cfg.expired {
+			set.notMade(sa, j.cfg, j.refused(n.NotifyType))
+		}
 	case old != nil:
 		log.Infof(set.ike, "CHILD_SA rekeying of %s failed, trying again: %v", old, j.refused(n.NotifyType))
-		old.rekeyAt = set.retryAt()
+		old.notRekeyed(set, sa)
 	default:
-		set.emit(ChildFailed{Name: j.cfg.Name, Err: fmt.Errorf("%w: %w", ErrChild, j.refused(n.NotifyType))})
+		set.notMade(sa, j.cfg, j.refused(n.NotifyType))
 	}
 }
 

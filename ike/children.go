@@ -24,6 +24,9 @@ const (
 type childConfig struct {
 	ChildConfig
 	proposals []message.Proposal
+
+	refusals int  // of the gateway since its last CHILD_SA was made
+	expired  bool // its CHILD_SA reached its hard lifetime, and no other was made since
 }
 
 // childState is what the Machine remembers of a CHILD_SA.
@@ -92,7 +95,7 @@ func (set *childSet) load() error {
 		if len(c.RemoteTS) == 0 {
 			c.RemoteTS = []TrafficSelector{DynamicSelector}
 		}
-		set.configured = append(set.configured, &childConfig{c, ps})
+		set.configured = append(set.configured, &childConfig{ChildConfig: c, proposals: ps})
 	}
 	set.wanted = slices.Clone(set.configured[1:])
 	return nil
@@ -113,6 +116,7 @@ func (set *childSet) want(sa *ikeSA, name string) {
 // add registers a CHILD_SA and starts its timers.
 func (set *childSet) add(cfg *childConfig, sa *ChildSA) *childState {
 	set.count++
+	cfg.refusals, cfg.expired = 0, false
 	c := &childState{cfg: cfg, num: set.count, spiIn: sa.SPIIn, spiOut: sa.SPIOut, localTS: sa.LocalTS, remoteTS: sa.RemoteTS}
 	if cfg.RekeyTime > 0 {
 		c.rekeyAt = set.now.Add(cfg.RekeyTime - set.jitter(cfg.RandTime))

@@ -160,9 +160,10 @@ func (set *childSet) expire(c *childState) {
 	case c.replaced:
 		set.retire(c)
 	case c.rekeying:
-		c.closing = true
+		c.closing, c.cfg.expired, c.cfg.refusals = true, true, 0
 	default:
 		if !c.deleting {
+			c.cfg.expired, c.cfg.refusals = true, 0
 			set.wanted = append(set.wanted, c.cfg)
 		}
 		c.closing = true
