@@ -31,8 +31,10 @@
 //	measure_allow = / /proc/cmdline
 //	measure_deny = /home, /**/*.key
 //
-// Both hold for the content of system settings (ITA-HSR Get Settings) too, of which
-// those below /proc and /sys need not be named where measure_allow is not set.
+// Both hold for the content of system settings (ITA-HSR Get Settings) too. Those
+// below /proc and /sys that every user sees as root does (/proc/sys, /proc/version,
+// DMI, state of network interfaces, …) need not be named where measure_allow is not
+// set; the others need to be.
 //
 // A refused path, as one beyond a limit, is logged under [PTS] and answered with
 // the PTS error Invalid Path; in a directory refused files are left out.

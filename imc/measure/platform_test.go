@@ -105,16 +105,16 @@ func TestSettings(t *testing.T) {
 	write(t, filepath.Join(root, "var/lib/private/x"), "s")
 	require.NoError(t, os.Chmod(filepath.Join(root, "var/lib/private"), 0o700))
 	write(t, filepath.Join(root, "proc/17/maps"), "s")
-	write(t, filepath.Join(root, "proc/17/net/tcp"), "ports")
+	write(t, filepath.Join(root, "proc/17/net/dev"), "ports")
 	require.NoError(t, os.Symlink("17", filepath.Join(root, "proc/self")))
 	require.NoError(t, os.Symlink("self/net", filepath.Join(root, "proc/net")))
 	got := NewPlatform(PlatformConfig{Root: root}).Settings(ctx, []string{
-		"/etc/a", "/etc/long", "/etc/os-release", "/proc/net/tcp", // these four
+		"/etc/a", "/etc/long", "/etc/os-release", "/proc/net/dev", // these four
 		"/var/lib/private/x", "/proc/17/maps", "/proc/self/maps",
 		"/etc/shadow", "/etc/escape", "/etc/dir/secret", "/etc/../home/secret", "/home/secret", "/etc/none", "/etc", "", "etc/a", "/etc/a\x00",
 	})
 	require.Equal(t, []patnc.Setting{{Name: "/etc/a", Value: []byte("value\n")}, {Name: "/etc/long", Value: []byte(strings.Repeat("x", maxSetting))},
-		{Name: "/etc/os-release", Value: []byte("ID=debian\n")}, {Name: "/proc/net/tcp", Value: []byte("ports")}}, got)
+		{Name: "/etc/os-release", Value: []byte("ID=debian\n")}, {Name: "/proc/net/dev", Value: []byte("ports")}}, got)
 }
 
 // TestDistributions: name and version as a verifier's database has them.

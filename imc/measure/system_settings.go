@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,8 +26,9 @@ var settingRoots = [...]string{"/etc/", "/proc/", "/sys/", "/var/"}
 // allowed or cannot be read are left out. A name must lie below /etc, /proc, /sys
 // or /var, also after its links are followed (they may end in /usr/lib as well),
 // and everybody on the system must be allowed to read the file: a verifier is not
-// handed /etc/shadow. The Policy holds for them too, but for its refusal of /proc
-// and /sys. Files of a single process in /proc are no settings.
+// handed /etc/shadow. The Policy holds for them too. Of the files that the kernel
+// makes up, wherever they are mounted, those of kernelSettings are told, and those
+// that measure_allow names below /proc and /sys; files of a single process never.
 func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting {
 	out, err := run(ctx, Files{Limits: Limits{Timeout: settingsTimeout}}, func(r *request) (out []patnc.Setting, _ error) {
 		for _, n := range names {
@@ -69,7 +69,7 @@ func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 	}
 	defer n.close()
 	rel, ok := strings.CutPrefix(n.path, root)
-	if !ok || !below(rel) && !strings.HasPrefix(rel, "/usr/lib/") || ofProcess(rel) {
+	if !ok || !below(rel) && !strings.HasPrefix(rel, "/usr/lib/") {
 		return nil, ErrUnknown
 	}
 	if err := p.cfg.Policy.checkSetting(rel); err != nil {
@@ -84,22 +84,19 @@ func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 			return nil, ErrUnknown
 		}
 	}
+	kind, err := n.kernelFile()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cfg.Policy.kernelSetting(name, rel, kind); err != nil {
+		return nil, err
+	}
 	fd, err := n.open(ctx, false)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
 	return readAll(fd, maxSetting)
-}
-
-// ofProcess reports whether a path without links is a file of a process below
-// /proc, such as the host's own memory map, which the kernel shows to nobody
-// else whatever its mode says. /proc/net is one of them.
-func ofProcess(path string) bool {
-	rest, ok := strings.CutPrefix(path, "/proc/")
-	pid, file, _ := strings.Cut(rest, "/")
-	_, err := strconv.ParseUint(pid, 10, 32)
-	return ok && err == nil && !strings.HasPrefix(file, "net/")
 }
 
 func below(name string) bool {
