@@ -31,6 +31,11 @@
 //	measure_allow = / /proc/cmdline
 //	measure_deny = /home, /**/*.key
 //
+// Secrets are refused unless a pattern of measure_allow names them (/etc/shadow,
+// not /etc or /etc/*): shadow and gshadow of /etc, ipsec.secrets, ipsec.d/private,
+// swanctl.conf, conf.d, private, rsa, ecdsa, pkcs8 and pkcs12 of swanctl, .ssh,
+// *.keytab, /run/tnc.
+//
 // Both hold for the content of system settings (ITA-HSR Get Settings) too. Those
 // below /proc and /sys that every user sees as root does (/proc/sys, /proc/version,
 // DMI, state of network interfaces, …) need not be named where measure_allow is not

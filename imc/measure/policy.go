@@ -24,9 +24,10 @@ var ErrRefused = errors.New("refused by the settings")
 //
 // A path must be covered by a pattern of Allow and by none of Deny. Paths below
 // /proc, /sys and /dev must be covered by a pattern of Allow that begins with
-// that directory. What is compared is the path after all symbolic links, and for
-// Deny also the path that was asked for. The zero value allows all but /proc,
-// /sys and /dev.
+// that directory, and secrets of the system (see checkSecret) by one that names
+// them. What is compared is the path after all symbolic links, and for Deny and
+// secrets also the path that was asked for. The zero value allows all but /proc,
+// /sys, /dev and secrets.
 type Policy struct {
 	allow, deny []pattern
 	closed      bool // a pattern of Deny was wrong: nothing is allowed
@@ -80,7 +81,7 @@ func policyFromSettings(s Settings) (Policy, error) {
 // Check returns an error that wraps ErrRefused unless a verifier may ask for
 // name, an absolute path without symbolic links.
 func (p Policy) Check(name string) error {
-	if err := p.checkDeny(name); err != nil {
+	if err := p.checkRefused(name); err != nil {
 		return err
 	}
 	for _, dir := range pseudo {
@@ -100,7 +101,7 @@ func (p Policy) Check(name string) error {
 // checkSetting is Check for the content of a system setting, which may lie below
 // /proc and /sys.
 func (p Policy) checkSetting(name string) error {
-	if err := p.checkDeny(name); err != nil {
+	if err := p.checkRefused(name); err != nil {
 		return err
 	}
 	return p.checkAllow(name)
@@ -130,11 +131,20 @@ func (p Policy) checkDeny(name string) error {
 	return nil
 }
 
+// checkRefused returns an error for what is refused whatever else is allowed: by
+// measure_deny, or as a secret that measure_allow does not name.
+func (p Policy) checkRefused(name string) error {
+	if err := p.checkDeny(name); err != nil {
+		return err
+	}
+	return p.checkSecret(name)
+}
+
 // checkAsked looks at a path as the verifier wrote it, before anything of the
 // file system is touched.
 func (p Policy) checkAsked(name string) error {
 	name = filepath.Clean(name)
-	if err := p.checkDeny(name); err != nil {
+	if err := p.checkRefused(name); err != nil {
 		return err
 	}
 	for _, dir := range pseudo {

@@ -55,7 +55,7 @@ func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 	if checkPath(name) != nil || filepath.Clean(name) != name || !below(name) {
 		return nil, ErrUnknown
 	}
-	if err := p.cfg.Policy.checkDeny(name); err != nil {
+	if err := p.cfg.Policy.checkRefused(name); err != nil {
 		return nil, err
 	}
 	root, err := filepath.EvalSymlinks(p.cfg.Root)
