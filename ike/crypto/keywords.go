@@ -2,6 +2,9 @@ package crypto
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gotnc/gotnc/ike/message"
@@ -49,15 +52,38 @@ var keywords = func() map[string]message.Transform {
 	return m
 }()
 
-// knownUnsupported are strongSwan's further names, for a better error.
-var knownUnsupported = []string{
-	"null", "3des", "des", "blowfish", "cast128", "serpent", "twofish", "camellia", "md5", "camelliaxcbc",
-	"prfmd5", "prfcamelliaxcbc", "sha256_96", "sha2_256_96", "sha1_160", "modp768", "modpnull",
-	"modp1024s160", "modp2048s224", "modp2048s256", "ecp192", "ecp224", "ecp", "curve448", "x448", "gost", "aes",
+// knownUnsupported matches strongSwan's further names.
+var knownUnsupported = regexp.MustCompile(`^(null|3des|des|(blowfish|serpent|twofish|camellia)(128|192|256)?|cast128` +
+	`|camellia(128|192|256)(ctr|ccm(8|12|16|64|96|128)?)|aes(128|192|256)gmac|md5(_128)?|camelliaxcbc|prfmd5|prfcamelliaxcbc` +
+	`|sha256_96|sha2_256_96|sha1_160|modp768|modpnull|modp1024s160|modp2048s224|modp2048s256|ecp(192|224)|ecp(224|256|384|512)bp` +
+	`|curve448|x448|gost(256|512)|mlkem512)$`)
+
+// AlgorithmError is a word of a proposal that cannot be used.
+type AlgorithmError struct {
+	Word string
+	// Known is set where strongSwan has an algorithm of that name.
+	Known bool
+	why   string
 }
 
-// keyword returns the algorithm that word, in lower case, names. Its error is
-// a clause that says what to write instead.
+// Error says what is wrong with the word.
+func (e *AlgorithmError) Error() string {
+	switch {
+	case e.why != "":
+		return e.why
+	case e.Known:
+		return fmt.Sprintf("%q is not implemented", e.Word)
+	}
+	return fmt.Sprintf("no algorithm is called %q", e.Word)
+}
+
+// Is makes ErrUnsupported the cause.
+func (e *AlgorithmError) Is(target error) bool { return target == ErrUnsupported }
+
+// Keywords returns the names of the algorithms that are implemented, sorted.
+func Keywords() []string { return slices.Sorted(maps.Keys(keywords)) }
+
+// keyword returns the algorithm that word, in lower case, names.
 func keyword(word string) (message.Transform, error) {
 	name, number := word, 0
 	if len(word) > 4 && strings.HasPrefix(word, "ke") && word[2] >= '1' && word[2] <= '7' && word[3] == '_' {
@@ -70,14 +96,10 @@ func keyword(word string) (message.Transform, error) {
 	case ok && t.Type == message.KEXCH:
 		return addKE(number, message.KEMethod(t.ID)), nil
 	case ok:
-		return t, fmt.Errorf("%q is no key exchange method; after ke%d_ comes one such as mlkem768", word, number)
+		return t, &AlgorithmError{Word: word, why: fmt.Sprintf("%q is no key exchange method; after ke%d_ comes one such as mlkem768", word, number)}
 	case name == "mlkem512":
-		return t, fmt.Errorf("%q is not implemented, because Go's standard library has ML-KEM-768 and ML-KEM-1024 only; take mlkem768", word)
+		return t, &AlgorithmError{Word: word, Known: true,
+			why: fmt.Sprintf("%q is not implemented, because Go's standard library has ML-KEM-768 and ML-KEM-1024 only", word)}
 	}
-	for _, k := range knownUnsupported {
-		if strings.HasPrefix(name, k) {
-			return t, fmt.Errorf("%q is not implemented; take for example aes256gcm16, aes256-sha256, prfsha256, curve25519, modp3072", word)
-		}
-	}
-	return t, fmt.Errorf("%q is no algorithm; a proposal reads like aes256-sha256-modp2048 or aes256gcm16-prfsha256-curve25519-ke1_mlkem768", word)
+	return t, &AlgorithmError{Word: word, Known: knownUnsupported.MatchString(name)}
 }

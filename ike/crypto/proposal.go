@@ -62,7 +62,7 @@ func ParseProposal(protocol message.ProtocolID, s string) ([]message.Proposal, e
 		w := strings.ToLower(strings.TrimSpace(word))
 		t, err := keyword(w)
 		if err != nil {
-			return fail("%w: %w", err, ErrUnsupported)
+			return fail("%w", err)
 		}
 		if protocol == message.ProtocolIKE && t.Type == message.KEXCH && t.ID == uint16(message.KENone) {
 			continue
@@ -239,8 +239,11 @@ func ProposalString(ps ...message.Proposal) string {
 				names = append(names, transformName(t))
 			}
 		}
+		for _, t := range p.OfType(message.ESN) {
+			names = append(names, transformName(t))
+		}
 		for _, t := range p.Transforms {
-			if t.Type >= message.ESN || t.Type == 0 {
+			if t.Type > message.ESN || t.Type == 0 {
 				names = append(names, transformName(t))
 			}
 		}

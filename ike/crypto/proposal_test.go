@@ -27,7 +27,7 @@ func TestParseProposal(t *testing.T) {
 		{message.ProtocolIKE, "aes256-sha384-ke3_mlkem1024-ecp384-ke1_mlkem768-ke3_none", "IKE:AES_CBC_256/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/ECP_384/KE1_ML_KEM_768/KE3_ML_KEM_1024/KE3_KE_NONE"},
 		{message.ProtocolIKE, "aes256gcm-sha512-mlkem768-none", "IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/ML_KEM_768"},
 		{message.ProtocolIKE, "chacha20poly1305compat-prfsha256-x25519", "IKE:CHACHA20_POLY1305/PRF_HMAC_SHA2_256/CURVE_25519"},
-		{message.ProtocolESP, "aes256gcm16-prfsha256-x25519-modpnone-ke1_mlkem768", "ESP:AES_GCM_16_256/CURVE_25519/KE_NONE/KE1_ML_KEM_768/NO_EXT_SEQ"},
+		{message.ProtocolESP, "aes256gcm16-prfsha256-x25519-modpnone-ke1_mlkem768", "ESP:AES_GCM_16_256/CURVE_25519/KE_NONE/NO_EXT_SEQ/KE1_ML_KEM_768"},
 	} {
 		ps, err := ParseProposal(v.protocol, v.in)
 		require.NoError(t, err, v.in)
@@ -44,7 +44,7 @@ func TestParseProposal(t *testing.T) {
 		{message.ProtocolIKE, "aes256-modp2048", "no integrity"},
 		{message.ProtocolIKE, "aes256-aes256gcm16-sha256-modp2048", "separate proposals"},
 		{message.ProtocolESP, "3des-sha1", `"3des" is not implemented`},
-		{message.ProtocolESP, "aes256-foo", `"foo" is no algorithm`},
+		{message.ProtocolESP, "aes256-foo", `no algorithm is called "foo"`},
 		{message.ProtocolIKE, "aes256-sha256-none", "no key exchange"},
 		{message.ProtocolIKE, "aes256-sha256-ke1_mlkem768", "without a first"},
 		{message.ProtocolIKE, "aes256-sha256-x25519-ke1_sha256", "no key exchange method"},

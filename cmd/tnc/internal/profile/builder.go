@@ -73,7 +73,10 @@ func (b *Builder) Config(ctx context.Context, local netip.Addr) (cfg ike.Config,
 	if err := b.childConfigs(&cfg); err != nil {
 		return cfg, nil, err
 	}
-	if peers, err = b.rounds(ctx, &cfg, local); err != nil {
+	if peers, err = b.rounds(ctx, &cfg, local); err == nil {
+		err = checkProposals(b.Connection)
+	}
+	if err != nil {
 		for _, p := range peers {
 			p.Close()
 		}

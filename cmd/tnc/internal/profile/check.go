@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
@@ -166,16 +165,17 @@ func (c *checker) connection(conn *swanctl.Connection) {
 	if _, ok := conn.RemoteHost(); !ok {
 		c.fail(noRemoteAddress(conn))
 	}
+	bad := checkProposals(conn)
 	if c.bad == before {
-		if err := c.tryConnection(conn, roots); err != nil {
+		if err := c.tryConnection(conn, roots); err != nil && (bad == nil || err.Error() != bad.Error()) {
 			if at := new(config.Error); !errors.As(err, &at) {
 				err = conn.Pos.Errorf("connection %q: %w", conn.Name, err)
 			}
 			c.fail(err)
 		}
 	}
-	if err := checkProposals(conn); err != nil {
-		c.fail(err)
+	if bad != nil {
+		c.fail(bad)
 	}
 	if err == nil && c.bad == before {
 		c.secrets(conn, roots)
@@ -230,19 +230,6 @@ func (c *checker) tryConnection(conn *swanctl.Connection, roots *swanctl.Roots) 
 		p.Close()
 	}
 	return err
-}
-
-// checkProposals reads the algorithms of a connection and of its children.
-func checkProposals(conn *swanctl.Connection) error {
-	if _, err := crypto.ParseProposals(message.ProtocolIKE, conn.Proposals); err != nil {
-		return conn.Pos.Errorf("proposals of connection %q: %w", conn.Name, err)
-	}
-	for _, ch := range conn.Children {
-		if _, err := crypto.ParseProposals(message.ProtocolESP, ch.ESPProposals); err != nil {
-			return ch.Pos.Errorf("esp_proposals of child %q: %w", ch.Name, err)
-		}
-	}
-	return nil
 }
 
 // imcs checks tnc_config and the libraries that it names.

@@ -100,8 +100,8 @@ secrets {
 	}
 	require.Empty(t, check("default", "default", "eap-mschapv2", "pubkey"))
 	for _, c := range []struct{ proposals, esp, local, remote, line, says string }{
-		{"aes128-sha256-ke1_mlkem512", "default", "eap-ttls", "eap", "swanctl.conf:3", "ML-KEM-768 and ML-KEM-1024 only"},
-		{good, "3des-sha1", "eap-ttls", "eap", "swanctl.conf:15", "is not implemented"},
+		{"aes128-sha256-ke1_mlkem512", "default", "eap-ttls", "eap", "swanctl.conf:5", "ML-KEM-768 and ML-KEM-1024 only"},
+		{good, "3des-sha1", "eap-ttls", "eap", "swanctl.conf:16", "is not implemented"},
 		{good, "default", "eap-md5", "eap-ttls", "swanctl.conf:6", "does not prove who the gateway is"},
 		{good, "default", "eap-aka", "pubkey", "swanctl.conf:6", "use eap-ttls"},
 		{good, "default", "eap-tls", "pubkey", "swanctl.conf:6", "local.certs"},

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"crypto/sha1"
 	"crypto/x509"
 	"net/netip"
 	"strings"
@@ -55,6 +56,8 @@ func (b *Builder) localIdentity(l *swanctl.Round, local netip.Addr) (ike.Identit
 		return id, nil
 	case len(certs) > 0:
 		return subjectOf(certs[0]), nil
+	case len(l.PubKeys) > 0:
+		return b.keyIdentity("local", l)
 	}
 	if !local.IsValid() {
 		local = netip.IPv4Unspecified()
@@ -76,6 +79,21 @@ func (b *Builder) localName(l *swanctl.Round, local netip.Addr) string {
 
 func subjectOf(c *x509.Certificate) ike.Identity {
 	return ike.Identity{IDType: message.IDDERDN, Data: c.RawSubject}
+}
+
+// keyIdentity returns who holds the first raw key of a section that names nobody:
+// the SHA-1 hash of its SubjectPublicKeyInfo, as strongSwan says it.
+func (b *Builder) keyIdentity(end string, r *swanctl.Round) (ike.Identity, error) {
+	key, err := credential.LoadPublicKey(r.PubKeys[0])
+	if err != nil {
+		return ike.Identity{}, r.Pos.Errorf("%s.pubkeys of connection %q: %w", end, b.Connection.Name, err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return ike.Identity{}, r.Pos.Errorf("%s.pubkeys of connection %q: %w", end, b.Connection.Name, err)
+	}
+	sum := sha1.Sum(der)
+	return ike.Identity{IDType: message.IDKeyID, Data: sum[:]}, nil
 }
 
 func certificatesOf(own []credential.KeyPair) (certs []*x509.Certificate) {
@@ -112,6 +130,10 @@ func (b *Builder) remoteIdentity(r *swanctl.Round) (id ike.Identity, loose bool,
 	}
 	if id, err = ike.ParseIdentity(name); err != nil {
 		return id, false, b.badIdentity(r, err)
+	}
+	if r.ID == "" && len(r.Certs) == 0 && len(r.PubKeys) > 0 {
+		id, err = b.keyIdentity("remote", r)
+		return id, false, err
 	}
 	if len(r.Certs) == 0 {
 		return id, loose, nil

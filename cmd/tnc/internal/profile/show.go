@@ -136,7 +136,9 @@ func (c *checker) shown(conn *swanctl.Connection) Shown {
 		s.VirtualIPs = append(s.VirtualIPs, a.String())
 	}
 	before := len(c.findings)
-	c.connection(conn)
+	if conn.Passive == "" {
+		c.connection(conn)
+	}
 	for _, f := range c.findings[before:] {
 		if f.Kind == Error {
 			s.Problems = append(s.Problems, f.Text)

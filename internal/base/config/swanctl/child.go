@@ -17,6 +17,7 @@ type Child struct {
 	LocalTS      []TrafficSelector // never empty: dynamic
 	RemoteTS     []TrafficSelector
 	ESPProposals []string      // empty = default
+	ProposalsPos config.Pos
 	Mode         string        // tunnel
 	StartAction  string        // none, trap, start or "trap|start"
 	CloseAction  string        // the same
@@ -72,10 +73,10 @@ func (m *Config) child(n *config.Node, bad func(*config.Error)) *Child {
 	c := &Child{Name: n.Name(), Pos: n.Pos()}
 	c.LocalTS = typed(r, "local_ts", []TrafficSelector{Dynamic}, parseTSList)
 	c.RemoteTS = typed(r, "remote_ts", []TrafficSelector{Dynamic}, parseTSList)
-	c.ESPProposals = proposals(r, "esp_proposals")
+	c.ESPProposals, c.ProposalsPos = proposals(r, "esp_proposals")
 	r.refuse("ah_proposals", "use esp_proposals")
 	c.Mode = r.oneOf("mode", "tunnel", "tunnel", "transport", "transport_proxy", "iptfs", "beet", "pass", "drop")
-	if c.Mode != "tunnel" {
+	if c.Mode != "tunnel" && c.Mode != "pass" && c.Mode != "drop" {
 		v, _ := n.Lookup("mode")
 		bad(v.Errorf("mode = %s is not supported, use tunnel", c.Mode))
 	}

@@ -24,6 +24,7 @@ type Connection struct {
 	LocalPort     uint16   // 500
 	RemotePort    uint16   // 500
 	Proposals     []string // empty = default
+	ProposalsPos  config.Pos
 	VIPs          []netip.Addr
 	Encap         bool
 	MOBIKE        bool
@@ -127,7 +128,7 @@ func (m *Config) connection(n *config.Node) *Connection {
 	c.LocalAddrs, c.RemoteAddrs = r.list("local_addrs"), r.list("remote_addrs")
 	c.LocalPort = uint16(r.integer("local_port", 500, 0, math.MaxUint16))
 	c.RemotePort = uint16(r.integer("remote_port", 500, 1, math.MaxUint16))
-	c.Proposals = proposals(r, "proposals")
+	c.Proposals, c.ProposalsPos = proposals(r, "proposals")
 	c.VIPs = typed(r, "vips", nil, parseVIPs)
 	c.Encap = r.boolean("encap", false)
 	c.MOBIKE = r.boolean("mobike", true)
@@ -188,7 +189,31 @@ func (m *Config) connection(n *config.Node) *Connection {
 	}
 	byRound(c.Local)
 	byRound(c.Remote)
+	c.passive()
 	return c
+}
+
+// passive says why a connection that is right is not begun by this machine. One
+// with a Problem may lack its address for a typing error.
+func (c *Connection) passive() {
+	shunts := 0
+	for _, ch := range c.Children {
+		if ch.Mode == "pass" || ch.Mode == "drop" {
+			shunts++
+		}
+	}
+	for _, ch := range c.Children {
+		if shunts < len(c.Children) && (ch.Mode == "pass" || ch.Mode == "drop") {
+			c.Problems = append(c.Problems, ch.Pos.Errorf("child %q: mode = %s is not supported beside tunnels: use tunnel", ch.Name, ch.Mode))
+		}
+	}
+	switch _, ok := c.RemoteHost(); {
+	case len(c.Problems) > 0:
+	case shunts > 0 && shunts == len(c.Children):
+		c.Passive = "its children are rules for packets without a tunnel, which are not supported"
+	case !ok:
+		c.Passive = "it has no remote_addrs: set it to the gateway's name or address"
+	}
 }
 
 func parseVIPs(v config.Value) ([]netip.Addr, error) {

@@ -104,10 +104,15 @@ func (r reader) refuse(key, why string) {
 	}
 }
 
-func proposals(r reader, key string) []string {
-	ps := r.list(key)
-	if len(ps) == 1 && ps[0] == "default" {
-		return nil
+// proposals returns a list of proposals, nil for the default, and where it is.
+func proposals(r reader, key string) ([]string, config.Pos) {
+	v, ok := r.n.Lookup(key)
+	if !ok {
+		return nil, r.n.Pos()
 	}
-	return ps
+	ps := v.List()
+	if len(ps) == 1 && ps[0] == "default" {
+		return nil, v.Pos
+	}
+	return ps, v.Pos
 }

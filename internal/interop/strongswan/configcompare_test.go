@@ -1,0 +1,110 @@
+package strongswan
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// comparer loads configurations into charon and into tnc.
+type comparer struct {
+	t       *testing.T
+	charon  *configCharon
+	program string
+	// defaults are the default proposals of charon, which depend on its plugins,
+	// and of tnc.
+	defaults [2]fields
+}
+
+func newComparer(t *testing.T, charon *configCharon) *comparer {
+	t.Helper()
+	c := &comparer{t: t, charon: charon, program: tncProgram(t)}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "swanctl.conf"), []byte("connections {\n d {\n remote_addrs = 192.0.2.1\n local {\n auth = psk\n id = a\n}\n remote {\n auth = psk\n}\n children {\n d {\n}\n}\n}\n}\n"), 0o600))
+	theirs, said := charon.loadSwanctl(dir)
+	require.Contains(t, theirs, "d", said)
+	ours, err := show(t, c.program, "--swanctl", filepath.Join(dir, "swanctl.conf"))
+	require.NoError(t, err)
+	c.defaults = [2]fields{theirs["d"], ours[0].fields()}
+	return c
+}
+
+// defaulted writes the default proposals as "default".
+func (c *comparer) defaulted(f fields, of int) fields {
+	out := fields{}
+	for k, v := range f {
+		def := ""
+		switch {
+		case k == "proposals":
+			def = c.defaults[of][k]
+		case strings.HasSuffix(k, ".proposals"):
+			def = c.defaults[of]["child d.proposals"]
+		}
+		if def != "" {
+			v = strings.Replace(v, def, "default", 1)
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// outcome is how the two understand one connection.
+type outcome struct {
+	name    string
+	kind    string // same, other, refused here, refused there, refused by both
+	details []string
+}
+
+const (
+	same        = "same"
+	other       = "other meaning"
+	onlyTheirs  = "refused only here"
+	onlyOurs    = "refused only by strongSwan"
+	bothRefused = "refused by both"
+)
+
+// swanctl compares dir/swanctl.conf.
+func (c *comparer) swanctl(dir string) []outcome {
+	theirs, said := c.charon.loadSwanctl(dir)
+	ours, err := show(c.t, c.program, "--swanctl", filepath.Join(dir, "swanctl.conf"), "--strongswan-conf", "/dev/null")
+	return c.outcomes(theirs, said, ours, err)
+}
+
+func (c *comparer) outcomes(theirs map[string]fields, said string, ours []shown, err error) (out []outcome) {
+	if err != nil {
+		if len(theirs) == 0 {
+			return []outcome{{"", bothRefused, []string{err.Error()}}}
+		}
+		return []outcome{{"", onlyTheirs, []string{err.Error()}}}
+	}
+	seen := map[string]bool{}
+	for _, s := range ours {
+		seen[s.Name] = true
+		t, loaded := theirs[s.Name]
+		o := outcome{name: s.Name, kind: same}
+		switch {
+		case !loaded && len(s.Problems) > 0:
+			o.kind, o.details = bothRefused, s.Problems
+		case !loaded && s.Passive != "": // not even loaded by strongSwan
+		case !loaded:
+			o.kind, o.details = onlyOurs, []string{said}
+		case len(s.Problems) > 0:
+			o.kind, o.details = onlyTheirs, s.Problems
+		default:
+			if d := differences(c.defaulted(t.normal(), 0), c.defaulted(s.fields(), 1), nil); len(d) > 0 {
+				o.kind, o.details = other, d
+			}
+		}
+		out = append(out, o)
+	}
+	for name := range theirs {
+		if !seen[name] {
+			out = append(out, outcome{name, onlyTheirs, []string{fmt.Sprintf("tnc knows no connection %q", name)}})
+		}
+	}
+	return out
+}
