@@ -10,7 +10,7 @@ import (
 )
 
 // Of returns the identities that a certificate holds: its subject, and of its
-// subjectAltName host names, e-mail addresses and IP addresses.
+// subjectAltName host names, e-mail addresses, IP addresses and URIs.
 func Of(c *x509.Certificate) []message.Identity {
 	ids := []message.Identity{{IDType: message.IDDERDN, Data: c.RawSubject}}
 	for _, n := range c.DNSNames {
@@ -29,6 +29,9 @@ func Of(c *x509.Certificate) []message.Identity {
 			id.IDType = message.IDIPv6
 		}
 		ids = append(ids, id)
+	}
+	for _, u := range c.URIs {
+		ids = append(ids, message.Identity{IDType: message.IDURI, Data: []byte(u.String())})
 	}
 	return ids
 }

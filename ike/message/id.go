@@ -26,6 +26,7 @@ const (
 	IDDERDN  IDType = 9
 	IDDERGN  IDType = 10
 	IDKeyID  IDType = 11
+	IDURI    IDType = 201 // of private use: strongSwan's for the URI of a certificate
 
 	// Ranges of addresses, first and last, are patterns only; never sent. The
 	// numbers are IKEv1's.
@@ -94,8 +95,13 @@ func (id Identity) String() string {
 		if from, to, ok := id.AddrRange(); ok {
 			return from.String() + "-" + to.String()
 		}
-	case IDFQDN, IDRFC822:
+	case IDFQDN, IDRFC822, IDURI:
 		return text.ASCII(id.Data)
+	case IDKeyID:
+		if s := string(id.Data); s != "" && text.ASCII(id.Data) == s && !strings.Contains(s, "?") {
+			return s
+		}
+		return strings.ReplaceAll(fmt.Sprintf("% x", id.Data), " ", ":")
 	case IDDERDN:
 		if dn := ParseDN(id.Data); dn != nil {
 			return text.ASCII([]byte(dnString(dn)))
@@ -136,6 +142,10 @@ func ParseIdentity(s string) (Identity, error) {
 			return textIdentity(IDRFC822, v, s)
 		case "keyid":
 			return textIdentity(IDKeyID, v, s)
+		case "uri":
+			return textIdentity(IDURI, v, s)
+		case "asn1gn", "xmppaddr":
+			return textIdentity(IDDERGN, v, s)
 		case "ipv4", "ipv6":
 			return addrIdentity(v)
 		case "ipv4net", "ipv6net", "ipv4range", "ipv6range":

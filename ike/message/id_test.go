@@ -47,7 +47,7 @@ func TestParseIdentity(t *testing.T) {
 		"a-b.example.org":           {IDFQDN, "612d622e6578616d706c652e6f7267", "a-b.example.org"},
 		"{11}:ab":                   {IDKeyID, "6162", "(ID_11:#6162)"},
 		"{0x2}:#6d6f":               {IDFQDN, "6d6f", "mo"},
-		"urn:gw":                    {IDKeyID, "75726e3a6777", "(ID_11:#75726e3a6777)"},
+		"urn:gw":                    {IDKeyID, "75726e3a6777", "urn:gw"},
 		"C=CH, O=strongSwan, CN=gw": {IDDERDN, "", "C=CH, O=strongSwan, CN=gw"},
 	} {
 		id, err := ParseIdentity(in)

@@ -1,7 +1,6 @@
 package strongswan
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -24,10 +23,11 @@ type configCharon struct {
 	prefix string
 	etc    string // what is mounted over the prefix's etc
 	log    string
-	stderr *bytes.Buffer // of starter
+	daemon string // file with the daemon's standard error
 	cmd    *exec.Cmd
-	pid    int // in whose namespaces it is
-	read   int64
+	pid    int   // in whose namespaces it is
+	read   int64 // octets of the log
+	loads  int   // of ipsec.conf
 }
 
 // charonSettings are those of strongswan.conf: the log tells each field of what
@@ -63,7 +63,7 @@ func newConfigCharon(t *testing.T, daemon string, args ...string) *configCharon 
 	t.Helper()
 	need.Root(t)
 	dir := t.TempDir()
-	c := &configCharon{t: t, prefix: need.StrongSwan(t), etc: filepath.Join(dir, "etc"), log: filepath.Join(dir, "charon.log"), stderr: &bytes.Buffer{}}
+	c := &configCharon{t: t, prefix: need.StrongSwan(t), etc: filepath.Join(dir, "etc"), log: filepath.Join(dir, "charon.log"), daemon: filepath.Join(dir, "daemon.log")}
 	for _, sub := range []string{"swanctl", "ipsec.d/cacerts", "ipsec.d/certs", "ipsec.d/private", "ipsec.d/ocspcerts", "ipsec.d/crls", "ipsec.d/aacerts", "ipsec.d/acerts"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(c.etc, sub), 0o755))
 	}
@@ -76,7 +76,7 @@ func newConfigCharon(t *testing.T, daemon string, args ...string) *configCharon 
 	c.cmd = exec.Command("unshare", full...)
 	c.cmd.Env = append(os.Environ(), "STRONGSWAN_CONF="+filepath.Join(c.etc, "strongswan.conf"))
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	out, err := os.Create(filepath.Join(dir, "daemon.log"))
+	out, err := os.Create(c.daemon)
 	require.NoError(t, err)
 	t.Cleanup(func() { out.Close() })
 	c.cmd.Stdout, c.cmd.Stderr = out, out

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -30,6 +31,8 @@ func newComparer(t *testing.T, charon *configCharon) *comparer {
 	ours, err := show(t, c.program, "--swanctl", filepath.Join(dir, "swanctl.conf"))
 	require.NoError(t, err)
 	c.defaults = [2]fields{theirs["d"], ours[0].fields()}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "swanctl.conf"), nil, 0o600))
+	charon.loadSwanctl(dir)
 	return c
 }
 
@@ -71,10 +74,10 @@ const (
 func (c *comparer) swanctl(dir string) []outcome {
 	theirs, said := c.charon.loadSwanctl(dir)
 	ours, err := show(c.t, c.program, "--swanctl", filepath.Join(dir, "swanctl.conf"), "--strongswan-conf", "/dev/null")
-	return c.outcomes(theirs, said, ours, err)
+	return c.outcomes(theirs, said, ours, err, compared)
 }
 
-func (c *comparer) outcomes(theirs map[string]fields, said string, ours []shown, err error) (out []outcome) {
+func (c *comparer) outcomes(theirs map[string]fields, said string, ours []shown, err error, keys *regexp.Regexp) (out []outcome) {
 	if err != nil {
 		if len(theirs) == 0 {
 			return []outcome{{"", bothRefused, []string{err.Error()}}}
@@ -90,12 +93,14 @@ func (c *comparer) outcomes(theirs map[string]fields, said string, ours []shown,
 		case !loaded && len(s.Problems) > 0:
 			o.kind, o.details = bothRefused, s.Problems
 		case !loaded && s.Passive != "": // not even loaded by strongSwan
+		case s.Passive != "" && len(s.Children) > 0 && s.Children[0].Mode != "tunnel":
+		case strings.Contains(s.Passive, "type ="): // a rule for packets
 		case !loaded:
 			o.kind, o.details = onlyOurs, []string{said}
 		case len(s.Problems) > 0:
 			o.kind, o.details = onlyTheirs, s.Problems
 		default:
-			if d := differences(c.defaulted(t.normal(), 0), c.defaulted(s.fields(), 1), nil); len(d) > 0 {
+			if d := differences(c.defaulted(t.normal(), 0), c.defaulted(s.fields(), 1), keys); len(d) > 0 {
 				o.kind, o.details = other, d
 			}
 		}

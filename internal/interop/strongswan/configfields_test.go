@@ -55,3 +55,58 @@ func (f fields) add(key, value string) {
 	}
 	f[key] = value
 }
+
+// listedConns reads the output of swanctl --list-conns --pretty, as fields of the
+// log of the vici plugin.
+func listedConns(out string) map[string]fields {
+	all := map[string]fields{}
+	var open []string
+	for _, line := range strings.Split(out, "\n") {
+		text := strings.TrimSpace(line)
+		name, value, isValue := strings.Cut(text, " = ")
+		switch {
+		case text == "}" || text == "]":
+			if len(open) > 0 {
+				open = open[:len(open)-1]
+			}
+		case isValue && value == "[":
+			open = append(open, name)
+		case !isValue && strings.HasSuffix(text, " {"):
+			open = append(open, strings.TrimSuffix(text, " {"))
+			if len(open) == 2 && open[0] == "list-conn event" {
+				all[open[1]] = fields{}
+			}
+		case len(open) < 2 || open[0] != "list-conn event":
+		case isValue:
+			all[open[1]].put(open[2:], name, value)
+		case text != "":
+			all[open[1]].put(open[2:len(open)-1], open[len(open)-1], text)
+		}
+	}
+	return all
+}
+
+// put sets a field of the section path.
+func (f fields) put(path []string, key, value string) {
+	prefix := ""
+	switch {
+	case len(path) == 1:
+		prefix = path[0] + "."
+	case len(path) == 2 && path[0] == "children":
+		prefix = "child " + path[1] + "."
+	}
+	switch key {
+	case "version":
+		value = map[string]string{"IKEv1/2": "0", "IKEv1": "1", "IKEv2": "2"}[value]
+	case "local-ts", "remote-ts":
+		key = strings.ReplaceAll(key, "-", "_")
+		if have := f[prefix+key]; have != "" {
+			value = have + " " + value
+		}
+		f[prefix+key] = value
+		return
+	case "certs", "cacerts", "groups":
+		key = strings.TrimSuffix(key, "s")
+	}
+	f.add(prefix+key, value)
+}

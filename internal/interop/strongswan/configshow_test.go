@@ -168,12 +168,8 @@ func (s shown) fields() fields {
 }
 
 func (r shownRound) put(f fields, path string) {
-	id := r.ID
-	if r.Loose {
-		id = "%" + id
-	}
 	for k, v := range map[string]string{
-		"class": map[string]string{"pubkey": "public key", "psk": "pre-shared key", "eap": "EAP"}[r.Class], "id": id, "eap_id": r.EAPID, "aaa_id": r.AAAID,
+		"class": map[string]string{"pubkey": "public key", "psk": "pre-shared key", "eap": "EAP"}[r.Class], "id": r.ID, "eap_id": r.EAPID, "aaa_id": r.AAAID,
 		"ca_id": r.CAID, "cert": strings.Join(r.Certs, "; "), "cacert": strings.Join(r.CACerts, "; "), "group": strings.Join(r.Groups, "; "),
 		"revocation": map[string]string{"strict": "GOOD", "ifuri": "SKIPPED"}[r.Revocation],
 	} {
@@ -210,15 +206,23 @@ func (f fields) normal() fields {
 		case last == "dpd_action" && v == "clear", last == "close_action" && v == "clear":
 			v = "none"
 		case strings.HasSuffix(last, "_action"):
-			v = map[string]string{"restart": "start", "start|trap": "trap|start", "trap, start": "trap|start", "start, trap": "trap|start"}[v] + ""
+			v = map[string]string{"restart": "start", "start|trap": "trap|start", "trap | start": "trap|start", "start, trap": "trap|start"}[v] + ""
 			if v == "" {
 				v = f[k]
 			}
+		case last == "dpd_delay" && v == "0":
+			v = ""
 		case last == "vips":
-			v = strings.NewReplacer("0.0.0.0", "%any", "::", "%any6").Replace(v)
-			if f[k] != "::" && strings.Contains(f[k], "::") && f[k] != "%any6" {
-				v = f[k]
+			all := strings.Split(v, "; ")
+			for i, a := range all {
+				switch a {
+				case "0.0.0.0":
+					all[i] = "%any"
+				case "::":
+					all[i] = "%any6"
+				}
 			}
+			v = strings.Join(all, "; ")
 		case strings.HasSuffix(last, "_ts"):
 			v = inBrackets.ReplaceAllStringFunc(v, func(s string) string {
 				m := inBrackets.FindStringSubmatch(s)
@@ -234,7 +238,11 @@ func (f fields) normal() fields {
 		case strings.HasPrefix(last, "mark_"):
 			v = normalMark(v)
 		case strings.HasSuffix(last, "_addrs"):
-			v = strings.Join(strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }), ", ")
+			v = strings.Join(strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }), ", ")
+		}
+		// stroke names a CA that it finds by its certificate.
+		if path, ok := strings.CutSuffix(k, ".cacert"); ok && f[path+".ca_id"] == "" {
+			k = path + ".ca_id"
 		}
 		if v != "" {
 			out[k] = v
@@ -278,6 +286,9 @@ func differences(theirs, ours fields, keys *regexp.Regexp) []string {
 	}
 	var out []string
 	for k := range all {
+		if strings.HasSuffix(k, ".class") && theirs[k] == "" {
+			continue // any: the most exact of what strongSwan allows is taken here
+		}
 		if theirs[k] != ours[k] && (keys == nil || keys.MatchString(k)) {
 			out = append(out, fmt.Sprintf("%s: strongSwan %q, tnc %q", k, theirs[k], ours[k]))
 		}

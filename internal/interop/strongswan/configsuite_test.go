@@ -13,7 +13,20 @@ import (
 )
 
 // refusals are what tnc refuses on purpose though strongSwan loads it.
-var refusals = []struct{ problem, reason string }{}
+var refusals = []struct{ problem, reason string }{
+	{`version = 1: IKEv1|keyexchange.*ikev1|version = 1`, "IKEv1"},
+	{`XAuth`, "XAuth is IKEv1's"},
+	{`mode = (transport|transport_proxy|beet|iptfs)|type = (transport|beet)`, "only tunnel mode"},
+	{`mode = (pass|drop) is not supported beside tunnels`, "rules for packets beside tunnels"},
+	{`"[^"]*" is not implemented`, "algorithms that are weak or that Go does not have"},
+	{`ah_proposals|AH is not supported`, "AH"},
+	{`groups cannot be checked`, "groups of a gateway cannot be checked"},
+	{`mark_(in|out) = "%unique`, "unique marks are not assigned"},
+	{`smartcards are not supported|certificates on tokens`, "certificates on smartcards and TPMs"},
+	{`auth = eap-\w+ is not supported`, "EAP methods with a SIM card, and unknown ones"},
+	{`a key in the configuration is not supported`, "keys written into ipsec.conf"},
+	{`has no eap secret|there is no eap secret|there is no EAP`, "a password method without its secret cannot work"},
+}
 
 func refusedOnPurpose(problems []string) (reason string, ok bool) {
 	for _, p := range problems {
@@ -90,4 +103,3 @@ func initiates(t *testing.T, test, host string) bool {
 	}
 	return false
 }
-

@@ -59,6 +59,9 @@ func (b *Builder) localIdentity(l *swanctl.Round, local netip.Addr) (ike.Identit
 	case len(l.PubKeys) > 0:
 		return b.keyIdentity("local", l)
 	}
+	if host, ok := b.Connection.LocalHost(); ok && !local.IsValid() {
+		local, _ = netip.ParseAddr(host)
+	}
 	if !local.IsValid() {
 		local = netip.IPv4Unspecified()
 	}

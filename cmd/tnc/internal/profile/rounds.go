@@ -70,6 +70,9 @@ func (b *Builder) ownPSK(l *swanctl.Round, local netip.Addr) ([]byte, error) {
 
 func (b *Builder) psk(r *swanctl.Round, us, them string) ([]byte, error) {
 	s, ok := b.Swanctl.SharedKey(us, them)
+	if !ok && us == anyIdentity { // our address is not known before there is a path
+		s, ok = b.anyKey()
+	}
 	if !ok {
 		return nil, r.Pos.Errorf("connection %q: %s has no preshared key for '%s' and '%s': %s", b.Connection.Name, b.Swanctl.File, us, them, b.missingSecret("ike", "PSK", them))
 	}
@@ -233,4 +236,19 @@ func (b *Builder) ppk(cfg *ike.Config) error {
 	}
 	cfg.Authentication.PPK = &ike.PPK{ID: ident.Data, Key: s.Secret, Required: b.Connection.PPKRequired}
 	return nil
+}
+
+// anyIdentity is how an identity that is not known yet is written.
+const anyIdentity = "%any"
+
+// anyKey returns a preshared key that may be the one of this machine's address.
+func (b *Builder) anyKey() (*swanctl.SharedSecret, bool) {
+	for _, s := range b.Swanctl.Secrets {
+		for _, id := range s.IDs {
+			if _, err := netip.ParseAddr(id); err == nil && s.Kind == "ike" {
+				return s, true
+			}
+		}
+	}
+	return nil, false
 }

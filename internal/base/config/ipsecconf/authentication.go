@@ -70,8 +70,8 @@ func (c *conn) authentication(strict config.Value) {
 	c.certificates()
 }
 
-// class translates leftauth or rightauth. "any" of the gateway is what we do;
-// strongSwan takes a method that it does not know for "any", which lets a
+// class translates leftauth or rightauth. "any" of the gateway is what we do, or
+// a public key where our EAP method does not prove who it is; strongSwan takes a method that it does not know for "any", which lets a
 // typing error decide about security: it is refused here.
 func (c *conn) class(r round, v config.Value, local string) string {
 	is := func(prefixes ...string) bool {
@@ -90,8 +90,11 @@ func (c *conn) class(r round, v config.Value, local string) string {
 	case is("pubkey", "rsa", "ecdsa", "ike:", "eap"):
 		return v.Text
 	case v.Text == "any" && !r.us:
-		if class, _, _ := strings.Cut(local, "-"); class == "eap" || class == "psk" {
-			return class
+		switch method, _, _ := strings.Cut(local, ":"); method {
+		case "psk":
+			return "psk"
+		case "eap", "eap-ttls", "eap-tls", "eap-peap":
+			return "eap"
 		}
 		return "pubkey"
 	case v.Text == "any":

@@ -85,7 +85,7 @@ func (c *conn) translate(strict config.Value) {
 	c.copy("fragmentation", "fragmentation")
 	c.copy("forceencaps", "encap")
 	if v, ok := c.take("keyingtries"); ok {
-		c.put(v, "keyingtries", v.Text)
+		c.put(v, "keyingtries", strings.ReplaceAll(v.Text, "%forever", "0"))
 	} else {
 		c.put(c.at(), "keyingtries", "3")
 	}

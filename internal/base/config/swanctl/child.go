@@ -16,7 +16,7 @@ type Child struct {
 
 	LocalTS      []TrafficSelector // never empty: dynamic
 	RemoteTS     []TrafficSelector
-	ESPProposals []string      // empty = default
+	ESPProposals []string // empty = default
 	ProposalsPos config.Pos
 	Mode         string        // tunnel
 	StartAction  string        // none, trap, start or "trap|start"

@@ -127,6 +127,9 @@ func (m *Config) connection(n *config.Node) *Connection {
 	}
 	c.LocalAddrs, c.RemoteAddrs = r.list("local_addrs"), r.list("remote_addrs")
 	c.LocalPort = uint16(r.integer("local_port", 500, 0, math.MaxUint16))
+	if c.LocalPort == 0 {
+		c.LocalPort = 500 // charon.port, as where it is not set
+	}
 	c.RemotePort = uint16(r.integer("remote_port", 500, 1, math.MaxUint16))
 	c.Proposals, c.ProposalsPos = proposals(r, "proposals")
 	c.VIPs = typed(r, "vips", nil, parseVIPs)
@@ -135,11 +138,7 @@ func (m *Config) connection(n *config.Node) *Connection {
 	c.Fragmentation = r.oneOf("fragmentation", "yes", "yes", "accept", "no", "force")
 	c.DPDDelay = r.duration("dpd_delay", 0)
 	c.DPDTimeout = r.duration("dpd_timeout", 0)
-	if r.str("keyingtries", "") == "%forever" {
-		c.KeyingTries = 0
-	} else {
-		c.KeyingTries = int(r.integer("keyingtries", 1, 0, math.MaxInt32))
-	}
+	c.KeyingTries = int(r.integer("keyingtries", 1, 0, math.MaxInt32))
 	c.SendCertReq = r.boolean("send_certreq", true)
 	c.SendCert = r.oneOf("send_cert", "ifasked", "always", "never", "ifasked")
 	c.RekeyTime = r.duration("rekey_time", 4*time.Hour)

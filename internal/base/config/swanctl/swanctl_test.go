@@ -92,7 +92,7 @@ connections { a : defaults {
  mobike = no
  fragmentation = force
  dpd_timeout = 2m
- keyingtries = %forever
+ keyingtries = 0
  send_cert = never
  rekey_time = 1h
  unique = replace
@@ -153,7 +153,7 @@ authorities { z { cacert = zz.pem
 	require.True(t, ok)
 	require.Equal(t, "my-host", host)
 	require.Equal(t, []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, c.VIPs)
-	require.Zero(t, c.LocalPort)
+	require.EqualValues(t, 500, c.LocalPort, "that of charon")
 	require.EqualValues(t, 4500, c.RemotePort)
 	require.Empty(t, c.Proposals)
 	require.True(t, c.Encap)
@@ -266,10 +266,10 @@ func TestProblemsStopTheirConnection(t *testing.T) {
 
 func TestTrafficSelectors(t *testing.T) {
 	for s, want := range map[string]string{
-		"10.1.2.3/16": "10.1.0.0/16", "10.1.2.3": "10.1.2.3/32", "dynamic": "dynamic", "10.0.0.1-10.0.0.5": "10.0.0.1-10.0.0.5",
-		"10.0.0.0-10.0.0.255": "10.0.0.0/24", "0.0.0.0/0": "0.0.0.0/0", "::/0[ipv6-icmp]": "::/0[ipv6-icmp]", "2001:db8::-2001:db8::5": "2001:db8::-2001:db8::5",
-		"10.0.0.0/8[6/80]": "10.0.0.0/8[tcp/80]", "10.0.0.0/8[/53]": "10.0.0.0/8[/53]", "10.0.0.0/8[any/any]": "10.0.0.0/8",
-		"10.0.0.0/8[sctp/opaque]": "10.0.0.0/8[132/OPAQUE]", "dynamic[icmp/8]": "dynamic[icmp/8]",
+		"10.1.2.3/16": "10.1.0.0/16", "10.1.2.3": "10.1.2.3/32", "dynamic": "dynamic", "10.0.0.1-10.0.0.5": "10.0.0.1..10.0.0.5",
+		"10.0.0.0-10.0.0.255": "10.0.0.0/24", "0.0.0.0/0": "0.0.0.0/0", "::/0[ipv6-icmp]": "::/0[ipv6-icmp]", "2001:db8::-2001:db8::5": "2001:db8::..2001:db8::5",
+		"10.0.0.0/8[6/80]": "10.0.0.0/8[tcp/80]", "10.0.0.0/8[/53]": "10.0.0.0/8[0/53]", "10.0.0.0/8[any/any]": "10.0.0.0/8",
+		"10.0.0.0/8[sctp/opaque]": "10.0.0.0/8[sctp/OPAQUE]", "dynamic[icmp/8]": "dynamic[icmp/8]", "dynamic[icmp/2049]": "dynamic[icmp/8(1)]",
 	} {
 		ts, err := ParseTrafficSelector(s)
 		require.NoError(t, err, s)

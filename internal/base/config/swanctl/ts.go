@@ -32,6 +32,12 @@ var protocols = map[string]uint8{
 	"vrrp": 112, "l2tp": 115, "sctp": 132, "udplite": 136,
 }
 
+// protocolNames are the names that String writes.
+var protocolNames = map[uint8]string{
+	1: "icmp", 2: "igmp", 4: "ipencap", 6: "tcp", 8: "egp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre", 50: "esp", 51: "ah",
+	58: "ipv6-icmp", 88: "eigrp", 89: "ospf", 103: "pim", 112: "vrrp", 115: "l2tp", 132: "sctp", 136: "udplite",
+}
+
 func parseTSList(v config.Value) ([]TrafficSelector, error) {
 	var ts []TrafficSelector
 	for _, s := range v.List() {
@@ -71,6 +77,9 @@ func ParseTrafficSelector(s string) (TrafficSelector, error) {
 		if t.FromPort, t.ToPort, err = parsePorts(t.Protocol, port); err != nil {
 			return t, fmt.Errorf("selector %q: %w", s, err)
 		}
+		if t.Protocol == 1 || t.Protocol == 58 {
+			t.FromPort, t.ToPort = icmpPort(t.FromPort), icmpPort(t.ToPort)
+		}
 	}
 	addr = strings.TrimSpace(addr)
 	switch {
@@ -101,6 +110,15 @@ func ParseTrafficSelector(s string) (TrafficSelector, error) {
 	}
 	t.From, t.To = p.Masked().Addr(), lastOf(p)
 	return t, nil
+}
+
+// icmpPort returns the type and code of ICMP as a port (RFC 7296 section 3.13.1):
+// a number below 256 is a type of any code.
+func icmpPort(n uint16) uint16 {
+	if n < 256 {
+		return n << 8
+	}
+	return n
 }
 
 func parsePorts(proto uint8, port string) (from, to uint16, err error) {
@@ -152,37 +170,43 @@ func (t TrafficSelector) String() string {
 	case ok:
 		b.WriteString(p.String())
 	default:
-		fmt.Fprintf(&b, "%s-%s", t.From, t.To)
+		fmt.Fprintf(&b, "%s..%s", t.From, t.To)
 	}
 	anyPort := t.FromPort == 0 && t.ToPort == 65535
 	if t.Protocol == 0 && anyPort {
 		return b.String()
 	}
 	b.WriteByte('[')
-	switch t.Protocol {
-	case 0:
-	case 1:
-		b.WriteString("icmp")
-	case 6:
-		b.WriteString("tcp")
-	case 17:
-		b.WriteString("udp")
-	case 58:
-		b.WriteString("ipv6-icmp")
+	opaque := t.FromPort == 65535 && t.ToPort == 0
+	name, named := protocolNames[t.Protocol]
+	switch {
+	case named:
+		b.WriteString(name)
 	default:
 		fmt.Fprint(&b, t.Protocol)
 	}
 	switch {
 	case anyPort:
-	case t.FromPort == 65535 && t.ToPort == 0:
+	case opaque:
 		b.WriteString("/OPAQUE")
 	case t.FromPort == t.ToPort:
-		fmt.Fprintf(&b, "/%d", t.FromPort)
+		b.WriteString("/" + t.port(t.FromPort))
 	default:
-		fmt.Fprintf(&b, "/%d-%d", t.FromPort, t.ToPort)
+		b.WriteString("/" + t.port(t.FromPort) + "-" + t.port(t.ToPort))
 	}
 	b.WriteByte(']')
 	return b.String()
+}
+
+// port writes a port; of ICMP it holds the type, and the code if any.
+func (t TrafficSelector) port(n uint16) string {
+	switch {
+	case t.Protocol != 1 && t.Protocol != 58:
+		return strconv.Itoa(int(n))
+	case n&0xff != 0:
+		return fmt.Sprintf("%d(%d)", n>>8, n&0xff)
+	}
+	return strconv.Itoa(int(n >> 8))
 }
 
 // Prefix returns the subnet that the selector is exactly, if it is one.
