@@ -25,7 +25,7 @@ func TestSecretsAreRefused(t *testing.T) {
 			require.ErrorIs(t, p.checkSetting(name), ErrRefused, name)
 		}
 	}
-	for _, name := range strings.Fields(strings.Replace(others, "/etc/shadowsocks.d ", "", 1)) {
+	for _, name := range strings.Fields(others) {
 		require.NoError(t, Policy{}.Check(name), name)
 	}
 	for name, allow := range map[string]string{
