@@ -61,6 +61,10 @@ func confFile(env, library string, exists func(string) bool) string {
 // levelEnv overrides libimcv.debug_level: tnc sets it as --log says.
 const levelEnv = "GOTNC_IMC_DEBUG_LEVEL"
 
+// sectionEnv names the section of strongswan.conf that counts before charon: tnc
+// sets it where it reads settings of charon-systemd.
+const sectionEnv = "GOTNC_IMC_SECTION"
+
 // getenv reads the environment as C programs see it; Go's copy was made when the
 // library was loaded.
 func getenv(name string) string {
@@ -109,6 +113,9 @@ func newAgent() *imc.Agent {
 	cfg, err := config.Load(file)
 	if cfg == nil {
 		cfg = config.New()
+	}
+	if section := getenv(sectionEnv); section != "" {
+		cfg.Prefer(section, "charon")
 	}
 	program := C.GoString(C.gotnc_program())
 	l := hosted

@@ -125,8 +125,9 @@ func (s *Section) addRef(r Ref) {
 
 // Config is a loaded configuration.
 type Config struct {
-	top   *Section
-	files []string
+	top    *Section
+	files  []string
+	prefer map[string]string // section: what is looked up before it
 
 	mu       sync.Mutex
 	warnings []*Error

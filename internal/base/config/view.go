@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -22,10 +23,32 @@ type View struct {
 }
 
 // View returns a View through these namespaces (dotted section names, "" for
-// the top), the first one first.
+// the top), the first one first. What is preferred to one comes before it.
 func (c *Config) View(namespaces ...string) View {
-	return View{c, append([]string(nil), namespaces...)}
+	v := View{cfg: c}
+	for _, ns := range namespaces {
+		top, rest, _ := strings.Cut(ns, ".")
+		if over, ok := c.prefer[top]; ok {
+			v.namespaces = append(v.namespaces, strings.TrimSuffix(join(over, rest), "."))
+		}
+		v.namespaces = append(v.namespaces, ns)
+	}
+	return v
 }
+
+// Prefer lets every View look into the top-level section over before it looks
+// into section, as the programs of strongSwan do whose settings are in a section
+// of their own: charon-systemd before charon. It is for the one that loaded c,
+// before it is used.
+func (c *Config) Prefer(over, section string) {
+	if c.prefer == nil {
+		c.prefer = map[string]string{}
+	}
+	c.prefer[section] = over
+}
+
+// Preferred returns what is looked up before a section; "" for nothing.
+func (c *Config) Preferred(section string) string { return c.prefer[section] }
 
 // Below returns the View of a subsection: v.Below("plugins").Lookup("x") is
 // v.Lookup("plugins.x").

@@ -109,3 +109,51 @@ func withSetting(conf, key, value string) string {
 	}
 	return conf + "\n"
 }
+
+// standInsOf makes the files that an ipsec.conf and its secrets name.
+func (c *configCharon) standInsOf(conf, secrets string) {
+	t := c.t
+	for _, folder := range []string{"certs", "private", "cacerts"} {
+		dir := filepath.Join(c.etc, "ipsec.d", folder)
+		require.NoError(t, os.RemoveAll(dir))
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+	}
+	put := func(name string, b []byte) {
+		require.NoError(t, os.WriteFile(filepath.Join(c.etc, "ipsec.d", name), b, 0o600))
+	}
+	put("cacerts/strongswanCert.pem", standInCA(t, "strongSwan Root CA").PEM())
+	values := map[string]string{}
+	for _, line := range strings.Split(conf, "\n") {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			values[strings.TrimSpace(k)] = strings.Trim(strings.TrimSpace(v), `"`)
+		}
+	}
+	var keys []string
+	for _, line := range strings.Split(secrets, "\n") {
+		if f := strings.Fields(line); len(f) > 2 && f[0] == ":" && (f[1] == "RSA" || f[1] == "ECDSA" || f[1] == "PKCS8") {
+			keys = append(keys, f[1]+" "+f[2])
+		}
+	}
+	for _, end := range []string{"left", "right"} {
+		for _, file := range strings.Split(values[end+"cert"], ",") {
+			if file = strings.TrimSpace(file); file == "" || strings.HasPrefix(file, "%") {
+				continue
+			}
+			kind := testpki.RSA
+			if len(keys) > 0 && strings.HasPrefix(keys[0], "ECDSA") {
+				kind = testpki.ECDSA
+			}
+			base := filepath.Base(file)
+			cert := standInCert(t, strings.TrimSuffix(base, filepath.Ext(base)), kind, []string{values[end+"id"]})
+			put("certs/"+base, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))
+			der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+			require.NoError(t, err)
+			for _, k := range keys {
+				if end == "left" {
+					put("private/"+filepath.Base(strings.Fields(k)[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+				}
+			}
+		}
+	}
+	c.write("ipsec.secrets", secrets)
+}

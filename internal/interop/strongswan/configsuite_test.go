@@ -43,52 +43,107 @@ func refusedOnPurpose(problems []string) (reason string, ok bool) {
 	return reason, len(problems) > 0
 }
 
-// TestConfigsOfStrongSwansSuite compares every initiating host of strongSwan's
-// test suite.
-func TestConfigsOfStrongSwansSuite(t *testing.T) {
+// suiteCount counts the outcomes of strongSwan's test suite.
+type suiteCount struct {
+	t       *testing.T
+	count   map[string]int
+	reasons map[string]int
+}
+
+// add counts the connections of one host.
+func (s *suiteCount) add(host string, all []outcome) {
+	for _, o := range all {
+		kind := o.kind
+		if kind == onlyTheirs {
+			if reason, ok := refusedOnPurpose(o.details); ok {
+				kind = "refused on purpose"
+				s.reasons[reason]++
+			}
+		}
+		s.count[kind]++
+		if kind == other || kind == onlyTheirs || kind == onlyOurs {
+			s.t.Errorf("%s %s: %s\n  %s", host, o.name, kind, strings.Join(o.details, "\n  "))
+		}
+	}
+}
+
+func (s *suiteCount) print(what string) {
+	var lines []string
+	for k, n := range s.count {
+		lines = append(lines, fmt.Sprintf("%5d %s", n, k))
+	}
+	for r, n := range s.reasons {
+		lines = append(lines, fmt.Sprintf("%5d on purpose: %s", n, r))
+	}
+	sort.Strings(lines)
+	s.t.Logf("connections of strongSwan's test suite, %s:\n%s", what, strings.Join(lines, "\n"))
+}
+
+// eachHost calls f for each initiating host of strongSwan's test suite that has
+// the file.
+func eachHost(t *testing.T, file string, f func(host, path, text string)) {
+	t.Helper()
 	suite := os.Getenv("STRONGSWAN_TESTS")
 	if suite == "" {
 		t.Skip("SKIP needs strongSwan's source: set STRONGSWAN_TESTS to its folder testing")
 	}
-	c := newComparer(t, newConfigCharon(t, "charon"))
-	files, err := filepath.Glob(filepath.Join(suite, "tests/*/*/hosts/*/etc/swanctl/swanctl.conf"))
+	files, err := filepath.Glob(filepath.Join(suite, "tests/*/*/hosts/*/etc", file))
 	require.NoError(t, err)
-	count := map[string]int{}
-	reasons := map[string]int{}
-	for _, f := range files {
-		host := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(f))))
-		test := filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(f)))))
-		if !initiates(t, test, host) {
+	for _, path := range files {
+		rel, err := filepath.Rel(filepath.Join(suite, "tests"), path)
+		require.NoError(t, err)
+		at := strings.Split(rel, "/") // ikev2/rw-cert/hosts/carol/etc/…
+		if !initiates(t, filepath.Join(suite, "tests", at[0], at[1]), at[3]) {
 			continue
 		}
-		dir := t.TempDir()
-		text, err := os.ReadFile(f)
+		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		standIns(t, dir, string(text))
-		for _, o := range c.swanctl(dir) {
-			kind := o.kind
-			if kind == onlyTheirs {
-				if reason, ok := refusedOnPurpose(o.details); ok {
-					kind = "refused on purpose"
-					reasons[reason]++
-				}
-			}
-			count[kind]++
-			if kind == other || kind == onlyTheirs || kind == onlyOurs {
-				t.Errorf("%s %s %s: %s\n  %s", strings.TrimPrefix(test, suite+"/tests/"), host, o.name, kind, strings.Join(o.details, "\n  "))
-			}
+		f(at[0]+"/"+at[1]+" "+at[3], path, addresses.Replace(string(text)))
+	}
+}
+
+// addresses are what the suite's scripts put in.
+var addresses = strings.NewReplacer("PH_IP_MOON", "192.168.0.1", "PH_IP_SUN", "192.168.0.2", "PH_IP_CAROL", "192.168.0.100", "PH_IP_DAVE", "192.168.0.200",
+	"PH_IP_ALICE", "10.1.0.10", "PH_IP_VENUS", "10.1.0.20", "PH_IP_BOB", "10.2.0.10")
+
+// TestConfigsOfStrongSwansSuite compares the swanctl.conf of every initiating host
+// of strongSwan's test suite.
+func TestConfigsOfStrongSwansSuite(t *testing.T) {
+	if os.Getenv("STRONGSWAN_TESTS") == "" {
+		t.Skip("SKIP needs strongSwan's source: set STRONGSWAN_TESTS to its folder testing")
+	}
+	c := newComparer(t, newConfigCharon(t, "charon"))
+	n := suiteCount{t, map[string]int{}, map[string]int{}}
+	eachHost(t, "swanctl/swanctl.conf", func(host, _, text string) {
+		dir, err := os.MkdirTemp("", "suite")
+		require.NoError(t, err)
+		defer os.RemoveAll(dir)
+		standIns(t, dir, text)
+		n.add(host, c.swanctl(dir))
+	})
+	n.print("swanctl.conf")
+}
+
+// TestIPsecConfsOfStrongSwansSuite does so with ipsec.conf.
+func TestIPsecConfsOfStrongSwansSuite(t *testing.T) {
+	if os.Getenv("STRONGSWAN_TESTS") == "" {
+		t.Skip("SKIP needs strongSwan's source: set STRONGSWAN_TESTS to its folder testing")
+	}
+	charon := newConfigCharon(t, "starter", "--nofork")
+	c := newComparer(t, charon)
+	n := suiteCount{t, map[string]int{}, map[string]int{}}
+	eachHost(t, "ipsec.conf", func(host, path, text string) {
+		if strings.TrimSpace(strings.SplitN(text, "#", 2)[0])+text == text && !strings.Contains(text, "conn ") {
+			return
 		}
-		os.RemoveAll(dir)
-	}
-	var lines []string
-	for k, n := range count {
-		lines = append(lines, fmt.Sprintf("%5d %s", n, k))
-	}
-	for r, n := range reasons {
-		lines = append(lines, fmt.Sprintf("%5d on purpose: %s", n, r))
-	}
-	sort.Strings(lines)
-	t.Logf("connections of strongSwan's test suite:\n%s", strings.Join(lines, "\n"))
+		secrets, err := os.ReadFile(filepath.Join(filepath.Dir(path), "ipsec.secrets"))
+		if err != nil {
+			secrets = []byte(": RSA " + strings.Fields(host)[1] + "Key.pem\n")
+		}
+		charon.standInsOf(text, addresses.Replace(string(secrets)))
+		n.add(host, c.ipsecConf(text))
+	})
+	n.print("ipsec.conf")
 }
 
 // initiates reports whether the host begins a connection in the test.

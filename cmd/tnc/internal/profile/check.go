@@ -86,6 +86,7 @@ func (c *checker) settings() {
 		sc = config.New()
 	}
 	c.Strongswan, c.Charon = sc, settings.ReadCharon(sc)
+	c.sections(sc)
 	complaints := settings.Check(sc)
 	for _, w := range sc.Warnings() {
 		c.warn(w)
@@ -108,6 +109,21 @@ func (c *checker) settings() {
 		return
 	}
 	_ = client.Close() // it has no IMCs
+}
+
+// sections says which sections of strongswan.conf count, where there is more than
+// charon's.
+func (c *checker) sections(sc *config.Config) {
+	for _, name := range settings.Programs {
+		n := sc.Node(name)
+		switch {
+		case !n.Exists():
+		case name == sc.Preferred("charon"):
+			c.add(Note, "", "%v", n.Pos().Errorf("section %s is in force before charon, as in strongSwan's client for swanctl.conf", name))
+		default:
+			c.add(Note, "", "%v", n.Pos().Errorf("section %s is not in force: tnc reads charon%s", name, map[bool]string{true: " for ipsec.conf, as strongSwan does"}[name == systemd]))
+		}
+	}
 }
 
 // connections checks swanctl.conf or ipsec.conf. Connections that this machine

@@ -63,6 +63,23 @@ func (f Files) ipsecConf(path string) (*swanctl.Config, error) {
 	return ipsecconf.Config{Path: path, SecretsFile: settings.SecretsFile.In(sc), NoSwap: !settings.AllowSwap.In(sc)}.Load()
 }
 
+// usesIPsecConf reports whether the connections are those of an ipsec.conf.
+func (f Files) usesIPsecConf() bool {
+	if f.IPsecConf != "" || f.Swanctl != "" {
+		return f.IPsecConf != ""
+	}
+	if _, err := os.Stat(swanctl.DefaultPath()); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	_, err := os.Stat(ipsecconf.DefaultPath)
+	return err == nil
+}
+
+// systemd is the program of strongSwan that swanctl.conf is for; what its section
+// of strongswan.conf sets is in force before what charon's sets. ipsec.conf is
+// charon's alone.
+const systemd = "charon-systemd"
+
 // strongswan reads strongswan.conf.
 func (f Files) strongswan() (cfg *config.Config, err error) {
 	if f.Strongswan != "" {
@@ -72,6 +89,9 @@ func (f Files) strongswan() (cfg *config.Config, err error) {
 	}
 	if err != nil {
 		return nil, fileError("strongswan.conf", err, "name another one with --strongswan-conf")
+	}
+	if cfg.Node(systemd).Exists() && !f.usesIPsecConf() {
+		cfg.Prefer(systemd, "charon")
 	}
 	return cfg, nil
 }

@@ -42,6 +42,10 @@ func ParseLogLevels(text string) (LogLevels, error) {
 	return out, nil
 }
 
+// imcSectionEnv tells our library in a child which section of strongswan.conf
+// counts before charon (capi reads it).
+const imcSectionEnv = "GOTNC_IMC_SECTION"
+
 // imcLevelEnv tells our library in a child how much to log, over
 // libimcv.debug_level (capi reads it).
 const imcLevelEnv = "GOTNC_IMC_DEBUG_LEVEL"

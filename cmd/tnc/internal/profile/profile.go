@@ -120,6 +120,9 @@ func (p *Profile) environ() []string {
 	if p.files.Strongswan != "" {
 		env = append(env, config.Env+"="+p.files.Strongswan)
 	}
+	if s := p.Strongswan.Preferred("charon"); s != "" {
+		env = append(env, imcSectionEnv+"="+s)
+	}
 	if p.imcLevel > 0 {
 		env = append(env, fmt.Sprintf("%s=%d", imcLevelEnv, p.imcLevel))
 	}

@@ -39,12 +39,41 @@ func Check(cfg *config.Config) (complaints []*config.Error) {
 	for _, name := range ours {
 		walk(cfg.Node(name))
 	}
+	if name := cfg.Preferred("charon"); name != "" {
+		walk(cfg.Node(name))
+	}
+	return append(complaints, notInForce(cfg)...)
+}
+
+// Programs are those of strongSwan that read a section of their own before charon.
+var Programs = []string{"charon-systemd", "charon-nm", "charon-cmd", "charon-svc"}
+
+// notInForce names what is set for another program of strongSwan.
+func notInForce(cfg *config.Config) (complaints []*config.Error) {
+	for _, name := range Programs {
+		if name == cfg.Preferred("charon") {
+			continue
+		}
+		var walk func(n *config.Node)
+		walk = func(n *config.Node) {
+			for _, v := range n.Values() {
+				if _, ok := known("charon" + strings.TrimPrefix(n.Path()+"."+v.Key, name)); ok {
+					complaints = append(complaints, v.Errorf("setting %s.%s is not in force: it is for the program %s; write it into charon", n.Path(), v.Key, name))
+				}
+			}
+			for _, s := range n.Sections() {
+				walk(n.Sub(s))
+			}
+		}
+		walk(cfg.Node(name))
+	}
 	return complaints
 }
 
 // complain returns what is wrong with a value of a section, nil where it is read.
 func complain(section string, v config.Value) *config.Error {
 	name := section + "." + v.Key
+	name = inCharon(name)
 	if _, ok := known(name); ok {
 		return nil
 	}
@@ -72,6 +101,16 @@ func complain(section string, v config.Value) *config.Error {
 		return nil // of strongSwan's IMCs
 	}
 	return v.Errorf("setting %q is not known in %s", v.Key, section)
+}
+
+// inCharon returns the name that a setting of another program has in charon.
+func inCharon(name string) string {
+	for _, p := range Programs {
+		if rest, ok := strings.CutPrefix(name, p+"."); ok {
+			return "charon." + rest
+		}
+	}
+	return name
 }
 
 // pluginOf returns the plugin whose section it is, or is below; "" for none.

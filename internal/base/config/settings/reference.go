@@ -19,6 +19,10 @@ of strongSwan that do nothing here, with file and line.
 
 The Attestation IMC looks below ` + "`NAME`" + `: ` + "`tnc`" + ` and ` + "`charon`" + ` where tnc loads it, else the
 program that loads it (charon, charon-systemd, …), then below ` + "`libimcv`" + `.
+
+With swanctl.conf a section ` + "`charon-systemd`" + ` counts before ` + "`charon`" + `, setting by setting, as in
+strongSwan's client of that name; with ipsec.conf ` + "`charon`" + ` alone does. ` + "`charon-nm`" + `,
+` + "`charon-cmd`" + ` and ` + "`charon-svc`" + ` are other programs' sections. ` + "`tnc config check`" + ` says which is in force.
 `)
 	for _, g := range []Group{IKE, EAP, TNC, Mutual, IMC, Measuring} {
 		fmt.Fprintf(&b, "\n## %s\n\nRead by `%s`.\n\n| setting | value | default | |\n|---|---|---|---|\n", g, reader(g))

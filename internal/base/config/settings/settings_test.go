@@ -201,6 +201,7 @@ func TestCheck(t *testing.T) {
   }
 }
 charon-systemd { anything = 1
+  retransmit_tries = 2
 }
 pki { load = x509
 }
@@ -232,9 +233,10 @@ libimcv { debug_level = 3
 		"strongswan.conf:28: setting charon.plugins.kernel-netlink.load of strongSwan does nothing here: there are no plugins to load",
 		"strongswan.conf:29: setting charon.plugins.kernel-netlink.fwmark does nothing here: there is no plugin kernel-netlink",
 		`strongswan.conf:31: setting "hash_algoritm" is not known in charon.plugins.imc-attestation`,
-		`strongswan.conf:45: setting "size" is not known in tnc.mutual.files.sshd`,
-		"strongswan.conf:50: setting libimcv.database of strongSwan does nothing here: only a verifier has it",
-		"strongswan.conf:51: setting libimcv.plugins.imv-os.remediation_uri of strongSwan does nothing here: only a verifier has it",
+		`strongswan.conf:46: setting "size" is not known in tnc.mutual.files.sshd`,
+		"strongswan.conf:39: setting charon-systemd.retransmit_tries is not in force: it is for the program charon-systemd; write it into charon",
+		"strongswan.conf:51: setting libimcv.database of strongSwan does nothing here: only a verifier has it",
+		"strongswan.conf:52: setting libimcv.plugins.imv-os.remediation_uri of strongSwan does nothing here: only a verifier has it",
 	}, got)
 	require.Empty(t, Check(config.New()))
 	require.Empty(t, cfg.Warnings())
