@@ -48,7 +48,12 @@ func (c *Config) Prefer(over, section string) {
 }
 
 // Preferred returns what is looked up before a section; "" for nothing.
-func (c *Config) Preferred(section string) string { return c.prefer[section] }
+func (c *Config) Preferred(section string) string {
+	if c == nil {
+		return ""
+	}
+	return c.prefer[section]
+}
 
 // Below returns the View of a subsection: v.Below("plugins").Lookup("x") is
 // v.Lookup("plugins.x").

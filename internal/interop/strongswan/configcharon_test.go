@@ -44,11 +44,6 @@ const charonSettings = `charon {
       flush_line = yes
     }
   }
-  plugins {
-    stroke {
-      allow_swap = no
-    }
-  }
 }
 starter {
   load_warning = no

@@ -28,7 +28,7 @@ func newComparer(t *testing.T, charon *configCharon) *comparer {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "swanctl.conf"), []byte("connections {\n d {\n remote_addrs = 192.0.2.1\n local {\n auth = psk\n id = a\n}\n remote {\n auth = psk\n}\n children {\n d {\n}\n}\n}\n}\n"), 0o600))
 	theirs, said := charon.loadSwanctl(dir)
 	require.Contains(t, theirs, "d", said)
-	ours, err := show(t, c.program, "--swanctl", filepath.Join(dir, "swanctl.conf"))
+	ours, err := show(t, charon, c.program, "--swanctl", filepath.Join(dir, "swanctl.conf"))
 	require.NoError(t, err)
 	c.defaults = [2]fields{theirs["d"], ours[0].fields()}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "swanctl.conf"), nil, 0o600))
@@ -73,7 +73,7 @@ const (
 // swanctl compares dir/swanctl.conf.
 func (c *comparer) swanctl(dir string) []outcome {
 	theirs, said := c.charon.loadSwanctl(dir)
-	ours, err := show(c.t, c.program, "--swanctl", filepath.Join(dir, "swanctl.conf"), "--strongswan-conf", "/dev/null")
+	ours, err := show(c.t, c.charon, c.program, "--swanctl", filepath.Join(dir, "swanctl.conf"), "--strongswan-conf", "/dev/null")
 	return c.outcomes(theirs, said, ours, err, compared)
 }
 
@@ -84,10 +84,19 @@ func (c *comparer) outcomes(theirs map[string]fields, said string, ours []shown,
 		}
 		return []outcome{{"", onlyTheirs, []string{err.Error()}}}
 	}
+	byName := map[string]bool{}
+	for _, s := range ours {
+		byName[s.Name] = true
+	}
 	seen := map[string]bool{}
 	for _, s := range ours {
 		seen[s.Name] = true
 		t, loaded := theirs[s.Name]
+		for _, f := range theirs {
+			if _, ok := f["child "+s.Name+".mode"]; ok && !loaded {
+				t, loaded = f, true
+			}
+		}
 		o := outcome{name: s.Name, kind: same}
 		switch {
 		case !loaded && len(s.Problems) > 0:
@@ -100,7 +109,20 @@ func (c *comparer) outcomes(theirs map[string]fields, said string, ours []shown,
 		case len(s.Problems) > 0:
 			o.kind, o.details = onlyTheirs, s.Problems
 		default:
-			if d := differences(c.defaulted(t.normal(), 0), c.defaulted(s.fields(), 1), keys); len(d) > 0 {
+			t = t.normal()
+			for end, rounds := range map[string][]shownRound{"local": s.Local, "remote": s.Remote} {
+				for i, r := range rounds {
+					if len(r.PubKeys) > 0 { // charon calls a raw key a certificate
+						delete(t, fmt.Sprintf("%s-%d.cert", end, i+1))
+					}
+				}
+			}
+			for k := range t { // conns of ipsec.conf with the same ends share a configuration
+				if child, ok := strings.CutPrefix(k, "child "); ok && !s.has(child[:strings.LastIndexByte(child, '.')]) && byName[child[:strings.LastIndexByte(child, '.')]] {
+					delete(t, k)
+				}
+			}
+			if d := differences(c.defaulted(t, 0), c.defaulted(s.fields(), 1), keys); len(d) > 0 {
 				o.kind, o.details = other, d
 			}
 		}
@@ -112,4 +134,14 @@ func (c *comparer) outcomes(theirs map[string]fields, said string, ours []shown,
 		}
 	}
 	return out
+}
+
+// has reports whether the connection has a child of that name.
+func (s shown) has(child string) bool {
+	for _, c := range s.Children {
+		if c.Name == child {
+			return true
+		}
+	}
+	return false
 }

@@ -62,6 +62,7 @@ type shownRound struct {
 	Certs      []string `json:"certs"`
 	CACerts    []string `json:"cacerts"`
 	CAID       string   `json:"ca_id"`
+	PubKeys    []string `json:"pubkeys"`
 	Revocation string   `json:"revocation"`
 	CertPolicy []string `json:"cert_policy"`
 }
@@ -105,9 +106,10 @@ func tncProgram(t *testing.T) string {
 
 // show returns what tnc understands of a configuration; the error is its
 // sentence where it cannot read the file at all.
-func show(t *testing.T, program string, args ...string) ([]shown, error) {
+// It runs in the network namespace of charon, whose addresses count.
+func show(t *testing.T, charon *configCharon, program string, args ...string) ([]shown, error) {
 	t.Helper()
-	cmd := exec.Command(program, append([]string{"config", "show", "--json", "--tnc-config", "/dev/null"}, args...)...)
+	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(charon.pid), "-n", program, "config", "show", "--json", "--tnc-config", "/dev/null"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

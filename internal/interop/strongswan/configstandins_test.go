@@ -129,9 +129,10 @@ func standIns(t *testing.T, dir, text string) {
 		put("x509", base, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))
 		der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 		require.NoError(t, err)
-		if folder != "pkcs12" {
-			put(folder, key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+		if folder == "pkcs12" {
+			folder, key = "private", "of-"+base
 		}
+		put(folder, key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 		pub, err := x509.MarshalPKIXPublicKey(c.Leaf.PublicKey)
 		require.NoError(t, err)
 		put("pubkey", base, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub}))
@@ -152,6 +153,9 @@ func standIns(t *testing.T, dir, text string) {
 			s.values["cacerts"] = s.values["file"]
 		} else if strings.HasPrefix(last, "cert") && s.values["file"] != "" {
 			cert(s.values["file"], ids)
+		}
+		if auth := s.values["auth"]; strings.HasPrefix(last, "local") && (auth == "" || auth == "pubkey") && s.values["certs"] == "" && s.values["pubkeys"] == "" && len(ids) > 0 {
+			cert("ofCert-"+strings.Trim(strings.ReplaceAll(ids[0], "/", "_"), "\"")+".pem", ids)
 		}
 		for _, f := range append(split(s.values["cacerts"]), split(s.values["cacert"])...) {
 			if f != "strongswanCert.pem" {

@@ -59,6 +59,6 @@ func (c *configCharon) daemonLog() string {
 func (c *comparer) ipsecConf(text string) []outcome {
 	theirs, said := c.charon.loadIPsecConf(text)
 	c.charon.write("ipsec.conf", text) // without the sentinel
-	ours, err := show(c.t, c.program, "--ipsec-conf", filepath.Join(c.charon.etc, "ipsec.conf"), "--strongswan-conf", filepath.Join(c.charon.etc, "strongswan.conf"))
+	ours, err := show(c.t, c.charon, c.program, "--ipsec-conf", filepath.Join(c.charon.etc, "ipsec.conf"), "--strongswan-conf", filepath.Join(c.charon.etc, "strongswan.conf"))
 	return c.outcomes(theirs, said, ours, err, strokeCompared)
 }

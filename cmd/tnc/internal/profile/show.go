@@ -174,7 +174,7 @@ func (b *Builder) shownRound(r *swanctl.Round, local bool) ShownRound {
 	var err error
 	if local {
 		id, err = b.localIdentity(r, netip.Addr{})
-		if _, named, _ := namedIdentity(r); !named && len(r.Certs) == 0 {
+		if _, named, _ := namedIdentity(r); !named && len(r.Certs)+len(r.PubKeys) == 0 {
 			return s
 		}
 	} else {
