@@ -149,7 +149,7 @@ func (c *configCharon) standInsOf(conf, secrets string) {
 			der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 			require.NoError(t, err)
 			for _, k := range keys {
-				if end == "left" {
+				if name := filepath.Base(strings.Fields(k)[1]); end == "left" && values["rightcert"] == "" || name == strings.Replace(base, "Cert", "Key", 1) {
 					put("private/"+filepath.Base(strings.Fields(k)[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 				}
 			}

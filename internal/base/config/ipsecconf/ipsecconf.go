@@ -176,7 +176,7 @@ func (t *translator) conn(s *section, strict config.Value) {
 	if !t.NoSwap && t.onThisMachine(c.v["right"].Text) {
 		c.us = "right"
 	}
-	if _, ok := c.v["auto"]; !ok || c.v["auto"].Text == "ignore" {
+	if auto := values["auto"].Text; err == nil && (auto == "" || auto == "ignore") {
 		c.passive = "auto is not set, so strongSwan does not load it"
 	}
 	c.translate(strict)

@@ -166,6 +166,11 @@ func parseAuth(v config.Value) (Auth, error) {
 	case strings.HasPrefix(lower, "ed25519"), strings.HasPrefix(lower, "ed448"):
 		return Auth{}, v.Errorf("auth = %q: write ike:%s", text, text)
 	}
+	for _, m := range []string{"ttls", "tls", "md5", "mschapv2", "peap", "gtc", "tnc"} {
+		if lower == m || lower == "eap"+m || lower == "eap_"+m {
+			return Auth{}, v.Errorf("auth = %q: is \"eap-%s\" meant?", text, m)
+		}
+	}
 	return Auth{}, v.Errorf("auth = %q: not one of pubkey, rsa, ecdsa, ike:<schemes>, psk, eap-<method>%s", text,
 		config.Suggest(text, []string{"pubkey", "psk", "eap-ttls", "eap-tls", "eap-md5", "eap-mschapv2", "eap-peap", "eap-gtc"}))
 }

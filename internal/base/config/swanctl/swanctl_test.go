@@ -252,7 +252,7 @@ func TestProblemsStopTheirConnection(t *testing.T) {
 		"rekey_time = soon":                            `rekey_time = "soon": not a time such as 30, 30s, 5m, 4h or 1d`,
 		"remote { revocation = lax\n }":                `revocation = "lax": not one of relaxed, ifuri, strict`,
 		"local { auth = xauth\n }":                     `auth = "xauth": XAuth belongs to IKEv1, which is not supported`,
-		"local { auth = ttls\n }":                      `auth = "ttls": not one of pubkey, rsa, ecdsa, ike:<schemes>, psk, eap-<method>`,
+		"local { auth = ttls\n }":                      `auth = "ttls": is "eap-ttls" meant?`,
 		"children { c { mode = transport\n } }":        "mode = transport is not supported, use tunnel",
 		"children { c { remote_ts = 10.1.0.0/33\n } }": `remote_ts: selector "10.1.0.0/33": not a subnet such as 10.1.0.0/16`,
 	} {
