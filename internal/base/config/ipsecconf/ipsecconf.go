@@ -200,7 +200,7 @@ func (c *conn) finish(m *swanctl.Config) {
 		}
 		sort.SliceStable(c.problems, func(i, j int) bool { return c.problems[i].Pos.Line < c.problems[j].Pos.Line })
 		conn.Problems = append(conn.Problems, c.problems...)
-		if conn.Passive = c.passive; conn.Passive == "" {
+		if conn.Passive = c.passive; conn.Passive == "" && len(conn.Problems) == 0 {
 			if _, ok := conn.RemoteHost(); !ok {
 				conn.Passive = c.them() + " names no host, so others connect to this one"
 			}
