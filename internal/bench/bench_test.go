@@ -60,7 +60,7 @@ func setup(b testing.TB) (bench, []*side) {
 	e := bench{host: filepath.Join(d, "host"), conf: filepath.Join(d, "strongswan.conf"), dir: filepath.Join(d, "files")}
 	root := repository(b)
 	library := filepath.Join(d, "imc-attestation.so")
-	command(b, exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o", library, filepath.Join(root, "capi")))
+	command(b, exec.Command("go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o", library, filepath.Join(root, "capi/attestation")))
 	command(b, exec.Command(cc, "-O2", "-Wall", "-I", filepath.Join(root, "include"), "-o", e.host, "testdata/host.c", "-ldl"))
 	require.NoError(b, os.Mkdir(e.dir, 0o755))
 	// strongSwan gets its fastest hashes, and neither side writes a log.
