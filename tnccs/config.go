@@ -16,8 +16,8 @@ type Config struct {
 	MaxMessageSizeXML int
 	// PreferredLanguage is an Accept-Language value (RFC 3282); "" means "en".
 	PreferredLanguage string
-	// Protocol is the binding of IF-TNCCS over EAP-TNC; PT-EAP and PT-TLS carry
-	// PB-TNC only.
+	// Protocol is the binding of IF-TNCCS over EAP-TNC. ProtocolXML counts over
+	// PT-EAP too, as in strongSwan; PT-TLS carries PB-TNC only.
 	Protocol Protocol
 	// Mutual returns the TNC server that measures the peer of a connection, if the
 	// peer agrees to mutual measurement (strongSwan's tnccs-20.mutual); nil never

@@ -96,15 +96,16 @@ func (s *Session) Open(maxBatch int, protocol, version string) error {
 	s.protocol, s.version, s.maxBatch, s.maxMsg = protocol, version, maxBatch, maxMsg
 	s.out.IMCErrors = append(s.out.IMCErrors, errs...)
 	s.mu.Unlock()
-	if s.c.cfg.Protocol == ProtocolXML && carriesXML(protocol, version) {
+	if s.c.cfg.Protocol == ProtocolXML && protocol == TransportEAP {
 		s.speakXML()
 	}
 	s.notify(ConnectionCreate)
 	return nil
 }
 
-// carriesXML reports whether the transport carries TNCCS-XML: EAP-TNC does,
-// PT-EAP and PT-TLS are defined for PB-TNC only (RFC 7171 section 3.1, RFC 6876 section 3).
+// carriesXML reports whether the transport carries TNCCS-XML where nothing says
+// which: EAP-TNC does, PT-EAP and PT-TLS are defined for PB-TNC only (RFC 7171
+// section 3.1, RFC 6876 section 3). strongSwan lets its setting count in PT-EAP too.
 func carriesXML(protocol, version string) bool {
 	return protocol == TransportEAP && version != "2.0"
 }

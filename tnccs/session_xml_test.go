@@ -115,11 +115,12 @@ func TestXMLErrors(t *testing.T) {
 
 func TestTransportsOfXML(t *testing.T) {
 	c, _ := setup(t, Config{Protocol: ProtocolXML}, &fake{})
-	for _, tr := range [][2]string{{TransportEAP, "2.0"}, {TransportTLS, "2.0"}} {
-		b, err := c.NewSession().Begin(0, tr[0], tr[1])
-		require.NoError(t, err)
-		require.Equal(t, byte(2), b[0], "%s carries PB-TNC only", tr)
-	}
+	b, err := c.NewSession().Begin(0, TransportTLS, "2.0")
+	require.NoError(t, err)
+	require.Equal(t, byte(2), b[0], "PT-TLS carries PB-TNC only")
+	b, err = c.NewSession().Begin(0, TransportEAP, "2.0")
+	require.NoError(t, err)
+	require.Equal(t, byte('<'), b[0], "in PT-EAP the setting counts, as in strongSwan")
 }
 
 func TestDynamicFollowsAServerThatSpeaksFirst(t *testing.T) {
