@@ -1,7 +1,9 @@
 package strongswan
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -110,3 +112,5 @@ func (f fields) put(path []string, key, value string) {
 	}
 	f.add(prefix+key, value)
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
