@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"os"
 	"slices"
@@ -182,8 +181,11 @@ func (c *checker) connection(conn *swanctl.Connection) {
 		c.fail(noRemoteAddress(conn))
 	}
 	bad := checkProposals(conn)
+	p := c.Profile
+	p.Connection, p.Roots = conn, roots
+	b := NewBuilder(&p, nil, nil) // one for all checks: it opens the keys once
 	if c.bad == before {
-		if err := c.tryConnection(conn, roots); err != nil && (bad == nil || err.Error() != bad.Error()) {
+		if err := tryConnection(b); err != nil && (bad == nil || err.Error() != bad.Error()) {
 			if at := new(config.Error); !errors.As(err, &at) {
 				err = conn.Pos.Errorf("connection %q: %w", conn.Name, err)
 			}
@@ -194,16 +196,14 @@ func (c *checker) connection(conn *swanctl.Connection) {
 		c.fail(bad)
 	}
 	if err == nil && c.bad == before {
-		c.secrets(conn, roots)
+		c.secrets(b)
 	}
 }
 
 // secrets checks that there is a password for methods that need one, and that it
 // is not given to whoever asks.
-func (c *checker) secrets(conn *swanctl.Connection, roots *swanctl.Roots) {
-	p := c.Profile
-	p.Connection, p.Roots = conn, roots
-	b := NewBuilder(&p, nil, nil)
+func (c *checker) secrets(b *Builder) {
+	conn := b.Connection
 	for _, r := range conn.Remote {
 		if ca, err := ike.ParseIdentity(r.CAID); r.CAID != "" && err == nil && !b.knownCA(r, ca) {
 			c.warn(noCA(r))
@@ -216,7 +216,7 @@ func (c *checker) secrets(conn *swanctl.Connection, roots *swanctl.Roots) {
 		password := l.Auth.Method == "md5" || l.Auth.Method == "mschapv2" || l.Auth.Method == "gtc"
 		id := l.EAPIdentity()
 		if _, ok := c.Swanctl.Secret("eap", id); id != "" && !ok {
-			err := l.Pos.Errorf("connection %q: there is no eap secret for %q: %s", conn.Name, id, p.missingSecret("eap", "EAP", id))
+			err := l.Pos.Errorf("connection %q: there is no eap secret for %q: %s", conn.Name, id, b.missingSecret("eap", "EAP", id))
 			if password {
 				c.fail(err)
 			} else {
@@ -238,10 +238,8 @@ func (c *checker) secrets(conn *swanctl.Connection, roots *swanctl.Roots) {
 
 // tryConnection makes the configuration of an IKE_SA, with keys, certificates
 // and secrets, and discards it.
-func (c *checker) tryConnection(conn *swanctl.Connection, roots *swanctl.Roots) error {
-	p := c.Profile
-	p.Connection, p.Roots = conn, roots
-	_, peers, err := NewBuilder(&p, nil, slog.New(slog.DiscardHandler)).Config(context.Background(), netip.Addr{})
+func tryConnection(b *Builder) error {
+	_, peers, err := b.Config(context.Background(), netip.Addr{})
 	for _, p := range peers {
 		p.Close()
 	}

@@ -41,13 +41,9 @@ func (b *Builder) localIdentity(l *swanctl.Round, local netip.Addr) (ike.Identit
 	if err != nil {
 		return ike.Identity{}, b.badIdentity(l, err)
 	}
-	var certs []*x509.Certificate
-	for _, f := range l.Certs {
-		cs, err := swanctl.LoadCertificates(f)
-		if err != nil {
-			return ike.Identity{}, l.Pos.Errorf("local.certs of connection %q: %w", b.Connection.Name, err)
-		}
-		certs = append(certs, cs[0])
+	certs, err := b.namedCertificates("local", l)
+	if err != nil {
+		return ike.Identity{}, err
 	}
 	switch {
 	case named && l.ConfirmID:
@@ -78,6 +74,19 @@ func (b *Builder) localName(l *swanctl.Round, local netip.Addr) string {
 		return ""
 	}
 	return id.String()
+}
+
+// namedCertificates loads the first certificate of each file that certs of a
+// section names; end is "local" or "remote", for the error.
+func (b *Builder) namedCertificates(end string, r *swanctl.Round) (certs []*x509.Certificate, err error) {
+	for _, f := range r.Certs {
+		cs, err := swanctl.LoadCertificates(f)
+		if err != nil {
+			return nil, r.Pos.Errorf("%s.certs of connection %q: %w", end, b.Connection.Name, err)
+		}
+		certs = append(certs, cs[0])
+	}
+	return certs, nil
 }
 
 func subjectOf(c *x509.Certificate) ike.Identity {
@@ -141,13 +150,9 @@ func (b *Builder) remoteIdentity(r *swanctl.Round) (id ike.Identity, loose bool,
 	if len(r.Certs) == 0 {
 		return id, loose, nil
 	}
-	var certs []*x509.Certificate
-	for _, f := range r.Certs {
-		cs, err := swanctl.LoadCertificates(f)
-		if err != nil {
-			return id, false, r.Pos.Errorf("remote.certs of connection %q: %w", b.Connection.Name, err)
-		}
-		certs = append(certs, cs[0])
+	certs, err := b.namedCertificates("remote", r)
+	if err != nil {
+		return id, false, err
 	}
 	switch {
 	case r.ID == "":

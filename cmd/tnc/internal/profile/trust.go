@@ -213,12 +213,8 @@ func (b *Builder) policy(r *swanctl.Round, k signature.Constraints) (p trust.Pol
 	if p.CAs, err = b.Swanctl.NamedCAs(r); err != nil {
 		return p, r.Pos.Errorf("remote.cacerts of connection %q: %w", b.Connection.Name, err)
 	}
-	for _, f := range r.Certs {
-		certs, err := swanctl.LoadCertificates(f)
-		if err != nil {
-			return p, r.Pos.Errorf("remote.certs of connection %q: %w", b.Connection.Name, err)
-		}
-		p.Certs = append(p.Certs, certs[0])
+	if p.Certs, err = b.namedCertificates("remote", r); err != nil {
+		return p, err
 	}
 	var ca ike.Identity
 	if r.CAID != "" {

@@ -1,6 +1,7 @@
 package ipsecconf
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
@@ -74,14 +75,7 @@ func (c *conn) authentication(strict config.Value) {
 // a public key where our EAP method does not prove who it is; strongSwan takes a method that it does not know for "any", which lets a
 // typing error decide about security: it is refused here.
 func (c *conn) class(r round, v config.Value, local string) string {
-	is := func(prefixes ...string) bool {
-		for _, p := range prefixes {
-			if strings.HasPrefix(v.Text, p) {
-				return true
-			}
-		}
-		return false
-	}
+	is := func(prefixes ...string) bool { return hasPrefix(v.Text, prefixes...) }
 	switch {
 	case v.Text == "":
 		return "pubkey"
@@ -105,6 +99,10 @@ func (c *conn) class(r round, v config.Value, local string) string {
 		c.bad(v.Errorf("%sauth%s = %s: not one of pubkey, rsa, ecdsa, psk, eap-<method>", r.end, r.suffix, config.QuoteText(v.Text)))
 	}
 	return "pubkey"
+}
+
+func hasPrefix(s string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
 }
 
 // identity translates who an end is: what id says, else its address. A leading
@@ -160,11 +158,7 @@ func (c *conn) keys(r round) {
 		if !ok || v.Text == "%cert" {
 			continue
 		}
-		inline := false
-		for _, p := range []string{"dns:", "ssh:", "0x", "0s"} {
-			inline = inline || strings.HasPrefix(v.Text, p)
-		}
-		if inline {
+		if hasPrefix(v.Text, "dns:", "ssh:", "0x", "0s") { // not a file
 			c.bad(v.Errorf("%s%s: a key in the configuration is not supported: put it into a file and name that", r.end, key))
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -206,19 +207,10 @@ func (c *conn) finish(m *swanctl.Config) {
 			}
 		}
 		for _, r := range append(append([]*swanctl.Round(nil), conn.Local...), conn.Remote...) {
-			r.ConfirmID = contains(c.confirmed, r.Name)
-			r.OptionalCA = contains(c.optionalCA, r.Name)
+			r.ConfirmID = slices.Contains(c.confirmed, r.Name)
+			r.OptionalCA = slices.Contains(c.optionalCA, r.Name)
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }
 
 // authority translates a ca. As with strongSwan it counts only with auto = add.

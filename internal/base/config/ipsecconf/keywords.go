@@ -1,6 +1,7 @@
 package ipsecconf
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,15 +21,8 @@ type keyword struct {
 
 func oneOf(values ...string) keyword {
 	return keyword{
-		check: func(s string) bool {
-			for _, v := range values {
-				if s == v {
-					return true
-				}
-			}
-			return false
-		},
-		want: "one of " + strings.Join(values, ", "),
+		check: func(s string) bool { return slices.Contains(values, s) },
+		want:  "one of " + strings.Join(values, ", "),
 	}
 }
 
@@ -52,7 +46,7 @@ var (
 	dpd     = oneOf("none", "clear", "hold", "restart")
 )
 
-// unused returns k with the reason why it has no effect here.
+// because returns k with the reason why it has no effect here.
 func (k keyword) because(reason string, unset ...string) keyword {
 	k.unused, k.unset = reason, unset
 	return k
@@ -166,11 +160,7 @@ func checked(cfg *config.Config, values map[string]config.Value, find func(strin
 		case k.check != nil && !k.check(v.Text):
 			bad(v.Errorf("%s = %s: not %s", key, config.QuoteText(v.Text), k.want))
 		case k.unused != "":
-			same := false
-			for _, u := range k.unset {
-				same = same || u == v.Text
-			}
-			if !same {
+			if !slices.Contains(k.unset, v.Text) {
 				cfg.Warn(v.Errorf("%s has no effect: %s", key, k.unused))
 			}
 		default:

@@ -3,6 +3,7 @@ package ipsecconf
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
@@ -78,7 +79,7 @@ func (p *parser) file(path string, depth int) error {
 			}
 		}
 		for _, i := range s.include {
-			for _, file := range p.matches(path, i) {
+			for _, file := range includes(p.cfg, path, i.text, i.pos) {
 				if err := p.file(file, depth+1); err != nil {
 					return err
 				}
@@ -147,12 +148,8 @@ func text(ts []token) string {
 	return b.String()
 }
 
-// matches returns the files that an include means, sorted. As with strongSwan
+// includes returns the files that an include means, sorted. As with strongSwan
 // none is no error: the warning says so.
-func (p *parser) matches(from string, pattern token) []string {
-	return includes(p.cfg, from, pattern.text, pattern.pos)
-}
-
 func includes(cfg *config.Config, from, pattern string, pos config.Pos) []string {
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(filepath.Dir(from), pattern)
@@ -178,10 +175,8 @@ func (p *parser) parents(s *section, above []*section) ([]*section, error) {
 		if other == nil {
 			return nil, also.Errorf("also = %s: there is no such %s", also.Text, s.kind)
 		}
-		for _, a := range above {
-			if a == other {
-				return nil, also.Errorf("also = %s: %s %s includes itself", also.Text, s.kind, s.name)
-			}
+		if slices.Contains(above, other) {
+			return nil, also.Errorf("also = %s: %s %s includes itself", also.Text, s.kind, s.name)
 		}
 		if len(above) > maxIncludes {
 			return nil, also.Errorf("also is nested deeper than %d", maxIncludes)
@@ -199,11 +194,7 @@ func (p *parser) parents(s *section, above []*section) ([]*section, error) {
 	}
 	var out []*section
 	for i, a := range all {
-		last := true
-		for _, b := range all[i+1:] {
-			last = last && a != b
-		}
-		if last {
+		if !slices.Contains(all[i+1:], a) {
 			out = append(out, a)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
@@ -206,12 +207,7 @@ type treatment struct {
 }
 
 func (t treatment) same(text string) bool {
-	for _, u := range t.unset {
-		if strings.EqualFold(u, text) {
-			return true
-		}
-	}
-	return false
+	return containsFold(t.unset, text)
 }
 
 var used = treatment{}
@@ -236,11 +232,7 @@ func (m *Config) unknown(n *config.Node, k keys, valuePrefixes, sections, sectio
 		}
 	}
 	for _, s := range n.Sections() {
-		ok := hasPrefixFold(s, sectionPrefixes)
-		for _, have := range sections {
-			ok = ok || strings.EqualFold(s, have)
-		}
-		if !ok {
+		if !hasPrefixFold(s, sectionPrefixes) && !containsFold(sections, s) {
 			known := append(append([]string(nil), sections...), sectionPrefixes...)
 			bad(n.Sub(s).Pos().Errorf("section %q is not known in %s%s", s, n.Path(), config.Suggest(s, known)))
 		}
@@ -253,6 +245,10 @@ func suggest(key string, k keys) string {
 		known = append(known, name)
 	}
 	return config.Suggest(key, known)
+}
+
+func containsFold(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(have string) bool { return strings.EqualFold(have, s) })
 }
 
 // hasPrefixFold is hasPrefix for sections, whose case strongSwan does not regard.
