@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
@@ -24,8 +25,8 @@ func (set *childSet) firstPayloads() ([]message.Payload, error) {
 	j.local, j.remote = set.selectors(cfg, set.dynamicOffer())
 	set.first = j
 	var ps []message.Payload
-	if len(set.cfg.VirtualIPs) > 0 {
-		ps = append(ps, configRequest(set.cfg.VirtualIPs))
+	if len(set.cfg.VirtualIPs.Wanted) > 0 {
+		ps = append(ps, configRequest(set.cfg.requestedIPs()))
 	}
 	ps = append(ps,
 		crypto.SAPayload(j.proposals, espSPI(j.spiIn)),
@@ -38,17 +39,20 @@ func (set *childSet) firstPayloads() ([]message.Payload, error) {
 }
 
 // dynamicOffer returns what "dynamic" means while the virtual IP is not known:
-// all of its family, for the gateway to narrow (RFC 7296 section 2.19).
+// all of its family, for the gateway to narrow (RFC 7296 section 2.19). That holds
+// for an address that is asked for, too: the gateway may assign another one.
 func (set *childSet) dynamicOffer() []netip.Prefix {
-	if len(set.cfg.VirtualIPs) == 0 {
+	if len(set.cfg.VirtualIPs.Wanted) == 0 {
 		return []netip.Prefix{host(set.path.local.Addr())}
 	}
 	var ps []netip.Prefix
-	for _, v := range set.cfg.VirtualIPs {
-		if !v.IsUnspecified() {
-			ps = append(ps, host(v))
-		} else {
-			ps = append(ps, netip.PrefixFrom(v, 0))
+	for _, v := range set.cfg.VirtualIPs.Wanted {
+		whole := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		if v.Is4() {
+			whole = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		}
+		if !slices.Contains(ps, whole) {
+			ps = append(ps, whole)
 		}
 	}
 	return ps
@@ -94,11 +98,11 @@ func (set *childSet) buildFirst(sa *ikeSA, msg *message.Message, ni, nr []byte) 
 	set.assigned = in
 	j := set.first
 	local := j.local
-	if len(set.cfg.VirtualIPs) > 0 {
+	if len(set.cfg.VirtualIPs.Wanted) > 0 {
 		local, _ = set.selectors(j.cfg, set.addresses())
 	}
 	g, err := j.accept(msg, local, j.remote)
-	if err != nil && len(set.cfg.VirtualIPs) > 0 && len(in.Addresses) == 0 {
+	if err != nil && len(set.cfg.VirtualIPs.Wanted) > 0 && len(in.Addresses) == 0 {
 		err = fmt.Errorf("%w: %w", ErrNoVirtualIP, err) // what the gateway allows may be for that address only
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/gotnc/gotnc/ike/eap"
@@ -43,9 +44,8 @@ type Config struct {
 	// Children are the CHILD_SAs to set up: the first with the IKE_SA, the
 	// others after it. Empty = one with the values of a zero ChildConfig.
 	Children []ChildConfig
-	// VirtualIPs are requested from the gateway; the unspecified address
-	// (0.0.0.0, ::) asks for any. Empty = none.
-	VirtualIPs []netip.Addr
+	// VirtualIPs are what is asked for inside the tunnel.
+	VirtualIPs VirtualIPs
 	// ForceEncap reports a NAT that is not there (encap = yes), so that ESP
 	// arrives in UDP; user-space ESP needs it.
 	ForceEncap bool
@@ -68,6 +68,18 @@ type Config struct {
 	KeyLog func(line string)
 	// Logger gets strongSwan's lines; nil = none.
 	Logger *slog.Logger
+}
+
+// VirtualIPs are the addresses inside the tunnel that the gateway is asked for.
+type VirtualIPs struct {
+	// Wanted are requested from the gateway; the unspecified address (0.0.0.0, ::)
+	// asks for any. Empty = none.
+	Wanted []netip.Addr
+	// Last are what the gateway assigned to the IKE_SA that this one replaces, or to
+	// the last run: they are asked for where Wanted says any of their family, so that
+	// connections inside survive. The gateway may assign others. Those that no entry
+	// of Wanted is for are ignored.
+	Last []netip.Addr
 }
 
 // Authentication is what holds for all rounds of authentication.
@@ -250,15 +262,23 @@ func (c *Config) validate() error {
 	if len(c.Children) == 0 {
 		c.Children = []ChildConfig{{}}
 	}
-	for _, v := range c.VirtualIPs {
-		if !v.IsValid() {
-			return &ConfigError{"VirtualIPs", "bad virtual IP"}
-		}
+	if err := c.VirtualIPs.validate(); err != nil {
+		return err
 	}
 	for _, k := range c.Authentication.CertReqKeys {
 		if len(k) != keyHashSize {
 			return &ConfigError{"Authentication.CertReqKeys", "a CERTREQ key hash does not have 20 octets"}
 		}
+	}
+	return nil
+}
+
+func (v *VirtualIPs) validate() error {
+	if slices.Contains(v.Wanted, netip.Addr{}) {
+		return &ConfigError{"VirtualIPs.Wanted", "bad virtual IP"}
+	}
+	if slices.Contains(v.Last, netip.Addr{}) {
+		return &ConfigError{"VirtualIPs.Last", "bad virtual IP"}
 	}
 	return nil
 }

@@ -46,6 +46,25 @@ func configRequest(ips []netip.Addr) *message.CP {
 	return cp
 }
 
+// requestedIPs returns the virtual IPs to ask for: as configured, with those of the
+// last IKE_SA where any will do.
+func (c *Config) requestedIPs() []netip.Addr {
+	last := slices.Clone(c.VirtualIPs.Last)
+	ips := slices.Clone(c.VirtualIPs.Wanted)
+	for i, v := range ips {
+		if !v.IsUnspecified() {
+			continue
+		}
+		fits := func(a netip.Addr) bool {
+			return a.Is4() == v.Is4() && !a.IsUnspecified() && !slices.Contains(ips, a)
+		}
+		if n := slices.IndexFunc(last, fits); n >= 0 {
+			ips[i] = last[n]
+		}
+	}
+	return ips
+}
+
 // Caps on what is taken of the gateway's CP reply, above what anybody needs.
 const (
 	maxVirtualIPs = 16
@@ -58,11 +77,11 @@ const (
 // of another family, and without a request name servers too. Without a virtual
 // IP the connection goes on with the address that it has, as in strongSwan.
 func (set *childSet) configReply(msg *message.Message) (Internal, error) {
-	if len(set.cfg.VirtualIPs) == 0 {
+	if len(set.cfg.VirtualIPs.Wanted) == 0 {
 		return Internal{}, nil
 	}
 	r := replyReader{logger: set.ike}
-	for _, v := range set.cfg.VirtualIPs {
+	for _, v := range set.cfg.VirtualIPs.Wanted {
 		r.want4 = r.want4 || v.Is4()
 		r.want6 = r.want6 || !v.Is4()
 	}

@@ -16,7 +16,7 @@ import (
 func configured(t *testing.T, vips []netip.Addr, as ...message.CPAttribute) (*network, *ChildSA) {
 	t.Helper()
 	n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
-		c.VirtualIPs = vips
+		c.VirtualIPs.Wanted = vips
 		r.editChild = func(ps []message.Payload) []message.Payload {
 			if len(as) == 0 {
 				return ps
@@ -114,4 +114,59 @@ func TestConfigurationWithoutEnd(t *testing.T) {
 			require.Equal(t, 1, strings.Count(n.log.String(), line), n.log.String())
 		})
 	}
+}
+
+// The virtual IPs of the last IKE_SA are asked for where any of their family would
+// do; the gateway may assign others all the same.
+func TestLastVirtualIPs(t *testing.T) {
+	ips := func(list ...string) (as []netip.Addr) {
+		for _, s := range list {
+			as = append(as, netip.MustParseAddr(s))
+		}
+		return as
+	}
+	for _, c := range []struct{ vips, last, want, ts string }{
+		{"0.0.0.0", "10.3.0.7", "10.3.0.7", "0.0.0.0/0"},
+		{"0.0.0.0 ::", "fec3::7 10.3.0.7", "10.3.0.7 fec3::7", "0.0.0.0/0 ::/0"},
+		{"0.0.0.0 0.0.0.0", "10.3.0.7 10.3.0.8 10.3.0.9", "10.3.0.7 10.3.0.8", "0.0.0.0/0"},
+		{"::", "10.3.0.7", "::", "::/0"},
+		{"10.3.0.5", "10.3.0.7", "10.3.0.5", "0.0.0.0/0"},
+		{"10.3.0.5 0.0.0.0", "10.3.0.5", "10.3.0.5 0.0.0.0", "0.0.0.0/0"},
+		{"0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0/0"},
+	} {
+		granted := []message.CPAttribute{ip4("10.3.0.99")}
+		var asked []netip.Addr
+		n := newNetwork(t, func(cfg *Config, r *responder, _ *fakeEAP) {
+			cfg.VirtualIPs.Wanted, cfg.VirtualIPs.Last = ips(strings.Fields(c.vips)...), ips(strings.Fields(c.last)...)
+			r.editChild = func(ps []message.Payload) []message.Payload {
+				require.Equal(t, c.ts, selectors(r.tsi), "the gateway is left to choose")
+				for _, a := range r.cp.Attributes {
+					switch {
+					case a.Type == message.InternalIP4Address && len(a.Value) == 0:
+						asked = append(asked, any4)
+					case a.Type == message.InternalIP6Address && len(a.Value) == 0:
+						asked = append(asked, any6)
+					case a.Type == message.InternalIP4Address, a.Type == message.InternalIP6Address:
+						x, _ := netip.AddrFromSlice(a.Value[:len(a.Value)&^1])
+						asked = append(asked, x)
+					}
+				}
+				return append([]message.Payload{&message.CP{CPType: message.CPReply, Attributes: granted}}, ps...)
+			}
+		})
+		n.start()
+		require.Equal(t, ips(strings.Fields(c.want)...), asked, c.vips)
+		if c.vips != "::" {
+			_, child := n.established()
+			require.Equal(t, "10.3.0.99/32", selectors(child.LocalTS))
+			require.Equal(t, "10.3.0.99/32", child.Internal.Addresses[0].String())
+		}
+	}
+	cfg := testConfig(t)
+	cfg.LocalRounds[0].EAP = &fakeEAP{}
+	cfg.VirtualIPs.Last = []netip.Addr{{}}
+	_, err := New(cfg)
+	var bad *ConfigError
+	require.ErrorAs(t, err, &bad)
+	require.Equal(t, "VirtualIPs.Last", bad.Field)
 }

@@ -492,7 +492,7 @@ func TestEstablishTimeout(t *testing.T) {
 
 func TestVirtualIP(t *testing.T) {
 	n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
-		c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()}
+		c.VirtualIPs.Wanted = []netip.Addr{netip.IPv4Unspecified()}
 		r.vip = netip.MustParseAddr("10.3.0.1")
 	})
 	n.start()
@@ -544,7 +544,7 @@ func TestChildRefused(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, message.InternalAddressFailure, refused.Notify)
 	n, err := childFailure(t, func(c *Config, r *responder, _ *fakeEAP) {
-		c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()}
+		c.VirtualIPs.Wanted = []netip.Addr{netip.IPv4Unspecified()}
 		r.editChild = func(ps []message.Payload) []message.Payload {
 			ps[1] = &message.TSi{Selectors: []TrafficSelector{mustTS("10.3.0.0/24")}}
 			return ps

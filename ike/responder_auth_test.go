@@ -80,6 +80,7 @@ func (r *responder) auth(msg *message.Message) (ps []message.Payload) {
 		tsi, _ := message.First[*message.TSi](msg.Payloads)
 		tsr, _ := message.First[*message.TSr](msg.Payloads)
 		r.tsi, r.tsr = tsi.Selectors, tsr.Selectors
+		r.cp, _ = message.First[*message.CP](msg.Payloads)
 		if len(r.own) == 0 {
 			ps = append(ps, &message.IDr{Identity: r.idr})
 		}

@@ -126,6 +126,7 @@ type responder struct {
 	spiIn        uint32 // of the client
 	sa           *message.SA
 	tsi, tsr     []message.TrafficSelector
+	cp           *message.CP
 	seen         []string // summaries of requests
 	respSeen     []string
 	responses    []*message.Message

@@ -109,7 +109,7 @@ func FuzzAuthentic(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 8, 0, 0, 0x40, 0x15}, byte(41), byte(35), uint8(24+2), true)
 	f.Fuzz(func(t *testing.T, body []byte, first, exchange byte, rounds uint8, response bool) {
 		n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
-			c.VirtualIPs = []netip.Addr{netip.IPv4Unspecified()}
+			c.VirtualIPs.Wanted = []netip.Addr{netip.IPv4Unspecified()}
 			psk := []byte("k")
 			switch rounds >> 3 % 4 {
 			case 1: // preshared keys and a PPK

@@ -121,7 +121,7 @@ func config(t *testing.T) ike.Config {
 	ts, err := ike.ParseTrafficSelector("10.1.0.0/16")
 	require.NoError(t, err)
 	return ike.Config{Name: "home", LocalRounds: []ike.LocalRound{{ID: local, EAP: deaf{}}}, RemoteRounds: []ike.RemoteRound{{ID: remote}}, Children: []ike.ChildConfig{{RemoteTS: []ike.TrafficSelector{ts}}},
-		VirtualIPs: []netip.Addr{netip.IPv4Unspecified()}, ForceEncap: true}
+		VirtualIPs: ike.VirtualIPs{Wanted: []netip.Addr{netip.IPv4Unspecified()}}, ForceEncap: true}
 }
 
 func TestNoAnswer(t *testing.T) {

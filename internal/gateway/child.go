@@ -157,7 +157,7 @@ func (c *client) configure() (*message.CP, error) {
 	} else if len(v) >= 4 {
 		wanted, _ = netip.AddrFromSlice(v[:4])
 	}
-	a, ok := c.g.pool.lease(wanted)
+	a, ok := c.g.pool.lease(wanted, c.idi.String())
 	if !ok {
 		return nil, &notifyError{message.InternalAddressFailure, "no virtual address left"}
 	}

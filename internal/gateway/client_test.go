@@ -218,7 +218,7 @@ func (w *world) connect(o options) outcome {
 	require.NoError(w.t, err)
 	cfg := ike.Config{
 		Name: "home", LocalRounds: []ike.LocalRound{{ID: local, EAP: peer{p}}}, RemoteRounds: []ike.RemoteRound{{ID: remote}}, Logger: w.log,
-		Children: []ike.ChildConfig{{Name: "home", RemoteTS: []ike.TrafficSelector{ts}}}, VirtualIPs: []netip.Addr{netip.IPv4Unspecified()},
+		Children: []ike.ChildConfig{{Name: "home", RemoteTS: []ike.TrafficSelector{ts}}}, VirtualIPs: ike.VirtualIPs{Wanted: []netip.Addr{netip.IPv4Unspecified()}},
 		ForceEncap: true, Retransmission: ike.Retransmission{Timeout: 300 * time.Millisecond, Base: 1, Tries: 8},
 	}
 	if o.edit != nil {

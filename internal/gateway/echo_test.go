@@ -74,12 +74,12 @@ func TestEchoReplyAnswersPings(t *testing.T) {
 func TestPoolLeasesEachAddressOnce(t *testing.T) {
 	p := newPool(netip.MustParsePrefix("10.3.0.0/29"))
 	wanted := netip.MustParseAddr("10.3.0.5")
-	a, ok := p.lease(wanted)
+	a, ok := p.lease(wanted, "carol")
 	require.True(t, ok)
 	require.Equal(t, wanted, a)
 	var got []string
 	for {
-		a, ok := p.lease(netip.Addr{})
+		a, ok := p.lease(netip.Addr{}, "dave")
 		if !ok {
 			break
 		}
@@ -87,10 +87,31 @@ func TestPoolLeasesEachAddressOnce(t *testing.T) {
 	}
 	require.Equal(t, []string{"10.3.0.2", "10.3.0.3", "10.3.0.4", "10.3.0.6"}, got)
 	p.release(wanted)
-	a, ok = p.lease(netip.MustParseAddr("10.3.0.7"))
+	a, ok = p.lease(netip.MustParseAddr("10.3.0.7"), "dave")
 	require.True(t, ok, "the broadcast address is not leased")
 	require.Equal(t, wanted, a)
-	a, ok = newPool(netip.MustParsePrefix("fec0::/64")).lease(netip.MustParseAddr("10.3.0.5"))
+	a, ok = newPool(netip.MustParsePrefix("fec0::/64")).lease(netip.MustParseAddr("10.3.0.5"), "carol")
 	require.True(t, ok)
 	require.Equal(t, "fec0::2", a.String())
+}
+
+// A client that replaces its IKE_SA keeps the address; others do not get it.
+func TestPoolGivesAnAddressTwiceToItsOwner(t *testing.T) {
+	p := newPool(netip.MustParsePrefix("10.3.0.0/29"))
+	wanted := netip.MustParseAddr("10.3.0.4")
+	for _, c := range []struct {
+		owner string
+		same  bool
+	}{{"carol", true}, {"carol", true}, {"dave", false}} {
+		a, ok := p.lease(wanted, c.owner)
+		require.True(t, ok)
+		require.Equal(t, c.same, a == wanted)
+	}
+	p.release(wanted)
+	a, ok := p.lease(wanted, "eve")
+	require.True(t, ok)
+	require.NotEqual(t, wanted, a, "carol's new IKE_SA has it")
+	p.release(wanted)
+	a, _ = p.lease(wanted, "eve")
+	require.Equal(t, wanted, a)
 }

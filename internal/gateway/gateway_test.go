@@ -169,7 +169,7 @@ func TestWaysToSpeak(t *testing.T) {
 		"no fragments":    {gw: func(c *gateway.Config) { c.Faults.NoFragmentation = true }},
 		"segments":        {gw: func(c *gateway.Config) { c.Policy.SegmentSize = 64; c.Policy.Metadata = []string{"/etc/"} }},
 		"no contract":     {gw: func(c *gateway.Config) { c.Policy.NoSegmentation = true }},
-		"no virtual IP":   {o: options{edit: func(c *ike.Config) { c.VirtualIPs = nil }}},
+		"no virtual IP":   {o: options{edit: func(c *ike.Config) { c.VirtualIPs.Wanted = nil }}},
 		"SHA-384": {gw: func(c *gateway.Config) {
 			c.Policy.Hash, c.Policy.Files = "sha384", map[string]string{dir + "/a.txt": sum384([]byte("hello\n"))}
 		}},
@@ -440,7 +440,7 @@ func TestIPv6(t *testing.T) {
 			ts, err := ike.ParseTrafficSelector("fec1::/16")
 			require.NoError(t, err)
 			c.Children[0].RemoteTS = []ike.TrafficSelector{ts}
-			c.VirtualIPs = []netip.Addr{netip.IPv6Unspecified()}
+			c.VirtualIPs.Wanted = []netip.Addr{netip.IPv6Unspecified()}
 		},
 		on: func(c *udp.Conn, child *ike.ChildSA) { answers = ping(t, c, child, "fec1::1", 3) },
 	})

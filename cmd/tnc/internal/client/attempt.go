@@ -85,6 +85,9 @@ func (a *attempt) begin(ctx context.Context, first bool) error {
 	r := &ikeRun{peers: peers, cancel: cancel, spis: map[uint32]bool{}}
 	a.state.addRun(r)
 	cfg.ID = r.number
+	for _, p := range a.state.addresses() {
+		cfg.VirtualIPs.Last = append(cfg.VirtualIPs.Last, p.Addr())
+	}
 	cfg.Authentication.NoInitialContact = cfg.Authentication.NoInitialContact || !first
 	cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV4
 	if a.remote.Addr().Is6() {

@@ -41,7 +41,7 @@ func (b *Builder) Config(ctx context.Context, local netip.Addr) (cfg ike.Config,
 		Name:       b.Connection.Name,
 		Logger:     b.logger,
 		Proposals:  b.Connection.Proposals,
-		VirtualIPs: b.Connection.VIPs,
+		VirtualIPs: ike.VirtualIPs{Wanted: b.Connection.VIPs},
 		NoMOBIKE:   !b.Connection.MOBIKE,
 		ForceEncap: b.Connection.Encap,
 		Authentication: ike.Authentication{
