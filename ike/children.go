@@ -24,8 +24,6 @@ const (
 type childConfig struct {
 	ChildConfig
 	proposals []message.Proposal
-	optional  []bool           // by proposal: it is a default one, which a key exchange may be added to
-	ke        message.KEMethod // of the last exchange that made a CHILD_SA with one
 
 	refusals int  // of the gateway since its last CHILD_SA was made
 	expired  bool // its CHILD_SA reached its hard lifetime, and no other was made since
@@ -87,8 +85,8 @@ func (set *childSet) load() error {
 		if c.Name == "" {
 			c.Name = set.cfg.Name
 		}
-		cfg := &childConfig{}
-		if err := cfg.parse(c.Proposals); err != nil {
+		ps, err := proposals(message.ProtocolESP, c.Proposals)
+		if err != nil {
 			return fmt.Errorf("ike: esp_proposals of %s: %w", c.Name, err)
 		}
 		if len(c.LocalTS) == 0 {
@@ -97,8 +95,7 @@ func (set *childSet) load() error {
 		if len(c.RemoteTS) == 0 {
 			c.RemoteTS = []TrafficSelector{DynamicSelector}
 		}
-		cfg.ChildConfig = c
-		set.configured = append(set.configured, cfg)
+		set.configured = append(set.configured, &childConfig{ChildConfig: c, proposals: ps})
 	}
 	set.wanted = slices.Clone(set.configured[1:])
 	return nil

@@ -19,11 +19,7 @@ type cleanupRecord struct {
 	dataplane.Leftovers
 	Resolv    string `json:"resolv_conf,omitempty"`
 	Resolvcmd string `json:"resolvconf,omitempty"`
-}
-
-func netNS() string {
-	s, _ := os.Readlink("/proc/thread-self/ns/net")
-	return s
+	ResolvKey string `json:"resolv_key,omitempty"`
 }
 
 // recordCleanup records what the data plane is about to make for these CHILD_SAs.
@@ -45,40 +41,47 @@ func (f *runFiles) save(r cleanupRecord) error {
 	if err != nil {
 		return err
 	}
-	tmp := f.path(recordExt + ".new")
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, f.path(recordExt))
+	return f.writeFile(recordExt, b)
 }
 
-// cleanUp removes what a killed run left.
-func (f *runFiles) cleanUp(logger *slog.Logger) error {
-	b, err := readLimited(f.path(recordExt), maxRunFile)
+// readRecord reads a record; one that is broken holds nothing.
+func readRecord(path string) (r cleanupRecord, err error) {
+	b, err := readLimited(path, maxRunFile)
+	if err != nil {
+		return r, err
+	}
+	if json.Unmarshal(b, &r) != nil {
+		return cleanupRecord{}, nil
+	}
+	return r, nil
+}
+
+// cleanUp removes what a killed run left, and reports whether there was one.
+func (f *runFiles) cleanUp(logger *slog.Logger) (killed bool, err error) {
+	r, err := readRecord(f.path(recordExt))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	var r cleanupRecord
-	if err := json.Unmarshal(b, &r); err == nil && r.NetNS == netNS() {
+	if r.NetNS == netNS() {
 		log.Group(logger, log.DMN).Info("an earlier run was killed, removing what it left")
-		if err := r.remove(f.name); err != nil {
-			return err
+		if err := dataplane.RemoveLeftovers(r.Leftovers, backends()...); err != nil {
+			return true, err
+		}
+		if err := r.removeNameServers(); err != nil {
+			return true, err
 		}
 	}
-	return ignoreMissing(os.Remove(f.path(recordExt)))
+	return true, ignoreMissing(os.Remove(f.path(recordExt)))
 }
 
-// remove removes what the record of the connection of that name holds.
-func (r *cleanupRecord) remove(name string) error {
-	if err := dataplane.RemoveLeftovers(r.Leftovers, backends()...); err != nil {
-		return err
+// removeNameServers takes the name servers away that a killed run left.
+func (r *cleanupRecord) removeNameServers() error {
+	if r.Resolv == "" {
+		return nil
 	}
-	if r.Resolv != "" {
-		resolver := &resolvconf.Resolver{File: r.Resolv, Command: r.Resolvcmd, Name: name}
-		return resolver.Remove()
-	}
-	return nil
+	resolver := &resolvconf.Resolver{File: r.Resolv, Command: r.Resolvcmd, Key: r.ResolvKey}
+	return resolver.Remove()
 }

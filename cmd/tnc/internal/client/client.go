@@ -97,7 +97,7 @@ func New(ctx context.Context, cfg Config) (c *Client, err error) {
 		c.logger = log.Discard()
 	}
 	if c.cfg.RunDir == "" {
-		c.cfg.RunDir = DefaultRunDir()
+		c.cfg.RunDir = runDirHere(true)
 	}
 	c.state.children = map[uint32]Child{}
 	c.state.result = Result{Connection: c.profile.Connection.Name, IMCs: []string{}}

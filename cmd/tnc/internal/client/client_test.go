@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,9 +34,10 @@ const (
 
 // site is a gateway and a profile of a client without IMCs.
 type site struct {
-	t   *testing.T
-	gw  *gateway.Gateway
-	dir string
+	t    *testing.T
+	gw   *gateway.Gateway
+	dir  string
+	name string // of the connection; "" = home
 }
 
 // newSite starts a gateway; change may alter it.
@@ -110,6 +112,7 @@ func (s *site) client(change func(*Config)) *Client {
 		Swanctl: filepath.Join(s.dir, "swanctl.conf"), Strongswan: filepath.Join(s.dir, "strongswan.conf"), TNCConfig: filepath.Join(s.dir, "tnc_config"),
 	}.Load("home", nil)
 	require.NoError(s.t, err)
+	p.Connection.Name = cmp.Or(s.name, "home")
 	cfg := Config{Profile: p, RunDir: RunDir(filepath.Join(s.dir, "run"))}
 	if change != nil {
 		change(&cfg)
@@ -273,7 +276,10 @@ func TestStatusOfAConnectionThatStays(t *testing.T) {
 	require.Empty(t, ups, "it is up once")
 
 	down := make(chan error, 1)
-	go func() { down <- dir.Down(t.Context(), "home") }()
+	go func() {
+		_, err := dir.Down(t.Context(), "home")
+		down <- err
+	}()
 	e := <-ended
 	require.NoError(t, e.err, "the user ended it")
 	require.True(t, e.r.Up)
@@ -286,7 +292,8 @@ func TestStatusOfAConnectionThatStays(t *testing.T) {
 	require.Equal(t, "attach", calls[0])
 	require.Regexp(t, "^install home [0-9a-f]{8}$", calls[1])
 	require.Equal(t, "close", calls[len(calls)-1], "%v", calls)
-	require.ErrorContains(t, dir.Down(t.Context(), "home"), "is not up")
+	_, err = dir.Down(t.Context(), "home")
+	require.ErrorIs(t, err, ErrNotUp)
 	for _, g := range s.gw.Report().Clients {
 		require.NotEqual(t, gateway.Failed, g.State, g.Failure)
 	}

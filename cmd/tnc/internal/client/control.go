@@ -32,11 +32,14 @@ func (c *Client) serveControl() error {
 		return err
 	}
 	old := unix.Umask(0o077)
-	ln, err := net.Listen("unix", path)
+	short, done := socketPath(path)
+	ln, err := net.Listen("unix", short)
+	done()
 	unix.Umask(old)
 	if err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
 	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false) // close does, by the whole path
 	f.ln = ln
 	go func() {
 		for {
@@ -48,6 +51,20 @@ func (c *Client) serveControl() error {
 		}
 	}()
 	return nil
+}
+
+// maxSocketPath is the longest path that the address of a socket holds, in octets.
+const maxSocketPath = 107
+
+// socketPath returns a name of the socket at path that fits the address of a
+// socket, and what to call when it is no longer used.
+func socketPath(path string) (short string, done func()) {
+	if len(path) > maxSocketPath {
+		if dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0); err == nil {
+			return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)), func() { dir.Close() }
+		}
+	}
+	return path, func() {}
 }
 
 // answerControl reads one word and answers with JSON.
@@ -87,7 +104,9 @@ func (e *DeniedError) Unwrap() error { return e.Err }
 // ask sends a word to a connection that is up.
 func ask(ctx context.Context, path, word string) ([]byte, error) {
 	d := net.Dialer{Timeout: controlTimeout}
-	conn, err := d.DialContext(ctx, "unix", path)
+	short, done := socketPath(path)
+	defer done()
+	conn, err := d.DialContext(ctx, "unix", short)
 	if errors.Is(err, os.ErrPermission) {
 		return nil, &DeniedError{err}
 	}
@@ -124,25 +143,47 @@ func (d RunDir) Statuses(ctx context.Context) ([]Status, error) {
 	return all, nil
 }
 
-// Down ends a connection and returns when all that it made is removed.
-func (d RunDir) Down(ctx context.Context, name string) error {
-	_, err := ask(ctx, d.file(name, socketExt), "down")
+// ErrNotUp is the error of a connection that does not run.
+var ErrNotUp = errors.New("is not up")
+
+// Down ends a connection and returns when all that it made is removed. Of one that
+// was killed it removes what it left, and reports that.
+func (d RunDir) Down(ctx context.Context, name string) (killed bool, err error) {
+	_, err = ask(ctx, d.file(name, socketExt), "down")
 	if denied := new(DeniedError); err != nil && !errors.As(err, &denied) && !d.isUp(name) {
-		return fmt.Errorf("connection %q is not up", name)
+		return d.cleanUpKilled(name)
 	}
 	if err != nil {
-		return fmt.Errorf("end connection %q: %w", name, err)
+		return false, fmt.Errorf("end connection %q: %w", name, err)
 	}
 	end := time.Now().Add(downTimeout)
 	for d.isUp(name) {
 		if time.Now().After(end) {
-			return fmt.Errorf("connection %q did not end within %v", name, downTimeout)
+			return false, fmt.Errorf("connection %q did not end within %v", name, downTimeout)
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return nil
+	return false, nil
+}
+
+// cleanUpKilled removes what a connection left that is not up.
+func (d RunDir) cleanUpKilled(name string) (killed bool, err error) {
+	if _, err := os.Stat(d.file(name, recordExt)); err != nil {
+		return false, fmt.Errorf("connection %q %w", name, ErrNotUp)
+	}
+	f, err := d.lock(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.lock.Close()
+	if _, err := f.cleanUp(nil); err != nil {
+		return true, fmt.Errorf("connection %q is not up; remove what a killed run of it left: %w", name, err)
+	}
+	_ = os.Remove(f.path(socketExt))
+	_ = os.Remove(f.path(nameExt))
+	return true, nil
 }

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -8,14 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
 )
 
-// RunDir is the folder with the lock, the control socket and the cleanup record
-// of each connection that stays.
+// RunDir is the folder with the lock, the control socket, the cleanup record and
+// the state of each connection that stays, in one network namespace.
 type RunDir string
 
 // RunDirVariable is the environment variable that names another folder than
@@ -24,22 +25,73 @@ const RunDirVariable = "TNC_RUN_DIR"
 
 const maxRunFile = 1 << 20 // octets of a cleanup record, and of an answer
 
-// DefaultRunDir returns the folder of RunDirVariable, or /run/tnc.
-func DefaultRunDir() RunDir {
-	if d := os.Getenv(RunDirVariable); d != "" {
-		return RunDir(d)
+// DefaultRunDir returns the folder of RunDirVariable, or /run/tnc; in another
+// network namespace than that of PID 1 a folder of that namespace in it.
+func DefaultRunDir() RunDir { return runDirHere(false) }
+
+func runDirHere(create bool) RunDir {
+	base := os.Getenv(RunDirVariable)
+	if base == "" {
+		base = "/run/tnc"
 	}
-	return "/run/tnc"
+	folder, sure := namespaceFolder()
+	d := RunDir(filepath.Join(base, folder))
+	if !sure && !create {
+		if _, err := os.Stat(string(d)); err != nil {
+			return RunDir(base) // of root, who knows which namespace PID 1 is in
+		}
+	}
+	return d
+}
+
+// maxPlainName is the longest name of a connection that names its files as it is;
+// maxNamePart is how much of a longer one they keep.
+const (
+	maxPlainName = 40
+	maxNamePart  = 16
+)
+
+// fileName returns the name of the files of a connection, without extension: its
+// own name where that consists of a few lower-case letters, digits, '-' and '_';
+// else what is left of it, a dot, and its digest. So two connections never share
+// files, not on a file system without upper case either.
+func fileName(name string) string {
+	plain := strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' {
+			return c
+		}
+		return '_'
+	}, strings.ToLower(name))
+	if plain == name && len(name) <= maxPlainName && name != "" {
+		return name
+	}
+	digest := sha256.Sum256([]byte(name))
+	return plain[:min(len(plain), maxNamePart)] + "." + hex.EncodeToString(digest[:16])
+}
+
+// nameServerKey returns the name under which the name servers of a connection are
+// given to the system, which several network namespaces may share.
+func nameServerKey(connection string) string {
+	key := fileName(connection)
+	if folder, sure := namespaceFolder(); sure && folder != "" {
+		key += "." + folder
+	}
+	return key
 }
 
 func (d RunDir) file(name, ext string) string {
-	return filepath.Join(string(d), resolvconf.SafeName(name)+ext)
+	return filepath.Join(string(d), fileName(name)+ext)
 }
 
 // Names returns the names of the connections that are up.
 func (d RunDir) Names() (names []string) {
 	for _, p := range d.sockets() {
-		names = append(names, strings.TrimSuffix(filepath.Base(p), socketExt))
+		base := strings.TrimSuffix(p, socketExt)
+		name := filepath.Base(base)
+		if b, err := readLimited(base+nameExt, maxRunFile); err == nil {
+			name = string(b)
+		}
+		names = append(names, name)
 	}
 	return names
 }
@@ -59,7 +111,9 @@ func (e *UpError) Error() string { return fmt.Sprintf("connection %q is up alrea
 const (
 	lockExt   = ".lock"
 	socketExt = ".sock"
-	recordExt = ".json"
+	recordExt = ".json"  // what to remove after a run that was killed
+	stateExt  = ".state" // what the next run may use
+	nameExt   = ".name"  // the name of the connection, where it is not that of the files
 )
 
 // runFiles are the files of a connection that is up. They keep it from being up
@@ -74,7 +128,31 @@ type runFiles struct {
 // takeLock takes the lock of the connection and cleans up after a run that was
 // killed.
 func (c *Client) takeLock() (*runFiles, error) {
-	f := &runFiles{dir: c.cfg.RunDir, name: c.profile.Connection.Name}
+	f, err := c.cfg.RunDir.lock(c.profile.Connection.Name)
+	if err != nil {
+		return nil, err
+	}
+	sweepNamespaces(c.cfg.RunDir, c.logger)
+	if _, err = f.cleanUp(c.logger); err != nil {
+		f.close()
+		return nil, fmt.Errorf("remove what an earlier run left: %w", err)
+	}
+	if fileName(f.name) != f.name {
+		if err := os.WriteFile(f.path(nameExt), []byte(f.name), 0o644); err != nil {
+			f.close()
+			return nil, &RunDirError{err}
+		}
+	}
+	return f, nil
+}
+
+// lockTries is how often the lock is tried: whoever asks whether a connection is
+// up holds it for an instant.
+const lockTries = 5
+
+// lock takes the lock of a connection. An *UpError says that somebody has it.
+func (d RunDir) lock(name string) (*runFiles, error) {
+	f := &runFiles{dir: d, name: name}
 	if err := os.MkdirAll(string(f.dir), 0o755); err != nil {
 		return nil, &RunDirError{err}
 	}
@@ -82,13 +160,12 @@ func (c *Client) takeLock() (*runFiles, error) {
 	if f.lock, err = os.OpenFile(f.path(lockExt), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600); err != nil {
 		return nil, fmt.Errorf("open the lock of connection %q: %w", f.name, err)
 	}
-	if err := unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.lock.Close()
-		return nil, &UpError{f.name}
-	}
-	if err := f.cleanUp(c.logger); err != nil {
-		f.close()
-		return nil, fmt.Errorf("remove what an earlier run left: %w", err)
+	for try := 1; unix.Flock(int(f.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil; try++ {
+		if try == lockTries {
+			f.lock.Close()
+			return nil, &UpError{f.name}
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	return f, nil
 }
@@ -105,17 +182,29 @@ func (f *runFiles) close() {
 		_ = os.Remove(f.path(socketExt))
 	}
 	_ = os.Remove(f.path(recordExt))
+	_ = os.Remove(f.path(nameExt))
 	_ = f.lock.Close() // the file stays: removing it would race with another run
 }
 
 // isUp reports whether somebody holds the lock of a connection.
-func (d RunDir) isUp(name string) bool {
-	f, err := os.Open(d.file(name, lockExt))
+func (d RunDir) isUp(name string) bool { return isLocked(d.file(name, lockExt)) }
+
+func isLocked(path string) bool {
+	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
+}
+
+// writeFile replaces a file of the connection at once.
+func (f *runFiles) writeFile(ext string, b []byte) error {
+	tmp := f.path(ext + ".new")
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, f.path(ext))
 }
 
 func ignoreMissing(err error) error {

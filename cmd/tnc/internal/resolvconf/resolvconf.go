@@ -24,19 +24,19 @@ const (
 type Resolver struct {
 	File    string // resolv.conf
 	Command string // resolvconf; "" = edit File
-	Name    string // of the connection
+	Key     string // of the connection, fit for a file name
 }
 
 // New chooses the place: command ("" = DefaultCommand) where it is installed and
 // file ("" = DefaultFile) is the system's, else file.
-func New(file, command, name string) *Resolver {
+func New(file, command, key string) *Resolver {
 	if file == "" {
 		file = DefaultFile
 	}
 	if command == "" {
 		command = DefaultCommand
 	}
-	r := &Resolver{File: file, Name: name}
+	r := &Resolver{File: file, Key: key}
 	if i, err := os.Stat(command); err == nil && i.Mode()&0o111 != 0 && file == DefaultFile {
 		r.Command = command
 	}
@@ -53,27 +53,9 @@ func (r *Resolver) What() string {
 
 // mark returns what ends each line that this program writes, so that it is found
 // later, by another run too.
-func (r *Resolver) mark() string { return "   # by tnc, from " + strings.Map(oneLine, r.Name) }
+func (r *Resolver) mark() string { return "   # by tnc, from " + r.Key }
 
-func (r *Resolver) iface() string { return "lo.tnc." + SafeName(r.Name) }
-
-func oneLine(c rune) rune {
-	if c < ' ' {
-		return '_'
-	}
-	return c
-}
-
-// SafeName makes a name of a connection fit to be a part of a file name: what
-// is no ASCII letter or digit, '-' or '_' becomes '_'.
-func SafeName(name string) string { return strings.Map(safeRune, name) }
-
-func safeRune(c rune) rune {
-	if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' {
-		return c
-	}
-	return '_'
-}
+func (r *Resolver) iface() string { return "lo.tnc." + r.Key }
 
 // Install puts the name servers in front of those that are there, and hands
 // search domains to resolvconf.
@@ -109,10 +91,10 @@ func domainRune(c rune) rune {
 	if c == '.' {
 		return c
 	}
-	if c = safeRune(c); c == '_' {
-		return -1
+	if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' {
+		return c
 	}
-	return c
+	return -1
 }
 
 // Remove takes our lines out again; those that others wrote stay.
@@ -172,7 +154,7 @@ func (r *Resolver) rewrite(lines []string) error {
 		return nil
 	}
 	// The name is this connection's own: what a killed run left is overwritten.
-	name := filepath.Join(filepath.Dir(path), ".resolv.conf.tnc."+SafeName(r.Name))
+	name := filepath.Join(filepath.Dir(path), ".resolv.conf.tnc."+r.Key)
 	_ = os.Remove(name)
 	tmp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err == nil {

@@ -68,7 +68,7 @@ func TestResolvconf(t *testing.T) {
 	dir := t.TempDir()
 	said, script := filepath.Join(dir, "said"), filepath.Join(dir, "resolvconf")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho \"$@\" >>"+said+"\n[ $1 = -d ] || cat >>"+said+"\n"), 0o755))
-	r := New("", script, "ho me")
+	r := New("", script, "ho_me")
 	require.Equal(t, script, r.Command)
 	require.Equal(t, "resolvconf", r.What())
 	require.NoError(t, r.Install(addrs("10.1.0.53"), []string{"corp.test", "a b;\nnameserver 6.6.6.6"}))

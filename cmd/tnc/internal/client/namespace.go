@@ -1,0 +1,138 @@
+package client
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// netNS returns the network namespace of the calling thread: "net:[…]".
+func netNS() string {
+	s, _ := os.Readlink("/proc/thread-self/ns/net")
+	return s
+}
+
+// namespaceFolder returns the name of the folder of this network namespace in the
+// run folder, "net-INODE-COOKIE"; "" in the namespace of PID 1. It is not sure
+// where this process may not look at PID 1, and then names the folder.
+func namespaceFolder() (name string, sure bool) {
+	own := netNS()
+	if own == "" {
+		return "", true
+	}
+	first, err := os.Readlink("/proc/1/ns/net")
+	if err == nil && first == own {
+		return "", true
+	}
+	inode := strings.TrimSuffix(strings.TrimPrefix(own, "net:["), "]")
+	return "net-" + inode + "-" + strconv.FormatUint(namespaceCookie(), 10), err == nil
+}
+
+// namespaceCookie returns the number of the network namespace that no other one
+// gets until the machine is started again, as inodes do; 0 before Linux 5.14.
+func namespaceCookie() uint64 {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0
+	}
+	return cookie
+}
+
+// namespaceFolders matches what namespaceFolder returns.
+var namespaceFolders = regexp.MustCompile(`^net-([0-9]+)-[0-9]+$`)
+
+// sweepNamespaces removes the folders of network namespaces that are no more, with
+// what killed runs in them left outside of it.
+func sweepNamespaces(here RunDir, logger *slog.Logger) {
+	base := string(here)
+	if namespaceFolders.MatchString(filepath.Base(base)) {
+		base = filepath.Dir(base)
+	}
+	entries, err := os.ReadDir(base)
+	if err != nil {
+		return
+	}
+	own, _ := namespaceFolder()
+	var alive map[string]bool
+	for _, e := range entries {
+		m := namespaceFolders.FindStringSubmatch(e.Name())
+		if m == nil || !e.IsDir() || e.Name() == own {
+			continue
+		}
+		if alive == nil {
+			alive = namespaces()
+		}
+		reused := strings.HasPrefix(own, "net-"+m[1]+"-") // another one has its inode
+		if d := RunDir(filepath.Join(base, e.Name())); (!alive[m[1]] || reused) && !d.inUse() {
+			d.sweep(logger)
+		}
+	}
+}
+
+// inUse reports whether a connection of the folder is up.
+func (d RunDir) inUse() bool {
+	locks, _ := filepath.Glob(filepath.Join(string(d), "*"+lockExt))
+	for _, l := range locks {
+		if isLocked(l) {
+			return true
+		}
+	}
+	return false
+}
+
+// sweep removes the folder of a namespace that is no more. Devices and rules went
+// with the namespace; name servers may have been given to the whole machine.
+func (d RunDir) sweep(logger *slog.Logger) {
+	records, _ := filepath.Glob(filepath.Join(string(d), "*"+recordExt))
+	for _, path := range records {
+		r, err := readRecord(path)
+		if err != nil {
+			continue
+		}
+		if err := r.removeNameServers(); err != nil {
+			log.Warnf(log.Group(logger, log.DMN), "remove what a killed run in another network namespace left: %v", err)
+		}
+	}
+	if err := os.RemoveAll(string(d)); err != nil {
+		log.Warnf(log.Group(logger, log.DMN), "remove the run folder of a network namespace that is no more: %v", err)
+	}
+}
+
+// namespaces returns the inodes of the network namespaces that processes are in
+// and that are mounted.
+func namespaces() map[string]bool {
+	found := map[string]bool{}
+	links, _ := filepath.Glob("/proc/[0-9]*/ns/net")
+	for _, l := range links {
+		if s, err := os.Readlink(l); err == nil {
+			found[strings.TrimSuffix(strings.TrimPrefix(s, "net:["), "]")] = true
+		}
+	}
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return found
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var id, parent int
+		var device, root string
+		if n, _ := fmt.Sscan(s.Text(), &id, &parent, &device, &root); n == 4 && strings.HasPrefix(root, "net:[") {
+			found[strings.TrimSuffix(strings.TrimPrefix(root, "net:["), "]")] = true
+		}
+	}
+	return found
+}
