@@ -24,8 +24,8 @@ func (set *childSet) startRekey(sa *ikeSA, c *childState) {
 }
 
 func (set *childSet) start(sa *ikeSA, j *createJob) {
-	j.proposals = j.cfg.proposals
-	err := j.begin(set.core, crypto.PreferredKE(j.proposals))
+	j.proposals = j.cfg.forCreate(sa)
+	err := j.begin(set.core, j.cfg.firstKE(j.proposals))
 	if err == nil {
 		j.spiIn, err = set.newSPI()
 	}
@@ -191,5 +191,6 @@ func (set *childSet) build(sa *ikeSA, j *createJob, msg *message.Message) (*Chil
 	if err != nil {
 		return nil, nil, fmt.Errorf("derive CHILD_SA keys: %w", err)
 	}
+	j.cfg.ke = g.esp.KE
 	return set.childSA(g, keys), nonce, nil
 }

@@ -31,7 +31,7 @@ func (set *childSet) peerRekeys(sa *ikeSA, msg *message.Message, offer *message.
 // peerCreates answers the peer's CREATE_CHILD_SA for a CHILD_SA: one that
 // rekeys old, or where old is nil a new one that fits what is configured.
 func (set *childSet) peerCreates(sa *ikeSA, msg *message.Message, offer *message.SA, old *childState) {
-	o, ke, refusal := set.readOffer(msg, offer, old)
+	o, ke, refusal := set.readOffer(sa, msg, offer, old)
 	if refusal != nil {
 		set.refuse(sa, msg, refusal)
 		return
@@ -52,7 +52,7 @@ type childOffer struct {
 
 // readOffer chooses from what the peer offers; refusal is the answer where
 // nothing fits.
-func (set *childSet) readOffer(msg *message.Message, offer *message.SA, old *childState) (o *childOffer, ke *message.KE, refusal *message.Notify) {
+func (set *childSet) readOffer(sa *ikeSA, msg *message.Message, offer *message.SA, old *childState) (o *childOffer, ke *message.KE, refusal *message.Notify) {
 	if len(set.list) >= maxChildren {
 		return nil, nil, &message.Notify{NotifyType: message.NoAdditionalSAs}
 	}
@@ -76,12 +76,16 @@ func (set *childSet) readOffer(msg *message.Message, offer *message.SA, old *chi
 	if o.cfg == nil {
 		return nil, nil, &message.Notify{NotifyType: message.TSUnacceptable}
 	}
+	ke, hasKE := message.First[*message.KE](msg.Payloads)
+	method := message.KENone
+	if hasKE {
+		method = ke.Method
+	}
 	var err error
-	o.esp, o.chosen, err = crypto.Select(o.cfg.proposals, offer)
+	o.esp, o.chosen, err = crypto.SelectKE(o.cfg.forCreate(sa), offer, method)
 	if err != nil || !validESPSPI(o.chosen.SPI) {
 		return nil, nil, &message.Notify{NotifyType: message.NoProposalChosen}
 	}
-	ke, hasKE := message.First[*message.KE](msg.Payloads)
 	if o.esp.KE != message.KENone && (!hasKE || ke.Method != o.esp.KE) {
 		return nil, nil, message.NewInvalidKE(o.esp.KE)
 	}

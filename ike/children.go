@@ -24,6 +24,8 @@ const (
 type childConfig struct {
 	ChildConfig
 	proposals []message.Proposal
+	optional  []bool           // by proposal: it is a default one, which a key exchange may be added to
+	ke        message.KEMethod // of the last exchange that made a CHILD_SA with one
 
 	refusals int  // of the gateway since its last CHILD_SA was made
 	expired  bool // its CHILD_SA reached its hard lifetime, and no other was made since
@@ -85,8 +87,8 @@ func (set *childSet) load() error {
 		if c.Name == "" {
 			c.Name = set.cfg.Name
 		}
-		ps, err := proposals(message.ProtocolESP, c.Proposals)
-		if err != nil {
+		cfg := &childConfig{}
+		if err := cfg.parse(c.Proposals); err != nil {
 			return fmt.Errorf("ike: esp_proposals of %s: %w", c.Name, err)
 		}
 		if len(c.LocalTS) == 0 {
@@ -95,7 +97,8 @@ func (set *childSet) load() error {
 		if len(c.RemoteTS) == 0 {
 			c.RemoteTS = []TrafficSelector{DynamicSelector}
 		}
-		set.configured = append(set.configured, &childConfig{ChildConfig: c, proposals: ps})
+		cfg.ChildConfig = c
+		set.configured = append(set.configured, cfg)
 	}
 	set.wanted = slices.Clone(set.configured[1:])
 	return nil

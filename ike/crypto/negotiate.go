@@ -179,3 +179,34 @@ func common(t message.TransformType, own, peer []message.Transform, chosen map[u
 	}
 	return message.Transform{}, false, false
 }
+
+// OnlyKE returns those of ps that allow the key exchange method m, with no other
+// method of the first key exchange; KENone leaves those that need none.
+func OnlyKE(ps []message.Proposal, m message.KEMethod) (out []message.Proposal) {
+	for _, p := range ps {
+		q := p
+		q.Transforms = nil
+		found := m == message.KENone && len(p.OfType(message.KEXCH)) == 0
+		for _, t := range p.Transforms {
+			if t.Type == message.KEXCH && t.ID != uint16(m) {
+				continue
+			}
+			found = found || t.Type == message.KEXCH
+			q.Transforms = append(q.Transforms, t)
+		}
+		if found {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// SelectKE is Select for an exchange whose initiator sent a key exchange value of
+// method m, KENone where it sent none: a proposal that m fits goes before those
+// that would cost an INVALID_KE_PAYLOAD.
+func SelectKE(configured []message.Proposal, sa *message.SA, m message.KEMethod) (Suite, message.Proposal, error) {
+	if s, c, err := Select(OnlyKE(configured, m), sa); err == nil {
+		return s, c, nil
+	}
+	return Select(configured, sa)
+}

@@ -174,6 +174,24 @@ func DefaultESP() []message.Proposal {
 		"aes256-aes128-sha256-sha384-sha512")
 }
 
+// WithOptionalKE returns p twice: with the key exchange methods of DefaultIKE, first
+// before them, and as it is. It is what DefaultESP offers where there is a KE
+// payload: some gateways insist on one (perfect forward secrecy), others have none.
+// An additional key exchange is not among the methods.
+func WithOptionalKE(p message.Proposal, first message.KEMethod) []message.Proposal {
+	q := p.Clone()
+	methods := DefaultIKE()[0].OfType(message.KEXCH)
+	if first != message.KENone {
+		methods = append([]message.Transform{kex(first)}, methods...)
+	}
+	for i, t := range methods {
+		if i == 0 || t.ID != uint16(first) {
+			q.Transforms = append(q.Transforms, t)
+		}
+	}
+	return []message.Proposal{q, p.Clone()}
+}
+
 // WithoutKE returns ps without key exchange methods: what is offered for the
 // CHILD_SA of IKE_AUTH, which has no KE payload.
 func WithoutKE(ps []message.Proposal) []message.Proposal {

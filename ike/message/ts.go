@@ -3,6 +3,7 @@ package message
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/gotnc/gotnc/internal/base/wire"
 )
@@ -141,9 +142,21 @@ func (s TrafficSelector) String() string {
 	case s.StartPort == 65535 && s.EndPort == 0:
 		return fmt.Sprintf("%s[%s/OPAQUE]", a, proto)
 	case s.StartPort == s.EndPort:
-		return fmt.Sprintf("%s[%s/%d]", a, proto, s.StartPort)
+		return fmt.Sprintf("%s[%s/%s]", a, proto, s.port(s.StartPort))
 	}
-	return fmt.Sprintf("%s[%s/%d-%d]", a, proto, s.StartPort, s.EndPort)
+	return fmt.Sprintf("%s[%s/%s-%s]", a, proto, s.port(s.StartPort), s.port(s.EndPort))
+}
+
+// port writes a port; of ICMP it holds the type, and the code where it is not 0
+// (RFC 7296 section 3.13.1).
+func (s TrafficSelector) port(n uint16) string {
+	switch {
+	case s.Protocol != 1 && s.Protocol != 58:
+		return strconv.Itoa(int(n))
+	case n&0xff != 0:
+		return fmt.Sprintf("%d(%d)", n>>8, n&0xff)
+	}
+	return strconv.Itoa(int(n >> 8))
 }
 
 // TSi is the Traffic Selector payload of the initiator (RFC 7296 section 3.13).

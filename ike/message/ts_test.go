@@ -76,5 +76,10 @@ func TestSelectors(t *testing.T) {
 	require.Equal(t, "10.0.0.1..10.0.0.9", odd.String())
 	_, ok = odd.Prefix()
 	require.False(t, ok)
+	ping := net // as strongSwan: type, and the code where it is not 0
+	for want, ports := range map[string][2]uint16{"icmp/8": {8 << 8, 8 << 8}, "icmp/3(1)": {3<<8 | 1, 3<<8 | 1}, "icmp/3-3(255)": {3 << 8, 3<<8 | 255}, "icmp": {0, 65535}} {
+		ping.Protocol, ping.StartPort, ping.EndPort = 1, ports[0], ports[1]
+		require.Equal(t, "10.1.0.0/16["+want+"]", ping.String())
+	}
 	require.Equal(t, "TS_TYPE_9", TrafficSelector{TSType: 9}.String())
 }

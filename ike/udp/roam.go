@@ -8,12 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gotnc/gotnc/ike/udp/batch"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
 // socketPair is the two sockets, bound to one local address.
 type socketPair struct {
-	ike, natt     *net.UDPConn // the same one where one serves for both
+	ike, natt     *net.UDPConn  // the same one where one serves for both
+	esp           *batch.Writer // of natt
 	ikeAt, nattAt netip.AddrPort
 }
 
@@ -39,6 +41,10 @@ func (c *Conn) bind(local netip.Addr, port, portNATT uint16) (*socketPair, error
 			fd.Close()
 			return nil, err
 		}
+	}
+	if p.esp, err = batch.NewWriter(p.natt); err != nil {
+		_ = p.close()
+		return nil, err
 	}
 	p.ikeAt, p.nattAt = localOf(p.ike), localOf(p.natt)
 	return p, nil

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/udp/batch"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -25,9 +26,8 @@ const (
 	DefaultKeepAlive    = 20 * time.Second
 	DefaultCloseTimeout = 3 * time.Second
 
-	queueLen    = 64    // IKE datagrams that wait for the loop; more are dropped
-	maxDatagram = 65535 // octets
-	markerLen   = 4     // non-ESP marker, RFC 3948 section 2.2
+	queueLen  = 64 // IKE datagrams that wait for the loop; more are dropped
+	markerLen = 4  // non-ESP marker, RFC 3948 section 2.2
 	// workGrace is how long Run waits for work that is being done when the
 	// connection ends.
 	workGrace = 5 * time.Second
@@ -68,7 +68,6 @@ type Conn struct {
 	kernel, exempt bool
 
 	esp espReceiver
-	out outbound
 
 	espTo    atomic.Pointer[netip.AddrPort] // where SendESP sends; nil before IKE_AUTH
 	lastSent atomic.Int64                   // of UDP encapsulation, since base
@@ -226,22 +225,22 @@ func (c *Conn) Alive() { c.aliveAt.Store(int64(time.Since(c.base))) }
 // keep-alives (RFC 3948 section 2).
 func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 	defer c.wg.Done()
-	c.enableGRO(fd)
-	rx, err := newReceiver(fd)
+	rx, err := batch.NewReader(fd)
 	if err != nil {
 		c.net.Warn("receive: " + err.Error())
 		return
 	}
-	packets := make([][]byte, 0, maxSegments)
+	packets := make([][]byte, 0, batch.MaxSegments)
+	datagrams := make([][]byte, 0, batch.MaxSegments)
 	for {
-		n, err := rx.receive()
+		n, err := rx.Read()
 		if err != nil {
 			select {
 			case <-c.closed:
 				return
 			default:
 			}
-			if isClosed(err) {
+			if batch.IsClosed(err) {
 				return
 			}
 			// An ICMP error that the kernel reports here says nothing that
@@ -252,9 +251,10 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 		}
 		packets = packets[:0]
 		for i := range n {
-			b, size, from := rx.message(i)
+			b, size, from := rx.Message(i)
 			from = netip.AddrPortFrom(from.Addr().WithZone(""), from.Port())
-			for b := range segments(b, size) {
+			datagrams = batch.Segments(datagrams[:0], b, size)
+			for _, b := range datagrams {
 				if c.classify(b, from, at) {
 					packets = append(packets, b)
 				}

@@ -22,18 +22,18 @@ func (v *Verifier) Receive(m Message) {
 	if !isOS && !isPTS {
 		return
 	}
-	if !slices.Contains(v.report.IMCs, m.IMC) && len(v.report.IMCs) < 64 {
-		v.report.IMCs = append(v.report.IMCs, m.IMC)
+	if !slices.Contains(v.report.IMCs, m.Collector) && len(v.report.IMCs) < 64 {
+		v.report.IMCs = append(v.report.IMCs, m.Collector)
 	}
 	if isPTS {
-		v.target, v.answered = m.IMC, true
+		v.target, v.answered = m.Collector, true
 	} else if v.target == AnyID {
-		v.target = m.IMC
+		v.target = m.Collector
 	}
-	log.Infof(v.imv, "IMV %d received message from IMC %d", v.cfg.ID, m.IMC)
+	log.Infof(v.imv, "IMV %d received message from IMC %d", v.cfg.ID, m.Collector)
 	msg, err := patnc.Parse(m.Body, pts.Attributes)
 	log.Infof(v.tnc, "processing PA-TNC message with ID 0x%08x", msg.ID)
-	from := pa{m.Vendor, m.Subtype, m.IMC, true}
+	from := pa{m.Vendor, m.Subtype, m.Collector, true}
 	for _, a := range msg.Attributes {
 		v.attribute(from, a)
 	}

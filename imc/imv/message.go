@@ -7,12 +7,15 @@ import "github.com/gotnc/gotnc/imc/patnc"
 const AnyID uint16 = 0xFFFF
 
 // Message is a PA-TNC message on its way between an IMC and the Verifier, with
-// the address that PB-TNC carries beside it (RFC 5793 section 4.5).
+// the address that PB-TNC carries beside it (RFC 5793 section 4.5). It has the
+// fields of tnccs/pb's PA, so that one converts to the other.
 type Message struct {
-	Vendor, Subtype uint32 // PA message type
-	IMC, IMV        uint16 // Posture Collector and Posture Validator ID; AnyID
-	Exclusive       bool   // for this IMC only
-	Body            []byte // owned by the receiver
+	Exclusive bool   // for this IMC only
+	Vendor    uint32 // with Subtype the PA message type
+	Subtype   uint32
+	Collector uint16 // IMC; AnyID
+	Validator uint16 // IMV; AnyID
+	Body      []byte // owned by the receiver
 }
 
 // Decision is what a Verifier decided, for the TNC server, which combines it with

@@ -29,6 +29,17 @@ func (r Recommendation) String() string {
 	return "none"
 }
 
+// Access returns the recommendation as PB-TNC numbers it (RFC 5793 section 4.7).
+func (r Recommendation) Access() uint16 {
+	switch r {
+	case Allow:
+		return 1
+	case Isolate:
+		return 3
+	}
+	return 2
+}
+
 // Policy says what the verifier wants to know and what it then recommends.
 // The zero value asks only for platform attributes and PTS negotiation, and
 // allows.

@@ -54,5 +54,5 @@ func (v *Verifier) header() []byte {
 }
 
 func (v *Verifier) message(to pa, body []byte) Message {
-	return Message{Exclusive: to.exclusive, Vendor: to.vendor, Subtype: to.subtype, IMC: to.imc, IMV: v.cfg.ID, Body: body}
+	return Message{Exclusive: to.exclusive, Vendor: to.vendor, Subtype: to.subtype, Collector: to.imc, Validator: v.cfg.ID, Body: body}
 }

@@ -39,11 +39,11 @@ func body(t testing.TB, as ...patnc.Attribute) []byte {
 }
 
 func (b *bench) fromOS(imc uint16, as ...patnc.Attribute) {
-	b.v.Receive(Message{Vendor: patnc.VendorIETF, Subtype: 1, IMC: imc, IMV: AnyID, Body: body(b.t, as...)})
+	b.v.Receive(Message{Vendor: patnc.VendorIETF, Subtype: 1, Collector: imc, Validator: AnyID, Body: body(b.t, as...)})
 }
 
 func (b *bench) fromPTS(imc uint16, as ...patnc.Attribute) {
-	b.v.Receive(Message{Vendor: patnc.VendorTCG, Subtype: 1, IMC: imc, IMV: 1, Body: body(b.t, as...)})
+	b.v.Receive(Message{Vendor: patnc.VendorTCG, Subtype: 1, Collector: imc, Validator: 1, Body: body(b.t, as...)})
 }
 
 // end ends the batch and returns the attributes sent, with their addresses.
@@ -93,8 +93,8 @@ func TestFirstRequestsAreExclusive(t *testing.T) {
 	sent, as := b.end()
 	require.Len(t, sent, 1, "nothing of the platform is asked for")
 	require.True(t, sent[0].Exclusive)
-	require.EqualValues(t, 3, sent[0].IMC)
-	require.EqualValues(t, 1, sent[0].IMV)
+	require.EqualValues(t, 3, sent[0].Collector)
+	require.EqualValues(t, 1, sent[0].Validator)
 	require.EqualValues(t, patnc.VendorTCG, sent[0].Vendor)
 	for _, a := range as {
 		require.True(t, a.NoSkip)
@@ -121,12 +121,12 @@ func TestOtherIMCAnnouncedThePlatform(t *testing.T) {
 	sent, _ := b.end() // nobody answered: ask all
 	require.Len(t, sent, 1)
 	require.False(t, sent[0].Exclusive)
-	require.EqualValues(t, AnyID, sent[0].IMC)
+	require.EqualValues(t, AnyID, sent[0].Collector)
 	b.fromPTS(2, patnc.Skip(pts.ProtocolCapabilities{}), patnc.Skip(pts.MeasurementAlgorithmSelection{Algorithm: pts.SHA1}))
 	b.v.cfg.Policy.Files = map[string]string{"/x": ""}
 	sent, _ = b.end()
 	require.True(t, sent[0].Exclusive)
-	require.EqualValues(t, 2, sent[0].IMC)
+	require.EqualValues(t, 2, sent[0].Collector)
 	require.Equal(t, "sha1", b.v.Report().Hash)
 }
 
@@ -335,10 +335,17 @@ func FuzzReceive(f *testing.F) {
 			b.agree()
 		}
 		for range 3 {
-			b.v.Receive(Message{Vendor: patnc.VendorTCG, Subtype: 1, IMC: 3, Body: message})
+			b.v.Receive(Message{Vendor: patnc.VendorTCG, Subtype: 1, Collector: 3, Body: message})
 			b.v.BatchEnding()
 		}
 		b.v.Decision()
 		b.v.Report()
 	})
+}
+
+// What is not decided is enforced as a denial (RFC 5793 section 4.7).
+func TestRecommendationAccess(t *testing.T) {
+	for r, code := range map[Recommendation]uint16{Allow: 1, Deny: 2, Isolate: 3, None: 2} {
+		require.Equal(t, code, r.Access(), "%s", r)
+	}
 }

@@ -66,10 +66,7 @@ func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
 			return
 		}
 	}
-	suite, chosen, err := crypto.Select(onlyKE(g.ike, ke.Method), sa)
-	if err != nil {
-		suite, chosen, err = crypto.Select(g.ike, sa)
-	}
+	suite, chosen, err := crypto.SelectKE(g.ike, sa, ke.Method)
 	if err != nil {
 		log.Infof(g.log, "no matching proposal: %v", err)
 		g.answerPlain(from, m.Header, &message.Notify{NotifyType: message.NoProposalChosen})
@@ -137,34 +134,12 @@ func (g *Gateway) otherKE(sa *message.SA, used message.KEMethod) message.KEMetho
 			if m == used || m == message.KENone {
 				continue
 			}
-			if _, _, err := crypto.Select(onlyKE(g.ike, m), sa); err == nil {
+			if _, _, err := crypto.Select(crypto.OnlyKE(g.ike, m), sa); err == nil {
 				return m
 			}
 		}
 	}
 	return message.KENone
-}
-
-// onlyKE returns the proposals that allow method m, with no other method.
-func onlyKE(ps []message.Proposal, m message.KEMethod) (out []message.Proposal) {
-	for _, p := range ps {
-		q := p
-		q.Transforms = nil
-		found := false
-		for _, t := range p.Transforms {
-			if t.Type == message.KEXCH {
-				if t.ID != uint16(m) {
-					continue
-				}
-				found = true
-			}
-			q.Transforms = append(q.Transforms, t)
-		}
-		if found {
-			out = append(out, q)
-		}
-	}
-	return out
 }
 
 // newClient agrees on keys and prepares the IKE_SA_INIT response.

@@ -37,6 +37,16 @@ type Result struct {
 	URI        string // of remediation instructions; empty for none
 }
 
+// NewResult returns the Result of what an IMV decided; reason is a sentence in the
+// language of that RFC 5646 tag, "" for none.
+func NewResult(assessment pb.Assessment, access pb.Access, reason, language, uri string) Result {
+	r := Result{Assessment: assessment, Access: access, URI: uri}
+	if reason != "" {
+		r.Reasons = []pb.ReasonString{{Text: reason, Language: language}}
+	}
+	return r
+}
+
 // Config configures a Session. The zero value is usable.
 type Config struct {
 	MaxBatch  int          // largest batch sent, in octets; 0 means pb.DefaultMaxBatchEAP

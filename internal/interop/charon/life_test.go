@@ -150,6 +150,42 @@ func TestGatewayRekeys(t *testing.T) {
 	s.nothingLeft()
 }
 
+// The client's default ESP proposals beside a gateway's that insist on perfect
+// forward secrecy, know none, or are default as well: both sides can rekey.
+func TestDefaultProposalsRekey(t *testing.T) { defaultProposalsRekey(t, options{}) }
+
+// strongSwan 6 offers every key exchange beside none, as its default.
+func TestDefaultProposalsRekeyWithStrongSwan6(t *testing.T) {
+	defaultProposalsRekey(t, options{peer: strongSwan6(t)})
+}
+
+func defaultProposalsRekey(t *testing.T, o options) {
+	for gateway, secret := range map[string]bool{"aes256gcm16-modp3072": true, "aes128-sha256-x25519": true, usualESP: false, "default": false} {
+		t.Run(gateway, func(t *testing.T) {
+			o.proposals, o.esp = usualIKE, gateway
+			s := newSite(t, o)
+			s.edit("cl/swanctl/swanctl.conf", "esp_proposals = "+gateway, "esp_proposals = default")
+			r := s.up()
+			counts := s.flood(3)
+			s.say("rekey-children")
+			r.waitFor("CHILD_SA home{2} established")
+			out, err := s.swanctl("--rekey", "--child", "rw")
+			require.NoError(t, err, out)
+			r.waitFor("CHILD_SA home{3} established")
+			sent, received := counts()
+			require.Equal(t, sent, received, "packets were lost while both rekeyed")
+			require.NotContains(t, r.out.String(), "NO_PROPOSAL_CHOSEN")
+			out, err = s.swanctl("--list-sas")
+			require.NoError(t, err, out)
+			if secret {
+				require.Regexp(t, `ESP:.*(MODP_3072|CURVE_25519)`, out)
+			}
+			require.NoError(t, r.stop())
+			s.nothingLeft()
+		})
+	}
+}
+
 // Both rekey at once, IKE_SA and CHILD_SA, until that collided several times: no
 // ping is lost. Groups that take long to compute keep the exchanges apart.
 func TestCollisionsLoseNoPacket(t *testing.T) {

@@ -225,7 +225,7 @@ func (b *Builder) policy(r *swanctl.Round, k signature.Constraints) (p trust.Pol
 	constrained := r.CAID != ""
 	if constrained && !b.knownCA(r, ca) {
 		constrained = false
-		log.Infof(b.group(log.CFG), "CA certificate \"%s\" not found, discarding CA constraint", r.CAID)
+		log.Infof(b.group(log.CFG), "%v", noCA(r))
 	}
 	p.Chain = func(path []*x509.Certificate) error {
 		if err := k.CheckChain(path); err != nil {

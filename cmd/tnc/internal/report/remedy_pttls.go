@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/pttls"
+	"github.com/gotnc/gotnc/internal/base/trust"
 	transport "github.com/gotnc/gotnc/tnccs/pttls"
 )
 
@@ -31,6 +32,10 @@ func ptTLSError(err error) error {
 		return errors.New("interrupted before the assessment was over")
 	case errors.As(err, &authority):
 		return &Sentence{fmt.Errorf(refused, authority), ": name its CA with --ca"}
+	case as[*trust.UnknownCAError]()(err):
+		return &Sentence{fmt.Errorf(refused, err), ": name that CA with --ca"}
+	case errors.Is(err, trust.ErrNoSource):
+		return &Sentence{err, ": give the CRL with --crl"}
 	case errors.As(err, &name):
 		return &Sentence{fmt.Errorf(refused, name), ": where the server goes by another name, give that with --server-name"}
 	case errors.Is(err, transport.ErrTLS):

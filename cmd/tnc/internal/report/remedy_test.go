@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/pttls"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/dataplane/tun"
@@ -62,6 +63,15 @@ func TestRemedies(t *testing.T) {
 	require.NoError(t, WithRemedy(nil))
 	other := errors.New("other")
 	require.Equal(t, other, WithRemedy(other))
+}
+
+// Over PT-TLS the remedies are flags: there is no swanctl.conf.
+func TestPTTLSRemedies(t *testing.T) {
+	err := ExplainPTTLS(pttls.Result{}, fmt.Errorf("pt-tls: %w", &trust.UnknownCAError{Certificate: &x509.Certificate{}}))
+	require.ErrorContains(t, err, "no password was sent")
+	require.ErrorContains(t, err, ": name that CA with --ca")
+	require.NotContains(t, err.Error(), "x509ca")
+	require.ErrorContains(t, ExplainPTTLS(pttls.Result{}, trust.ErrNoSource), "--crl")
 }
 
 // What cannot carry packets comes with the way out, for each data plane that was

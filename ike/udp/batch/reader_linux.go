@@ -1,4 +1,4 @@
-package udp
+package batch
 
 import (
 	"encoding/binary"
@@ -21,8 +21,8 @@ type mmsghdr struct {
 	len uint32
 }
 
-// receiver reads a socket many datagrams at a time, without allocating.
-type receiver struct {
+// Reader reads one socket. It is for one goroutine.
+type Reader struct {
 	rc    syscall.RawConn
 	try   func(fd uintptr) bool
 	msgs  [receiveBatch]mmsghdr
@@ -34,12 +34,19 @@ type receiver struct {
 	err   error
 }
 
-func newReceiver(fd *net.UDPConn) (*receiver, error) {
+// NewReader returns a Reader of fd, which stays the caller's, and asks the kernel
+// to hand over datagrams of a flow in one piece where it can.
+func NewReader(fd *net.UDPConn) (*Reader, error) {
 	rc, err := fd.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{rc: rc}
+	if err := rc.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+	}); err != nil {
+		return nil, err
+	}
+	r := &Reader{rc: rc}
 	for i := range r.msgs {
 		r.bufs[i] = make([]byte, maxDatagram)
 		r.iovs[i].Base = &r.bufs[i][0]
@@ -64,8 +71,8 @@ func newReceiver(fd *net.UDPConn) (*receiver, error) {
 	return r, nil
 }
 
-// receive waits for messages, and returns how many came.
-func (r *receiver) receive() (int, error) {
+// Read waits for messages, and returns how many came.
+func (r *Reader) Read() (int, error) {
 	for i := range r.msgs {
 		h := &r.msgs[i].hdr
 		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&r.names[i])), unix.SizeofSockaddrInet6
@@ -79,9 +86,10 @@ func (r *receiver) receive() (int, error) {
 	return r.n, r.err
 }
 
-// message is the i-th message of the last call: one datagram, or several of
-// size octets, the last of which may be shorter, where size is not 0.
-func (r *receiver) message(i int) (b []byte, size int, from netip.AddrPort) {
+// Message returns the i-th message of the last Read: one datagram, or several of
+// size octets, the last of which may be shorter, where size is not 0. It is valid,
+// and may be changed, until the next Read.
+func (r *Reader) Message(i int) (b []byte, size int, from netip.AddrPort) {
 	m := &r.msgs[i]
 	b = r.bufs[i][:m.len]
 	if size = segmentSize(r.oobs[i][:m.hdr.Controllen]); size < 0 || size >= len(b) {
@@ -121,5 +129,5 @@ func segmentSize(oob []byte) (size int) {
 	return size
 }
 
-// isClosed reports whether a read failed because the socket was closed.
-func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, unix.EBADF) }
+// IsClosed reports whether a Read failed because the socket was closed.
+func IsClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, unix.EBADF) }
