@@ -5,7 +5,7 @@
 // is (Trusted Network Connect). Where to go from here:
 //
 //	github.com/gotnc/gotnc/ike            an IKEv2 initiator (RFC 7296)
-//	github.com/gotnc/gotnc/ike/udp        sockets and the loop that drives it
+//	github.com/gotnc/gotnc/ike/transport        sockets and the loop that drives it
 //	github.com/gotnc/gotnc/ike/eap        EAP methods: EAP-TTLS, EAP-TNC and others
 //	github.com/gotnc/gotnc/ike/dataplane  where the packets of a tunnel go
 //	github.com/gotnc/gotnc/tnccs          a TNC client (PB-TNC, RFC 5793; IF-TNCCS 1.1)

@@ -20,14 +20,14 @@ type Config struct {
 	// ID is the number of this IKE_SA in the log ("home[1]"); 0 = 1.
 	ID int
 	// Local is the address and port that datagrams to Remote leave from, as
-	// the packet has them (needed for NAT detection). Required; ike/udp
+	// the packet has them (needed for NAT detection). Required; ike/transport
 	// fills it in.
 	Local netip.AddrPort
 	// LocalNATT is the same for port 4500; zero = Local (one socket for both).
 	LocalNATT netip.AddrPort
 	// Remote is the gateway. Port 0 = 500. Where the port is 500 the exchange
 	// moves to 4500 after IKE_SA_INIT; any other port carries the non-ESP
-	// marker from the first packet. Required; ike/udp fills it in.
+	// marker from the first packet. Required; ike/transport fills it in.
 	Remote netip.AddrPort
 
 	// LocalRounds are how we authenticate, in order. Required.

@@ -3,19 +3,19 @@
 // preshared keys and several rounds of them (RFC 4739), CHILD_SAs and their
 // rekeying, fragmentation (RFC 7383), NAT traversal, MOBIKE (RFC 4555), redirects
 // (RFC 5685) and strongSwan's retransmission. Datagrams, time and randomness
-// are handed in; ike/udp drives it on sockets.
+// are handed in; ike/transport drives it on sockets.
 //
 // # Usage
 //
 // A Config says where the gateway is, how both ends authenticate and what the
-// tunnel is for. With ike/udp the rest is one call, which lasts as long as the
+// tunnel is for. With ike/transport the rest is one call, which lasts as long as the
 // connection:
 //
-//	gateway := udp.Config{Remote: netip.MustParseAddrPort("192.0.2.1:500")}
-//	return udp.Connect(ctx, gateway, ike.Config{
+//	gateway := transport.Config{Remote: netip.MustParseAddrPort("192.0.2.1:500")}
+//	return transport.Connect(ctx, gateway, ike.Config{
 //		LocalRounds:  []ike.LocalRound{{ID: ike.MustParseIdentity("carol@example.org"), EAP: peer}},
 //		RemoteRounds: []ike.RemoteRound{{ID: ike.MustParseIdentity("gw.example.org")}},
-//	}, func(sock *udp.Conn, e ike.Event) {
+//	}, func(sock *transport.Conn, e ike.Event) {
 //		switch e := e.(type) {
 //		case ike.Established:
 //			log.Print("connected to ", e.RemoteID)

@@ -9,7 +9,7 @@ import (
 	"github.com/gotnc/gotnc/ike/message"
 )
 
-// Reasons why an IKE_SA fails or ends; Failed.Err and what ike/udp returns
+// Reasons why an IKE_SA fails or ends; Failed.Err and what ike/transport returns
 // wrap one of them.
 var (
 	// ErrNoAnswer: the gateway does not answer (any more).

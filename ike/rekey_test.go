@@ -111,7 +111,7 @@ func (p *pair) other(s *side) *side {
 	return p.a
 }
 
-// run carries Outputs out: what installs comes first, as ike/udp does it.
+// run carries Outputs out: what installs comes first, as ike/transport does it.
 func (p *pair) run(s *side, out Outputs) {
 	for _, e := range out.Events {
 		s.events = append(s.events, e)

@@ -2,7 +2,7 @@ package dataplane
 
 import "github.com/gotnc/gotnc/ike"
 
-// Carry returns the function for udp.Connect that gives a plane the socket of a
+// Carry returns the function for transport.Connect that gives a plane the socket of a
 // connection, before the first event, and every event after that (Handle). fail
 // gets each error, one at a time; it may end the connection.
 func Carry[S Socket](p Plane, fail func(error)) func(S, ike.Event) {

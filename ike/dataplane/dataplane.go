@@ -15,7 +15,7 @@
 //	plane, err := dataplane.Open(dataplane.Config{Name: "home"}, tun.Backend(), xfrm.Backend())
 //	...
 //	defer plane.Close()
-//	sock, err := udp.Open(...)
+//	sock, err := transport.Open(...)
 //	...
 //	if err := plane.Attach(sock); err != nil { ... }
 //	cfg.ForceEncap = plane.Info().UDPOnly
@@ -96,7 +96,7 @@ type Info struct {
 	Device string
 }
 
-// Socket is what a Plane sends and receives through; *udp.Conn of ike/udp is
+// Socket is what a Plane sends and receives through; *transport.Conn of ike/transport is
 // one.
 type Socket interface {
 	// SendESP sends ESP packets to the gateway in UDP, in order, and does not keep
@@ -115,7 +115,7 @@ type Socket interface {
 
 // Handle carries an event of an IKE_SA to a plane; events that do not concern
 // packets are ignored. After ErrRekey the CHILD_SAs have to be rekeyed:
-// (*udp.Handle).RekeyChildren.
+// (*transport.Handle).RekeyChildren.
 func Handle(p Plane, e ike.Event) error {
 	switch e := e.(type) {
 	case ike.ChildEstablished:

@@ -130,7 +130,7 @@ func TestCycles(t *testing.T) {
 		[2]string{"internal/base/wire/wire.go", `package wire; import _ "github.com/gotnc/gotnc"`},
 		[2]string{"ike/message/m.go", `package message; import _ "github.com/gotnc/gotnc/internal/base/wire"`},
 		[2]string{"ike/ike.go", `package ike; import _ "github.com/gotnc/gotnc/ike/message"`},
-		[2]string{"ike/udp/u.go", `package udp; import _ "github.com/gotnc/gotnc/ike"`},
+		[2]string{"ike/transport/t.go", `package transport; import _ "github.com/gotnc/gotnc/ike"`},
 		[2]string{"internal/gateway/g.go", `package gateway; import _ "github.com/gotnc/gotnc/ike"`})
 	require.Empty(t, cycles(good))
 	bad := sources(t, [2]string{"tpm/a/x/x.go", "package x"},

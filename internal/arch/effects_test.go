@@ -103,7 +103,7 @@ func f(ctx context.Context) {
 	_ = clk.Now
 	context.WithTimeout(ctx, 1)
 }`
-	tr := sources(t, [2]string{"ike/x.go", bad}, [2]string{"ike/udp/x.go", bad}, [2]string{"ike/eap/internal/tlsstep/x.go", bad}, [2]string{"ike/eap/ttls/x.go", `package ttls
+	tr := sources(t, [2]string{"ike/x.go", bad}, [2]string{"ike/transport/x.go", bad}, [2]string{"ike/eap/internal/tlsstep/x.go", bad}, [2]string{"ike/eap/ttls/x.go", `package ttls
 import "time"
 type clock struct{}
 func (clock) Now() int { return 0 }

@@ -22,7 +22,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/md5"
 	eaptnc "github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/imc"
 	"github.com/gotnc/gotnc/imc/measure"
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -172,7 +172,7 @@ type options struct {
 	password string
 	edit     func(*ike.Config)
 	// on runs once the CHILD_SA is up; then the client disconnects.
-	on func(c *udp.Conn, child *ike.ChildSA)
+	on func(c *transport.Conn, child *ike.ChildSA)
 	// stay keeps the connection until the gateway ends it.
 	stay bool
 	// agent changes the IMC.
@@ -207,7 +207,7 @@ func (w *world) connect(o options) outcome {
 		ttls.Offer(ttls.Config{TLS: eap.TLSConfig{Roots: roots, ServerName: serverName}, Inner: inner, Logger: w.log})}})
 	defer p.Close()
 
-	conn, err := udp.Open(udp.Config{Remote: w.gw.Addr(), Logger: w.log, CloseTimeout: 2 * time.Second})
+	conn, err := transport.Open(transport.Config{Remote: w.gw.Addr(), Logger: w.log, CloseTimeout: 2 * time.Second})
 	require.NoError(w.t, err)
 	defer func() { _ = conn.Close() }()
 	local, err := ike.ParseIdentity("carol@strongswan.org")

@@ -20,7 +20,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/esp"
 	"github.com/gotnc/gotnc/ike/message"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
@@ -211,7 +211,7 @@ func TestFaultsThatAreSurvived(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, func(c *gateway.Config) { c.Faults = f })
-			out := w.connect(options{on: func(*udp.Conn, *ike.ChildSA) {
+			out := w.connect(options{on: func(*transport.Conn, *ike.ChildSA) {
 				if f.DPD > 0 {
 					time.Sleep(500 * time.Millisecond)
 				}
@@ -287,7 +287,7 @@ func TestChildFaultsLeaveTheIKESA(t *testing.T) {
 }
 
 // ping sends echo requests through the tunnel and counts the answers.
-func ping(t *testing.T, conn *udp.Conn, child *ike.ChildSA, dst string, n int) int {
+func ping(t *testing.T, conn *transport.Conn, child *ike.ChildSA, dst string, n int) int {
 	in, out, err := child.Ciphers(nil)
 	require.NoError(t, err)
 	sa, err := esp.NewSA(esp.Config{SPIIn: child.SPIIn, SPIOut: child.SPIOut, In: in, Out: out, LocalTS: child.LocalTS, RemoteTS: child.RemoteTS})
@@ -335,7 +335,7 @@ func TestPingThroughTheTunnel(t *testing.T) {
 			answers := 0
 			out := w.connect(options{
 				edit: func(c *ike.Config) { c.Children[0].Proposals = []string{proposal} },
-				on:   func(c *udp.Conn, child *ike.ChildSA) { answers = ping(t, c, child, "10.1.2.3", 20) },
+				on:   func(c *transport.Conn, child *ike.ChildSA) { answers = ping(t, c, child, "10.1.2.3", 20) },
 			})
 			require.NoError(t, out.err)
 			require.Equal(t, 20, answers)
@@ -354,7 +354,7 @@ func TestSeveralClientsAtOnce(t *testing.T) {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			out := w.connect(options{on: func(c *udp.Conn, child *ike.ChildSA) {
+			out := w.connect(options{on: func(c *transport.Conn, child *ike.ChildSA) {
 				if n := ping(t, c, child, "10.1.0.1", 3); n != 3 {
 					t.Errorf("client %d: %d answers", i, n)
 				}
@@ -442,7 +442,7 @@ func TestIPv6(t *testing.T) {
 			c.Children[0].RemoteTS = []ike.TrafficSelector{ts}
 			c.VirtualIPs.Wanted = []netip.Addr{netip.IPv6Unspecified()}
 		},
-		on: func(c *udp.Conn, child *ike.ChildSA) { answers = ping(t, c, child, "fec1::1", 3) },
+		on: func(c *transport.Conn, child *ike.ChildSA) { answers = ping(t, c, child, "fec1::1", 3) },
 	})
 	require.NoError(t, out.err)
 	require.Equal(t, 3, answers)
@@ -526,7 +526,7 @@ func TestListenRefusesBadConfigurations(t *testing.T) {
 func TestFullGatewayIgnoresNewClients(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) { c.MaxClients = 1 })
 	var second error
-	out := w.connect(options{on: func(*udp.Conn, *ike.ChildSA) {
+	out := w.connect(options{on: func(*transport.Conn, *ike.ChildSA) {
 		second = w.connect(options{edit: func(c *ike.Config) {
 			c.Retransmission = ike.Retransmission{Timeout: 20 * time.Millisecond, Base: 1, Tries: 2}
 		}}).err

@@ -17,7 +17,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/md5"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
@@ -43,7 +43,7 @@ func main() {
 	carrier := must(dataplane.Open(dataplane.Config{Kind: dataplane.Kind(plane)}, tun.Backend()))
 	cfg.ForceEncap = carrier.Info().UDPOnly // ESP in user space travels in UDP
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt)
-	carry := dataplane.Carry[*udp.Conn](carrier, func(err error) { log.Print(err) })
-	err := udp.Connect(ctx, udp.Config{Remote: must(netip.ParseAddrPort(gateway))}, cfg, carry)
+	carry := dataplane.Carry[*transport.Conn](carrier, func(err error) { log.Print(err) })
+	err := transport.Connect(ctx, transport.Config{Remote: must(netip.ParseAddrPort(gateway))}, cfg, carry)
 	fmt.Println(session.Outcome().Recommendation, err, carrier.Close(), client.Close())
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Two planes carry a ping to each other: here over sockets in memory, else over
-// those of ike/udp. Each event of an IKE_SA goes to Handle.
+// those of ike/transport. Each event of an IKE_SA goes to Handle.
 func Example() {
 	here, there := dataplanetest.NewSockets()
 	client := memory.New(dataplane.Config{}, nil)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -99,7 +99,7 @@ func (a *attempt) begin(ctx context.Context, first bool) error {
 	a.state.update(func(r *Result) { r.Identity = cfg.LocalRounds[0].ID.String() })
 	a.running++
 	go func() {
-		r.err = a.sock.RunWith(ctx, cfg, func(e ike.Event) { a.event(r, e) }, func(h *udp.Handle) { a.state.setHandle(r, h) })
+		r.err = a.sock.RunWith(ctx, cfg, func(e ike.Event) { a.event(r, e) }, func(h *transport.Handle) { a.state.setHandle(r, h) })
 		a.ends <- r
 	}()
 	return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -72,7 +72,7 @@ type Client struct {
 	stop     context.CancelCauseFunc // ends the connection in order
 	reauth   chan string             // asks for a new IKE_SA, and says why
 	switched chan struct{}           // another IKE_SA carries the packets
-	sock     *udp.Conn
+	sock     *transport.Conn
 	trap     trap
 
 	// events serializes what the events of IKE_SAs do. It guards what follows;

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -55,8 +55,8 @@ func resolve(ctx context.Context, host string) (netip.Addr, error) {
 
 // open binds the sockets; where the usual ports are taken or forbidden, any
 // other two will do: to the gateway that looks like a NAT.
-func (c *Client) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error) {
-	o := udp.Config{
+func (c *Client) open(remote netip.AddrPort, local netip.Addr) (*transport.Conn, error) {
+	o := transport.Config{
 		Remote: remote, Local: local,
 		Port: c.profile.Charon.Port, PortNATT: c.profile.Charon.PortNATT,
 		KeepAlive: c.profile.Charon.KeepAlive, Logger: c.logger,
@@ -67,11 +67,11 @@ func (c *Client) open(remote netip.AddrPort, local netip.Addr) (*udp.Conn, error
 	if o.KeepAlive == 0 {
 		o.KeepAlive = -1 // strongSwan's 0 means none
 	}
-	sock, err := udp.Open(o)
+	sock, err := transport.Open(o)
 	if (o.Port != 0 || o.PortNATT != 0) && (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, os.ErrPermission)) {
 		log.Infof(log.Group(c.logger, log.NET), "%v: using other ports", err)
 		o.Port, o.PortNATT = 0, 0
-		sock, err = udp.Open(o)
+		sock, err = transport.Open(o)
 	}
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return nil, fmt.Errorf("%w: local_addrs of connection %q names an address that this machine does not have", err, c.profile.Connection.Name)

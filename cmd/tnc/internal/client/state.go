@@ -10,7 +10,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -32,8 +32,8 @@ type ikeRun struct {
 	spis map[uint32]bool // inbound ones, in the data plane; events' own
 	up   bool            // its first CHILD_SA was installed; events' own
 
-	session *tnccs.Session // guarded by state.mu
-	handle  *udp.Handle    // guarded by state.mu
+	session *tnccs.Session    // guarded by state.mu
+	handle  *transport.Handle // guarded by state.mu
 }
 
 // state is what the goroutines of a connection share: the one that supervises,
@@ -122,7 +122,7 @@ func (s *state) setCurrent(r *ikeRun, ch Child) (replaced *ikeRun) {
 }
 
 // currentHandle acts on the IKE_SA that carries the packets; nil where none does.
-func (s *state) currentHandle() *udp.Handle {
+func (s *state) currentHandle() *transport.Handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == nil {
@@ -131,7 +131,7 @@ func (s *state) currentHandle() *udp.Handle {
 	return s.current.handle
 }
 
-func (s *state) handleOf(r *ikeRun) *udp.Handle {
+func (s *state) handleOf(r *ikeRun) *transport.Handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return r.handle
@@ -145,7 +145,7 @@ func (s *state) newestSession() (session *tnccs.Session, begun bool) {
 	return s.session, s.begun
 }
 
-func (s *state) setHandle(r *ikeRun, h *udp.Handle) {
+func (s *state) setHandle(r *ikeRun, h *transport.Handle) {
 	s.mu.Lock()
 	r.handle = h
 	s.mu.Unlock()

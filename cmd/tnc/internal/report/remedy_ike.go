@@ -9,7 +9,7 @@ import (
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 )
 
 // configRemedies are the settings that fill a field of ike.Config in.
@@ -26,7 +26,7 @@ var configRemedies = map[string]string{
 	"Retransmission":        ": see charon.retransmit_* in strongswan.conf",
 }
 
-// ikeRemedy returns what the user can do about an error of ike and ike/udp, ""
+// ikeRemedy returns what the user can do about an error of ike and ike/transport, ""
 // where there is nothing to say.
 func ikeRemedy(err error) string {
 	var (
@@ -36,7 +36,7 @@ func ikeRemedy(err error) string {
 		child   *ike.ChildError
 		other   *ike.IdentityError
 		rounds  *ike.RoundsError
-		bind    *udp.BindError
+		bind    *transport.BindError
 	)
 	switch {
 	case errors.As(err, &bad):
@@ -107,7 +107,7 @@ func silenceRemedy(e *ike.NoAnswerError) string {
 	return ""
 }
 
-func bindRemedy(e *udp.BindError) string {
+func bindRemedy(e *transport.BindError) string {
 	switch {
 	case errors.Is(e, syscall.EADDRINUSE):
 		return ", perhaps by another IKE daemon; stop it or set charon.port and charon.port_nat_t to 0"

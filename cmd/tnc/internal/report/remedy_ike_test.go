@@ -14,7 +14,7 @@ import (
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 )
 
 // The sentences of IKE: the library says what happened, the remedy follows.
@@ -55,8 +55,8 @@ func TestIKERemedies(t *testing.T) {
 		{gateway(ike.ErrPPK), "the gateway could not be authenticated: it does not use the PPK, which is required: see ppk_required"},
 		{crypto.ErrTooLarge, crypto.ErrTooLarge.Error() + ": raise charon.max_packet"},
 		{signature.ErrNoCommonScheme, "sign AUTH: no common signature scheme: compare auth of both ends"},
-		{&udp.BindError{Local: gw, Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}, "bind IKE socket: port 500 is in use, perhaps by another IKE daemon; stop it or set charon.port and charon.port_nat_t to 0"},
-		{&udp.BindError{Local: gw, Err: syscall.EACCES}, "bind IKE socket: permission denied; port 500 needs root; or set charon.port and charon.port_nat_t to 0"},
+		{&transport.BindError{Local: gw, Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}, "bind IKE socket: port 500 is in use, perhaps by another IKE daemon; stop it or set charon.port and charon.port_nat_t to 0"},
+		{&transport.BindError{Local: gw, Err: syscall.EACCES}, "bind IKE socket: permission denied; port 500 needs root; or set charon.port and charon.port_nat_t to 0"},
 	} {
 		require.EqualError(t, fmt.Errorf("%w%s", c.err, Remedy(c.err)), c.says)
 	}

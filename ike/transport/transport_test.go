@@ -1,4 +1,4 @@
-package udp_test
+package transport_test
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/md5"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
-	"github.com/gotnc/gotnc/ike/udp"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
@@ -39,41 +39,41 @@ func plain(t *testing.T, addr string) *net.UDPConn {
 
 func addrOf(fd *net.UDPConn) netip.AddrPort { return fd.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-func open(t *testing.T, o udp.Config) *udp.Conn {
+func open(t *testing.T, o transport.Config) *transport.Conn {
 	t.Helper()
-	c, err := udp.Open(o)
+	c, err := transport.Open(o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c
 }
 
 func TestOpen(t *testing.T) {
-	c := open(t, udp.Config{Remote: netip.MustParseAddrPort("127.0.0.1:0")})
+	c := open(t, transport.Config{Remote: netip.MustParseAddrPort("127.0.0.1:0")})
 	require.Equal(t, netip.MustParseAddr("127.0.0.1"), c.Local().Addr())
 	require.Equal(t, c.Local(), c.LocalNATT(), "one socket for both")
 	var cfg ike.Config
 	c.Configure(&cfg)
 	require.EqualValues(t, ike.PortIKE, cfg.Remote.Port())
 
-	free := open(t, udp.Config{Remote: netip.MustParseAddrPort("127.0.0.1:500"), PortNATT: 45123})
+	free := open(t, transport.Config{Remote: netip.MustParseAddrPort("127.0.0.1:500"), PortNATT: 45123})
 	require.EqualValues(t, 45123, free.LocalNATT().Port())
 	require.NotEqual(t, free.Local(), free.LocalNATT())
 
-	_, err := udp.Open(udp.Config{})
+	_, err := transport.Open(transport.Config{})
 	var bad *ike.ConfigError
 	require.ErrorAs(t, err, &bad)
 	require.Equal(t, "Remote", bad.Field)
-	_, err = udp.Open(udp.Config{Remote: netip.MustParseAddrPort("127.0.0.1:500"), PortNATT: 45123})
+	_, err = transport.Open(transport.Config{Remote: netip.MustParseAddrPort("127.0.0.1:500"), PortNATT: 45123})
 	require.ErrorContains(t, err, "port 45123 is in use")
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
-	var bind *udp.BindError
+	var bind *transport.BindError
 	require.ErrorAs(t, err, &bind)
 	require.EqualValues(t, 45123, bind.Local.Port())
 }
 
 func TestDemultiplexing(t *testing.T) {
 	gw, stranger := plain(t, "127.0.0.1:0"), plain(t, "127.0.0.2:0")
-	c := open(t, udp.Config{Remote: addrOf(gw)})
+	c := open(t, transport.Config{Remote: addrOf(gw)})
 	got := make(chan []byte, 10)
 	c.OnESP(func(packets ...[]byte) {
 		for _, b := range packets {
@@ -126,7 +126,7 @@ func config(t *testing.T) ike.Config {
 
 func TestNoAnswer(t *testing.T) {
 	gw := plain(t, "127.0.0.1:0")
-	c := open(t, udp.Config{Remote: addrOf(gw)})
+	c := open(t, transport.Config{Remote: addrOf(gw)})
 	cfg := config(t)
 	cfg.Retransmission = ike.Retransmission{Timeout: 10 * time.Millisecond, Base: 1, Tries: 2}
 	var events []ike.Event
@@ -142,7 +142,7 @@ func TestNoAnswer(t *testing.T) {
 
 func TestCancelled(t *testing.T) {
 	gw := plain(t, "127.0.0.1:0")
-	c := open(t, udp.Config{Remote: addrOf(gw)})
+	c := open(t, transport.Config{Remote: addrOf(gw)})
 	cause := errors.New("the user pressed Ctrl-C")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	time.AfterFunc(20*time.Millisecond, func() { cancel(cause) })
@@ -153,14 +153,14 @@ func TestCancelled(t *testing.T) {
 
 func TestClosedWhileRunning(t *testing.T) {
 	gw := plain(t, "127.0.0.1:0")
-	c := open(t, udp.Config{Remote: addrOf(gw)})
+	c := open(t, transport.Config{Remote: addrOf(gw)})
 	time.AfterFunc(20*time.Millisecond, func() { _ = c.Close() })
 	require.ErrorContains(t, c.Run(context.Background(), config(t), nil), "closed")
 }
 
 func TestBadConfig(t *testing.T) {
 	gw := plain(t, "127.0.0.1:0")
-	c := open(t, udp.Config{Remote: addrOf(gw)})
+	c := open(t, transport.Config{Remote: addrOf(gw)})
 	cfg := config(t)
 	cfg.LocalRounds[0].EAP = nil
 	require.ErrorContains(t, c.Run(context.Background(), cfg, nil), "EAP")
@@ -256,7 +256,7 @@ func TestConnectKeepAliveAndStop(t *testing.T) {
 			esp <- b
 		}
 	})
-	c := open(t, udp.Config{Remote: at, KeepAlive: 20 * time.Millisecond})
+	c := open(t, transport.Config{Remote: at, KeepAlive: 20 * time.Millisecond})
 	cfg := config(t)
 	cfg.LocalRounds[0].EAP = w.peer(t)
 	var closed bool
@@ -279,8 +279,8 @@ func TestConnect(t *testing.T) {
 	w := newWorld(t, nil)
 	cfg := config(t)
 	cfg.LocalRounds[0].EAP = w.peer(t)
-	var sock *udp.Conn
-	require.NoError(t, udp.Connect(context.Background(), udp.Config{Remote: w.gw.Addr()}, cfg, func(c *udp.Conn, e ike.Event) {
+	var sock *transport.Conn
+	require.NoError(t, transport.Connect(context.Background(), transport.Config{Remote: w.gw.Addr()}, cfg, func(c *transport.Conn, e ike.Event) {
 		if _, ok := e.(ike.ChildEstablished); ok {
 			sock = c
 			c.Stop()
@@ -288,12 +288,12 @@ func TestConnect(t *testing.T) {
 	}))
 	require.NotNil(t, sock, "the tunnel was set up")
 	require.Error(t, sock.Rebind(netip.MustParseAddr("127.0.0.3")), "it is closed")
-	require.Error(t, udp.Connect(context.Background(), udp.Config{}, cfg, nil))
+	require.Error(t, transport.Connect(context.Background(), transport.Config{}, cfg, nil))
 }
 
 func TestPeerCloses(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) { c.Faults.DeleteAfter = 50 * time.Millisecond })
-	c := open(t, udp.Config{Remote: w.gw.Addr()})
+	c := open(t, transport.Config{Remote: w.gw.Addr()})
 	cfg := config(t)
 	cfg.LocalRounds[0].EAP = w.peer(t)
 	require.ErrorIs(t, c.Run(context.Background(), cfg, nil), ike.ErrPeerDeleted)
@@ -313,7 +313,7 @@ func (s slow) Handle(b []byte) ([]byte, ike.EAPStatus, error) {
 
 func TestCancelWhileEAPWorks(t *testing.T) {
 	w := newWorld(t, nil)
-	c := open(t, udp.Config{Remote: w.gw.Addr()})
+	c := open(t, transport.Config{Remote: w.gw.Addr()})
 	s := slow{w.peer(t), make(chan struct{}), make(chan struct{})}
 	cfg := config(t)
 	cfg.LocalRounds[0].EAP = s

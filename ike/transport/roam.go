@@ -1,4 +1,4 @@
-package udp
+package transport
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gotnc/gotnc/ike/udp/batch"
+	"github.com/gotnc/gotnc/ike/transport/batch"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package udp
+package transport
 
 // watchAddresses has nobody to ask: the addresses are polled.
 func watchAddresses(<-chan struct{}) <-chan struct{} {

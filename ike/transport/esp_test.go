@@ -1,4 +1,4 @@
-package udp
+package transport
 
 import (
 	"encoding/binary"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gotnc/gotnc/ike/udp/batch"
+	"github.com/gotnc/gotnc/ike/transport/batch"
 )
 
 // Packets of many sizes arrive one by one, unchanged and in order, joined in

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package udp
+package transport
 
 import "errors"
 

@@ -1,6 +1,6 @@
-// Package udp carries IKE and UDP-encapsulated ESP over sockets (RFC 3948)
+// Package transport carries IKE and UDP-encapsulated ESP over sockets (RFC 3948)
 // and drives an ike.Machine on them.
-package udp
+package transport
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/ike"
-	"github.com/gotnc/gotnc/ike/udp/batch"
+	"github.com/gotnc/gotnc/ike/transport/batch"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
