@@ -71,6 +71,7 @@ func (set *childSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 		set.refused(sa, j, n)
 		return
 	}
+	set.life.busy.over()
 	child, nr, err := set.build(sa, j, msg)
 	if err != nil {
 		log.Infof(set.ike, "failed to establish CHILD_SA %s: %v", j.cfg.Name, err)
@@ -137,6 +138,11 @@ func (set *childSet) refused(sa *ikeSA, j *createJob, n *message.Notify) {
 	if old != nil && (old.dead || old.successor != nil) {
 		return // the peer deleted or rekeyed it: that is what counts
 	}
+	if n.NotifyType == message.TemporaryFailure {
+		set.life.busy.refused(sa)
+	} else {
+		set.life.busy.over()
+	}
 	if old != nil && old.closing && n.NotifyType != message.NoAdditionalSAs { // it reached its hard lifetime meanwhile
 		set.wanted, set.wantedAt = append(set.wanted, j.cfg), set.retryAt()
 		return
@@ -150,11 +156,11 @@ func (set *childSet) refused(sa *ikeSA, j *createJob, n *message.Notify) {
 		set.wantedAt = set.retryAt()
 	case n.NotifyType == message.ChildSANotFound && old != nil:
 		// "the CHILD_SA … no longer exists" (RFC 7296 section 2.25): make a new one.
+		j.cfg.renew(set)
 		set.retire(old)
-		set.wanted = append(set.wanted, j.cfg)
 	case n.NotifyType == message.NoAdditionalSAs:
 		set.life.reauth(sa, "the gateway makes no further CHILD_SA on it")
-		if old == nil && j.cfg.expired {
+		if old == nil && j.cfg.renewing {
 			set.notMade(sa, j.cfg, j.refused(n.NotifyType))
 		}
 	case old != nil:

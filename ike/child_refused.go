@@ -41,11 +41,11 @@ func (c *childState) notRekeyed(set *childSet, sa *ikeSA) {
 }
 
 // notMade reports that a CHILD_SA was not made. One that is to take the place of
-// an expired one is tried again; where no CHILD_SA is left, not forever.
+// another is tried again; where no CHILD_SA is left, not forever.
 func (set *childSet) notMade(sa *ikeSA, cfg *childConfig, err error) {
 	err = fmt.Errorf("%w: %w", ErrChild, err)
 	set.emit(ChildFailed{Name: cfg.Name, Err: err})
-	if !cfg.expired {
+	if !cfg.renewing {
 		return
 	}
 	at := cfg.refusedAgain(set.core)

@@ -90,6 +90,6 @@ func TestRekeyingAcceptedAgain(t *testing.T) {
 		alive, wanted := living(p.a.m)
 		require.Equal(t, [2]int{1, 0}, [2]int{alive, wanted}, p.a.log.String())
 		require.Zero(t, p.a.m.children.configured[0].refusals)
-		require.False(t, p.a.m.children.configured[0].expired)
+		require.False(t, p.a.m.children.configured[0].renewing)
 	}
 }

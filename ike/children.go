@@ -28,7 +28,7 @@ type childConfig struct {
 	ke        message.KEMethod // of the last exchange that made a CHILD_SA with one
 
 	refusals int  // of the gateway since its last CHILD_SA was made
-	expired  bool // its CHILD_SA reached its hard lifetime, and no other was made since
+	renewing bool // its CHILD_SA closed, and another one is to be set up for it
 }
 
 // childState is what the Machine remembers of a CHILD_SA.
@@ -119,7 +119,7 @@ func (set *childSet) want(sa *ikeSA, name string) {
 // add registers a CHILD_SA and starts its timers.
 func (set *childSet) add(cfg *childConfig, sa *ChildSA) *childState {
 	set.count++
-	cfg.refusals, cfg.expired = 0, false
+	cfg.refusals, cfg.renewing = 0, false
 	c := &childState{cfg: cfg, num: set.count, spiIn: sa.SPIIn, spiOut: sa.SPIOut, localTS: sa.LocalTS, remoteTS: sa.RemoteTS}
 	if cfg.RekeyTime > 0 {
 		c.rekeyAt = set.now.Add(cfg.RekeyTime - set.jitter(cfg.RandTime))
@@ -170,7 +170,7 @@ func (set *childSet) retire(c *childState) {
 		return
 	}
 	set.remove(c)
-	set.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut})
+	set.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut, Renewing: c.cfg.renewing && set.state == stateEstablished})
 }
 
 // activate lets a CHILD_SA that the peer's rekeying made send.
@@ -223,11 +223,21 @@ func (set *childSet) peerDeletes(d *message.Delete) (reply *message.Delete, clos
 // peerClosed retires what the peer deleted, and asks for it again where the
 // configuration says so.
 func (set *childSet) peerClosed(c *childState) {
-	restart := c.cfg.Restart && !c.replaced && !c.standby && c.successor == nil && !c.rekeying && !c.deleting
+	other := func(o *childState) bool { return o != c && o.cfg == c.cfg && !o.dead && !o.replaced }
+	restart := c.cfg.Restart && !c.replaced && !c.standby && c.successor == nil && !c.rekeying && !c.deleting && !slices.ContainsFunc(set.list, other)
+	if restart && set.state == stateEstablished {
+		c.cfg.renew(set)
+	}
 	set.retire(c)
 	set.ike.Info("CHILD_SA closed")
-	if restart && set.state == stateEstablished {
-		set.wanted = append(set.wanted, c.cfg)
+}
+
+// renew asks for a CHILD_SA for the one that closed. The IKE_SA ends where the
+// gateway refuses that, and has no other.
+func (cfg *childConfig) renew(set *childSet) {
+	cfg.renewing, cfg.refusals = true, 0
+	if !slices.Contains(set.wanted, cfg) {
+		set.wanted = append(set.wanted, cfg)
 	}
 }
 

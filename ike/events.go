@@ -78,6 +78,9 @@ type ChildClosed struct {
 	SPIIn, SPIOut uint32
 	// Rekeyed: another one has replaced it.
 	Rekeyed bool
+	// Renewing: another one is being set up, and ChildEstablished follows. Where the
+	// gateway refuses that the IKE_SA ends with Failed, unless it has other CHILD_SAs.
+	Renewing bool
 }
 
 // Rekeyed: the IKE_SA has new keys and SPIs.

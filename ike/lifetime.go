@@ -13,6 +13,7 @@ type lifetimes struct {
 	*core
 	rekeyAt, expireAt, reauthAt time.Time
 	reauthAsked                 bool
+	busy                        busyPeer
 }
 
 // Waits before a rekeying that failed is tried again, as strongSwan's.
@@ -24,6 +25,7 @@ const (
 // scheduleIKE starts the timers of the current IKE_SA.
 func (l *lifetimes) scheduleIKE() {
 	l.rekeyAt, l.expireAt = time.Time{}, time.Time{}
+	l.busy.over()
 	if l.cfg.Timers.RekeyTime > 0 {
 		d := l.cfg.Timers.RekeyTime - l.jitter(l.cfg.Timers.RandTime)
 		l.rekeyAt = l.now.Add(d)

@@ -46,6 +46,7 @@ func New(cfg Config) (*Machine, error) {
 	m := &Machine{core: newCore(cfg)}
 	c := &m.core
 	m.life.core, m.redirect.core = c, c
+	m.life.busy.life = &m.life
 	m.follow = followUps{core: c, life: &m.life}
 	m.children = childSet{core: c, life: &m.life, follow: &m.follow}
 	m.mobility = mobility{core: c, life: &m.life, children: &m.children}

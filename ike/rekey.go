@@ -146,6 +146,7 @@ func (set *saSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 		if n := msg.ErrorNotify(); n != nil && n.NotifyType == message.TemporaryFailure {
 			set.life.rekeyAt = set.retryAt()
 			set.ike.Info("peer seems to be busy, trying again")
+			set.life.busy.refused(sa)
 			return
 		}
 		set.life.reauth(sa, "the gateway refused to rekey it")

@@ -100,6 +100,7 @@ type responder struct {
 	vip         netip.Addr
 	lastAuthErr message.NotifyType
 	firstErr    message.NotifyType
+	createErr   message.NotifyType // answer to CREATE_CHILD_SA
 
 	// state
 	spii, spir   message.SPI
@@ -208,6 +209,10 @@ func (r *responder) handle(p Packet) [][]byte {
 			r.firstAuth = h.MessageID
 		}
 		ps = r.editedAuth(msg)
+	case message.CreateChildSA:
+		if r.createErr != 0 {
+			ps = []message.Payload{notify(r.createErr, nil)}
+		}
 	case message.Informational:
 		if n := msg.ErrorNotify(); n != nil {
 			r.lastNotified = n.NotifyType

@@ -59,6 +59,7 @@ func (m *Machine) lifeDeadlines(earlier func(time.Time)) {
 		return
 	}
 	earlier(m.life.expireAt)
+	earlier(m.life.busy.closeAt)
 	earlier(m.life.reauthAt)
 	if idle {
 		earlier(m.life.rekeyAt)
@@ -124,7 +125,8 @@ func (m *Machine) tickLife() {
 		m.life.reauthAt = time.Time{}
 		m.life.reauth(sa, "its time is over")
 	}
-	if due(m.life.expireAt, m.now) {
+	m.life.busy.tick(sa)
+	if due(m.life.expireAt, m.now) && m.state == stateEstablished {
 		m.life.expireAt = time.Time{}
 		log.Infof(m.ike, "IKE_SA %s reached its hard lifetime", sa.name())
 		sa.abandon()
@@ -160,11 +162,10 @@ func (set *childSet) expire(c *childState) {
 	case c.replaced:
 		set.retire(c)
 	case c.rekeying:
-		c.closing, c.cfg.expired, c.cfg.refusals = true, true, 0
+		c.closing, c.cfg.renewing, c.cfg.refusals = true, true, 0
 	default:
 		if !c.deleting {
-			c.cfg.expired, c.cfg.refusals = true, 0
-			set.wanted = append(set.wanted, c.cfg)
+			c.cfg.renew(set)
 		}
 		c.closing = true
 	}

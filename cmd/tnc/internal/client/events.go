@@ -95,7 +95,7 @@ func (c *Client) childClosed(r *ikeRun, e ike.ChildClosed) {
 	c.warnPlane(c.plane.Remove(e.SPIIn))
 	delete(r.spis, e.SPIIn)
 	c.state.removeChild(e.SPIIn)
-	if e.Rekeyed || !c.cfg.Stay || c.failure != nil || len(r.spis) > 0 || !c.state.isCurrent(r) {
+	if e.Rekeyed || e.Renewing || !c.cfg.Stay || c.failure != nil || len(r.spis) > 0 || !c.state.isCurrent(r) {
 		return
 	}
 	if ch := c.profile.FirstChild(); ch != nil && profile.NormalizeAction(ch.CloseAction) != "" {
@@ -103,7 +103,7 @@ func (c *Client) childClosed(r *ikeRun, e ike.ChildClosed) {
 			c.trap.armed.Store(true)
 			log.Group(c.logger, log.CHD).Info("waiting for packets to set the CHILD_SA up again")
 		}
-		return // else the Machine sets it up again
+		return
 	}
 	if c.startsTrapped() {
 		c.trap.armed.Store(true)

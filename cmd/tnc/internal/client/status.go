@@ -52,6 +52,18 @@ func trafficOf(s esp.Stats) Traffic {
 	return Traffic{PacketsIn: s.InPackets, BytesIn: s.InBytes, PacketsOut: s.OutPackets, BytesOut: s.OutBytes}
 }
 
+// shownState returns the state for people: an IKE_SA that has no CHILD_SA any more
+// is not up, though another one may follow. The caller holds state.mu.
+func (c *Client) shownState() string {
+	if s := &c.state; s.phase != Up || len(s.children) > 0 {
+		return s.phase
+	}
+	if c.trap.armed.Load() {
+		return Trapped
+	}
+	return Reconnecting
+}
+
 // Status returns the state of the connection. It may be called at any time.
 func (c *Client) Status() Status {
 	plane, traffic := c.plane.Info(), trafficOf(c.plane.Stats())
@@ -64,7 +76,7 @@ func (c *Client) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := Status{
-		Connection: s.result.Connection, State: s.phase, PID: os.Getpid(), Since: s.since, Attested: s.attested,
+		Connection: s.result.Connection, State: c.shownState(), PID: os.Getpid(), Since: s.since, Attested: s.attested,
 		GatewayID: s.result.GatewayID, Identity: s.result.Identity,
 		Recommendation: s.result.Recommendation(), IKEProposal: s.result.IKEProposal, Rekeyings: s.rekeyings, Reconnects: s.reconnects,
 		Dataplane: string(plane.Kind), Device: plane.Device,
