@@ -69,7 +69,7 @@ abi: lib ## compare the libraries' exported symbols with capi/attestation/abi.go
 interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX for strongSwan with TNC)
 	@set -o pipefail; $(GO) test -json -count=1 -timeout 20m ./internal/interop/... ./capi/... | $(GO) run ./internal/testsummary
 
-bench: ## speed and costs of the library beside strongSwan's module (STRONGSWAN_PREFIX) and openssl; handshakes beside its load-tester
+bench: ## speed and costs beside strongSwan's (STRONGSWAN_PREFIX, GOTNC_RIG), openssl and wireguard-go in one run
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
 	$(GO) test -run '^$$' -bench Costs -benchtime 5x ./capi/capitest
 

@@ -40,6 +40,7 @@ func NewWriter(fd *net.UDPConn) (*Writer, error) {
 		sa, err := unix.Getsockname(int(fd))
 		_, w.is6 = sa.(*unix.SockaddrInet6)
 		w.single = err != nil
+		enlarge(int(fd), unix.SO_SNDBUF, unix.SO_SNDBUFFORCE)
 	}); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type Pair struct {
 
 // New makes a Pair that is gone when the test ends. Protected networks behind
 // the gateway (CIDR) become addresses of its loopback device.
-func New(t *testing.T, protected ...string) *Pair {
+func New(t testing.TB, protected ...string) *Pair {
 	t.Helper()
 	need.Root(t)
 	need.Program(t, "ip", "iproute2")
