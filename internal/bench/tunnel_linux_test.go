@@ -28,7 +28,7 @@ import (
 	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
 	"github.com/gotnc/gotnc/ike/dataplane/tun"
-	"github.com/gotnc/gotnc/ike/udp/batch"
+	"github.com/gotnc/gotnc/ike/transport/batch"
 	"github.com/gotnc/gotnc/internal/interop/netns"
 	"github.com/gotnc/gotnc/internal/need"
 )
@@ -73,7 +73,7 @@ func runTunnelEnd(end string) error {
 	return err
 }
 
-// espSocket is the way of ESP packets of ike/udp without an IKE_SA.
+// espSocket is the way of ESP packets of ike/transport without an IKE_SA.
 type espSocket struct {
 	fd *net.UDPConn
 	w  *batch.Writer
