@@ -46,6 +46,9 @@ type cache struct {
 	held    *atomic.Int64 // entries, given back to cachedOfAll with the cache
 	mu      sync.Mutex
 	digests map[cacheKey][maxDigest]byte
+
+	namesMu sync.Mutex
+	names   *otherNames // what files are called, until it expires
 }
 
 const maxDigest = 64

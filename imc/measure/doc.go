@@ -41,6 +41,15 @@
 // DMI, state of network interfaces, …) need not be named where measure_allow is not
 // set; the others need to be.
 //
+// Both hold for the file, not for its name: hard links to it, bind mounts that show
+// it elsewhere, and what a symbolic link that a pattern matches leads to (if root
+// made it, or the owner of what it leads to) are refused as well. Names are looked
+// for at most once a second; in more than 200,000 files not all are found, and files
+// with several links are refused then. Secrets are known under other names where
+// they are in /etc, /etc/swanctl, /root, /home and /run/tnc. What no name leads to
+// is not known: copies, the layers below an overlay file system, a second mount of a
+// network file system, a mount of the same disk in another mount namespace.
+//
 // A refused path, as one beyond a limit, is logged under [PTS] and answered with
 // the PTS error Invalid Path; in a directory refused files are left out.
 //

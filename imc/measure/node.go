@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,23 +47,45 @@ func (n *node) lookupIn(name string) (*node, error) {
 	return lookupAt(n.fd, name, 0, "")
 }
 
-func lookupAt(dir int, name string, flags int, resolved string) (*node, error) {
-	fd, err := openRetry(dir, name, unix.O_PATH|flags)
-	if err != nil {
-		return nil, err
-	}
-	n := &node{fd: fd, path: resolved}
-	if err := unix.Fstat(fd, &n.stat); err != nil {
-		n.close()
-		return nil, err
-	}
-	if n.path == "" {
-		if n.path, err = resolve(fd, dir, name); err != nil {
+// lookupTries bounds the looks at a name whose file is replaced meanwhile.
+const lookupTries = 10
+
+// lookupAt looks again where what was found has lost its name since: it has no path
+// any more that the Policy could be held against.
+func lookupAt(dir int, name string, flags int, resolved string) (n *node, err error) {
+	for range lookupTries {
+		fd, err := openRetry(dir, name, unix.O_PATH|flags)
+		if err != nil {
+			return nil, err
+		}
+		n := &node{fd: fd, path: resolved}
+		if err := unix.Fstat(fd, &n.stat); err != nil {
 			n.close()
 			return nil, err
 		}
+		if n.path != "" {
+			return n, nil
+		}
+		n.path, err = resolve(fd, dir, name)
+		switch {
+		case err != nil:
+			n.close()
+			return nil, err
+		case !n.lost():
+			return n, nil
+		}
+		n.close()
 	}
-	return n, nil
+	return nil, fmt.Errorf("%s is replaced all the time: %w", quote(name), unix.ENOENT)
+}
+
+// lost reports whether the kernel shows the path with the mark of one that is gone.
+func (n *node) lost() bool {
+	if !strings.HasSuffix(n.path, " (deleted)") {
+		return false
+	}
+	var st unix.Stat_t
+	return unix.Lstat(n.path, &st) != nil || objectOf(&st) != objectOf(&n.stat)
 }
 
 func openRetry(dir int, name string, flags int) (int, error) {

@@ -49,6 +49,9 @@ type request struct {
 	slots   []*slot
 	lines   int               // of log about single files
 	devices map[uint64]string // what kernelFile said of a device
+
+	namesOnce sync.Once
+	names     *otherNames // of otherNames
 }
 
 // slot is the right to run a worker. The request can give it back while the
@@ -152,7 +155,7 @@ func recovered(err *error) {
 }
 
 // permits checks an object that was found against the policy, under the path
-// where it lies and as a file of the kernel.
+// where it lies, as a file of the kernel, and under its other names.
 func (r *request) permits(n *node) error {
 	if err := r.policy.Check(n.path); err != nil {
 		return err
@@ -170,7 +173,10 @@ func (r *request) permits(n *node) error {
 		r.devices[dev] = dir
 		r.mu.Unlock()
 	}
-	if dir == "" || within(n.path, dir) {
+	if dir == "" {
+		return r.permitsOtherNames(n)
+	}
+	if within(n.path, dir) {
 		return nil
 	}
 	if err := r.policy.Check(dir); err != nil {

@@ -30,12 +30,12 @@ var settingRoots = [...]string{"/etc/", "/proc/", "/sys/", "/var/"}
 // makes up, wherever they are mounted, those of kernelSettings are told, and those
 // that measure_allow names below /proc and /sys; files of a single process never.
 func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting {
-	out, err := run(ctx, Files{Limits: Limits{Timeout: settingsTimeout}}, func(r *request) (out []patnc.Setting, _ error) {
+	out, err := run(ctx, Files{Limits: Limits{Timeout: settingsTimeout}, Policy: p.cfg.Policy}, func(r *request) (out []patnc.Setting, _ error) {
 		for _, n := range names {
 			if r.ctx.Err() != nil {
 				break
 			}
-			v, err := p.setting(r.ctx, n)
+			v, err := p.setting(r, n)
 			switch {
 			case err == nil:
 				out = append(out, patnc.Setting{Name: n, Value: v})
@@ -51,8 +51,8 @@ func (p *Platform) Settings(ctx context.Context, names []string) []patnc.Setting
 	return out
 }
 
-func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
-	if checkPath(name) != nil || filepath.Clean(name) != name || !below(name) {
+func (p *Platform) setting(r *request, name string) ([]byte, error) {
+	if checkPath(name) != nil || filepath.Clean(name) != name || !belowSettingRoots(name) {
 		return nil, ErrUnknown
 	}
 	if err := p.cfg.Policy.checkRefused(name); err != nil {
@@ -69,7 +69,7 @@ func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 	}
 	defer n.close()
 	rel, ok := strings.CutPrefix(n.path, root)
-	if !ok || !below(rel) && !strings.HasPrefix(rel, "/usr/lib/") {
+	if !ok || !belowSettingRoots(rel) && !strings.HasPrefix(rel, "/usr/lib/") {
 		return nil, ErrUnknown
 	}
 	if err := p.cfg.Policy.checkSetting(rel); err != nil {
@@ -91,7 +91,12 @@ func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 	if err := p.cfg.Policy.kernelSetting(name, rel, kind); err != nil {
 		return nil, err
 	}
-	fd, err := n.open(ctx, false)
+	if kind == "" {
+		if err := r.permitsOtherNames(n); err != nil {
+			return nil, err
+		}
+	}
+	fd, err := n.open(r.ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +104,7 @@ func (p *Platform) setting(ctx context.Context, name string) ([]byte, error) {
 	return readAll(fd, maxSetting)
 }
 
-func below(name string) bool {
+func belowSettingRoots(name string) bool {
 	for _, r := range settingRoots {
 		if strings.HasPrefix(name, r) {
 			return true
