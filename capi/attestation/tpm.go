@@ -26,14 +26,16 @@ func closeTPM(q *quoter.Quoter) {
 }
 
 // withTPM adds the TPM, the evidence that it vouches for, and the Device ID of
-// imc-os.device_handle to an Agent's configuration.
-func withTPM(cfg imc.Config) imc.Config {
+// imc-os.device_handle to an Agent's configuration. refused says what of the evidence
+// a verifier does not learn.
+func withTPM(cfg imc.Config, refused func(path string) error) imc.Config {
 	qc := quoter.FromSettings(cfg.Settings, cfg.Logger)
 	qc.Explain = advice.TPM
 	q := quoter.New(qc)
 	currentTPM.Store(q)
 	cfg.TPM = q
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
+	collect.Refused = refused
 	cfg.Collector = func() pts.Collector { return evidence.New(collect) }
 	cfg.Wait, cfg.WithTimeout = sleep, context.WithTimeout
 	handle := settings.DeviceHandle.Read(cfg.Settings)

@@ -135,14 +135,15 @@ func newAgent() *imc.Agent {
 	}
 	log.Infof(log.Group(l, log.LIB), "gotnc imc-attestation %s in %s", version, program)
 	set := newSettings(cfg, namespaces(program))
+	files := measure.FilesFromSettings(set, l)
 	agent := imc.New(withTPM(imc.Config{
 		Logger:        l,
 		Settings:      set,
-		Measurer:      hooked(measure.FilesFromSettings(set, l)),
+		Measurer:      hooked(files),
 		Platform:      measure.PlatformFromSettings(set, l),
 		Language:      language(settings.Language.Read(set), getenv),
 		SiblingLoaded: loaded,
-	}))
+	}, files.Policy.CheckDeny))
 	for _, w := range cfg.Warnings() {
 		log.Warnf(cfgLog, "%v", w)
 	}

@@ -24,6 +24,9 @@ func openBIOS(name string) (*os.File, io.Reader, error) {
 
 // collectBIOS reports every event that extended the bank.
 func (c *Collector) collectBIOS(ctx context.Context, n pts.ComponentName) error {
+	if err := c.refused(c.cfg.BIOSLog); err != nil {
+		return err
+	}
 	f, in, err := openBIOS(c.cfg.BIOSLog)
 	if err != nil {
 		return err

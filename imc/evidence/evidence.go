@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gotnc/gotnc/imc/patnc"
@@ -52,6 +53,10 @@ type Config struct {
 	// TrustedBoot is reported as it is, for PCR 17 and 18.
 	TrustedBoot [2]TrustedBoot
 	Now         func() time.Time // nil: time.Now
+	// Refused returns an error for an absolute path of which a verifier learns nothing;
+	// nil refuses none. A log that is refused is not reported. In the list of IMA a name
+	// that is refused is left out; its entry stays, since PCR values depend on it.
+	Refused func(path string) error
 }
 
 // TrustedBoot is what a setting says of one PCR: 20 octets each in hex.
@@ -173,6 +178,15 @@ func (c *Collector) Collect(ctx context.Context, n pts.ComponentName, b pts.Bank
 		return errors.New("unsupported functional component name qualifier")
 	}
 	return pts.ErrNoCollector
+}
+
+// refused returns the error of Config.Refused for a path; names that are not
+// absolute are no paths.
+func (c *Collector) refused(path string) error {
+	if c.cfg.Refused == nil || !strings.HasPrefix(path, "/") {
+		return nil
+	}
+	return c.cfg.Refused(path)
 }
 
 func (c *Collector) newGroup(ima bool) *group {

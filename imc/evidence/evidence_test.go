@@ -175,6 +175,43 @@ func TestEvidenceLeadsToTheQuotedPCRs(t *testing.T) {
 	}
 }
 
+// What measure_deny covers is in the list of IMA without its name, and a log that
+// it covers is not sent.
+func TestRefusedNames(t *testing.T) {
+	m := boot(t, 0, false)
+	m.run(2)
+	d := sha256.Sum256([]byte("pin"))
+	m.measure(d[:], "/srv/secret/pin")
+	m.run(1)
+	cfg := m.config()
+	refused := errors.New("refused")
+	cfg.Refused = func(path string) error {
+		if path == "/srv/secret/pin" {
+			return refused
+		}
+		return nil
+	}
+	b, all := replay(t, m.collect(cfg, pts.SHA256).Drain(), pcr.SHA256, 0)
+	require.Equal(t, "sha256:(refused)", all[16+3].PolicyURI)
+	require.Equal(t, "sha256:/usr/bin/tool2", all[16+2].PolicyURI)
+	require.Equal(t, "sha256:boot_aggregate", all[16].PolicyURI)
+	require.Equal(t, m.banks[pcr.SHA256].Value(10), b.Value(10), "the PCR is reached all the same")
+
+	for _, log := range []string{m.imaLog(), m.biosLog()} {
+		cfg.Refused = func(path string) error {
+			if path == log {
+				return refused
+			}
+			return nil
+		}
+		c := New(cfg)
+		for _, q := range []uint8{qualifierTrusted, qualifierOS} {
+			err := c.Collect(context.Background(), imaName(q), pts.Bank{Algorithm: pts.SHA256})
+			require.Equal(t, (log == m.imaLog()) == (q == qualifierOS), errors.Is(err, refused), "%v", err)
+		}
+	}
+}
+
 func TestPCRInfo(t *testing.T) {
 	m := boot(t, 0, false)
 	m.run(3)

@@ -20,6 +20,9 @@ import (
 // contextStep is how many entries are read between looks at the context.
 const contextStep = 4096
 
+// nameRefused is sent for the name of a file of which a verifier learns nothing.
+const nameRefused = "(refused)"
+
 // imaSource is what MatchQuote needs to go on where collectIMA ended.
 type imaSource struct {
 	name   pts.ComponentName
@@ -57,6 +60,9 @@ func changeTime(f *os.File) time.Time {
 func (c *Collector) collectIMA(ctx context.Context, n pts.ComponentName, tpm pts.Quoter) error {
 	if c.ima != nil {
 		return errors.New("ima runtime measurements were collected already")
+	}
+	if err := c.refused(c.cfg.IMALog); err != nil {
+		return err
 	}
 	c.newGroup(true)
 	s := &imaSource{name: n, group: len(c.groups) - 1, before: *c.bank, opts: ima.Config{Hash: ListHash(c.cfg.IMALog)}, pad: c.cfg.padding()}
@@ -123,6 +129,9 @@ func (c *Collector) readIMA(ctx context.Context, s *imaSource, quoted pcr.Values
 			}
 		}
 		v.PCR, v.PCRs = e.PCR, nil
+		if c.refused(fields.Name) != nil {
+			fields.Name = nameRefused
+		}
 		v.PolicyURI = fields.PolicyURI(e.Template)
 		v.Measurement = e.AppendMeasurement(m[:0], c.bank.Hash(), s.pad)
 		if !c.extend(&v, &info) {

@@ -50,6 +50,12 @@
 // is not known: copies, the layers below an overlay file system, a second mount of a
 // network file system, a mount of the same disk in another mount namespace.
 //
+// measure_deny holds for evidence too: a log of the kernel that it covers
+// (/sys/kernel/security/ima, /sys/kernel/security/tpm0) is not sent, and in the list
+// of IMA the names of files that it covers are replaced by "(refused)". Their entries
+// stay, because the TPM's PCR depends on each: whoever guesses path and content of a
+// file can check the guess against the entry's digest.
+//
 // A refused path, as one beyond a limit, is logged under [PTS] and answered with
 // the PTS error Invalid Path; in a directory refused files are left out.
 //

@@ -119,7 +119,9 @@ func (p Policy) checkAllow(name string) error {
 	return fmt.Errorf("%w: not in measure_allow", ErrRefused)
 }
 
-func (p Policy) checkDeny(name string) error {
+// CheckDeny returns an error that wraps ErrRefused where a pattern of Deny covers
+// name, an absolute path.
+func (p Policy) CheckDeny(name string) error {
 	if p.closed {
 		return fmt.Errorf("%w: measure_allow or measure_deny is wrong", ErrRefused)
 	}
@@ -134,7 +136,7 @@ func (p Policy) checkDeny(name string) error {
 // checkRefused returns an error for what is refused whatever else is allowed: by
 // measure_deny, or as a secret that measure_allow does not name.
 func (p Policy) checkRefused(name string) error {
-	if err := p.checkDeny(name); err != nil {
+	if err := p.CheckDeny(name); err != nil {
 		return err
 	}
 	return p.checkSecret(name)
