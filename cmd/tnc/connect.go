@@ -41,6 +41,9 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 	if o.keylog != "" {
 		cfg.KeyLog = func(line string) { fmt.Fprintln(keys, line) }
 	}
+	ctx, met := client.WithTimeout(cmd.Context(), o.timeout)
+	defer met()
+	cfg.Met = met
 	w := cmd.OutOrStdout()
 	cfg.OnUp = func(r client.Result) {
 		progress.End()
@@ -51,9 +54,9 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 			}
 		}
 	}
-	c, err := client.New(cmd.Context(), cfg)
+	c, err := client.New(ctx, cfg)
 	if err != nil {
-		return err
+		return client.TimedOut(ctx, err)
 	}
 	defer c.Close()
 	if o.keylog != "" {
@@ -62,9 +65,9 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 		}
 		defer keys.Close()
 	}
-	r, err := c.Run(cmd.Context())
+	r, err := c.Run(ctx)
 	progress.End()
-	err = report.Explain(r, err)
+	err = report.Explain(r, client.TimedOut(ctx, err))
 	out := report.NewOutcome(r, err)
 	if !stay || !r.Up && !r.Trapped {
 		if o.json || err == nil || out.Recommendation != client.None {

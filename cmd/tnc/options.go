@@ -19,6 +19,7 @@ type options struct {
 	explain   bool // of attest
 	verbose   int
 	reattest  time.Duration // of up
+	timeout   time.Duration // 0 = none
 	keylog    string        // file for the keys; "" = none
 	levels    string        // log levels by group, as charondebug
 }
@@ -40,6 +41,10 @@ func tncConfigFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "tnc-config", "", "tnc_config to read (default libtnccs.tnc_config of strongswan.conf, then /etc/tnc_config)")
 }
 
+func timeoutFlag(cmd *cobra.Command, to *time.Duration) {
+	cmd.Flags().DurationVar(to, "timeout", 0, "give up where there is no outcome after this time, as in 30s or 2m (default none)")
+}
+
 func (o *options) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.fileFlags(cmd)
@@ -47,6 +52,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("dataplane", cobra.FixedCompletions([]string{"auto", "xfrm", "tun", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	f.StringVar(&o.keylog, "keylog", "", "write the keys of the IKE_SAs to this new file for Wireshark (its ikev2_decryption_table): who has it reads everything")
 	f.StringVar(&o.levels, "log", "", "log levels by group, from -1 (silent) to 4, as in charondebug: \"tnc 3, imc 2, default 0\"")
+	timeoutFlag(cmd, &o.timeout)
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 }
@@ -57,6 +63,9 @@ func (o *options) load(name string) (*profile.Profile, error) {
 	levels, err := profile.ParseLogLevels(o.levels)
 	if err != nil {
 		return nil, usage.Errorf("--log: %v", err)
+	}
+	if o.timeout < 0 {
+		return nil, usage.Errorf("--timeout %v: a time cannot be negative", o.timeout)
 	}
 	switch o.dataplane {
 	case "auto", "xfrm", "tun", "none":

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,7 @@ type ptTLS struct {
 	secret, secretFile, optionsFile string
 	verbose, debug                  int
 	quiet, json, explain            bool
+	timeout                         time.Duration // 0 = none
 
 	progress   *report.Progress    // nil where there is a log
 	transcript *explain.Transcript // of --explain, else nil
@@ -73,6 +75,7 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	f.StringVar(&o.ServerName, "server-name", "", "name in the server's certificate, where it is not HOST")
 	strongswanFlag(cmd, &o.files.Strongswan)
 	tncConfigFlag(cmd, &o.files.TNCConfig)
+	timeoutFlag(cmd, &o.timeout)
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 	f.BoolVar(&o.Mutual, "mutual", false, "measure the server too, as tnc.mutual of strongswan.conf says")
@@ -116,6 +119,8 @@ func (o *ptTLS) complete(cmd *cobra.Command, args []string) error {
 		return usage.Errorf("--key-type %s: not one of rsa, ecdsa, any", o.KeyType)
 	}
 	switch {
+	case o.timeout < 0:
+		return usage.Errorf("--timeout %v: a time cannot be negative", o.timeout)
 	case len(o.CAs)+len(o.Certs) == 0:
 		return usage.Errorf("no CA: name the file with the CA of the server's certificate with --ca")
 	case o.Stay && o.Mutual:
@@ -155,9 +160,12 @@ func (o *ptTLS) run(cmd *cobra.Command) (err error) {
 		o.Trace = o.transcript.Add
 	}
 	o.Progress = o.progress.Note
+	ctx, met := client.WithTimeout(cmd.Context(), o.timeout)
+	defer met()
 	printed := false
 	w := cmd.OutOrStdout()
 	o.OnDecision = func(r pttls.Result) {
+		met()
 		o.progress.End()
 		o.print(w, report.NewPTTLSOutcome(r, nil))
 		if !o.json {
@@ -170,9 +178,9 @@ func (o *ptTLS) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer c.Close()
-	r, err := c.Run(cmd.Context())
+	r, err := c.Run(ctx)
 	o.progress.End()
-	err = report.ExplainPTTLS(r, err)
+	err = report.ExplainPTTLS(r, client.TimedOut(ctx, err))
 	out := report.NewPTTLSOutcome(r, err)
 	if (!printed || err != nil && o.json) && (o.json || err == nil || out.Recommendation != client.None) {
 		o.print(w, out)

@@ -2,11 +2,12 @@ package client
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
@@ -19,29 +20,22 @@ type attempt struct {
 	running int
 	retry   <-chan time.Time // when to try a new IKE_SA again; nil = not
 	result  error            // why the IKE_SA that carried the packets ended
+	silent  bool             // the gateway did not answer quickly
 }
 
-// attempt opens the sockets and keeps IKE_SAs on them until none is left.
-func (c *Client) attempt(ctx context.Context) error {
-	remote, local, err := c.addresses(ctx)
-	if err != nil {
-		return err
-	}
-	if c.redirects.gateway != "" {
-		addr, err := resolve(ctx, c.redirects.gateway)
-		if err != nil {
-			return fmt.Errorf("find the gateway that we were redirected to: %w", err)
-		}
-		remote = netip.AddrPortFrom(addr, remote.Port())
-	}
-	c.state.update(func(r *Result) { r.Gateway = remote })
-	if c.sock, err = c.open(remote, local); err != nil {
+// attempt opens the sockets to an address of the gateway and keeps IKE_SAs on them
+// until none is left. patience, where set, bounds the wait for the first answer.
+func (c *Client) attempt(ctx context.Context, e endpoint, patience time.Duration) (err error) {
+	c.state.trying(e.remote)
+	if c.sock, err = c.open(e.remote, e.local); err != nil {
 		return err
 	}
 	defer c.sock.Close()
 	c.warnPlane(c.plane.Attach(c.sock))
-	c.progress("connecting to %s", remote)
+	c.leaveOut(e.remote)
+	c.progress("connecting to %s", e.remote)
 
+	remote := e.remote
 	a := &attempt{Client: c, remote: remote, ends: make(chan *ikeRun, 8)}
 	if err := a.begin(ctx, true); err != nil {
 		return err
@@ -52,8 +46,17 @@ func (c *Client) attempt(ctx context.Context) error {
 		defer t.Stop()
 		attest = t.C
 	}
+	var silent <-chan time.Time
+	if patience > 0 {
+		silent = time.After(patience)
+	}
 	for a.running > 0 {
 		select {
+		case <-silent:
+			if c.sock.Stats().BytesReceived == 0 {
+				a.silent = true
+				c.sock.Stop()
+			}
 		case r := <-a.ends:
 			a.ended(ctx, r)
 		case why := <-c.reauth:
@@ -70,7 +73,25 @@ func (c *Client) attempt(ctx context.Context) error {
 			a.replace(ctx, "an IMC asks for a new handshake")
 		}
 	}
+	if a.silent && a.result == nil {
+		return errSilent
+	}
 	return a.result
+}
+
+// leaveOut keeps the packets to this address of the gateway out of a tunnel that
+// outlived an earlier one.
+func (c *Client) leaveOut(remote netip.AddrPort) {
+	if !c.planeUp || c.record.Gateway == remote || !c.record.Gateway.IsValid() {
+		return
+	}
+	c.record.Gateway = remote
+	if err := c.runDir.save(c.record); err != nil {
+		c.warnPlane(err)
+	}
+	if err := c.plane.Move(ike.Moved{Path: ike.Path{Local: c.sock.LocalNATT(), Remote: remote}}); !errors.Is(err, dataplane.ErrRekey) {
+		c.warnPlane(err)
+	}
 }
 
 // begin starts an IKE_SA. Later ones take over from the previous one, so they do

@@ -46,6 +46,8 @@ type Config struct {
 	KeyLog   func(line string)                // gets the keys of the IKE_SAs; nil = none
 	Trace    func(tnccs.Exchange)             // gets every PA-TNC message; nil = none
 	Progress func(format string, args ...any) // says what goes on; nil = nobody
+	// Met is called when the tunnel is up, or waits for packets; nil = nobody is.
+	Met func()
 	// OnUp is called once, when the tunnel is up for the first time; it may call
 	// Status. Nil = nobody is called.
 	OnUp func(Result)
@@ -67,6 +69,9 @@ type Client struct {
 	started   time.Time
 	redirects redirects
 	keyed     bool // EAP came as far as its key
+
+	// lossTime and quickAnswer are the constants, but in tests.
+	lossTime, quickAnswer time.Duration
 
 	closed   sync.Once
 	stop     context.CancelCauseFunc // ends the connection in order
@@ -90,7 +95,7 @@ type Client struct {
 // an error that names it. The caller closes the Client.
 func New(ctx context.Context, cfg Config) (c *Client, err error) {
 	c = &Client{
-		cfg: cfg, profile: cfg.Profile, logger: cfg.Logger, plane: cfg.Plane,
+		cfg: cfg, profile: cfg.Profile, logger: cfg.Logger, plane: cfg.Plane, lossTime: lossTime, quickAnswer: quickAnswer,
 		reauth: make(chan string, 1), switched: make(chan struct{}, 1), trap: trap{traffic: make(chan struct{}, 1)},
 	}
 	if c.logger == nil {
@@ -159,6 +164,9 @@ func (c *Client) Close() {
 func (c *Client) Run(ctx context.Context) (Result, error) {
 	c.started = time.Now()
 	err := c.supervise(ctx)
+	if timeout := new(TimeoutError); errors.As(err, &timeout) && timeout.Last == nil {
+		err = &TimeoutError{timeout.After, c.unfinished()}
+	}
 	c.updateTotals()
 	if c.planeUp {
 		c.hooks.down()
@@ -195,6 +203,13 @@ type KeyError struct{ Err error }
 func (e *KeyError) Error() string { return e.Err.Error() }
 func (e *KeyError) Unwrap() error { return e.Err }
 
+// met reports that the connection is up, or waits for packets.
+func (c *Client) met() {
+	if c.cfg.Met != nil {
+		c.cfg.Met()
+	}
+}
+
 func (c *Client) progress(format string, args ...any) {
 	if c.cfg.Progress != nil {
 		c.cfg.Progress(format, args...)
@@ -206,7 +221,7 @@ func (c *Client) result() Result {
 	c.state.mu.Lock()
 	defer c.state.mu.Unlock()
 	r := c.state.result
-	r.IMCs = slices.Clone(r.IMCs)
+	r.IMCs, r.Attempts = slices.Clone(r.IMCs), slices.Clone(r.Attempts)
 	r.Trapped = c.trap.laid
 	return r
 }

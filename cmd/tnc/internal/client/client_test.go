@@ -74,6 +74,14 @@ func (s *site) write(name, content string) {
 	require.NoError(s.t, os.WriteFile(path, []byte(content), 0o600))
 }
 
+func (s *site) replace(old, new string) {
+	s.t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.dir, "swanctl.conf"))
+	require.NoError(s.t, err)
+	require.Contains(s.t, string(b), old)
+	s.write("swanctl.conf", strings.ReplaceAll(string(b), old, new))
+}
+
 func (s *site) swanctl(secret string) {
 	s.write("swanctl.conf", fmt.Sprintf(`connections {
   home {

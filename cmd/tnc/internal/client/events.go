@@ -186,6 +186,7 @@ func (c *Client) tunnelUp(r *ikeRun, child Child) {
 		}
 	}
 	c.updateTotals()
+	c.met()
 	if first && c.cfg.OnUp != nil {
 		c.cfg.OnUp(c.result())
 	}

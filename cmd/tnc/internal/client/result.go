@@ -18,6 +18,7 @@ type Result struct {
 	Identity    string         // this end's; "" before the first IKE_SA
 	IKEProposal string         // of the current IKE_SA, "IKE:AES_GCM_16_128/…"; "" before
 	IMCs        []string       // that were loaded, by name
+	Attempts    []Attempt      // addresses of the gateway that failed since it was last up, newest last
 	Child       *Child         // the CHILD_SA of the newest IKE_SA; nil before
 
 	// Outcome is that of the attestation; the zero value where the gateway asked

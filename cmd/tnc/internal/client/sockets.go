@@ -1,57 +1,16 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"syscall"
-	"time"
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
-
-// addresses resolves the two ends.
-func (c *Client) addresses(ctx context.Context) (remote netip.AddrPort, local netip.Addr, err error) {
-	host, err := c.profile.RemoteHost()
-	if err != nil {
-		return remote, local, err
-	}
-	addr, err := resolve(ctx, host)
-	if err != nil {
-		return remote, local, fmt.Errorf("find the gateway's address: %w: check remote_addrs of connection %q and the name service", err, c.profile.Connection.Name)
-	}
-	if host, ok := c.profile.Connection.LocalHost(); ok {
-		if local, err = resolve(ctx, host); err != nil {
-			return remote, local, fmt.Errorf("find our address: %w: check local_addrs of connection %q", err, c.profile.Connection.Name)
-		}
-	}
-	return netip.AddrPortFrom(addr, c.profile.Connection.RemotePort), local, nil
-}
-
-const resolveTimeout = 10 * time.Second
-
-func resolve(ctx context.Context, host string) (netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap(), nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	for _, a := range addrs { // IPv4 first, as strongSwan
-		if a.Unmap().Is4() {
-			return a.Unmap(), nil
-		}
-	}
-	return addrs[0], nil
-}
 
 // open binds the sockets; where the usual ports are taken or forbidden, any
 // other two will do: to the gateway that looks like a NAT.

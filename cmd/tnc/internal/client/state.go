@@ -57,13 +57,50 @@ type state struct {
 
 	children map[uint32]Child // by inbound SPI
 	internal ike.Internal     // what the gateway assigned
-	result   Result
+	result   Result           // its Attempts are those since it was last up
+	next     time.Time        // when it is tried again; zero while it is tried
 }
 
 func (s *state) setPhase(phase string) {
 	s.mu.Lock()
 	s.phase = phase
 	s.mu.Unlock()
+}
+
+// trying records that an address of the gateway is tried.
+func (s *state) trying(remote netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.result.Gateway, s.next = remote, time.Time{}
+	s.phase = s.disconnected()
+}
+
+// waiting records when the gateway is tried again.
+func (s *state) waiting(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phase, s.next = s.disconnected(), until
+	s.reconnects++
+}
+
+// disconnected returns the phase of a connection that is not up. The caller holds
+// mu.
+func (s *state) disconnected() string {
+	if s.timesUp > 0 {
+		return Reconnecting
+	}
+	return Connecting
+}
+
+// maxAttempts bounds the attempts that are kept.
+const maxAttempts = 32
+
+// addAttempt records an address of the gateway that did not lead to a connection.
+func (s *state) addAttempt(a Attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.result.Attempts = replaceAttempt(s.result.Attempts, a)
+	s.result.Attempts = s.result.Attempts[max(0, len(s.result.Attempts)-maxAttempts):]
 }
 
 // update changes the result.
@@ -111,6 +148,7 @@ func (s *state) setCurrent(r *ikeRun, ch Child) (replaced *ikeRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timesUp++
+	s.result.Attempts, s.next = nil, time.Time{}
 	s.phase, s.result.Child, s.result.Up = Up, &ch, true
 	s.since = time.Now()
 	s.attested = s.since

@@ -29,6 +29,8 @@ type Status struct {
 	VirtualIPs     []string       `json:"virtual_ips,omitempty"`
 	DNS            []string       `json:"dns,omitempty"`
 	Children       []ChildStatus  `json:"children,omitempty"`
+	Attempts       []Attempt      `json:"attempts,omitempty"`
+	NextAttempt    time.Time      `json:"next_attempt,omitzero"`
 	Rekeyings      int            `json:"rekeyings"`
 	Reconnects     int            `json:"reconnects"`
 	Traffic
@@ -76,11 +78,14 @@ func (c *Client) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := Status{
-		Connection: s.result.Connection, State: c.shownState(), PID: os.Getpid(), Since: s.since, Attested: s.attested,
+		Connection: s.result.Connection, State: c.shownState(), PID: os.Getpid(), Attested: s.attested,
 		GatewayID: s.result.GatewayID, Identity: s.result.Identity,
 		Recommendation: s.result.Recommendation(), IKEProposal: s.result.IKEProposal, Rekeyings: s.rekeyings, Reconnects: s.reconnects,
 		Dataplane: string(plane.Kind), Device: plane.Device,
-		Traffic: traffic,
+		Traffic: traffic, Attempts: slices.Clone(s.result.Attempts), NextAttempt: s.next,
+	}
+	if out.State == Up {
+		out.Since = s.since
 	}
 	if s.result.Gateway.IsValid() {
 		out.Gateway = s.result.Gateway.String()

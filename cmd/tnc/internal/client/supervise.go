@@ -31,16 +31,16 @@ func (c *Client) supervise(ctx context.Context) error {
 	if err := c.serveControl(); err != nil {
 		return err
 	}
-	tries, wait, trapped := 0, reconnectMin, c.startsTrapped()
+	var again retries
+	wait, trapped := reconnectMin, c.startsTrapped()
 	for {
 		if trapped {
 			if err := c.awaitTraffic(ctx); err != nil {
 				return err
 			}
 		}
-		c.state.setPhase(Connecting)
 		before := c.timesUp()
-		err := c.attempt(ctx)
+		err := c.connectOnce(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -60,9 +60,9 @@ func (c *Client) supervise(ctx context.Context) error {
 		}
 		wasUp := c.timesUp() != before
 		if wasUp {
-			tries, wait = 0, reconnectMin
+			again, wait = retries{lost: time.Now()}, reconnectMin
 		}
-		action := c.nextAction(err, &tries)
+		action := c.nextAction(err, &again)
 		if trapped = action == profile.ActionTrap; action == "" {
 			return err
 		}
@@ -79,10 +79,7 @@ func (c *Client) supervise(ctx context.Context) error {
 
 // pause waits before the next attempt; reason is why there has to be one.
 func (c *Client) pause(ctx context.Context, reason error, wait time.Duration) error {
-	c.state.mu.Lock()
-	c.state.phase = Reconnecting
-	c.state.reconnects++
-	c.state.mu.Unlock()
+	c.state.waiting(time.Now().Add(wait))
 	log.Infof(log.Group(c.logger, log.IKE), "%v; connecting again in %v", reason, wait)
 	t := time.NewTimer(wait)
 	defer t.Stop()
@@ -101,19 +98,23 @@ func (c *Client) timesUp() int {
 	return c.state.timesUp
 }
 
+// retries counts the tries of a connection that is not up.
+type retries struct {
+	tries int       // that failed
+	lost  time.Time // since when it is not up any more; zero = it never was
+}
+
 // nextAction decides what follows err: "" is the end, ActionTrap that packets are
-// waited for, anything else that the connection is made again. tries counts the
-// attempts of a connection that was never up.
-func (c *Client) nextAction(err error, tries *int) (action string) {
+// waited for, anything else that the connection is made again.
+func (c *Client) nextAction(err error, r *retries) (action string) {
 	ch := c.profile.FirstChild()
 	if ch == nil {
 		return ""
 	}
-	lost := errors.Is(err, ike.ErrNoAnswer) || errors.Is(err, ike.ErrTimeout) || errors.Is(err, ike.ErrMoved) || errors.Is(err, ike.ErrExpired)
+	r.tries++
 	trapped := c.startsTrapped()
 	if c.timesUp() == 0 && !trapped {
-		*tries++
-		if n := c.profile.Connection.KeyingTries; lost && (n == 0 || *tries < n) {
+		if unreached(err) && !c.exhausted(r) {
 			return actionStart
 		}
 		return ""
@@ -123,7 +124,7 @@ func (c *Client) nextAction(err error, tries *int) (action string) {
 		return ""
 	case errors.Is(err, ike.ErrPeerDeleted):
 		action = profile.NormalizeAction(ch.CloseAction)
-	case lost:
+	case unreached(err):
 		action = profile.NormalizeAction(ch.DPDAction)
 	// While reconnecting: what cannot get better by itself ends it.
 	case errors.Is(err, ike.ErrAuthFailed), errors.Is(err, ike.ErrGatewayAuth), errors.Is(err, ike.ErrEAP), errors.Is(err, ike.ErrProposal):
@@ -134,5 +135,31 @@ func (c *Client) nextAction(err error, tries *int) (action string) {
 	if action == "" && trapped {
 		action = profile.ActionTrap // the policies stay, as in strongSwan
 	}
+	if action != profile.ActionTrap && c.exhausted(r) {
+		return ""
+	}
 	return action
 }
+
+// unreached reports whether no address of the gateway answered, or it does not
+// answer any more: the next try may do better. A name that is not found is not
+// among that, as in strongSwan.
+func unreached(err error) bool {
+	var route *RouteError
+	return errors.As(err, &route) || errors.Is(err, ike.ErrNoAnswer) || errors.Is(err, ike.ErrTimeout) || errors.Is(err, ike.ErrMoved) || errors.Is(err, ike.ErrExpired)
+}
+
+// exhausted reports whether keyingtries allows no further try. Where a connection
+// is lost each of them counts for the time that the retransmissions take, since one
+// without a route fails at once.
+func (c *Client) exhausted(r *retries) bool {
+	n := c.profile.Connection.KeyingTries
+	if n == 0 || r.tries < n {
+		return false
+	}
+	return r.lost.IsZero() || time.Since(r.lost) > time.Duration(n)*c.lossTime
+}
+
+// lossTime is how long a lost gateway is waited for with each of keyingtries, at
+// least: strongSwan's retransmissions with the default times.
+const lossTime = 165 * time.Second

@@ -9,6 +9,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
@@ -68,6 +69,7 @@ func (c *Client) awaitTraffic(ctx context.Context) error {
 	}
 	c.trap.armed.Store(true)
 	c.state.setPhase(Trapped)
+	c.met()
 	for _, ch := range c.profile.Children() {
 		log.Infof(log.Group(c.logger, log.CFG), "'%s' routed, waiting for packets to %s", ch.Name, configuredNames(ch.RemoteTS))
 	}
@@ -91,11 +93,7 @@ func configuredNames(list []swanctl.TrafficSelector) []string {
 // layTrap has the data plane catch the packets of the configured selectors,
 // where dynamic ones stand for the outer addresses.
 func (c *Client) layTrap(ctx context.Context) error {
-	remote, local, err := c.addresses(ctx)
-	if err != nil {
-		return err
-	}
-	sock, err := c.open(remote, local)
+	sock, remote, err := c.openAny(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,6 +115,37 @@ func (c *Client) layTrap(ctx context.Context) error {
 	}
 	c.planeUp, c.trap.laid = true, true
 	return nil
+}
+
+// openAny opens the sockets to the first address of the gateway that there is a
+// route to.
+func (c *Client) openAny(ctx context.Context) (sock *transport.Conn, remote netip.AddrPort, err error) {
+	hosts, err := c.profile.RemoteHosts()
+	if err != nil {
+		return nil, remote, err
+	}
+	var failed []error
+	for _, host := range hosts {
+		addrs, err := resolve(ctx, host)
+		if err != nil {
+			failed = append(failed, c.gatewayNotFound(err))
+		}
+		for _, addr := range addrs {
+			remote = netip.AddrPortFrom(addr, c.profile.Connection.RemotePort)
+			local, err := c.localAddress(ctx, addr)
+			if err == nil {
+				err = routeTo(local, remote)
+			}
+			if err == nil {
+				sock, err = c.open(remote, local)
+			}
+			if err == nil {
+				return sock, remote, nil
+			}
+			failed = append(failed, err)
+		}
+	}
+	return nil, remote, errors.Join(failed...)
 }
 
 // configured returns selectors of swanctl.conf with dynamic ones filled in.

@@ -96,11 +96,11 @@ func noRemoteAddress(conn *swanctl.Connection) error {
 	return conn.Pos.Errorf("connection %q has no remote_addrs: set it to the gateway's name or address", conn.Name)
 }
 
-// RemoteHost returns remote_addrs, the gateway's name or address.
-func (p *Profile) RemoteHost() (string, error) {
-	host, ok := p.Connection.RemoteHost()
-	if !ok {
-		return "", noRemoteAddress(p.Connection)
+// RemoteHosts returns the gateway's names and addresses of remote_addrs, in order.
+func (p *Profile) RemoteHosts() ([]string, error) {
+	hosts := p.Connection.RemoteHosts()
+	if len(hosts) == 0 {
+		return nil, noRemoteAddress(p.Connection)
 	}
-	return host, nil
+	return hosts, nil
 }

@@ -17,6 +17,7 @@ const (
 	ExitUsage    = 2 // the command line is wrong
 	ExitIsolated = 3 // connected, but only to the remediation network
 	ExitDenied   = 4 // the verifier denied access
+	ExitTimeout  = 5 // the time of --timeout was over
 )
 
 // ExitHelp is the part of help texts that lists the exit codes.
@@ -25,7 +26,8 @@ const ExitHelp = `Exit codes:
   1  any other failure; the last line on standard error says what to do
   2  the command line is wrong
   3  isolated: connected, but only to the remediation network
-  4  access denied by the verifier`
+  4  access denied by the verifier
+  5  no outcome within the time of --timeout`
 
 // Printed ends a command whose outcome has been printed: there is nothing more to
 // say.
@@ -38,6 +40,7 @@ func (e *Printed) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 func ExitCode(err error) (code int, say bool) {
 	var printed *Printed
 	var wrong *usage.Error
+	var timeout *client.TimeoutError
 	switch {
 	case err == nil:
 		return ExitAllowed, false
@@ -45,6 +48,8 @@ func ExitCode(err error) (code int, say bool) {
 		return printed.Code, false
 	case errors.As(err, &wrong):
 		return ExitUsage, true
+	case errors.As(err, &timeout):
+		return ExitTimeout, true
 	}
 	return ExitFailure, true
 }
@@ -52,7 +57,10 @@ func ExitCode(err error) (code int, say bool) {
 // outcomeExit returns the exit code of a recommendation, and the sentence of err,
 // why there was a failure, where that is what the exit code says.
 func outcomeExit(r client.Recommendation, err error) (code int, sentence string) {
+	var timeout *client.TimeoutError
 	switch {
+	case errors.As(err, &timeout):
+		return ExitTimeout, err.Error()
 	case r == client.Denied:
 		return ExitDenied, ""
 	case err != nil:
@@ -68,7 +76,7 @@ func exitWith(code int, err error) error {
 	switch code {
 	case ExitAllowed:
 		return nil
-	case ExitFailure:
+	case ExitFailure, ExitTimeout:
 		return err
 	}
 	return &Printed{code}

@@ -25,7 +25,9 @@ type Outcome struct {
 	Seconds       float64       `json:"seconds"`
 	IKEProposal   string        `json:"ike_proposal,omitempty"`
 	Child         *client.Child `json:"child,omitempty"`
-	Error         string        `json:"error,omitempty"`
+	// Attempts are the addresses of the gateway that did not lead to a connection.
+	Attempts []client.Attempt `json:"attempts,omitempty"`
+	Error    string           `json:"error,omitempty"`
 
 	// Explained is what was asked and answered, with --explain.
 	Explained []explain.Row `json:"explained,omitempty"`
@@ -41,7 +43,7 @@ func NewOutcome(r client.Result, err error) *Outcome {
 		Assessment: newAssessment(&r.Outcome, r.Mutual), IMCs: r.IMCs,
 		Batches: r.Outcome.BatchesSent + r.Outcome.BatchesReceived, Exchanges: r.Exchanges,
 		BytesSent: r.BytesSent, BytesReceived: r.BytesReceived, Seconds: r.Duration.Seconds(),
-		IKEProposal: r.IKEProposal, Child: r.Child,
+		IKEProposal: r.IKEProposal, Child: r.Child, Attempts: r.Attempts,
 	}
 	if r.Gateway.IsValid() {
 		o.Gateway = r.Gateway.String()

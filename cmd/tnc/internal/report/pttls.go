@@ -30,6 +30,8 @@ type PTTLSOutcome struct {
 	Explained []explain.Row `json:"explained,omitempty"`
 
 	ExitCode int `json:"exit_code"`
+
+	err error // that Error says
 }
 
 // errNoRecommendation is a failure: without a recommendation nothing was granted.
@@ -47,12 +49,13 @@ func NewPTTLSOutcome(r pttls.Result, err error) *PTTLSOutcome {
 	if err == nil && out.Recommendation == client.None {
 		err = errNoRecommendation
 	}
+	out.err = err
 	out.ExitCode, out.Error = outcomeExit(out.Recommendation, err)
 	return out
 }
 
 // Exit returns what the command ends with.
-func (out *PTTLSOutcome) Exit() error { return exitWith(out.ExitCode, errors.New(out.Error)) }
+func (out *PTTLSOutcome) Exit() error { return exitWith(out.ExitCode, out.err) }
 
 // WriteTable writes the outcome for people.
 func (out *PTTLSOutcome) WriteTable(w io.Writer) {

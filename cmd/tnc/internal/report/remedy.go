@@ -31,10 +31,14 @@ var remedies = []struct {
 	{as[*trust.UnknownCAError](), say(": put that CA's certificate into x509ca")},
 	{is(trust.ErrNoCertificate), say(": let the gateway send it (send_cert = always), or set send_certreq")},
 	{is(trust.ErrNoSource), say(": name one in authorities, or put the CRL into x509crl")},
+	{as[*client.AttemptsError](), attemptsRemedy},
 	{as[*client.KeyError](), func(err error) string {
 		return ikeRemedy(err) + "; where it is a strongSwan before 5.9.10 that speaks TLS 1.3, set libtls.version_max = 1.2 in strongswan.conf here"
 	}},
 	{func(err error) bool { return ikeRemedy(err) != "" }, ikeRemedy},
+	{as[*client.LookupError](), lookupRemedy},
+	{as[*client.RouteError](), say(": check the network of this machine, and the address")},
+	{as[*client.FamilyError](), say(": add one, or leave local_addrs out")},
 	{is(client.ErrNoTrap), say(": use --dataplane tun or xfrm")},
 	{is(dlimc.ErrNotFound), say(": install the library or correct its path")},
 	{as[*client.RunDirError](), say(": run as root, or set " + client.RunDirVariable)},
@@ -99,9 +103,15 @@ func WithRemedy(err error) error {
 // happened, and what its user can do.
 func Explain(r client.Result, err error) error {
 	var verify *eap.VerifyError
+	var timeout *client.TimeoutError
+	var attempts *client.AttemptsError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &timeout):
+		return timeout
+	case errors.As(err, &attempts):
+		return WithRemedy(attempts)
 	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted before the connection was up")
 	case errors.As(err, &verify):

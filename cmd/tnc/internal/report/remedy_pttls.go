@@ -8,6 +8,7 @@ import (
 	"net"
 	"syscall"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/pttls"
 	"github.com/gotnc/gotnc/internal/base/trust"
 	transport "github.com/gotnc/gotnc/tnccs/pttls"
@@ -27,7 +28,10 @@ func ptTLSError(err error) error {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var dns *net.DNSError
+	var timeout *client.TimeoutError
 	switch {
+	case errors.As(err, &timeout):
+		return timeout
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted before the assessment was over")
 	case errors.As(err, &authority):

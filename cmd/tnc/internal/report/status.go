@@ -14,7 +14,17 @@ func WriteStatus(w io.Writer, s client.Status) {
 	if !s.Since.IsZero() {
 		t.row("since", "%s (%v)", s.Since.Format(time.DateTime), time.Since(s.Since).Round(time.Second))
 	}
-	t.row("gateway", "%s, %s", s.GatewayID, s.Gateway)
+	gateway := s.Gateway
+	if s.GatewayID != "" {
+		gateway = s.GatewayID + ", " + gateway
+	}
+	t.row("gateway", "%s", gateway)
+	for _, a := range s.Attempts {
+		t.row("tried", "%v (%v ago)", a, time.Since(a.At).Round(time.Second))
+	}
+	if !s.NextAttempt.IsZero() {
+		t.row("next try", "in %v", max(time.Until(s.NextAttempt), 0).Round(time.Second))
+	}
 	t.row("identity", "%s", s.Identity)
 	decision := string(s.Recommendation)
 	if s.Assessment != "" {

@@ -82,20 +82,36 @@ func (c *Connection) Child(name string) *Child {
 	return nil
 }
 
-// RemoteHost is the peer of an initiator: the first remote address that is an
-// address or a name.
-func (c *Connection) RemoteHost() (string, bool) { return firstHost(c.RemoteAddrs) }
+// RemoteHosts are what an initiator connects to: the remote addresses and names
+// that are of one host, in order; others are for responders.
+func (c *Connection) RemoteHosts() []string { return hosts(c.RemoteAddrs) }
 
-// LocalHost is the first local address that is a host; false = any.
-func (c *Connection) LocalHost() (string, bool) { return firstHost(c.LocalAddrs) }
+// LocalHosts are the local addresses and names of one host; none = any.
+func (c *Connection) LocalHosts() []string { return hosts(c.LocalAddrs) }
 
-func firstHost(addrs []string) (string, bool) {
+// RemoteHost is the first of RemoteHosts; false = there is none.
+func (c *Connection) RemoteHost() (string, bool) { return first(c.RemoteHosts()) }
+
+// LocalHost is the first of LocalHosts; false = any.
+func (c *Connection) LocalHost() (string, bool) { return first(c.LocalHosts()) }
+
+func first(hosts []string) (string, bool) {
+	if len(hosts) == 0 {
+		return "", false
+	}
+	return hosts[0], true
+}
+
+func hosts(addrs []string) (hosts []string) {
 	for _, a := range addrs {
+		if ip, err := netip.ParseAddr(a); err == nil && ip.IsUnspecified() {
+			continue // %any
+		}
 		if !strings.HasPrefix(a, "%any") && !strings.Contains(a, "/") && !isRange(a) {
-			return a, true
+			hosts = append(hosts, a)
 		}
 	}
-	return "", false
+	return hosts
 }
 
 // isRange tells 10.0.0.1-10.0.0.9 from a host name with a dash.

@@ -11,11 +11,11 @@ import (
 // Reference.
 var optionDocs = map[string]map[string]string{
 	"connections.<conn>": {
-		"version": "0 or 2: IKEv2; 1 is refused", "local_addrs": "addresses of this machine; %any", "remote_addrs": "the gateway: the first name or address is used",
+		"version": "0 or 2: IKEv2; 1 is refused", "local_addrs": "addresses of this machine, one of each family; %any", "remote_addrs": "the gateway: its names and addresses are tried in turn",
 		"local_port": "UDP port here; 500 is charon.port", "remote_port": "UDP port of the gateway; 500, then 4500", "proposals": "algorithms of the IKE_SA; default",
 		"vips": "virtual IPs to ask for; 0.0.0.0 and :: are any", "encap": "force UDP encapsulation; no", "mobike": "RFC 4555; yes",
 		"dpd_delay": "time without packets until the gateway is probed; 0 is never", "dpd_timeout": "read; IKEv2 follows charon.retransmit_*",
-		"fragmentation": "yes, accept, force or no", "keyingtries": "attempts to connect; 1; 0 is for ever", "send_certreq": "name our CAs; yes",
+		"fragmentation": "yes, accept, force or no", "keyingtries": "attempts to connect, also where the connection is lost (each then at least 165 s); 1; 0 is for ever", "send_certreq": "name our CAs; yes",
 		"send_cert": "ifasked, always or never", "rekey_time": "4h; 0 is never", "reauth_time": "0 is never", "over_time": "end after that; 10 % of the longer of the two",
 		"rand_time": "random part that is taken off; over_time, at most half", "childless": "allow, prefer, force or never", "ppk_id": "postquantum preshared key of secrets.ppk",
 		"ppk_required": "no", "mediation": "refused unless no", "ocsp": "reply, request, both or never", "if_id_in": "XFRM interface ID", "if_id_out": "XFRM interface ID",
