@@ -21,6 +21,9 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 		return err
 	}
 	defer p.Close()
+	if err := p.RequireIMC(); err != nil {
+		return err
+	}
 	report.WriteWarnings(cmd.ErrOrStderr(), p.Warnings)
 	verbosity += o.verbose
 	var progress *report.Progress
@@ -67,7 +70,7 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 	}
 	r, err := c.Run(ctx)
 	progress.End()
-	err = report.Explain(r, client.TimedOut(ctx, err))
+	err = p.InWords(report.Explain(r, client.TimedOut(ctx, err)))
 	out := report.NewOutcome(r, err)
 	if !stay || !r.Up && !r.Trapped {
 		if o.json || err == nil || out.Recommendation != client.None {

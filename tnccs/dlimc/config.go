@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -54,24 +55,38 @@ func ParseTNCConfig(path string) (entries []Entry, problems []error, err error) 
 		return nil, nil, fmt.Errorf("read TNC configuration: %w", err)
 	}
 	defer f.Close()
-	entries, problems, err = parseTNCConfig(path, f)
+	entries, problems, _, err = parseTNCConfig(path, f)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read TNC configuration %s: %w", path, err)
 	}
 	return entries, problems, nil
 }
 
-func parseTNCConfig(file string, r io.Reader) (entries []Entry, problems []error, err error) {
+// Doubts returns what is probably not meant in a tnc_config file though it can be
+// read, each a *ConfigError: lines that name no IMC and are passed over, and IMCs
+// that are named twice, of which each is loaded, as strongSwan does.
+func Doubts(path string) (doubts []error, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read TNC configuration: %w", err)
+	}
+	defer f.Close()
+	_, _, doubts, err = parseTNCConfig(path, f)
+	return doubts, err
+}
+
+func parseTNCConfig(file string, r io.Reader) (entries []Entry, problems, doubts []error, err error) {
+	byName, byPath := map[string]int{}, map[string]int{} // lines
 	lr := &io.LimitedReader{R: r, N: maxConfig + 1}
 	sc := bufio.NewScanner(lr)
 	sc.Buffer(make([]byte, 0, 4096), maxLineSize)
 	n := 1
 	for ; sc.Scan(); n++ {
-		text := sc.Text()
+		line := sc.Text()
 		if n == 1 {
-			text = strings.TrimPrefix(text, "\ufeff")
+			line = strings.TrimPrefix(line, "\ufeff")
 		}
-		e, what := parseLine(text)
+		e, what, doubt := parseLine(line)
 		if what == "" && e.Path != "" && len(entries) == tnccs.MaxIMCs {
 			what = fmt.Sprintf("more than %d IMCs", tnccs.MaxIMCs)
 		}
@@ -81,42 +96,65 @@ func parseTNCConfig(file string, r io.Reader) (entries []Entry, problems []error
 		case e.Path != "":
 			e.File, e.Line = file, n
 			entries = append(entries, e)
+			if before := byPath[e.Path]; before > 0 {
+				doubt = fmt.Sprintf("%s is loaded by line %d already: take one of the two out", e.Path, before)
+			} else if before := byName[e.Name]; before > 0 {
+				doubt = fmt.Sprintf("line %d has an IMC %q already: give them different names", before, e.Name)
+			}
+			byName[e.Name], byPath[e.Path] = n, n
+		}
+		if doubt != "" && len(doubts) < maxProblems {
+			doubts = append(doubts, &ConfigError{File: file, Line: n, What: doubt})
 		}
 		if len(problems) > maxProblems {
-			return nil, nil, fmt.Errorf("this is no TNC configuration: more than %d bad lines", maxProblems)
+			return nil, nil, nil, fmt.Errorf("this is no TNC configuration: more than %d bad lines", maxProblems)
 		}
 	}
 	if err := sc.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return nil, nil, fmt.Errorf("line %d has more than %d octets", n, maxLineSize)
+		return nil, nil, nil, fmt.Errorf("line %d has more than %d octets", n, maxLineSize)
 	} else if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if lr.N <= 0 {
-		return nil, nil, fmt.Errorf("more than %d octets", maxConfig)
+		return nil, nil, nil, fmt.Errorf("more than %d octets", maxConfig)
 	}
-	return entries, problems, nil
+	return entries, problems, doubts, nil
 }
 
 const blank = " \t"
 
-// parseLine returns the IMC of a line, an empty Entry where it is none, or what
-// is wrong with it.
-func parseLine(line string) (Entry, string) {
+// serverKeywords begin lines that are meant for others: TNC servers, and clients
+// that load Java classes.
+var serverKeywords = map[string]string{"IMV": "a TNC server", "JAVA-IMC": "a client with Java", "JAVA-IMV": "a server with Java"}
+
+// parseLine returns the IMC of a line, an empty Entry where it is none; what is
+// wrong with it; and what is probably not meant.
+func parseLine(line string) (e Entry, what, doubt string) {
 	s := strings.Trim(strings.TrimRight(line, "\r\n"), blank)
 	if s == "" || s[0] == '#' {
-		return Entry{}, ""
+		return Entry{}, "", ""
 	}
 	end := strings.IndexAny(s, blank+`"`)
 	if end < 0 {
 		end = len(s)
 	}
 	keyword, rest := s[:end], s[end:]
-	if keyword != "IMC" {
-		if strings.EqualFold(keyword, "IMC") {
-			return Entry{}, fmt.Sprintf("the keyword is IMC, not %s", keyword)
-		}
-		return Entry{}, "" // IMV, JAVA-IMC and what others may add
+	switch _, known := serverKeywords[keyword]; {
+	case keyword == "IMC":
+		e, what = parseIMC(rest)
+		return e, what, ""
+	case strings.EqualFold(keyword, "IMC"):
+		return Entry{}, fmt.Sprintf("the keyword is IMC, not %s", keyword), ""
+	case !strings.ContainsAny(s, blank): // strongSwan stops reading here
+		return Entry{}, fmt.Sprintf("%q: write IMC \"name\" /path/of/library.so", text.Clip(s, 64)), ""
+	case known:
+		return Entry{}, "", fmt.Sprintf("the line is passed over: it is for %s", serverKeywords[keyword])
 	}
+	return Entry{}, "", fmt.Sprintf("the line is passed over, as strongSwan does: %q is no keyword, IMC is", text.Clip(keyword, 64))
+}
+
+// parseIMC reads what follows the keyword IMC.
+func parseIMC(rest string) (Entry, string) {
 	if rest == "" || !strings.ContainsAny(rest[:1], blank) {
 		return Entry{}, "the keyword IMC must be followed by a space"
 	}

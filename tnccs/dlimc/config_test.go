@@ -69,6 +69,7 @@ func TestTNCConfigLines(t *testing.T) {
 		`JAVA-IMC "a" x.jar`:             {},
 		`IMCX "a" /x.so`:                 {},
 		`Imc "a" /x.so`:                  {problem: "the keyword is IMC, not Imc"},
+		`hello`:                          {problem: `"hello": write IMC "name" /path/of/library.so`},
 		`IMC`:                            {problem: "the keyword IMC must be followed by a space"},
 		`IMC"a" /x.so`:                   {problem: "the keyword IMC must be followed by a space"},
 		`IMC a /x.so`:                    {problem: "the name of the IMC must be set in double quotes"},
@@ -80,7 +81,7 @@ func TestTNCConfigLines(t *testing.T) {
 		"\xef\xbb\xbfIMC \"a\" /x.so":    {"a", "/x.so", ""},
 		"\xef\xbb\xbf# IMC \"a\" /x.so":  {},
 	} {
-		entries, problems, err := parseTNCConfig("f", strings.NewReader(line+"\n"))
+		entries, problems, _, err := parseTNCConfig("f", strings.NewReader(line+"\n"))
 		require.NoError(t, err, "%q", line)
 		if want.problem != "" {
 			require.Len(t, problems, 1, "%q", line)
@@ -97,8 +98,37 @@ func TestTNCConfigLines(t *testing.T) {
 	}
 }
 
+// What is passed over, and what is named twice, is told.
+func TestTNCConfigDoubts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tnc_config")
+	require.NoError(t, os.WriteFile(path, []byte("IMC \"a\" /a.so\nIMV \"v\" /v.so\nICM \"b\" /b.so\nJAVA-IMC \"j\" j.jar\n"+
+		"IMC \"a\" /c.so\nIMC \"d\" /a.so\nIMC \"e\" /e.so\n"), 0o600))
+	doubts, err := Doubts(path)
+	require.NoError(t, err)
+	var got []string
+	for _, d := range doubts {
+		got = append(got, strings.TrimPrefix(d.Error(), path))
+	}
+	require.Equal(t, []string{
+		":2: the line is passed over: it is for a TNC server",
+		":3: the line is passed over, as strongSwan does: \"ICM\" is no keyword, IMC is",
+		":4: the line is passed over: it is for a client with Java",
+		":5: line 1 has an IMC \"a\" already: give them different names",
+		":6: /a.so is loaded by line 1 already: take one of the two out",
+	}, got)
+	entries, problems, err := ParseTNCConfig(path)
+	require.NoError(t, err)
+	require.Empty(t, problems)
+	require.Len(t, entries, 4, "as strongSwan")
+	_, err = Doubts(path + "s")
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
 func TestTNCConfigLimits(t *testing.T) {
-	parse := func(s string) ([]Entry, []error, error) { return parseTNCConfig("f", strings.NewReader(s)) }
+	parse := func(s string) ([]Entry, []error, error) {
+		entries, problems, _, err := parseTNCConfig("f", strings.NewReader(s))
+		return entries, problems, err
+	}
 	entries, problems, err := parse(strings.Repeat("IMC \"a\" /x.so\n", tnccs.MaxIMCs+2))
 	require.NoError(t, err)
 	require.Len(t, entries, tnccs.MaxIMCs)
@@ -118,7 +148,7 @@ func FuzzParseTNCConfig(f *testing.F) {
 	f.Add("IMC \"a\" /b\n")
 	f.Add("IMC\t\"\"\t/\r\n#\nIMV")
 	f.Fuzz(func(t *testing.T, s string) {
-		entries, _, err := parseTNCConfig("f", strings.NewReader(s))
+		entries, _, _, err := parseTNCConfig("f", strings.NewReader(s))
 		if err != nil {
 			return
 		}

@@ -151,8 +151,8 @@ func TestErrorsNameThePlace(t *testing.T) {
 		"a {\n b = 1\n":             `f.conf:1: section "a" is not closed: '}' is missing`,
 		"a = 1\n}\n":                `f.conf:2: unexpected '}': no section is open in this file`,
 		"a.b = 1\n":                 `f.conf:1: unexpected '.' after "a": names hold no dots, write nested sections`,
-		"\n\na b = 1\n":             `f.conf:3: unexpected "b" after "a": '=', '{' or ':' is expected`,
-		"a":                         `f.conf:1: unexpected end of the file after "a": '=', '{' or ':' is expected`,
+		"\n\na b = 1\n":             `f.conf:3: after "a" a '{' or '=' is missing: "b" follows`,
+		"a":                         `f.conf:1: after "a" a '{' or '=' is missing: end of the file follows`,
 		"\"x\" = 1":                 `f.conf:1: unexpected "\"": the name of a section or setting is expected`,
 		"k = \"abc\n\n":             `f.conf:1: the string is not closed: '"' is missing`,
 		"k = \"abc\\":               `f.conf:1: the string is not closed: '"' is missing`,
@@ -161,7 +161,7 @@ func TestErrorsNameThePlace(t *testing.T) {
 		"a : b. {\n}":               `f.conf:1: unexpected " " in a reference of section "a"`,
 		"a : b = 1":                 `f.conf:1: unexpected "=": ',' or '{' is expected after the references of section "a"`,
 		"k = a\x00b":                `f.conf:1: unexpected NUL octet in a value`,
-		"ü = é\nö } ":               `f.conf:2: unexpected "}" after "ö": '=', '{' or ':' is expected`,
+		"ü = é\nö } ":               `f.conf:2: after "ö" a '{' or '=' is missing: "}" follows`,
 		strings.Repeat("a {\n", 65): `f.conf:65: more than 64 sections inside each other`,
 	} {
 		_, err := Parse("f.conf", text)

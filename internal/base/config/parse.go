@@ -282,7 +282,7 @@ func (p *parser) statements(s *scanner, into *Section, open *opening, depth, nes
 		case '.':
 			return s.pos().Errorf("unexpected '.' after %q: names hold no dots, write nested sections", name)
 		default:
-			return s.pos().Errorf("unexpected %s after %q: '=', '{' or ':' is expected", s.found(), name)
+			return pos.Errorf("after %q a '{' or '=' is missing: %s follows", name, s.found())
 		}
 	}
 }

@@ -52,7 +52,7 @@ func LoadKey(file, kind string, passphrase []byte) (crypto.Signer, error) {
 // encrypted or not. Kind "rsa" or "ecdsa" accepts only keys of that kind, "" all.
 // The passphrase is ignored for a key that is not encrypted.
 func ParseKey(b []byte, kind string, passphrase []byte) (crypto.Signer, error) {
-	der := b
+	der, encrypted := b, false
 	for rest := b; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -64,6 +64,7 @@ func ParseKey(b []byte, kind string, passphrase []byte) (crypto.Signer, error) {
 		der = block.Bytes
 		//lint:ignore SA1019 keys of old configurations are encrypted so
 		if x509.IsEncryptedPEMBlock(block) {
+			encrypted = true
 			var err error
 			//lint:ignore SA1019 the same
 			if der, err = x509.DecryptPEMBlock(block, passphrase); err != nil {
@@ -74,6 +75,9 @@ func ParseKey(b []byte, kind string, passphrase []byte) (crypto.Signer, error) {
 		break
 	}
 	key, err := parseDER(der, passphrase)
+	if err != nil && encrypted { // a wrong passphrase may leave right padding
+		return nil, ErrPassphrase
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,8 +26,34 @@ type Store struct {
 	cas   []*x509.Certificate // for chains
 
 	trusted []*x509.Certificate
-	// Problems has an error for each file that cannot be used.
+	// Problems has an error for each file that cannot be used, a *FileError where
+	// it is about one.
 	Problems []error
+}
+
+// FileError is the error of a file that cannot be used.
+type FileError struct {
+	What   string // "private key", "PKCS #12 container", "certificate"
+	File   string
+	Secret *swanctl.PrivateKey // of secrets, which names the file; nil where none does
+	Err    error               // ErrPassphrase, …
+}
+
+func (e *FileError) Error() string { return fmt.Sprintf("load %s %s: %v", e.What, e.File, e.Err) }
+func (e *FileError) Unwrap() error { return e.Err }
+
+// NoKeyError is the error where there is no private key for what has to be signed.
+type NoKeyError struct {
+	What     string  // sentence
+	Problems []error // of the Store: one of the files may hold it
+}
+
+func (e *NoKeyError) Error() string {
+	what := e.What
+	for _, p := range e.Problems {
+		what += "; " + p.Error()
+	}
+	return what
 }
 
 // keyFolders are the folders of private keys next to swanctl.conf.
@@ -46,14 +71,14 @@ func Open(m *swanctl.Config, cas []*x509.Certificate) *Store {
 	for _, k := range m.Keys {
 		named[k.File] = true
 		if k.Kind == "pkcs12" {
-			s.addContainer(k.File, k.Passphrase)
+			s.addContainer(k.File, k)
 			continue
 		}
 		kind := k.Kind
 		if kind != "rsa" && kind != "ecdsa" {
 			kind = ""
 		}
-		s.addKey(k.File, kind, k.Passphrase)
+		s.addKey(k.File, kind, k)
 	}
 	for _, folder := range append(slices.Clone(keyFolders), "pkcs12") {
 		files, err := m.Files(folder)
@@ -79,7 +104,7 @@ func Open(m *swanctl.Config, cas []*x509.Certificate) *Store {
 	for _, f := range files {
 		certs, err := swanctl.LoadCertificates(f)
 		if err != nil {
-			s.Problems = append(s.Problems, fmt.Errorf("load certificate: %w", err))
+			s.Problems = append(s.Problems, &FileError{What: "certificate", File: f, Err: err})
 			continue
 		}
 		s.certs = append(s.certs, certs[0])
@@ -88,24 +113,32 @@ func Open(m *swanctl.Config, cas []*x509.Certificate) *Store {
 	return s
 }
 
-// addKey loads a private key file.
-func (s *Store) addKey(file, kind string, passphrase []byte) {
+// addKey loads a private key file; of is its section of secrets, nil where it has
+// none.
+func (s *Store) addKey(file, kind string, of *swanctl.PrivateKey) {
 	if len(s.keys) >= maxKeys {
 		return
 	}
-	k, err := LoadKey(file, kind, passphrase)
+	k, err := LoadKey(file, kind, passphrase(of))
 	if err != nil {
-		s.Problems = append(s.Problems, fmt.Errorf("load private key %s: %w", file, err))
+		s.Problems = append(s.Problems, &FileError{"private key", file, of, err})
 		return
 	}
 	s.keys = append(s.keys, k)
 }
 
+func passphrase(of *swanctl.PrivateKey) []byte {
+	if of == nil {
+		return nil
+	}
+	return of.Passphrase
+}
+
 // addContainer loads a PKCS #12 file.
-func (s *Store) addContainer(file string, passphrase []byte) {
-	c, err := LoadPKCS12(file, passphrase)
+func (s *Store) addContainer(file string, of *swanctl.PrivateKey) {
+	c, err := LoadPKCS12(file, passphrase(of))
 	if err != nil {
-		s.Problems = append(s.Problems, fmt.Errorf("load PKCS #12 container %s: %w", file, err))
+		s.Problems = append(s.Problems, &FileError{"PKCS #12 container", file, of, err})
 		return
 	}
 	s.keys = append(s.keys, c.Key)
@@ -134,7 +167,7 @@ func (s *Store) Of(file string) (KeyPair, error) {
 	}
 	pair, ok := s.pair(certs[0], certs[1:])
 	if !ok {
-		return KeyPair{}, s.NoKey(fmt.Sprintf("%s: no private key fits it", file))
+		return KeyPair{}, s.NoKey(file + ": no private key fits it")
 	}
 	return pair, nil
 }
@@ -151,7 +184,7 @@ func (s *Store) OfKey(file string) (KeyPair, error) {
 			return KeyPair{Key: k}, nil
 		}
 	}
-	return KeyPair{}, s.NoKey(fmt.Sprintf("%s: no private key fits it", file))
+	return KeyPair{}, s.NoKey(file + ": no private key fits it")
 }
 
 // All returns the KeyPair of every certificate that has a private key.
@@ -184,15 +217,8 @@ func (s *Store) Issuer(c *x509.Certificate) *x509.Certificate {
 	return nil
 }
 
-// NoKey returns the error for a key that is missing, as what says: it names the
-// places for keys, and the files that could not be used.
-func (s *Store) NoKey(what string) error {
-	what += ": put the key into the folder private, or name it in secrets"
-	for _, p := range s.Problems {
-		what += "; " + p.Error()
-	}
-	return errors.New(what)
-}
+// NoKey returns the error for a key that is missing, as what says.
+func (s *Store) NoKey(what string) error { return &NoKeyError{what, s.Problems} }
 
 // maxChain bounds the length of a chain.
 const maxChain = 7

@@ -42,7 +42,7 @@ func TestIpsecConfAuthentication(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			out, err := netns.Command(ctx, s.Client, s.tnc, "attest", "home", "--ipsec-conf", in("ipsec.conf"), "--strongswan-conf", filepath.Join(s.dir, "cl", "strongswan.conf"),
-				"--tnc-config", filepath.Join(s.dir, "cl", "tnc_config"), "-v").CombinedOutput()
+				"--tnc-config", "/dev/null", "-v").CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			if name != "PSK" {
 				require.Contains(t, string(out), "certificate status is good")

@@ -254,7 +254,6 @@ func (s *site) client(o options) {
 		aaa = "aaa_id = " + o.aaa
 	}
 	s.write("cl/strongswan.conf", "%s", conf)
-	s.write("cl/tnc_config", "# no IMC: this gateway asks for none\n")
 	s.write("cl/swanctl/swanctl.conf", `
 connections {
   home {
@@ -293,7 +292,7 @@ func (s *site) args(verb string, more ...string) []string {
 	return append([]string{s.tnc, verb, "home",
 		"--swanctl", filepath.Join(s.dir, "cl", "swanctl", "swanctl.conf"),
 		"--strongswan-conf", filepath.Join(s.dir, "cl", "strongswan.conf"),
-		"--tnc-config", filepath.Join(s.dir, "cl", "tnc_config")}, more...)
+		"--tnc-config", "/dev/null"}, more...)
 }
 
 // run runs tnc in the client's namespace and returns output and exit code.

@@ -16,7 +16,7 @@ func (b *Builder) tlsCertificates(l *swanctl.Round) ([]tls.Certificate, error) {
 	for _, file := range l.Certs {
 		o, err := b.store().Of(file)
 		if err != nil {
-			return nil, l.Pos.Errorf("local.certs of connection %q: %w", b.Connection.Name, err)
+			return nil, b.keyError(l, "local.certs of connection", err)
 		}
 		all = append(all, o)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/tnccs"
+	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
 
 // Kind says how much a Finding matters.
@@ -49,7 +50,7 @@ func (c *checker) add(kind Kind, remedy, format string, args ...any) {
 	if kind == Error {
 		c.bad++
 	}
-	c.findings = append(c.findings, Finding{kind, fmt.Sprintf(format, args...), remedy})
+	c.findings = append(c.findings, Finding{kind, c.words(fmt.Sprintf(format, args...)), c.words(remedy)})
 }
 
 func (c *checker) fail(err error) { c.add(Error, "", "%v", err) }
@@ -150,6 +151,7 @@ func (c *checker) connections() {
 	for _, f := range c.Swanctl.Faults {
 		c.fail(f)
 	}
+	c.keys()
 	for _, w := range c.Swanctl.Warnings() {
 		c.warn(w)
 	}
@@ -166,12 +168,14 @@ func (c *checker) passive(conn *swanctl.Connection) {
 
 func (c *checker) connection(conn *swanctl.Connection) {
 	before := c.bad
+	c.Connection = conn
+	defer func() { c.Connection = nil }()
 	for _, p := range conn.Problems {
 		c.fail(p)
 	}
 	roots, err := c.Swanctl.Roots(conn)
 	if err != nil {
-		c.fail(fmt.Errorf("connection %q: %w", conn.Name, err))
+		c.fail(err)
 	} else {
 		for _, w := range roots.Warnings {
 			c.warn(w)
@@ -248,30 +252,49 @@ func tryConnection(b *Builder) error {
 
 // imcs checks tnc_config and the libraries that it names.
 func (c *checker) imcs() {
+	broken := false
 	if err := c.readTNCConfig(); err != nil {
-		c.fail(err)
+		c.brokenTNCConfig(err)
+		broken = true
+	}
+	doubts, _ := dlimc.Doubts(c.TNCConfigPath())
+	for _, d := range doubts {
+		c.warn(d)
 	}
 	for _, w := range c.Warnings {
 		c.warn(w)
 	}
-	if len(c.IMCs) == 0 && c.attests() {
-		kind := Error
-		if _, err := os.Stat(c.TNCConfigPath()); err != nil {
-			kind = Warning // the default file need not be there
+	if c.Swanctl != nil && !broken {
+		for _, conn := range c.Swanctl.Connections {
+			p := c.Profile
+			p.Connection = conn
+			if err := p.RequireIMC(); err != nil {
+				c.fail(err)
+			}
 		}
-		c.add(kind, "", "%s names no IMC: a gateway that asks for measurements gets none; add a line IMC \"Attestation\" /path/of/imc-attestation.so", c.TNCConfigPath())
 	}
 	for _, e := range c.IMCs {
 		i, err := os.Stat(e.Path)
 		switch {
 		case err != nil:
-			c.add(Error, "", "%s:%d: IMC %q: %v", e.File, e.Line, e.Name, err)
+			c.add(Error, "install the library, or correct its path", "%s:%d: IMC %q: %v", e.File, e.Line, e.Name, err)
 		case !i.Mode().IsRegular():
-			c.add(Error, "", "%s:%d: IMC %q: %s is no file", e.File, e.Line, e.Name, e.Path)
+			c.add(Error, "name the library itself", "%s:%d: IMC %q: %s is no file", e.File, e.Line, e.Name, e.Path)
 		default:
 			c.add(OK, "", "%s:%d: IMC %q", e.File, e.Line, e.Name)
 		}
 	}
+}
+
+// brokenTNCConfig names every bad line.
+func (c *checker) brokenTNCConfig(err error) {
+	if _, problems, _ := dlimc.ParseTNCConfig(c.TNCConfigPath()); len(problems) > 0 {
+		for _, p := range problems {
+			c.fail(fmt.Errorf("read tnc_config: %w", p))
+		}
+		return
+	}
+	c.fail(err)
 }
 
 // certificates checks the validity times of all certificates that connections

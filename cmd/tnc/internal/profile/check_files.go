@@ -4,25 +4,22 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/gotnc/gotnc/internal/base/config/settings"
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
 
 // attests reports whether a connection may be asked for measurements: those that
 // use an EAP method which carries others.
-func (c *checker) attests() bool {
-	if c.Swanctl == nil {
+func attests(conn *swanctl.Connection) bool {
+	if conn == nil || conn.Passive != "" {
 		return false
 	}
-	for _, conn := range c.Swanctl.Connections {
-		for _, l := range conn.Local {
-			if conn.Passive == "" && l.Auth.Class == "eap" && (l.Auth.Method == "ttls" || l.Auth.Method == "peap" || l.Auth.Method == "tnc") {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(conn.Local, func(l *swanctl.Round) bool {
+		return l.Auth.Class == "eap" && (l.Auth.Method == "ttls" || l.Auth.Method == "peap" || l.Auth.Method == "tnc")
+	})
 }
 
 // attestation checks the files that imc-attestation's settings name.
@@ -35,7 +32,7 @@ func (c *checker) attestation() {
 		}
 		named++
 		if _, err := os.Stat(val.Text); err != nil {
-			c.fail(val.Errorf("%s: %w", val.Key, err))
+			c.fail(val.Errorf("%s: %w: put the file there (tnc aik create), or correct its name", val.Key, err))
 		}
 	}
 	if val, ok := settings.AIKHandle.Lookup(c.Strongswan); ok && named == 0 && val.Text != "" {

@@ -77,12 +77,20 @@ func (b *Builder) tlsPeer(ctx context.Context, l *swanctl.Round, gw *gatewayIden
 // them; 0 where they are not set.
 func (p *Profile) TLSVersions() (least, most uint16, err error) {
 	if least, err = tlsVersion(p.Charon.TLS.VersionMin); err != nil {
-		return 0, 0, fmt.Errorf("libtls.version_min: %w", err)
+		return 0, 0, p.tlsError(settings.TLSVersionMin, "version_min", err)
 	}
 	if most, err = tlsVersion(p.Charon.TLS.VersionMax); err != nil {
-		return 0, 0, fmt.Errorf("libtls.version_max: %w", err)
+		return 0, 0, p.tlsError(settings.TLSVersionMax, "version_max", err)
 	}
 	return least, most, nil
+}
+
+// tlsError says where a TLS version is set that cannot be.
+func (p *Profile) tlsError(s settings.Text, name string, err error) error {
+	if v, ok := s.Lookup(p.Strongswan); ok {
+		return v.Errorf("%s: %w", name, err)
+	}
+	return fmt.Errorf("libtls.%s: %w", name, err)
 }
 
 func tlsVersion(s string) (uint16, error) {

@@ -175,7 +175,7 @@ func TestCheckOfSettings(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{
 		conf + ":2: setting charon.threads of strongSwan does nothing here: there is no such pool or table",
-		conf + ":3: setting \"retransmit_trys\" is not known in charon",
+		conf + ":3: setting \"retransmit_trys\" is not known in charon; is \"retransmit_tries\" meant?",
 		conf + ":10: max_message_count = \"few\": not a number; the default applies",
 	}, got)
 }

@@ -82,7 +82,7 @@ func (b *Builder) namedCertificates(end string, r *swanctl.Round) (certs []*x509
 	for _, f := range r.Certs {
 		cs, err := swanctl.LoadCertificates(f)
 		if err != nil {
-			return nil, r.Pos.Errorf("%s.certs of connection %q: %w", end, b.Connection.Name, err)
+			return nil, r.CertsPos.Errorf("%s.certs of connection %q: %w", end, b.Connection.Name, err)
 		}
 		certs = append(certs, cs[0])
 	}
@@ -201,5 +201,5 @@ func matchOwner(owner, id string) swanctl.OwnerMatch {
 
 // noCA describes a CA constraint that is dropped.
 func noCA(r *swanctl.Round) *config.Error {
-	return r.Pos.Errorf("CA certificate %q not found, discarding CA constraint", r.CAID)
+	return r.CAPos.Errorf("CA certificate %q not found, discarding CA constraint: put it into ipsec.d/cacerts, or correct its name", r.CAID)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -75,9 +76,17 @@ conn home
 type mistake struct {
 	file, old, new string
 	says           string
-	at             string // of what text the line is named; "" = new, "-" = none
+	at             string // of what text the line is named; "" = new, "=file:line", "-" = none
 	kind           Kind   // "" = Error
+	works          bool   // can or cannot: exit code 0, or not
 }
+
+// whatToDo is in each sentence: an order, what else the value may be, or that
+// nothing has to be done.
+var whatToDo = regexp.MustCompile(`meant\?|[:;,] (set|add|put|take|write|use|correct|make|save|install|name|close|indent|replace|keep|give|it is for|for example) |` +
+	`not (one of|between|a number between|a time such as|a mark (as|such)|a subnet such as|yes or no|six binary digits)|is missing|take it out|use \S+$|write "$|` +
+	`has no effect: |does nothing here: |the default applies|is in force before|which is not there|is passed over|ask for any|asks for any|must (be|hold|lie)|there are: |are: |` +
+	`is no key type \(|; quote |no type of secret: |is the line to add|is written|are expected, such as|are$|add one such as|the keyword is IMC|lacks|without a tunnel|take it out|reads like`)
 
 // TestMistakes makes typical mistakes, one at a time: each is named with file and
 // line, what is wrong and what to do; what cannot work is an error.
@@ -117,7 +126,9 @@ func TestMistakes(t *testing.T) {
 			kind = Error
 		}
 		where := ""
-		if m.at != "-" {
+		if at, ok := strings.CutPrefix(m.at, "="); ok {
+			where = at + ": "
+		} else if m.at != "-" {
 			at := m.at
 			if at == "" {
 				at = strings.TrimSpace(m.new)
@@ -126,12 +137,26 @@ func TestMistakes(t *testing.T) {
 			require.GreaterOrEqual(t, i, 0, "%+v", m)
 			where = fmt.Sprintf("%s:%d: ", m.file, 1+strings.Count(text[:i], "\n"))
 		}
-		found := false
+		found, works := false, can
 		var all []string
 		for _, f := range check(m.file, text) {
-			said := f.Text + ": " + f.Remedy
+			said := f.Text
+			if f.Remedy != "" {
+				said += ": " + f.Remedy
+			}
+			if f.Kind == Error {
+				works = cannot
+			}
 			all = append(all, string(f.Kind)+" "+strings.ReplaceAll(said, dir+"/", ""))
-			found = found || f.Kind == kind && strings.Contains(said, where) && strings.Contains(said, m.says)
+			if f.Kind == kind && strings.Contains(said, where) && strings.Contains(said, m.says) {
+				found = true
+				if !whatToDo.MatchString(said) {
+					t.Errorf("%q does not say what to do", said)
+				}
+			}
+		}
+		if works != m.works {
+			t.Errorf("%s: %q for %q: exit code 0 is %v, want %v\n  got  %s", m.file, m.new, m.old, works, m.works, strings.Join(all, "\n       "))
 		}
 		if !found {
 			t.Errorf("%s: %q for %q\n  want %s %s…%s\n  got  %s", m.file, m.new, m.old, kind, where, m.says, strings.Join(all, "\n       "))

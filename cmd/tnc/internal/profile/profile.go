@@ -76,7 +76,7 @@ func (f Files) Load(name string, levels LogLevels) (p *Profile, err error) {
 	}
 	p.setLogLevels(levels)
 	if p.Connection, err = p.Swanctl.Connection(name); err != nil {
-		return nil, err
+		return nil, p.InWords(err)
 	}
 	if p.Roots, err = p.Swanctl.Roots(p.Connection); err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func (b *Builder) signatureRound(round *ike.LocalRound, l *swanctl.Round) error 
 		for _, f := range load.files {
 			o, err := load.of(f)
 			if err != nil {
-				return l.Pos.Errorf("local.%s of connection %q: %w", load.setting, b.Connection.Name, err)
+				return b.keyError(l, "local."+load.setting+" of connection", err)
 			}
 			own = append(own, o)
 		}
@@ -107,7 +107,7 @@ func (b *Builder) signatureRound(round *ike.LocalRound, l *swanctl.Round) error 
 		}
 	}
 	if len(own) == 0 {
-		return l.Pos.Errorf("connection %q: %w", b.Connection.Name, b.store().NoKey(fmt.Sprintf("local.certs names none, and no certificate with a private key of ours holds '%s'", l.ID)))
+		return b.keyError(l, "connection", b.store().NoKey(fmt.Sprintf("local.certs names none, and no certificate with a private key of ours holds '%s'", l.ID)))
 	}
 	if !named {
 		id = ike.Identity{} // the first certificate's, or the address

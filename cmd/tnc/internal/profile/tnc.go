@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
@@ -40,10 +41,23 @@ func (p *Profile) readTNCConfig() error {
 	case err != nil:
 		return fileError("tnc_config", err, "write it, or name another one with --tnc-config")
 	case len(problems) > 0:
-		return fmt.Errorf("read tnc_config: %w", problems[0])
+		return fmt.Errorf("read tnc_config: %w", errors.Join(problems...))
 	}
 	p.IMCs = entries
 	return nil
+}
+
+// RequireIMC returns an error where the connection may be asked for measurements and
+// tnc_config is there, but names no IMC: the gateway would not let this machine in.
+// Without a tnc_config, or with a device such as /dev/null, nothing was meant to be
+// measured.
+func (p *Profile) RequireIMC() error {
+	path := p.TNCConfigPath()
+	st, err := os.Stat(path)
+	if len(p.IMCs) > 0 || !attests(p.Connection) || err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	return fmt.Errorf("%s names no IMC, and connection %q may be asked for measurements: add a line IMC \"Attestation\" /path/of/imc-attestation.so, or give --tnc-config /dev/null", path, p.Connection.Name)
 }
 
 // ListTNCConfig reads tnc_config with what is wrong in it, each a

@@ -39,7 +39,7 @@ func (c *conn) authentication(strict config.Value) {
 		auth := c.class(r, v, local)
 		switch {
 		case !ok && hasBy && strings.HasPrefix(by.Text, "xauth"):
-			c.bad(by.Errorf("authby = %s: XAuth belongs to IKEv1, which is not supported", by.Text))
+			c.bad(by.Errorf("authby = %s: XAuth belongs to IKEv1, which is not supported: use psk or pubkey", by.Text))
 		case !ok && hasBy && (by.Text == "secret" || by.Text == "psk"):
 			v, auth = by, "psk"
 		}
@@ -81,7 +81,7 @@ func (c *conn) class(r round, v config.Value, local string) string {
 		return "pubkey"
 	case v.Text == "psk" || v.Text == "secret":
 		return "psk"
-	case is("pubkey", "rsa", "ecdsa", "ike:", "eap"):
+	case is("pubkey", "rsa", "ecdsa", "ike:", "eap-", "eap:"), v.Text == "eap":
 		return v.Text
 	case v.Text == "any" && !r.us:
 		switch method, _, _ := strings.Cut(local, ":"); method {
@@ -94,9 +94,10 @@ func (c *conn) class(r round, v config.Value, local string) string {
 	case v.Text == "any":
 		return "pubkey"
 	case is("xauth"):
-		c.bad(v.Errorf("%sauth%s = %s: XAuth belongs to IKEv1, which is not supported", r.end, r.suffix, v.Text))
+		c.bad(v.Errorf("%sauth%s = %s: XAuth belongs to IKEv1, which is not supported: use psk, pubkey or eap-<method>", r.end, r.suffix, v.Text))
 	default:
-		c.bad(v.Errorf("%sauth%s = %s: not one of pubkey, rsa, ecdsa, psk, eap-<method>", r.end, r.suffix, config.QuoteText(v.Text)))
+		c.bad(v.Errorf("%sauth%s = %s: not one of pubkey, rsa, ecdsa, psk, eap-<method>%s", r.end, r.suffix, config.QuoteText(v.Text),
+			config.Suggest(v.Text, []string{"pubkey", "psk", "eap-ttls", "eap-tls", "eap-md5", "eap-mschapv2", "eap-peap", "eap-gtc"})))
 	}
 	return "pubkey"
 }

@@ -67,8 +67,11 @@ func (c *conn) at() config.Value { return config.Value{Pos: c.s.pos} }
 
 func (c *conn) translate(strict config.Value) {
 	c.t.cfg.Put(append([]string{"connections", c.s.name}, c.child()...), c.at())
-	version := map[string]string{"": "0", "ike": "0", "ikev1": "1", "ikev2": "2"}
+	version := map[string]string{"ike": "0", "ikev1": "0", "ikev2": "2"}
 	if v, ok := c.take("keyexchange"); ok {
+		if v.Text == "ikev1" {
+			c.bad(v.Errorf("keyexchange = ikev1: IKEv1 is not supported, use ikev2"))
+		}
 		c.put(v, "version", version[v.Text])
 	} else {
 		c.put(c.at(), "version", "0")
@@ -181,7 +184,7 @@ func (c *conn) actions() {
 	if !ok || dpd.Text == "none" {
 		c.put(c.at(), "dpd_delay", "0")
 		if set && !ok {
-			c.warn(delay.Errorf("dpddelay has no effect: dpdaction is not set, which turns dead peer detection off"))
+			c.warn(delay.Errorf("dpddelay has no effect: dpdaction is not set, which turns dead peer detection off: set dpdaction too"))
 		}
 	} else {
 		c.put(dpd, "dpd_action", action[dpd.Text], c.child()...)

@@ -178,7 +178,7 @@ func (t *translator) conn(s *section, strict config.Value) {
 		c.us = "right"
 	}
 	if auto := values["auto"].Text; err == nil && (auto == "" || auto == "ignore") {
-		c.passive = "auto is not set, so strongSwan does not load it"
+		c.passive = "auto is not set, so strongSwan does not load it: set auto = add"
 	}
 	c.translate(strict)
 }
@@ -201,6 +201,7 @@ func (c *conn) finish(m *swanctl.Config) {
 		}
 		sort.SliceStable(c.problems, func(i, j int) bool { return c.problems[i].Pos.Line < c.problems[j].Pos.Line })
 		conn.Problems = append(conn.Problems, c.problems...)
+		conn.Swapped = c.us == "right"
 		if conn.Passive = c.passive; conn.Passive == "" && len(conn.Problems) == 0 {
 			if _, ok := conn.RemoteHost(); !ok {
 				conn.Passive = c.them() + " names no host, so others connect to this one"

@@ -131,7 +131,7 @@ func TestAnErrorStopsItsConn(t *testing.T) {
 		"ikelifetime=1w":           `:2: ikelifetime = "1w": not a time`,
 		"dpddelay=30sec":           `:2: dpddelay = "30sec": not a time`,
 		"keyexchange=ikev3":        `:2: keyexchange = "ikev3": not one of ike, ikev1, ikev2`,
-		"keyexchange=ikev1":        ":2: version = 1: IKEv1 is not supported, use 2",
+		"keyexchange=ikev1":        ":2: keyexchange = ikev1: IKEv1 is not supported, use ikev2",
 		"authby=sekret":            `:2: authby = "sekret": not one of psk, secret`,
 		"authby=xauthpsk":          ":2: authby = xauthpsk: XAuth belongs to IKEv1",
 		"leftauth=sekret":          `:2: leftauth = "sekret": not one of pubkey`,

@@ -56,6 +56,12 @@ func (c *conn) lifetimes() {
 	if v, ok := c.v["lifetime"]; ok {
 		childPos = v
 	}
+	marginAt := c.at()
+	for _, k := range []string{"lifetime", "keylife", "ikelifetime", "rekeymargin", "margintime"} {
+		if v, ok := c.v[k]; ok {
+			marginAt = v
+		}
+	}
 	ikeLife := get(defaultIKELifetime, "ikelifetime")
 	life := get(defaultLifetime, "keylife", "lifetime")
 	margin := get(defaultMargin, "rekeymargin", "margintime")
@@ -85,7 +91,7 @@ func (c *conn) lifetimes() {
 	// around there.
 	before := func(life time.Duration, what string) time.Duration {
 		if margin >= life {
-			c.bad(c.at().Errorf("margintime = %s of conn %s is not shorter than %s = %s", text(margin), c.s.name, what, text(life)))
+			c.bad(marginAt.Errorf("margintime = %s of conn %s is not shorter than %s = %s: make it shorter", text(margin), c.s.name, what, text(life)))
 			return life
 		}
 		return life - margin

@@ -42,6 +42,16 @@ func (p *parser) find(kind, name string) *section {
 	return nil
 }
 
+// names lists the sections of a kind.
+func (p *parser) names(kind string) (all []string) {
+	for _, s := range p.sections {
+		if s.kind == kind && s.name != "%default" {
+			all = append(all, s.name)
+		}
+	}
+	return all
+}
+
 func (p *parser) open(kind, name string, pos config.Pos) {
 	if p.current = p.find(kind, name); p.current == nil {
 		p.current = &section{kind: kind, name: name, pos: pos, values: map[string]config.Value{}}
@@ -173,7 +183,7 @@ func (p *parser) parents(s *section, above []*section) ([]*section, error) {
 	for _, also := range s.also {
 		other := p.find(s.kind, also.Text)
 		if other == nil {
-			return nil, also.Errorf("also = %s: there is no such %s", also.Text, s.kind)
+			return nil, also.Errorf("also = %s: there is no such %s: add it, or take also out%s", also.Text, s.kind, config.Suggest(also.Text, p.names(s.kind)))
 		}
 		if slices.Contains(above, other) {
 			return nil, also.Errorf("also = %s: %s %s includes itself", also.Text, s.kind, s.name)

@@ -81,7 +81,7 @@ func (r *secretsReader) secret(line string, pos config.Pos) (open int, err error
 	rest = strings.TrimSpace(rest)
 	end := strings.IndexAny(rest, " \t")
 	if end < 0 {
-		return 0, errors.New("after the colon the type of the secret and its value are expected")
+		return 0, fmt.Errorf("after the colon the type of the secret and its value are expected, such as EAP \"…\", not %s alone", config.QuoteText(rest))
 	}
 	kind, value := rest[:end], strings.TrimSpace(rest[end:])
 	ids, err := words(owners)
@@ -116,7 +116,7 @@ func (r *secretsReader) secret(line string, pos config.Pos) (open int, err error
 			return 0, err
 		}
 		if len(vs) == 0 {
-			return 0, errors.New("the name of the file is missing")
+			return 0, errors.New("the name of the file is missing: write it behind the type")
 		}
 		section := map[string]string{"RSA": "rsa", "ECDSA": "ecdsa", "PKCS8": "pkcs8", "P12": "pkcs12"}[kind] + name
 		put(section, config.Value{Key: "file", Text: r.t.path("private", vs[0].Text)})
@@ -140,7 +140,7 @@ func oneSecret(s string) (config.Value, error) {
 		return config.Value{}, err
 	}
 	if len(vs) == 0 {
-		return config.Value{}, errors.New("the secret is missing")
+		return config.Value{}, errors.New("the secret is missing: write it behind the type")
 	}
 	return vs[0], nil
 }
@@ -153,7 +153,7 @@ func words(s string) (out []config.Value, err error) {
 		if s[0] == '"' || s[0] == '\'' {
 			end := strings.IndexByte(s[1:], s[0])
 			if end < 0 {
-				return nil, fmt.Errorf("the quote %c is not closed", s[0])
+				return nil, fmt.Errorf("the quote %c is not closed: add it at the end", s[0])
 			}
 			out = append(out, config.Value{Text: s[1 : 1+end], Literal: true})
 			s = s[end+2:]

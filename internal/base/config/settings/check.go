@@ -100,7 +100,30 @@ func complain(section string, v config.Value) *config.Error {
 	if name == "libimcv.load" {
 		return nil // of strongSwan's IMCs
 	}
-	return v.Errorf("setting %q is not known in %s", v.Key, section)
+	return v.Errorf("setting %q is not known in %s%s", v.Key, section, suggest(inCharon(section), v.Key))
+}
+
+// suggest returns the setting of the section that a name is probably meant to be.
+func suggest(section, key string) string {
+	var names []string
+	for _, s := range all {
+		for _, n := range s.Names {
+			if rest, ok := strings.CutPrefix(n, section+"."); ok && !strings.Contains(rest, ".") {
+				names = append(names, rest)
+			}
+		}
+	}
+	for _, u := range unread {
+		for n := range strings.FieldsSeq(u.names) {
+			if rest, ok := strings.CutPrefix(n, section+"."); ok && !strings.Contains(rest, ".") {
+				names = append(names, rest)
+			}
+		}
+	}
+	if s := config.Suggest(key, names); s != "" {
+		return s
+	}
+	return ": take it out"
 }
 
 // inCharon returns the name that a setting of another program has in charon.

@@ -82,7 +82,7 @@ func (m *Config) Roots(c *Connection) (*Roots, error) {
 		for _, rd := range c.Remote {
 			named, err := m.NamedCAs(rd)
 			if err != nil {
-				return nil, fmt.Errorf("load CA certificate of connection %q: %w", c.Name, err)
+				return nil, rd.CAPos.Errorf("load CA certificate of connection %q: %w", c.Name, err)
 			}
 			r.Named = append(r.Named, named...)
 		}
@@ -210,6 +210,9 @@ func loadCAs(file string) ([]*x509.Certificate, error) {
 // LoadCertificates reads one DER certificate or all certificates of a PEM file.
 func LoadCertificates(file string) ([]*x509.Certificate, error) {
 	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: put the file there, or correct its name", err)
+	}
 	if err != nil {
 		return nil, err
 	}

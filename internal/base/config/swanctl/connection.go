@@ -55,6 +55,9 @@ type Connection struct {
 	// "" for the others.
 	Passive string
 
+	// Swapped: of ipsec.conf, whose right is this machine.
+	Swapped bool
+
 	// Problems are what makes the connection unusable.
 	Problems []*config.Error
 }

@@ -90,7 +90,10 @@ func parseTime(v config.Value) (time.Duration, error) {
 func (r reader) integer(key string, def, least, most int64) int64 {
 	return typed(r, key, def, func(v config.Value) (int64, error) {
 		n, err := v.Int()
-		if err == nil && (n < least || n > most) {
+		switch {
+		case err != nil:
+			err = v.Errorf("%s = %s: not a number between %d and %d", key, config.QuoteText(v.Text), least, most)
+		case n < least || n > most:
 			err = v.Errorf("%s = %d: not between %d and %d", key, n, least, most)
 		}
 		return n, err

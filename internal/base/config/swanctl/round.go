@@ -36,21 +36,25 @@ func (a Auth) String() string {
 
 // Round is a local<suffix> or remote<suffix> section.
 type Round struct {
-	Name    string // of the section
-	Pos     config.Pos
-	Round   int
-	Auth    Auth
-	ID      string   // "" = not set (remote: %any)
-	EAPID   string   // "" = not set: ID
-	AAAID   string   // local only: what the EAP server shows; "" = the gateway's ID
-	Groups  []string // which no gateway shows
-	Certs   []string // files
-	CACerts []string // files; remote only: the chain has to lead over one of them
-	PubKeys []string // files with raw public keys
+	Name   string // of the section
+	Pos    config.Pos
+	Round  int
+	Auth   Auth
+	ID     string   // "" = not set (remote: %any)
+	EAPID  string   // "" = not set: ID
+	AAAID  string   // local only: what the EAP server shows; "" = the gateway's ID
+	Groups []string // which no gateway shows
+	Certs  []string // files
+	// CertsPos is where Certs are named; Pos where none are.
+	CertsPos config.Pos
+	CACerts  []string // files; remote only: the chain has to lead over one of them
+	PubKeys  []string // files with raw public keys
 	// Revocation is "relaxed", "ifuri" or "strict"; remote only.
 	Revocation string
 	// CAID is an identity that a CA of the chain has to hold; remote only.
 	CAID string
+	// CAPos is where CAs are named (ca_id, else cacerts); Pos where none are.
+	CAPos config.Pos
 	// CertPolicy are OIDs of certificate policies that the certificate has to
 	// have; remote only.
 	CertPolicy []string
@@ -94,7 +98,15 @@ var certKeys = keys{"file": used, "handle": used, "slot": used, "module": used}
 
 func (m *Config) round(n *config.Node, local bool, bad func(*config.Error)) *Round {
 	r := reader{n, bad}
-	rd := &Round{Name: n.Name(), Pos: n.Pos()}
+	rd := &Round{Name: n.Name(), Pos: n.Pos(), CertsPos: n.Pos(), CAPos: n.Pos()}
+	for _, key := range []string{"cacerts", "ca_id"} {
+		if v, ok := n.Lookup(key); ok {
+			rd.CAPos = v.Pos
+		}
+	}
+	if v, ok := n.Lookup("certs"); ok {
+		rd.CertsPos = v.Pos
+	}
 	rd.Round = int(r.integer("round", 0, 0, math.MaxInt32))
 	rd.Auth = typed(r, "auth", Auth{Class: "pubkey"}, parseAuth)
 	rd.ID = r.str("id", "")
@@ -162,7 +174,7 @@ func parseAuth(v config.Value) (Auth, error) {
 		_, method, _ := strings.Cut(strings.ToLower(name), "-")
 		return Auth{Class: "eap", Method: method, Constraints: constraints}, nil
 	case strings.HasPrefix(lower, "xauth"):
-		return Auth{}, v.Errorf("auth = %q: XAuth belongs to IKEv1, which is not supported", text)
+		return Auth{}, v.Errorf("auth = %q: XAuth belongs to IKEv1, which is not supported: use psk, pubkey or eap-<method>", text)
 	case strings.HasPrefix(lower, "ed25519"), strings.HasPrefix(lower, "ed448"):
 		return Auth{}, v.Errorf("auth = %q: write ike:%s", text, text)
 	}

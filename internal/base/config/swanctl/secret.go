@@ -43,6 +43,8 @@ type PrivateKey struct {
 	Pos        config.Pos
 	File       string
 	Passphrase Secret
+	// PassphrasePos is where the passphrase is; Pos where there is none.
+	PassphrasePos config.Pos
 }
 
 var sharedKinds = []string{"eap", "xauth", "ntlm", "ike", "ppk"}
@@ -72,10 +74,10 @@ func (m *Config) secret(n *config.Node) {
 		s.Secret = b
 		m.Secrets = append(m.Secrets, s)
 	case hasPrefix(name, keyKinds):
-		k := &PrivateKey{Kind: kindOf(name, keyKinds), Name: name, Pos: n.Pos()}
+		k := &PrivateKey{Kind: kindOf(name, keyKinds), Name: name, Pos: n.Pos(), PassphrasePos: n.Pos()}
 		m.unknown(n, keys{"file": used, "secret": used}, nil, nil, nil, m.fault)
 		if v, ok := n.Lookup("secret"); ok {
-			k.Passphrase = Secret(v.Text)
+			k.Passphrase, k.PassphrasePos = Secret(v.Text), v.Pos
 		}
 		v, ok := n.Lookup("file")
 		if !ok {

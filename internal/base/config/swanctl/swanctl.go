@@ -96,7 +96,7 @@ func FromConfig(c *config.Config, path string) *Config {
 		default:
 			// Sections that others inherit from may have any name.
 			if !referenced(c.Top(), name) {
-				c.Warn(c.Node(name).Pos().Errorf("section %q is not known; connections, secrets, authorities and pools are", name))
+				c.Warn(c.Node(name).Pos().Errorf("section %q is not known; connections, secrets, authorities and pools are%s", name, config.Suggest(name, []string{"connections", "secrets", "authorities", "pools"})))
 			}
 		}
 	}
@@ -234,17 +234,45 @@ func (m *Config) unknown(n *config.Node, k keys, valuePrefixes, sections, sectio
 	for _, s := range n.Sections() {
 		if !hasPrefixFold(s, sectionPrefixes) && !containsFold(sections, s) {
 			known := append(append([]string(nil), sections...), sectionPrefixes...)
-			bad(n.Sub(s).Pos().Errorf("section %q is not known in %s%s", s, n.Path(), config.Suggest(s, known)))
+			bad(n.Sub(s).Pos().Errorf("section %q is not known in %s%s", s, n.Path(), suggestSection(s, known)))
 		}
 	}
 }
 
+// otherNames are what the settings are called in ipsec.conf and elsewhere.
+var otherNames = map[string][]string{
+	"remote_ts": {"remote_subnet", "remotesubnet", "rightsubnet", "remote_net"}, "local_ts": {"local_subnet", "localsubnet", "leftsubnet", "local_net"},
+	"remote_addrs": {"right", "remote", "gateway", "host", "server"}, "local_addrs": {"left"}, "proposals": {"ike"}, "esp_proposals": {"esp"},
+	"id": {"leftid", "rightid", "identity"}, "certs": {"leftcert", "rightcert"}, "auth": {"leftauth", "rightauth", "authby"}, "eap_id": {"eap_identity"},
+	"aaa_id": {"aaa_identity"}, "ca_id": {"rightca"}, "vips": {"leftsourceip", "sourceip"}, "start_action": {"auto"}, "version": {"keyexchange"},
+	"encap": {"forceencaps"}, "dpd_action": {"dpdaction"}, "dpd_delay": {"dpddelay"}, "close_action": {"closeaction"}, "life_time": {"lifetime", "keylife"},
+	"secret": {"password", "psk"}, "file": {"key"},
+}
+
 func suggest(key string, k keys) string {
+	for name := range k {
+		if slices.Contains(otherNames[name], strings.ToLower(key)) {
+			return fmt.Sprintf("; is %q meant?", name)
+		}
+	}
 	known := make([]string, 0, len(k))
 	for name := range k {
 		known = append(known, name)
 	}
-	return config.Suggest(key, known)
+	if s := config.Suggest(key, known); s != "" {
+		return s
+	}
+	return ": take it out"
+}
+
+func suggestSection(name string, known []string) string {
+	if s := config.Suggest(name, known); s != "" {
+		return s
+	}
+	if len(known) == 0 {
+		return ": it has no sections"
+	}
+	return "; there are: " + strings.Join(known, ", ")
 }
 
 func containsFold(list []string, s string) bool {

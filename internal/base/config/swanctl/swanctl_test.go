@@ -221,7 +221,7 @@ secrets { eapx { id = a
 		return got
 	}
 	require.Equal(t, []string{
-		`1: section "conections" is not known; connections, secrets, authorities and pools are`,
+		`1: section "conections" is not known; connections, secrets, authorities and pools are; is "connections" meant?`,
 		`2: setting "loose" outside of a section is not known`,
 		`17: secrets.token1 is ignored: tokens are not supported`,
 	}, texts(m.Warnings()))
@@ -232,7 +232,7 @@ secrets { eapx { id = a
 	}, texts(m.Faults))
 	require.ElementsMatch(t, []string{
 		`3: setting "remote_addr" is not known in connections.a; is "remote_addrs" meant?`,
-		`4: section "bogus" is not known in connections.a`,
+		`4: section "bogus" is not known in connections.a; there are: children, local, remote`,
 		`5: setting "atuh" is not known in connections.a.local; is "auth" meant?`,
 		`6: setting "fil" is not known in connections.a.local.cert; is "file" meant?`,
 		`6: connections.a.local.cert names no file; certificates on tokens are not supported`,

@@ -2,8 +2,10 @@ package swanctl
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,7 +63,7 @@ func ParseTrafficSelector(s string) (TrafficSelector, error) {
 	if hasProto {
 		inner, ok := strings.CutSuffix(rest, "]")
 		if !ok {
-			return t, fmt.Errorf("selector %q: ']' is missing", s)
+			return t, fmt.Errorf("selector %q: ']' is missing at its end", s)
 		}
 		proto, port, _ := strings.Cut(inner, "/")
 		if p, ok := protocols[proto]; ok {
@@ -69,7 +71,7 @@ func ParseTrafficSelector(s string) (TrafficSelector, error) {
 		} else if proto != "" {
 			n, err := strconv.ParseUint(proto, 0, 8)
 			if err != nil {
-				return t, fmt.Errorf("selector %q: protocol %q is not known", s, proto)
+				return t, fmt.Errorf("selector %q: protocol %q is not known: write a number, or a name such as tcp%s", s, proto, config.Suggest(proto, slices.Sorted(maps.Keys(protocols))))
 			}
 			t.Protocol = uint8(n)
 		}
