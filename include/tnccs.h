@@ -220,6 +220,10 @@ typedef struct tnccs_options {
 	tnccs_log_function log;
 	void              *log_data;
 	tnccs_log_level    log_level; /* default: TNCCS_LOG_INFO */
+
+	/* Not 0: load IMCs as root too that others than root may change, by writing the
+	 * library or a directory on the way to it. 0 (default): these are TNCCS_E_IMC. */
+	int allow_writable;
 } tnccs_options;
 
 /*

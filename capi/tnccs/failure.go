@@ -54,6 +54,8 @@ func withRemedy(err error) error {
 	switch {
 	case errors.As(err, &load) && load.Detail == "" && errors.Is(err, dlimc.ErrNotFound):
 		load.Detail = "install it or correct the path"
+	case errors.As(err, &load) && errors.Is(err, dlimc.ErrUnsafe):
+		load.Detail += ": give it to root, or set opts->allow_writable"
 	case errors.As(err, &load) && load.Detail == "" && load.Helper != "":
 		load.Detail = "is " + load.Helper + " the tnc of this release?"
 	case errors.As(err, &binding):

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/base/ownership"
 	"github.com/gotnc/gotnc/tnccs"
 )
 
@@ -36,6 +37,7 @@ var (
 	ErrNotLibrary  = errors.New("not a shared library")
 	ErrNotLoadable = errors.New("cannot be loaded")
 	ErrNoSymbol    = errors.New("not an IMC")
+	ErrUnsafe      = errors.New("not loaded as root")
 	ErrRefused     = errors.New("IMC refused to start")
 	ErrChild       = errors.New("cannot start the process of the IMC")
 	ErrNoChildMain = errors.New("the program does not call dlimc.ChildMain, so it cannot hold an IMC")
@@ -77,6 +79,10 @@ type Config struct {
 	// are copied between processes then, but a crash or hang of the library is one
 	// of the program, and the time limits do not apply.
 	InProcess bool
+	// AllowWritable loads libraries as root that others than root may change: by
+	// writing the file or a directory on the way to it. By default these are refused
+	// with ErrUnsafe; without root's rights nothing is.
+	AllowWritable bool
 	// Logger gets the log of the IMC, and the output of its child; nil discards.
 	Logger *slog.Logger
 	// InitTimeout, CallTimeout and TerminateTimeout limit the calls into a child;
@@ -155,6 +161,11 @@ func Load(e Entry, cfg Config) (tnccs.IMC, error) {
 	if err := checkFile(e); err != nil {
 		return nil, err
 	}
+	if os.Geteuid() == 0 && !cfg.AllowWritable {
+		if who := Unsafe(e.Path); who != "" {
+			return nil, loadError(e, ErrUnsafe, "it "+who)
+		}
+	}
 	if cfg.InProcess {
 		return &inProcess{entry: e, cfg: cfg}, nil
 	}
@@ -163,6 +174,16 @@ func Load(e Entry, cfg Config) (tnccs.IMC, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Unsafe returns the clause that says who, besides root and the user of this
+// process, may change the library at path, with file, owner and mode; "" for nobody.
+func Unsafe(path string) string {
+	r, err := ownership.Find(path)
+	if err != nil || r == nil {
+		return "" // a file that is not there is an error of its own
+	}
+	return r.String()
 }
 
 // checkFile returns an error for a file that cannot be an IMC, which dlopen would

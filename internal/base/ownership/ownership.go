@@ -48,7 +48,6 @@ type finder struct{ left int }
 
 // walk follows path, whose first part dir was looked at before, except for the root.
 func (f *finder) walk(dir, path string) (*Risk, error) {
-	var sticky *unix.Stat_t
 	var root unix.Stat_t
 	if err := unix.Lstat(dir, &root); err != nil {
 		return nil, &fs.PathError{Op: "lstat", Path: dir, Err: err}

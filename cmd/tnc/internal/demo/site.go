@@ -83,6 +83,11 @@ func (d *demo) configure(ca []byte, password string, gw netip.AddrPort) (f profi
 		"strongswan.conf": fmt.Sprintf(`charon {
   port = 0
   port_nat_t = 0
+  plugins {
+    tnc-imc {
+      allow_writable = yes
+    }
+  }
 }
 libtnccs {
   tnc_config = "%s"

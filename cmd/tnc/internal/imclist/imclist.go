@@ -27,6 +27,7 @@ type Entry struct {
 	Version uint32   `json:"version,omitempty"` // of IF-IMC, as the library chose it
 	Long    bool     `json:"long_types"`        // it receives messages of long types (IF-IMC 1.3)
 	Types   []string `json:"types,omitempty"`   // that it receives
+	Unsafe  string   `json:"unsafe,omitempty"`  // who else may change the library
 	Error   string   `json:"error,omitempty"`
 }
 
@@ -67,7 +68,7 @@ func Failed(entries []Entry) (n int) {
 
 // load loads one IMC in a client of its own.
 func load(e dlimc.Entry, cfg dlimc.Config) Entry {
-	out := Entry{Name: e.Name, Path: e.Path, File: e.File, Line: e.Line}
+	out := Entry{Name: e.Name, Path: e.Path, File: e.File, Line: e.Line, Unsafe: dlimc.Unsafe(e.Path)}
 	client, err := tnccs.NewClient(tnccs.Config{Logger: cfg.Logger})
 	if err == nil {
 		err = dlimc.Add(client, e, cfg)
@@ -117,6 +118,9 @@ func WriteTable(w io.Writer, path string, entries []Entry) {
 		if e.Error != "" {
 			say("FAILS", e.Error)
 			continue
+		}
+		if e.Unsafe != "" {
+			say("UNSAFE", e.Unsafe)
 		}
 		// IF-IMC 1.0 to 1.3 share version 1.
 		kind := "1.3, long message types"

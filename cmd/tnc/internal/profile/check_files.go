@@ -2,13 +2,12 @@ package profile
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
-	"syscall"
 
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/ownership"
 )
 
 // attests reports whether a connection may be asked for measurements: those that
@@ -40,8 +39,9 @@ func (c *checker) attestation() {
 	}
 }
 
-// writable warns of files that others than their owner and root may change:
-// whoever may write them decides who is trusted and what runs as root.
+// writable warns of files that others than root and this user may change, in
+// themselves or by a folder that leads to them: whoever may write them decides who
+// is trusted and what runs as root.
 func (c *checker) writable() {
 	seen := map[string]bool{}
 	look := func(what, path string, kind Kind) {
@@ -49,13 +49,15 @@ func (c *checker) writable() {
 			return
 		}
 		seen[path] = true
-		st, err := os.Stat(path)
-		if err != nil {
+		risk, err := ownership.Find(path)
+		if err != nil || risk == nil {
 			return
 		}
-		if who := writers(st); who != "" {
-			c.add(kind, fmt.Sprintf("chmod go-w %s", path), "%s %s may be changed by %s", what, path, who)
+		remedy := "chmod go-w " + risk.Path
+		if risk.Owner != 0 {
+			remedy = fmt.Sprintf("chown root:root %[1]s; chmod go-w %[1]s", risk.Path)
 		}
+		c.add(kind, remedy, "%s %s %v", what, path, risk)
 	}
 	for _, f := range c.Strongswan.Files() {
 		look("configuration", f, Warning)
@@ -79,20 +81,10 @@ func (c *checker) writable() {
 	}
 	look("configuration", c.TNCConfigPath(), Warning)
 	for _, e := range c.IMCs {
-		look(fmt.Sprintf("IMC %q", e.Name), e.Path, Error)
+		kind := Error
+		if settings.AllowWritable.In(c.Strongswan) {
+			kind = Warning
+		}
+		look(fmt.Sprintf("IMC %q", e.Name), e.Path, kind)
 	}
-}
-
-// writers says who else than the owner and root may write a file; "" for nobody.
-func writers(st fs.FileInfo) string {
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	switch mode := st.Mode(); {
-	case mode&0o002 != 0:
-		return "everybody"
-	case ok && sys.Uid != 0 && int(sys.Uid) != os.Geteuid():
-		return fmt.Sprintf("its owner, the user with ID %d", sys.Uid)
-	case ok && mode&0o020 != 0 && sys.Gid != 0:
-		return fmt.Sprintf("the group with ID %d", sys.Gid)
-	}
-	return ""
 }

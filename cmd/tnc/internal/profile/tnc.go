@@ -114,14 +114,15 @@ func (p *Profile) MutualRequired() bool {
 
 // IMCOptions returns how IMCs are loaded. Beside strongSwan's settings there are
 // charon.plugins.tnc-imc.in_process, which loads all of them into this process
-// instead of a child each, and call_timeout. Once ctx is done calls end soon.
+// instead of a child each, allow_writable and call_timeout. Once ctx is done calls end soon.
 func (p *Profile) IMCOptions(ctx context.Context, logger *slog.Logger) dlimc.Config {
 	return dlimc.Config{
-		InProcess:   settings.InProcess.In(p.Strongswan),
-		CallTimeout: settings.CallTimeout.Or(p.Strongswan, dlimc.DefaultCallTimeout),
-		Logger:      logger,
-		Env:         p.environ(),
-		Context:     ctx,
+		InProcess:     settings.InProcess.In(p.Strongswan),
+		AllowWritable: settings.AllowWritable.In(p.Strongswan),
+		CallTimeout:   settings.CallTimeout.Or(p.Strongswan, dlimc.DefaultCallTimeout),
+		Logger:        logger,
+		Env:           p.environ(),
+		Context:       ctx,
 	}
 }
 

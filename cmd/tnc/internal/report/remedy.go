@@ -41,6 +41,7 @@ var remedies = []struct {
 	{as[*client.FamilyError](), say(": add one, or leave local_addrs out")},
 	{is(client.ErrNoTrap), say(": use --dataplane tun or xfrm")},
 	{is(dlimc.ErrNotFound), say(": install the library or correct its path")},
+	{is(dlimc.ErrUnsafe), say("; give it to root (chown root:root) and to nobody else (chmod go-w), or set charon.plugins.tnc-imc.allow_writable = yes")},
 	{as[*client.RunDirError](), say(": run as root, or set " + client.RunDirVariable)},
 	{as[*client.UpError](), func(err error) string {
 		var up *client.UpError

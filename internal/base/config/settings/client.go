@@ -86,6 +86,7 @@ var (
 	TNCConfig         = libtnccs.text("tnc_config", "/etc/tnc_config", "File that names the IMCs.")
 	PreferredLanguage = tncIMC.text("preferred_language", "", "Language of texts for the user, as in RFC 3282.")
 	InProcess         = tncIMC.mine().yesNo("in_process", false, "Load all IMCs into this process instead of a child each.")
+	AllowWritable     = tncIMC.mine().yesNo("allow_writable", false, "As root, load IMCs too that others than root may change, by writing the library or a folder on the way to it.")
 	CallTimeout       = tncIMC.mine().time("call_timeout", 0, "120", "Time that a call of an IMC may take.")
 	MaxBatchSize      = tnccs20.optional("max_batch_size", "octets", math.MinInt, math.MaxInt, "the transport's", "Largest PB-TNC batch.")
 	MaxMessageSize    = tnccs20.optional("max_message_size", "octets", math.MinInt, math.MaxInt, "what a batch holds", "Largest PA-TNC message.")
