@@ -153,7 +153,7 @@ func (a *authentication) roundPayloads(sa *ikeSA, l *LocalRound, c *Credential, 
 	default:
 		id = append(id, a.certificates(c, ocsp)...)
 		o := l.Signature
-		o.PeerHashes = a.peer.hashes
+		o.PeerHashes, o.SHA1 = a.peer.hashes, a.cfg.Authentication.SHA1
 		var scheme signature.Scheme
 		auth, err = a.prove(sa, func(octets, _ []byte) (m *message.Auth, err error) {
 			m, scheme, err = signature.Sign(a.rand, c.Key, octets, o)

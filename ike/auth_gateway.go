@@ -115,6 +115,9 @@ func (a *authentication) gatewaySignature(sa *ikeSA, r *RemoteRound, auth *messa
 		if s, err = signature.Verify(k, auth, a.gatewayOctets(sa)); err == nil {
 			err = r.Constraints.CheckIKE(s)
 		}
+		if err == nil && s.Hash == signature.SHA1 && !a.cfg.Authentication.SHA1 {
+			err = fmt.Errorf("it signed with %s: %w", s, signature.ErrSHA1)
+		}
 		if err == nil {
 			log.Infof(a.ike, "authentication of '%s' with %s successful", a.remoteID, s)
 			return nil

@@ -101,6 +101,10 @@ type Authentication struct {
 	// RFC 7296 and RFC 4754, and a gateway that signs as RFC 7427 says is
 	// refused.
 	ClassicSignatures bool
+	// SHA1 accepts and makes RSA signatures over SHA-1: those of authentication
+	// method 1 (RFC 7296 section 3.8), which are left for RSA keys where either side
+	// does without RFC 7427. Without it they are signature.ErrSHA1 (RFC 8247 section 3).
+	SHA1 bool
 	// NoInitialContact leaves N(INITIAL_CONTACT) out.
 	NoInitialContact bool
 	// GatewayIdentified, where set, is called with the gateway's IKE identity in

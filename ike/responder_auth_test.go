@@ -155,7 +155,7 @@ func (r *responder) proveOwn() (ps []message.Payload) {
 			ps = append(ps, &message.Cert{Encoding: message.CertX509Signature, Data: c})
 		}
 		ps = append(ps, &message.Cert{Encoding: message.CertCRL, Data: []byte("crl")}, &message.Cert{Encoding: message.CertOCSP, Data: []byte("ocsp")})
-		o := signature.Options{PeerHashes: signature.Announced, PSS: g.pss}
+		o := signature.Options{PeerHashes: signature.Announced, PSS: g.pss, SHA1: true}
 		if r.noHashes {
 			o.PeerHashes = nil
 		}

@@ -130,6 +130,7 @@ func TestSignatures(t *testing.T) {
 				n := newNetwork(t, func(cfg *Config, r *responder, _ *fakeEAP) {
 					v = signed(cfg, r, own, theirs)
 					cfg.LocalRounds[0].Signature.PSS, r.own[0].pss, r.noHashes = c.pss, c.pss, c.noHashes
+					cfg.Authentication.SHA1 = c.noHashes
 				})
 				n.start()
 				n.established()
@@ -161,6 +162,28 @@ func TestClassicSignatures(t *testing.T) {
 	err := run(false).failure()
 	require.ErrorIs(t, err, ErrGatewayAuth)
 	require.ErrorContains(t, err, "RFC 7427")
+}
+
+// Signatures over SHA-1 are neither accepted nor made unless that is allowed.
+func TestSHA1Signatures(t *testing.T) {
+	rsa, p256 := newSigner(t, "rsa"), newSigner(t, "p256")
+	run := func(own, theirs gocrypto.Signer, allowed bool) *network {
+		n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
+			signed(c, r, own, theirs)
+			c.Authentication.SHA1, r.noHashes = allowed, true
+		})
+		n.start()
+		return n
+	}
+	run(rsa, rsa, true).established()
+	run(p256, p256, false).established()
+	err := run(p256, rsa, false).failure()
+	require.ErrorIs(t, err, ErrGatewayAuth)
+	require.ErrorIs(t, err, signature.ErrSHA1)
+	require.ErrorContains(t, err, "it signed with RSA_EMSA_PKCS1_SHA1")
+	err = run(rsa, p256, false).failure()
+	require.ErrorIs(t, err, signature.ErrSHA1)
+	require.ErrorContains(t, err, "our RSA key would have to sign with RSA_EMSA_PKCS1_SHA1")
 }
 
 func TestOwnCertificate(t *testing.T) {

@@ -22,7 +22,14 @@ type Options struct {
 	Schemes []Scheme
 	// PSS prefers RSASSA-PSS with RSA keys (charon.rsa_pss).
 	PSS bool
+	// SHA1 signs with RSA over SHA-1 where nothing else is left; without it that is
+	// ErrSHA1.
+	SHA1 bool
 }
+
+// ErrSHA1: SHA-1 is broken, and a signature over it is neither made nor accepted
+// unless the configuration says so (RFC 8247 section 3.2).
+var ErrSHA1 = errors.New("signatures over SHA-1 are refused")
 
 // ErrNoCommonScheme: the peer verifies none of the signatures that our key may
 // make.
@@ -131,6 +138,9 @@ func signClassic(random io.Reader, key gocrypto.Signer, kind Key, bits int, octe
 		s := Scheme{RSA, false, SHA1}
 		if err := only(s); err != nil {
 			return nil, s, err
+		}
+		if !o.SHA1 {
+			return nil, s, fmt.Errorf("sign AUTH: the gateway knows no RFC 7427 signatures, and our RSA key would have to sign with %s: %w", s, ErrSHA1)
 		}
 		sig, err := key.Sign(random, SHA1.digest(octets), gocrypto.SHA1)
 		return &message.Auth{Method: message.AuthRSA, Data: sig}, s, err

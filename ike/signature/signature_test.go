@@ -44,7 +44,7 @@ func TestSignedByEveryKeyAndScheme(t *testing.T) {
 		scheme Scheme
 		prefix string // of the AUTH data
 	}{
-		{"RSA classic", rsa2048, Options{}, message.AuthRSA, Scheme{RSA, false, SHA1}, ""},
+		{"RSA classic", rsa2048, Options{SHA1: true}, message.AuthRSA, Scheme{RSA, false, SHA1}, ""},
 		{"RSA SHA-256", rsa2048, Options{PeerHashes: Announced}, 14, Scheme{RSA, false, SHA256}, "0f300d06092a864886f70d01010b0500"},
 		{"RSA SHA-384 is all the peer knows", rsa2048, Options{PeerHashes: []Hash{SHA384}}, 14, Scheme{RSA, false, SHA384}, "0f300d06092a864886f70d01010c0500"},
 		{"RSA SHA-512 as configured", rsa2048, Options{PeerHashes: Announced, Schemes: []Scheme{{RSA, false, SHA512}}}, 14, Scheme{RSA, false, SHA512}, "0f300d06092a864886f70d01010d0500"},
@@ -102,9 +102,17 @@ func TestNoCommonScheme(t *testing.T) {
 	require.ErrorContains(t, err, "does not allow")
 }
 
+func TestSHA1IsRefused(t *testing.T) {
+	_, _, err := Sign(rand.Reader, newKey(t, RSA, 2048), octets, Options{})
+	require.ErrorIs(t, err, ErrSHA1)
+	_, s, err := Sign(rand.Reader, newKey(t, ECDSA, 256), octets, Options{})
+	require.NoError(t, err)
+	require.Equal(t, SHA256, s.Hash)
+}
+
 func TestWeakKeysAndUnknownMethods(t *testing.T) {
 	small := newKey(t, RSA, 1024)
-	auth, _, err := Sign(rand.Reader, small, octets, Options{})
+	auth, _, err := Sign(rand.Reader, small, octets, Options{SHA1: true})
 	require.NoError(t, err)
 	_, err = Verify(small.Public(), auth, octets)
 	require.ErrorContains(t, err, "1024 bits")

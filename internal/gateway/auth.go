@@ -55,7 +55,7 @@ func (c *client) signature() ([]message.Payload, error) {
 	if !ok {
 		return nil, fmt.Errorf("sign AUTH: %T cannot sign", cert.PrivateKey)
 	}
-	auth, _, err := signature.Sign(rand.Reader, signer, c.ownOctets(), signature.Options{PeerHashes: c.hashes})
+	auth, _, err := signature.Sign(rand.Reader, signer, c.ownOctets(), signature.Options{PeerHashes: c.hashes, SHA1: true})
 	if err != nil {
 		return nil, err
 	}

@@ -35,12 +35,15 @@ const (
 	ECDSA384
 	ECDSA521
 	Ed25519
+	RSA1024 // weaker than what is accepted
 )
 
 func newKey(k Key) (crypto.Signer, error) {
 	switch k {
 	case RSA:
 		return rsa.GenerateKey(rand.Reader, 2048)
+	case RSA1024:
+		return rsa.GenerateKey(rand.Reader, 1024)
 	case ECDSA384:
 		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	case ECDSA521:

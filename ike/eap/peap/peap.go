@@ -20,6 +20,7 @@ import (
 var (
 	errInnerEnd = errors.New("server ended the inner authentication inside the tunnel without a result")
 	errAfterEnd = errors.New("server went on after the result")
+	errUnbound  = errors.New("server did not bind the inner method to the tunnel: Crypto-Binding is required")
 	errEarly    = errors.New("server reported success before the inner method completed")
 )
 
@@ -39,6 +40,10 @@ type Config struct {
 	// MaxMessages limits the PEAP packets that the server may send,
 	// acknowledgements included; 0 is no limit.
 	MaxMessages int
+	// RequireBinding refuses a server that reports success without a Crypto-Binding
+	// TLV: without one somebody between may have carried the inner method of another
+	// conversation into the tunnel.
+	RequireBinding bool
 	// Logger gets strongSwan's lines; nil discards.
 	Logger *slog.Logger
 }
@@ -54,7 +59,7 @@ type tunnel = tlspeer.Tunnel
 
 // New returns a Method that waits for the server's start packet.
 func New(cfg Config) (*Method, error) {
-	in := &inside{log: log.Group(cfg.Logger, log.IKE)}
+	in := &inside{log: log.Group(cfg.Logger, log.IKE), mustBind: cfg.RequireBinding}
 	t, err := tlspeer.NewTunnel(tlskind.PEAP, tlspeer.TunnelConfig{Config: tlspeer.Config{
 		TLS: cfg.TLS, FragmentSize: cfg.FragmentSize, Length: cfg.IncludeLength,
 		MaxMessages: cfg.MaxMessages, Logger: cfg.Logger,
@@ -95,8 +100,10 @@ type inside struct {
 	peer   *eap.Peer
 	tunnel func() []byte // the key of the tunnel
 	msk    []byte        // nil where nothing was bound
-	ended  bool          // the result was exchanged
-	status uint16
+
+	mustBind bool // Config.RequireBinding
+	ended    bool // the result was exchanged
+	status   uint16
 }
 
 func (in *inside) Enter(tls.ConnectionState) {}
@@ -151,7 +158,10 @@ func (in *inside) end(req eap.Packet) ([]byte, error) {
 		if in.peer.Method() != eap.TypeNone && in.peer.Decision() != eap.DecisionMaySucceed {
 			return nil, errEarly
 		}
-		if result.Binding != nil {
+		switch {
+		case result.Binding == nil && in.mustBind:
+			return nil, errUnbound
+		case result.Binding != nil:
 			if answer.Binding, err = in.bind(result.Binding); err != nil {
 				return nil, err
 			}

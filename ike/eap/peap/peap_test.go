@@ -75,7 +75,9 @@ func TestMD5Inside(t *testing.T) {
 		for _, bind := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				inner := &md5Server{}
-				r, p, s, text := converse(t, client(pki, md5.Offer([]byte(password))), server.PEAPConfig{Config: server.Config{TLS: pki.TLS(tlsVersion), FirstID: 0xfd}, Inner: inner, Bind: bind})
+				cfg := client(pki, md5.Offer([]byte(password)))
+				cfg.RequireBinding = bind
+				r, p, s, text := converse(t, cfg, server.PEAPConfig{Config: server.Config{TLS: pki.TLS(tlsVersion), FirstID: 0xfd}, Inner: inner, Bind: bind})
 				require.NoError(t, r.ClientErr)
 				require.NoError(t, r.ServerErr)
 				require.Equal(t, eap.StatusSuccess, r.Status)
@@ -106,6 +108,7 @@ func TestRefusals(t *testing.T) {
 		"another binding": {func(_ *Config, s *server.PEAPConfig) {
 			s.Bind, s.Inner.(*md5Server).msk = true, bytes.Repeat([]byte{1}, 64)
 		}, peapmsg.ErrBinding, nil},
+		"binding required": {func(c *Config, _ *server.PEAPConfig) { c.RequireBinding = true }, errUnbound, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := &md5Server{}

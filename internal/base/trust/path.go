@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -38,15 +39,47 @@ func (s *Store) paths(leaf *x509.Certificate, sent []*x509.Certificate, p Policy
 		return nil, explain(leaf, err)
 	}
 	var out [][]*x509.Certificate
+	var weak error
 	for _, path := range all[:min(len(all), maxPaths)] {
-		if len(p.CAs) == 0 || overlap(path[1:], p.CAs) {
-			out = append(out, path)
+		if len(p.CAs) > 0 && !overlap(path[1:], p.CAs) {
+			continue
 		}
+		if err := strong(path); err != nil {
+			weak = err
+			continue
+		}
+		out = append(out, path)
+	}
+	if len(out) == 0 && weak != nil {
+		return nil, weak
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("its certificate %q was not issued under a CA that remote.cacerts names", leaf.Subject)
 	}
 	return out, nil
+}
+
+// MinRSABits is the least size of RSA keys in a path, that of the trust anchor
+// included, as for signatures of AUTH.
+const MinRSABits = 2048
+
+// WeakKeyError is returned for a path with an RSA key of less than MinRSABits.
+type WeakKeyError struct {
+	Certificate *x509.Certificate
+	Bits        int
+}
+
+func (e *WeakKeyError) Error() string {
+	return fmt.Sprintf("its path cannot be used: the RSA key of %q has %d bits, at least %d are needed", e.Certificate.Subject, e.Bits, MinRSABits)
+}
+
+func strong(path []*x509.Certificate) error {
+	for _, c := range path {
+		if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < MinRSABits {
+			return &WeakKeyError{c, k.N.BitLen()}
+		}
+	}
+	return nil
 }
 
 // overlap reports whether a certificate is in both lists.

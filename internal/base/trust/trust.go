@@ -149,6 +149,9 @@ func (s *Store) Verify(ctx context.Context, sent Presented, p Policy, now time.T
 		if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 			return nil, fmt.Errorf("its certificate %q is valid from %s to %s, now it is %s", leaf.Subject, day(leaf.NotBefore), day(leaf.NotAfter), day(now))
 		}
+		if err := strong([]*x509.Certificate{leaf}); err != nil {
+			return nil, err
+		}
 		if p.Chain != nil {
 			if err := p.Chain([]*x509.Certificate{leaf}); err != nil {
 				return nil, err

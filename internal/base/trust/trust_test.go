@@ -85,6 +85,31 @@ func (w *world) verify(s *Store, p Policy, certs ...*x509.Certificate) ([]*x509.
 	return s.Verify(context.Background(), Presented{Certs: certs}, p, w.now)
 }
 
+// A path with a weak RSA key vouches for nothing, wherever in it the key is.
+func TestWeakKeys(t *testing.T) {
+	w := newWorld(t)
+	weakRoot, err := testpki.NewCA("Weak root", testpki.RSA1024)
+	require.NoError(t, err)
+	weakSub, err := w.root.SubCA("Weak sub", testpki.RSA1024, nil)
+	require.NoError(t, err)
+	weak, err := w.root.Issue("moon.example.org", testpki.RSA1024, nil)
+	require.NoError(t, err)
+	both := w.store(func(c *Config) { c.CAs = append(c.CAs, weakRoot.Cert) })
+	for name, certs := range map[string][]*x509.Certificate{
+		"Weak root": {w.issue(weakRoot, nil).Leaf}, "Weak sub": {w.issue(weakSub, nil).Leaf, weakSub.Cert}, "moon.example.org": {weak.Leaf},
+	} {
+		_, err := w.verify(both, Policy{}, certs...)
+		var e *WeakKeyError
+		require.ErrorAs(t, err, &e, name)
+		require.ErrorContains(t, err, name)
+		require.ErrorContains(t, err, "has 1024 bits, at least 2048 are needed")
+	}
+	_, err = w.verify(w.store(func(c *Config) { c.Trusted = []*x509.Certificate{weak.Leaf} }), Policy{}, weak.Leaf)
+	require.ErrorAs(t, err, new(*WeakKeyError), "nor is it trusted without a path")
+	_, err = w.verify(both, Policy{}, w.leaf.Leaf, w.sub.Cert)
+	require.NoError(t, err)
+}
+
 func TestPaths(t *testing.T) {
 	w := newWorld(t)
 	leaf, sub := w.leaf.Leaf, w.sub.Cert

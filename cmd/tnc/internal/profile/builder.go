@@ -8,6 +8,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/credential"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/base/trust"
@@ -46,6 +47,8 @@ func (b *Builder) Config(ctx context.Context, local netip.Addr) (cfg ike.Config,
 		ForceEncap: b.Connection.Encap,
 		Authentication: ike.Authentication{
 			ClassicSignatures: !b.Charon.SignatureAuth,
+			// Without RFC 7427 there is nothing else for RSA keys.
+			SHA1: !b.Charon.SignatureAuth || settings.SHA1Signatures.In(b.Strongswan),
 		},
 		Fragmentation: ike.Fragmentation{
 			Off:       b.Connection.Fragmentation == "no",

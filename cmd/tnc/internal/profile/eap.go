@@ -17,6 +17,7 @@ import (
 	"github.com/gotnc/gotnc/ike/eap/peap"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
 	"github.com/gotnc/gotnc/ike/eap/ttls"
+	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
@@ -41,6 +42,9 @@ func (b *Builder) eapPeer(ctx context.Context, cfg *ike.Config, l *swanctl.Round
 			return nil, l.Pos.Errorf("local.aaa_id of connection %q: %w", b.Connection.Name, err)
 		}
 	}
+	if err := b.refuseOpen(cfg, l, gw, m.name); err != nil {
+		return nil, err
+	}
 	switch l.Auth.Method {
 	case "md5", "gtc", "mschapv2": // there is no TLS in them
 	default:
@@ -56,6 +60,23 @@ func (b *Builder) eapPeer(ctx context.Context, cfg *ike.Config, l *swanctl.Round
 		return nil, l.Pos.Errorf("connection %q: %w", b.Connection.Name, err)
 	}
 	return eap.NewPeer(eap.Config{Identity: m.name, Logger: b.logger, Methods: offers}), nil
+}
+
+// refuseOpen returns an error where remote.id is open and there is a password for the
+// EAP identity: whoever has a certificate of a trusted CA could ask for it.
+func (b *Builder) refuseOpen(cfg *ike.Config, l *swanctl.Round, gw *gatewayIdentity, name string) error {
+	r := cfg.RemoteRounds[0]
+	tunneled := l.Auth.Method == "ttls" || l.Auth.Method == "peap"
+	switch {
+	case r.ID.IDType != message.IDAny && string(r.ID.Data) != "*", r.Method == ike.RemotePSK, tunneled && gw.hasAAA,
+		l.Auth.Method == "tls", r.Method == ike.RemotePubkey && len(b.Connection.Remote) > 0 && len(b.Connection.Remote[0].Certs)+len(b.Connection.Remote[0].PubKeys) > 0,
+		settings.AnyGateway.In(b.Strongswan):
+		return nil
+	}
+	if _, ok := b.Swanctl.Secret("eap", name); !ok {
+		return nil
+	}
+	return l.Pos.Errorf("connection %q: remote.id is open, and whoever has a certificate of a trusted CA could ask for the password of %q: set remote.id, or tnc.auth.any_gateway = yes in strongswan.conf", b.Connection.Name, name)
 }
 
 // tlsPeer configures TLS inside EAP: who the server has to be, our certificates
@@ -189,6 +210,7 @@ func (m eapMethods) peap() eap.Offer {
 	return peap.Offer(peap.Config{
 		TLS: m.tls, Inner: m.inner(), Logger: m.logger,
 		FragmentSize: f.fragmentSize, MaxMessages: f.maxMessages, IncludeLength: f.length,
+		RequireBinding: settings.PEAPBinding.In(m.Strongswan),
 	})
 }
 

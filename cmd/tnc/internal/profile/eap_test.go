@@ -113,6 +113,43 @@ secrets {
 	}
 }
 
+// No password for a gateway that may be anybody with a certificate of a trusted CA.
+func TestPasswordNeedsAnIdentity(t *testing.T) {
+	dir := t.TempDir()
+	ca, err := testpki.NewCA("CA", testpki.ECDSA)
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "x509ca"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "x509ca", "ca.pem"), ca.PEM(), 0o600))
+	const secrets = "secrets {\n eap {\n id = carol\n secret = x\n }\n ike {\n secret = y\n }\n}\n"
+	for _, c := range []struct {
+		local, remote, secrets, set string
+		refused                     bool
+	}{
+		{"eap-mschapv2", "auth = pubkey", secrets, "", true},
+		{"eap-md5", "auth = pubkey\n id = %any", secrets, "", true},
+		{"eap-gtc", "auth = pubkey\n id = *", secrets, "", true},
+		{"eap-ttls", "auth = eap-ttls", secrets, "", true},
+		{"eap-peap", "auth = pubkey", secrets, "", true},
+		{"eap", "auth = pubkey", secrets, "", true},
+		{"eap-mschapv2\n aaa_id = moon", "auth = pubkey", secrets, "", true},
+		{"eap-mschapv2", "auth = pubkey", secrets, "tnc {\n auth {\n any_gateway = yes\n }\n}\n", false},
+		{"eap-ttls\n aaa_id = moon", "auth = pubkey", secrets, "", false},
+		{"eap-mschapv2", "auth = pubkey\n id = moon", secrets, "", false},
+		{"eap-mschapv2", "auth = psk", secrets, "", false},
+		{"eap-ttls", "auth = pubkey", "", "", false},
+	} {
+		sc, err := config.Parse("strongswan.conf", c.set)
+		require.NoError(t, err)
+		_, _, err = configure(t, dir, "local {\n auth = "+c.local+"\n id = carol\n }\n remote {\n "+c.remote+"\n }\n", c.secrets, sc)
+		if !c.refused {
+			require.NoError(t, err, "%+v", c)
+			continue
+		}
+		require.ErrorContains(t, err, "remote.id is open", "%+v", c)
+		require.ErrorContains(t, err, "tnc.auth.any_gateway = yes")
+	}
+}
+
 // max_message_count, include_length and fragment_size of charon's plugins for
 // the methods on TLS reach them.
 func TestFramingSettings(t *testing.T) {

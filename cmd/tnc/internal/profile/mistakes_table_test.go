@@ -61,7 +61,7 @@ var mistakes = []mistake{
 	{swanctlConf, "auth = pubkey", "ca-id = \"CN=x\"", `is "ca_id" meant?`, "", "", cannot},
 	{swanctlConf, "auth = pubkey", "groups = a", "remote.groups cannot be checked of a gateway: take it out", "remote {", "", cannot},
 	{swanctlConf, "auth = pubkey", "auth = rsa-2o48", "rsa-2o48", "remote {", "", cannot},
-	{swanctlConf, "id = moon.strongswan.org", "", "set id to the gateway's name", "remote {", Warning, can},
+	{swanctlConf, "id = moon.strongswan.org", "", "remote.id is open, and whoever has a certificate of a trusted CA could ask for the password", "local {", "", cannot},
 	{swanctlConf, "id = moon.strongswan.org", "id = “moon.strongswan.org”", "typographic quotes", "", "", cannot},
 	{swanctlConf, "remote_ts = 10.1.0.0/16", "remote_ts = 10.1.0.0/33", "not a subnet such as 10.1.0.0/16", "", "", cannot},
 	{swanctlConf, "remote_ts = 10.1.0.0/16", "remote_ts = 10.1.0.0/16[tpc/80]", `protocol "tpc" is not known: write a number, or a name such as tcp; is "tcp" meant?`, "", "", cannot},

@@ -153,6 +153,7 @@ func TestCharonSettings(t *testing.T) {
 	cfg, _, err := rounds(t, t.TempDir(), psk, keyed)
 	require.NoError(t, err)
 	require.False(t, cfg.Authentication.ClassicSignatures)
+	require.False(t, cfg.Authentication.SHA1)
 	require.Zero(t, cfg.Retransmission.Jitter)
 	for percent, want := range map[string]int{"15": 15, "50": ike.MaxRetransmitJitter} {
 		sc, err := config.Parse("strongswan.conf", "charon {\n signature_authentication = no\n retransmit_jitter = "+percent+"\n}\n")
@@ -160,6 +161,7 @@ func TestCharonSettings(t *testing.T) {
 		cfg, _, err = configure(t, t.TempDir(), psk, keyed, sc)
 		require.NoError(t, err)
 		require.True(t, cfg.Authentication.ClassicSignatures)
+		require.True(t, cfg.Authentication.SHA1, "there is nothing else for RSA keys")
 		require.Equal(t, want, cfg.Retransmission.Jitter)
 	}
 }

@@ -73,6 +73,7 @@ var ikeRemedies = []struct {
 	{ike.ErrPPK, ": see ppk_required"},
 	{ike.ErrNoVirtualIP, ": check its address pool"},
 	{crypto.ErrTooLarge, ": raise charon.max_packet"},
+	{signature.ErrSHA1, ": let the gateway announce hash algorithms (RFC 7427; signature_authentication = yes in a charon), give it a key that is not RSA, or set tnc.auth.sha1_signatures = yes in strongswan.conf"},
 	{signature.ErrNoCommonScheme, ": compare auth of both ends"},
 }
 

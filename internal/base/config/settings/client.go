@@ -20,6 +20,7 @@ var (
 	tnccs20    = scope{group: TNC, sections: []string{"charon"}, prefix: "plugins.tnccs-20."}
 	tnccs11    = scope{group: TNC, sections: []string{"charon"}, prefix: "plugins.tnccs-11."}
 	stroke     = scope{group: IKE, sections: []string{"charon"}, prefix: "plugins.stroke."}
+	auth       = scope{group: IKE, sections: []string{"tnc"}, prefix: "auth.", own: true}
 	fetch      = scope{group: IKE, sections: []string{"tnc"}, prefix: "fetch.", own: true}
 	mutual     = scope{group: Mutual, sections: []string{"tnc"}, prefix: "mutual.", own: true}
 )
@@ -54,6 +55,8 @@ var (
 	EnableCRL         = revocation.yesNo("enable_crl", true, "Check certificates against CRLs.")
 	EnableOCSP        = revocation.yesNo("enable_ocsp", true, "Check certificates by OCSP.")
 	FetchTimeout      = revocation.time("timeout", 0, "10", "Time that one CRL or OCSP response may take to fetch.")
+	SHA1Signatures    = auth.yesNo("sha1_signatures", false, "Accept and make RSA signatures over SHA-1, with gateways that lack RFC 7427; charon.signature_authentication = no includes it.")
+	AnyGateway        = auth.yesNo("any_gateway", false, "Use a password where remote.id is open: whoever has a certificate of a trusted CA can ask for it, or for a hash of it.")
 	FetchPrivate      = fetch.yesNo("private_addresses", false, "Fetch CRLs and OCSP responses from loopback, link-local and private addresses too where a peer's certificate names them.")
 )
 
@@ -74,6 +77,7 @@ var (
 
 	PEAPFragmentSize  = eapPEAP.optional("fragment_size", "octets", 0, math.MaxUint16, "9980", "Largest PEAP packet.")
 	PEAPMaxMessages   = eapPEAP.number("max_message_count", "", 0, 0, noLimit, "Largest number of PEAP packets of the server; 0 sets no limit.")
+	PEAPBinding       = eapPEAP.mine().yesNo("require_binding", false, "Refuse a server that does not bind the method inside the tunnel to it (Crypto-Binding).")
 	PEAPIncludeLength = eapPEAP.yesNo("include_length", false, "Send the message length also in PEAP packets that are not fragmented.")
 
 	TNCFragmentSize = eapTNC.mine().optional("fragment_size", "octets", 64, math.MaxUint16, "65535", "Largest EAP-TNC packet, for servers that reassemble.")
