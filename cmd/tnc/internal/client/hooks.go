@@ -25,7 +25,7 @@ func (h *hooks) up(c *Client, sa *ike.ChildSA) error {
 	var errs []error
 	charon := c.profile.Charon
 	if c.plane.Info().Carries && len(sa.Internal.DNS) > 0 && charon.InstallDNS {
-		h.resolv = resolvconf.New(charon.ResolvConf, charon.ResolvconfPath, nameServerKey(c.profile.Connection.Name))
+		h.resolv = resolvconf.New(charon.ResolvConf, charon.ResolvconfPath, c.cfg.RunDir.nameServerKey(c.profile.Connection.Name))
 		c.record.Resolv, c.record.Resolvcmd, c.record.ResolvKey = h.resolv.File, h.resolv.Command, h.resolv.Key
 		if err := c.runDir.save(c.record); err != nil {
 			errs = append(errs, err)

@@ -21,20 +21,25 @@ func netNS() string {
 	return s
 }
 
-// namespaceFolder returns the name of the folder of this network namespace in the
-// run folder, "net-INODE-COOKIE"; "" in the namespace of PID 1. It is not sure
-// where this process may not look at PID 1, and then names the folder.
-func namespaceFolder() (name string, sure bool) {
-	own := netNS()
-	if own == "" {
-		return "", true
+// namespaceName returns the name of this network namespace, "net-INODE-COOKIE"; ""
+// where there is no /proc.
+func namespaceName() string {
+	inode := namespaceInode(netNS())
+	if inode == "" {
+		return ""
 	}
-	first, err := os.Readlink("/proc/1/ns/net")
-	if err == nil && first == own {
-		return "", true
-	}
-	inode := strings.TrimSuffix(strings.TrimPrefix(own, "net:["), "]")
-	return "net-" + inode + "-" + strconv.FormatUint(namespaceCookie(), 10), err == nil
+	return "net-" + inode + "-" + strconv.FormatUint(namespaceCookie(), 10)
+}
+
+func namespaceInode(link string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(link, "net:["), "]")
+}
+
+// inFirstNamespace reports whether this process is in the network namespace of PID
+// 1, where it may look at that.
+func inFirstNamespace() (first, known bool) {
+	link, err := os.Readlink("/proc/1/ns/net")
+	return link == netNS(), err == nil
 }
 
 // namespaceCookie returns the number of the network namespace that no other one
@@ -52,32 +57,40 @@ func namespaceCookie() uint64 {
 	return cookie
 }
 
-// namespaceFolders matches what namespaceFolder returns.
-var namespaceFolders = regexp.MustCompile(`^net-([0-9]+)-[0-9]+$`)
+// namespaceNames matches what namespaceName returns.
+var namespaceNames = regexp.MustCompile(`^net-([0-9]+)-[0-9]+$`)
+
+// namespaceLives reports whether the namespace of that name is one of the living,
+// and not another one that has its inode.
+func namespaceLives(name string, living map[string]bool) bool {
+	m := namespaceNames.FindStringSubmatch(name)
+	if m == nil {
+		return false
+	}
+	own := namespaceName()
+	return name == own || living[m[1]] && !strings.HasPrefix(own, "net-"+m[1]+"-")
+}
 
 // sweepNamespaces removes the folders of network namespaces that are no more, with
 // what killed runs in them left outside of it.
 func sweepNamespaces(here RunDir, logger *slog.Logger) {
 	base := string(here)
-	if namespaceFolders.MatchString(filepath.Base(base)) {
+	if namespaceNames.MatchString(filepath.Base(base)) {
 		base = filepath.Dir(base)
 	}
 	entries, err := os.ReadDir(base)
 	if err != nil {
 		return
 	}
-	own, _ := namespaceFolder()
-	var alive map[string]bool
+	var living map[string]bool
 	for _, e := range entries {
-		m := namespaceFolders.FindStringSubmatch(e.Name())
-		if m == nil || !e.IsDir() || e.Name() == own {
+		if !e.IsDir() || !namespaceNames.MatchString(e.Name()) {
 			continue
 		}
-		if alive == nil {
-			alive = namespaces()
+		if living == nil {
+			living = namespaces()
 		}
-		reused := strings.HasPrefix(own, "net-"+m[1]+"-") // another one has its inode
-		if d := RunDir(filepath.Join(base, e.Name())); (!alive[m[1]] || reused) && !d.inUse() {
+		if d := RunDir(filepath.Join(base, e.Name())); !namespaceLives(e.Name(), living) && !d.inUse() {
 			d.sweep(logger)
 		}
 	}
@@ -119,7 +132,7 @@ func namespaces() map[string]bool {
 	links, _ := filepath.Glob("/proc/[0-9]*/ns/net")
 	for _, l := range links {
 		if s, err := os.Readlink(l); err == nil {
-			found[strings.TrimSuffix(strings.TrimPrefix(s, "net:["), "]")] = true
+			found[namespaceInode(s)] = true
 		}
 	}
 	f, err := os.Open("/proc/self/mountinfo")
@@ -131,7 +144,7 @@ func namespaces() map[string]bool {
 		var id, parent int
 		var device, root string
 		if n, _ := fmt.Sscan(s.Text(), &id, &parent, &device, &root); n == 4 && strings.HasPrefix(root, "net:[") {
-			found[strings.TrimSuffix(strings.TrimPrefix(root, "net:["), "]")] = true
+			found[namespaceInode(root)] = true
 		}
 	}
 	return found

@@ -25,23 +25,52 @@ const RunDirVariable = "TNC_RUN_DIR"
 
 const maxRunFile = 1 << 20 // octets of a cleanup record, and of an answer
 
-// DefaultRunDir returns the folder of RunDirVariable, or /run/tnc; in another
-// network namespace than that of PID 1 a folder of that namespace in it.
+// DefaultRunDir returns the folder of RunDirVariable, or /run/tnc, where it is of
+// this network namespace; else the folder of this namespace in it. /run/tnc is of
+// the namespace of PID 1, another folder, or where that is not known, of the one
+// that uses it first.
 func DefaultRunDir() RunDir { return runDirHere(false) }
 
-func runDirHere(create bool) RunDir {
-	base := os.Getenv(RunDirVariable)
+// runDirHere is DefaultRunDir; claim makes a folder that is of no namespace that of
+// this one.
+func runDirHere(claim bool) RunDir {
+	base, chosen := os.LookupEnv(RunDirVariable)
 	if base == "" {
-		base = "/run/tnc"
+		base, chosen = "/run/tnc", false
 	}
-	folder, sure := namespaceFolder()
-	d := RunDir(filepath.Join(base, folder))
-	if !sure && !create {
-		if _, err := os.Stat(string(d)); err != nil {
-			return RunDir(base) // of root, who knows which namespace PID 1 is in
+	own := namespaceName()
+	here, inside := RunDir(base), RunDir(filepath.Join(base, own))
+	if own == "" {
+		return here
+	}
+	if first, known := inFirstNamespace(); known && !chosen {
+		if first {
+			return here
 		}
+		return inside
 	}
-	return d
+	owner := here.owner()
+	if owner != "" && owner != own && claim && !namespaceLives(owner, namespaces()) && !here.inUse() {
+		owner = ""
+	}
+	switch {
+	case owner == own:
+		return here
+	case owner != "":
+		return inside
+	case claim:
+		_ = os.MkdirAll(base, 0o755) // what keeps it from being made is an error later
+		_ = os.WriteFile(filepath.Join(base, ownerFile), []byte(own), 0o644)
+	}
+	return here
+}
+
+// ownerFile names the namespace that a run folder is of.
+const ownerFile = "netns"
+
+func (d RunDir) owner() string {
+	b, _ := readLimited(filepath.Join(string(d), ownerFile), maxRunFile)
+	return string(b)
 }
 
 // maxPlainName is the longest name of a connection that names its files as it is;
@@ -71,10 +100,11 @@ func fileName(name string) string {
 
 // nameServerKey returns the name under which the name servers of a connection are
 // given to the system, which several network namespaces may share.
-func nameServerKey(connection string) string {
+func (d RunDir) nameServerKey(connection string) string {
 	key := fileName(connection)
-	if folder, sure := namespaceFolder(); sure && folder != "" {
-		key += "." + folder
+	first, known := inFirstNamespace()
+	if known && !first || namespaceNames.MatchString(filepath.Base(string(d))) {
+		key += "." + namespaceName()
 	}
 	return key
 }

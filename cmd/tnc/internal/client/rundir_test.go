@@ -104,13 +104,13 @@ func inNamespace(t *testing.T, f func()) {
 	need.Root(t)
 	done := make(chan error)
 	go func() {
+		defer close(done)
 		runtime.LockOSThread() // and the thread ends with the goroutine
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			done <- err
 			return
 		}
 		f()
-		done <- nil
 	}()
 	require.NoError(t, <-done)
 }
@@ -121,6 +121,7 @@ func TestNamespacesDoNotShareARunFolder(t *testing.T) {
 	base := t.TempDir()
 	t.Setenv(RunDirVariable, base)
 	here := runDirHere(true)
+	require.Equal(t, RunDir(base), here, "the first one has the folder itself")
 	var first, second RunDir
 	inNamespace(t, func() {
 		first = runDirHere(true)
@@ -130,12 +131,14 @@ func TestNamespacesDoNotShareARunFolder(t *testing.T) {
 		resolv := filepath.Join(base, "resolv.conf")
 		require.NoError(t, os.WriteFile(resolv, []byte("nameserver 10.1.0.53   # by tnc, from home.net-1\nnameserver 192.0.2.1\n"), 0o644))
 		require.NoError(t, f.save(cleanupRecord{Resolv: resolv, ResolvKey: "home.net-1"}))
+		key := first.nameServerKey("home")
 		inNamespace(t, func() {
 			second = runDirHere(true)
 			sweepNamespaces(second, nil)
 			require.DirExists(t, string(first), "it is alive")
 			g, err := second.lock("home")
 			require.NoError(t, err)
+			require.NotEqual(t, key, second.nameServerKey("home"))
 			require.NoError(t, g.lock.Close())
 		})
 		require.NoError(t, f.lock.Close()) // as if killed
@@ -146,12 +149,26 @@ func TestNamespacesDoNotShareARunFolder(t *testing.T) {
 	for _, d := range []RunDir{first, second} {
 		require.Equal(t, base, filepath.Dir(string(d)))
 	}
+	require.Equal(t, here, DefaultRunDir())
 	sweepNamespaces(here, nil)
 	require.NoDirExists(t, string(first))
 	require.NoDirExists(t, string(second))
 	b, err := os.ReadFile(filepath.Join(base, "resolv.conf"))
 	require.NoError(t, err)
 	require.Equal(t, "nameserver 192.0.2.1\n", string(b))
+}
+
+// A folder whose namespace is no more is of the next one that uses it.
+func TestRunFolderOfANamespaceThatEnded(t *testing.T) {
+	base := t.TempDir()
+	t.Setenv(RunDirVariable, base)
+	inNamespace(t, func() {
+		require.Equal(t, RunDir(base), runDirHere(true))
+		require.Equal(t, RunDir(base), DefaultRunDir())
+	})
+	require.NotEqual(t, RunDir(base), DefaultRunDir())
+	require.Equal(t, RunDir(base), runDirHere(true))
+	require.Equal(t, RunDir(base), DefaultRunDir())
 }
 
 // tnc down removes what a killed run left.
