@@ -32,7 +32,7 @@ func (c *Client) attempt(ctx context.Context, e endpoint, patience time.Duration
 	}
 	defer c.sock.Close()
 	c.warnPlane(c.plane.Attach(c.sock))
-	c.leaveOut(e.remote)
+	c.movePlane(e.remote)
 	c.progress("connecting to %s", e.remote)
 
 	remote := e.remote
@@ -79,15 +79,15 @@ func (c *Client) attempt(ctx context.Context, e endpoint, patience time.Duration
 	return a.result
 }
 
-// leaveOut keeps the packets to this address of the gateway out of a tunnel that
-// outlived an earlier one.
-func (c *Client) leaveOut(remote netip.AddrPort) {
-	if !c.planeUp || c.record.Gateway == remote || !c.record.Gateway.IsValid() {
+// movePlane gives a data plane that outlived an IKE_SA the addresses of the next one,
+// whose packets it leaves out of the tunnel.
+func (c *Client) movePlane(remote netip.AddrPort) {
+	if !c.planeUp {
 		return
 	}
-	c.record.Gateway = remote
-	if err := c.runDir.save(c.record); err != nil {
-		c.warnPlane(err)
+	if c.record.Gateway.IsValid() && c.record.Gateway != remote {
+		c.record.Gateway = remote
+		c.warnPlane(c.runDir.save(c.record))
 	}
 	if err := c.plane.Move(ike.Moved{Path: ike.Path{Local: c.sock.LocalNATT(), Remote: remote}}); !errors.Is(err, dataplane.ErrRekey) {
 		c.warnPlane(err)
@@ -106,9 +106,7 @@ func (a *attempt) begin(ctx context.Context, first bool) error {
 	r := &ikeRun{peers: peers, cancel: cancel, spis: map[uint32]bool{}}
 	a.state.addRun(r)
 	cfg.ID = r.number
-	for _, p := range a.state.addresses() {
-		cfg.VirtualIPs.Last = append(cfg.VirtualIPs.Last, p.Addr())
-	}
+	cfg.VirtualIPs.Last = a.lastIPs()
 	cfg.Authentication.NoInitialContact = cfg.Authentication.NoInitialContact || !first
 	cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV4
 	if a.remote.Addr().Is6() {
@@ -124,6 +122,17 @@ func (a *attempt) begin(ctx context.Context, first bool) error {
 		a.ends <- r
 	}()
 	return nil
+}
+
+// lastIPs returns the virtual IPs that the connection has, or that its last run had.
+func (a *attempt) lastIPs() (ips []netip.Addr) {
+	for _, p := range a.state.addresses() {
+		ips = append(ips, p.Addr())
+	}
+	if ips == nil {
+		return a.runDir.last()
+	}
+	return ips
 }
 
 // replace makes a new IKE_SA that takes over, unless one is being made.

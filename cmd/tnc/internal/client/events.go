@@ -139,6 +139,7 @@ func (c *Client) childUp(r *ikeRun, sa *ike.ChildSA) {
 	if !c.hooked {
 		c.hooked = true
 		c.state.setInternal(sa.Internal)
+		c.warnPlane(c.runDir.saveLast(dataplane.VirtualIPs(sa)))
 		if err := c.hooks.up(c, sa); err != nil {
 			log.Group(c.logger, log.CFG).Warn(err.Error())
 		}
