@@ -24,6 +24,7 @@ func (set *childSet) startRekey(sa *ikeSA, c *childState) {
 }
 
 func (set *childSet) start(sa *ikeSA, j *createJob) {
+	set.early.spis = nil
 	j.proposals = j.cfg.forCreate(sa)
 	err := j.begin(set.core, j.cfg.firstKE(j.proposals))
 	if err == nil {
@@ -80,47 +81,68 @@ func (set *childSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 			set.notMade(sa, j.cfg, err)
 		} else if old.closing { // it reached its hard lifetime meanwhile
 			set.wanted, set.wantedAt = append(set.wanted, j.cfg), set.retryAt()
-		} else if !old.dead {
+		} else if old.dead {
+			old.restart(set)
+		} else {
 			old.notRekeyed(set, sa)
 		}
 		return
 	}
 	log.Infof(set.conf, "selected proposal: %s", suiteName{"ESP", child.ESP})
+	deleted := set.early.take(child.SPIOut)
+	made := set.install(sa, j, child, nr)
+	if deleted && made != nil {
+		log.Infof(set.ike, "the DELETE of CHILD_SA %s was here before it", made)
+		set.peerClosed(made)
+	}
+}
+
+// install takes the CHILD_SA that our exchange made; nil where it is redundant.
+func (set *childSet) install(sa *ikeSA, j *createJob, child *ChildSA, nr []byte) *childState {
+	old := j.child
 	if old == nil || old.dead && old.successor == nil && !old.replaced {
 		// New, or the peer deleted the old one while we rekeyed it.
-		set.logUp(set.add(j.cfg, child), "")
+		c := set.add(j.cfg, child)
+		set.logUp(c, "")
 		set.emit(ChildEstablished{Child: child})
-		return
+		return c
 	}
-	set.replace(sa, j, child, nr)
+	return set.replace(sa, j, child, nr)
 }
 
 // replace lets child follow the CHILD_SA that j rekeyed, unless the peer
 // rekeyed it too and wins: "the SA created with the lowest of the four nonces
 // … SHOULD be closed by the endpoint that created it" (RFC 7296 section 2.8.1).
-func (set *childSet) replace(sa *ikeSA, j *createJob, child *ChildSA, nr []byte) {
+func (set *childSet) replace(sa *ikeSA, j *createJob, child *ChildSA, nr []byte) *childState {
 	old := j.child
 	peer := old.successor
-	if peer == nil && old.replaced {
-		child.Zero() // the peer won and has deleted the old one meanwhile
-		set.ike.Info("CHILD_SA rekey collision lost, deleting redundant CHILD_SA")
-		set.deleteRedundant(sa, j.cfg, child)
-		return
+	if peer == nil {
+		peer = old.rival // the peer has deleted the old one already, or is about to
 	}
 	if peer != nil && bytes.Compare(lowest(j.nonce, nr), lowest(peer.ni, peer.nr)) < 0 {
 		log.Infof(set.ike, "CHILD_SA rekey collision lost, deleting redundant CHILD_SA %s", j.cfg.Name)
 		child.Zero()
 		set.deleteRedundant(sa, j.cfg, child)
-		return
+		return nil
 	}
-	if peer != nil {
+	before := old
+	if peer != nil && old.dead {
+		before = peer.child // which has sent since then
+	}
+	if peer != nil && !peer.child.dead {
 		log.Infof(set.ike, "CHILD_SA rekey collision won, waiting for delete for redundant CHILD_SA %s", peer.child)
 		peer.child.replaced, old.successor = true, nil
 	}
-	set.logUp(set.add(j.cfg, child), "")
-	set.emit(ChildRekeyed{SPIIn: old.spiIn, SPIOut: old.spiOut, Child: child})
+	c := set.add(j.cfg, child)
+	set.logUp(c, "")
+	if before.dead {
+		set.emit(ChildEstablished{Child: child})
+		return c
+	}
+	set.emit(ChildRekeyed{SPIIn: before.spiIn, SPIOut: before.spiOut, Child: child})
 	old.replaced = true
 	set.delete(sa, old)
+	return c
 }
 
 // deleteRedundant deletes a CHILD_SA that lost a collision; it was never
@@ -136,7 +158,11 @@ func (set *childSet) deleteRedundant(sa *ikeSA, cfg *childConfig, child *ChildSA
 func (set *childSet) refused(sa *ikeSA, j *createJob, n *message.Notify) {
 	old := j.child
 	if old != nil && (old.dead || old.successor != nil) {
-		return // the peer deleted or rekeyed it: that is what counts
+		// The peer deleted or rekeyed it: that is what counts.
+		if old.dead {
+			old.restart(set)
+		}
+		return
 	}
 	if n.NotifyType == message.TemporaryFailure {
 		set.life.busy.refused(sa)

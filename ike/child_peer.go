@@ -18,6 +18,9 @@ func (set *childSet) refuse(sa *ikeSA, msg *message.Message, n *message.Notify) 
 func (set *childSet) peerRekeys(sa *ikeSA, msg *message.Message, offer *message.SA, rekey *message.Notify) {
 	c := set.find(rekey.SPI)
 	switch {
+	case c == nil && sa.pending != nil && sa.pending.what == doChild:
+		// It may be the one that the answer to our request, under way, tells of.
+		set.refuse(sa, msg, &message.Notify{NotifyType: message.TemporaryFailure})
 	case c == nil || rekey.Protocol != message.ProtocolESP:
 		set.refuse(sa, msg, &message.Notify{NotifyType: message.ChildSANotFound, Protocol: rekey.Protocol, SPI: rekey.SPI})
 	case c.deleting || c.closing || c.successor != nil || c.replaced,

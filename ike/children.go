@@ -49,7 +49,10 @@ type childState struct {
 	replaced bool // by a rekeyed one
 	// successor is what the peer's rekeying made, until the peer deletes this one.
 	successor *peerChild
-	standby   bool // made by the peer's rekeying: does not send yet
+	// rival is the successor after that, where our rekeying is still out: the nonces
+	// decide which of the two stays.
+	rival   *peerChild
+	standby bool // made by the peer's rekeying: does not send yet
 }
 
 // peerChild is a CHILD_SA that the peer's rekeying made.
@@ -78,6 +81,7 @@ type childSet struct {
 	wantedAt   time.Time      // not before
 	first      *createJob     // what IKE_AUTH asks for
 	assigned   Internal       // virtual IPs of the gateway
+	early      earlyDeletes
 }
 
 // load parses the configured CHILD_SAs. The first one is for IKE_AUTH; the
@@ -119,6 +123,9 @@ func (set *childSet) want(sa *ikeSA, name string) {
 // add registers a CHILD_SA and starts its timers.
 func (set *childSet) add(cfg *childConfig, sa *ChildSA) *childState {
 	set.count++
+	if cfg.renewing { // by a rekeying that was out when the old one closed
+		set.wanted = slices.DeleteFunc(set.wanted, func(o *childConfig) bool { return o == cfg })
+	}
 	cfg.refusals, cfg.renewing = 0, false
 	c := &childState{cfg: cfg, num: set.count, spiIn: sa.SPIIn, spiOut: sa.SPIOut, localTS: sa.LocalTS, remoteTS: sa.RemoteTS}
 	if cfg.RekeyTime > 0 {
@@ -163,6 +170,9 @@ func (set *childSet) retire(c *childState) {
 	}
 	if p := c.successor; p != nil && !p.child.dead {
 		c.replaced, c.successor = true, nil
+		if c.rekeying {
+			c.rival = p
+		}
 		set.activate(p.child)
 	}
 	if c.replaced {
@@ -208,6 +218,9 @@ func (set *childSet) peerDeletes(d *message.Delete) (reply *message.Delete, clos
 	reply = &message.Delete{Protocol: message.ProtocolESP}
 	for _, spi := range d.SPIs {
 		c := set.find(spi)
+		if c == nil {
+			set.early.add(spi)
+		}
 		if c == nil || slices.Contains(closed, c) {
 			continue
 		}
@@ -223,13 +236,20 @@ func (set *childSet) peerDeletes(d *message.Delete) (reply *message.Delete, clos
 // peerClosed retires what the peer deleted, and asks for it again where the
 // configuration says so.
 func (set *childSet) peerClosed(c *childState) {
-	other := func(o *childState) bool { return o != c && o.cfg == c.cfg && !o.dead && !o.replaced }
-	restart := c.cfg.Restart && !c.replaced && !c.standby && c.successor == nil && !c.rekeying && !c.deleting && !slices.ContainsFunc(set.list, other)
-	if restart && set.state == stateEstablished {
-		c.cfg.renew(set)
+	if !c.standby && c.successor == nil && !c.rekeying && !c.deleting {
+		c.restart(set)
 	}
 	set.retire(c)
 	set.ike.Info("CHILD_SA closed")
+}
+
+// restart asks for a CHILD_SA for c, which the peer deleted, where the configuration
+// says so and no other has followed it.
+func (c *childState) restart(set *childSet) {
+	other := func(o *childState) bool { return o != c && o.cfg == c.cfg && !o.dead && !o.replaced }
+	if c.cfg.Restart && !c.replaced && set.state == stateEstablished && !slices.ContainsFunc(set.list, other) {
+		c.cfg.renew(set)
+	}
 }
 
 // renew asks for a CHILD_SA for the one that closed. The IKE_SA ends where the

@@ -27,6 +27,7 @@ type request struct {
 	what     purpose
 	job      *createJob  // of doRekeyIKE and doChild
 	child    *childState // of doDeleteChild
+	cookie2  []byte      // of doUpdate
 }
 
 // exchange is a request that is out.

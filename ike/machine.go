@@ -50,7 +50,7 @@ func New(cfg Config) (*Machine, error) {
 	m.follow = followUps{core: c, life: &m.life}
 	m.children = childSet{core: c, life: &m.life, follow: &m.follow}
 	m.mobility = mobility{core: c, life: &m.life, children: &m.children}
-	m.sas = saSet{core: c, life: &m.life, follow: &m.follow, current: &ikeSA{core: c, initiator: true, num: cfg.ID}, count: cfg.ID}
+	m.sas = saSet{core: c, life: &m.life, follow: &m.follow, mobile: &m.mobility, current: &ikeSA{core: c, initiator: true, num: cfg.ID}, count: cfg.ID}
 	m.init = initExchange{core: c, redirect: &m.redirect, triedKE: map[message.KEMethod]bool{}}
 	m.auth = authentication{core: c, init: &m.init, children: &m.children}
 	ps, err := proposals(message.ProtocolIKE, cfg.Proposals)

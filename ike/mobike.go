@@ -17,7 +17,6 @@ type mobility struct {
 
 	enabled bool // both sides announced it
 	update  bool // UPDATE_SA_ADDRESSES is to be sent
-	cookie2 []byte
 	tries   int
 	mapped  []byte       // our address as the gateway saw it last (hash)
 	others  []netip.Addr // further addresses of the gateway
@@ -70,15 +69,14 @@ func (b *mobility) sendUpdate(sa *ikeSA) {
 		b.fail(err)
 		return
 	}
-	b.cookie2 = cookie
 	b.ike.Info("sending address list update using MOBIKE")
 	ps := append([]message.Payload{&message.Notify{NotifyType: message.UpdateSAAddresses}}, b.path.natHashes(sa.spii, sa.spir, b.cfg.ForceEncap)...)
 	ps = append(ps, &message.Notify{NotifyType: message.Cookie2, Data: cookie})
-	sa.request(request{exchange: message.Informational, what: doUpdate, payloads: ps})
+	sa.request(request{exchange: message.Informational, what: doUpdate, payloads: ps, cookie2: cookie})
 }
 
 // updateAnswer checks that the gateway took the new path.
-func (b *mobility) updateAnswer(sa *ikeSA, msg *message.Message) {
+func (b *mobility) updateAnswer(sa *ikeSA, cookie2 []byte, msg *message.Message) {
 	if b.state != stateEstablished || b.update {
 		return // the address changed once more
 	}
@@ -91,7 +89,7 @@ func (b *mobility) updateAnswer(sa *ikeSA, msg *message.Message) {
 		b.update = true
 		return
 	}
-	if n := msg.Notify(message.Cookie2); n == nil || !bytes.Equal(n.Data, b.cookie2) {
+	if n := msg.Notify(message.Cookie2); n == nil || !bytes.Equal(n.Data, cookie2) {
 		b.ike.Info("COOKIE2 mismatch, discarding the path")
 		b.life.reauth(sa, "the gateway did not prove that it is reachable over the new path")
 		return

@@ -25,6 +25,7 @@ type saSet struct {
 	*core
 	life   *lifetimes
 	follow *followUps
+	mobile *mobility
 
 	proposals []message.Proposal
 	current   *ikeSA
@@ -55,6 +56,9 @@ func (set *saSet) adopt(s *ikeSA) {
 	before := set.current
 	set.follow.drop()
 	s.queue, before.queue = before.queue, nil
+	if before.pending != nil && before.pending.what == doUpdate {
+		set.mobile.update = true // its answer may never come
+	}
 	set.old = slices.DeleteFunc(set.old, func(o *ikeSA) bool { return o == s })
 	set.retire(before)
 	if len(set.old) > maxOldSAs {

@@ -128,7 +128,7 @@ func (m *Machine) jobAnswer(sa *ikeSA, x *exchange, msg *message.Message) {
 	case doDeleteChild:
 		m.children.deleted(x.child)
 	case doUpdate:
-		m.mobility.updateAnswer(sa, msg)
+		m.mobility.updateAnswer(sa, x.cookie2, msg)
 	case doDPD:
 		m.mobility.dpdAnswer(sa, msg)
 	}

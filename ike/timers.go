@@ -157,6 +157,9 @@ func (set *childSet) expire(c *childState) {
 	switch {
 	case c.successor != nil:
 		next := c.successor.child
+		if c.rekeying {
+			c.rival = c.successor
+		}
 		c.replaced, c.successor, c.closing = true, nil, true
 		set.activate(next)
 	case c.replaced:

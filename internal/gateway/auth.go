@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"crypto"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -55,7 +54,7 @@ func (c *client) signature() ([]message.Payload, error) {
 	if !ok {
 		return nil, fmt.Errorf("sign AUTH: %T cannot sign", cert.PrivateKey)
 	}
-	auth, _, err := signature.Sign(rand.Reader, signer, c.ownOctets(), signature.Options{PeerHashes: c.hashes, SHA1: true})
+	auth, _, err := signature.Sign(c.g.cfg.Rand, signer, c.ownOctets(), signature.Options{PeerHashes: c.hashes, SHA1: true})
 	if err != nil {
 		return nil, err
 	}

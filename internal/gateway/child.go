@@ -1,10 +1,10 @@
 package gateway
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
@@ -19,15 +19,19 @@ const (
 	replayWindow = 64
 )
 
-// childSA is the CHILD_SA of a client: both directions.
+// childSA is a CHILD_SA of a client: both directions.
 type childSA struct {
+	client   *client
 	spi      uint32 // ours, inbound
 	peerSPI  []byte // the client's
+	suite    crypto.Suite
 	in, out  *crypto.PacketCipher
 	tsi, tsr []message.TrafficSelector
 	sent     uint32
 	top      uint32 // highest sequence number received
 	window   uint64 // bit n: top-n received
+
+	life childLife
 }
 
 func (s *childSA) ownSPI() []byte { return binary.BigEndian.AppendUint32(nil, s.spi) }
@@ -47,7 +51,7 @@ func (c *client) makeChild() ([]message.Payload, error) {
 	if f.NoChildProposal {
 		return nil, &notifyError{message.NoProposalChosen, "as configured"}
 	}
-	suite, chosen, err := crypto.Select(c.g.esp, w.sa)
+	suite, chosen, err := crypto.Select(crypto.WithoutKE(c.g.esp), w.sa)
 	if err != nil {
 		return nil, &notifyError{message.NoProposalChosen, err.Error()}
 	}
@@ -59,6 +63,67 @@ func (c *client) makeChild() ([]message.Payload, error) {
 	if reply != nil {
 		out = append(out, reply)
 	}
+	theirs, mine := c.allowed()
+	tsi, tsr := narrow(theirs, w.tsi), narrow(mine, w.tsr)
+	if len(tsi) == 0 || len(tsr) == 0 {
+		c.releaseIP()
+		return nil, &notifyError{message.TSUnacceptable, fmt.Sprintf("%v === %v", w.tsr, w.tsi)}
+	}
+	peer := chosen.SPI // its inbound one
+	if !validSPI(peer) {
+		c.releaseIP()
+		return nil, &notifyError{message.NoProposalChosen, "bad SPI"}
+	}
+	keys, err := crypto.DeriveChild(c.prf, c.keys.D, suite, nil, c.ni, c.nr)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.newChild(suite, keys, peer, tsi, tsr, true)
+	if err != nil {
+		return nil, err
+	}
+	c.report.ESPProposal = suite.String()
+	c.report.LocalTS, c.report.RemoteTS = texts(tsr), texts(tsi)
+	chosen.SPI = s.ownSPI()
+	return append(out, &message.SA{Proposals: []message.Proposal{chosen}}, &message.TSi{Selectors: tsi}, &message.TSr{Selectors: tsr}), nil
+}
+
+// newChild registers a CHILD_SA and takes its keys; byClient says who started the
+// exchange that made it.
+func (c *client) newChild(suite crypto.Suite, keys *crypto.ChildKeys, peerSPI []byte, tsi, tsr []message.TrafficSelector, byClient bool) (*childSA, error) {
+	spi, err := c.g.random4()
+	if err != nil {
+		return nil, err
+	}
+	s := &childSA{spi: binary.BigEndian.Uint32(spi)}
+	return s, c.setUp(s, suite, keys, peerSPI, tsi, tsr, byClient)
+}
+
+// setUp fills in a CHILD_SA whose SPI is drawn already, and registers it.
+func (c *client) setUp(s *childSA, suite crypto.Suite, keys *crypto.ChildKeys, peerSPI []byte, tsi, tsr []message.TrafficSelector, byClient bool) (err error) {
+	defer keys.Zero()
+	if !byClient {
+		keys.Ei, keys.Er, keys.Ai, keys.Ar = keys.Er, keys.Ei, keys.Ar, keys.Ai
+	}
+	s.client, s.suite, s.peerSPI, s.tsi, s.tsr = c, suite, peerSPI, tsi, tsr
+	if s.in, err = crypto.NewPacketCipher(suite, keys.Ei, keys.Ai, c.g.cfg.Rand); err != nil {
+		return err
+	}
+	if s.out, err = crypto.NewPacketCipher(suite, keys.Er, keys.Ar, c.g.cfg.Rand); err != nil {
+		s.in.Zero()
+		return err
+	}
+	c.children = append(c.children, s)
+	c.g.byESP[s.spi] = s
+	log.Infof(c.g.log, "CHILD_SA established with SPIs %08x_i %x_o and TS %v === %v", s.spi, peerSPI, tsr, tsi)
+	return nil
+}
+
+func validSPI(b []byte) bool { return len(b) == 4 && binary.BigEndian.Uint32(b) >= 256 }
+
+// allowed returns the selectors that a client may have: its side, then the
+// gateway's.
+func (c *client) allowed() (theirs, mine []message.TrafficSelector) {
 	networks := c.g.cfg.Networks
 	if c.pb != nil && c.pb.Isolated() {
 		networks = c.g.cfg.Quarantine
@@ -67,51 +132,10 @@ func (c *client) makeChild() ([]message.Payload, error) {
 	if c.virtualIP.IsValid() {
 		own = c.virtualIP
 	}
-	tsi := narrow([]message.TrafficSelector{message.SelectorFromAddr(own)}, w.tsi)
-	var mine []message.TrafficSelector
 	for _, p := range networks {
 		mine = append(mine, message.SelectorFromPrefix(p))
 	}
-	tsr := narrow(mine, w.tsr)
-	if len(tsi) == 0 || len(tsr) == 0 {
-		c.releaseIP()
-		return nil, &notifyError{message.TSUnacceptable, fmt.Sprintf("%v === %v", w.tsr, w.tsi)}
-	}
-	// The proposal of the peer carries its inbound SPI.
-	var peer []byte
-	for _, p := range w.sa.Proposals {
-		if p.Number == chosen.Number {
-			peer = p.SPI
-		}
-	}
-	if len(peer) != 4 || binary.BigEndian.Uint32(peer) < 256 {
-		c.releaseIP()
-		return nil, &notifyError{message.NoProposalChosen, "bad SPI"}
-	}
-	spi, err := random4()
-	if err != nil {
-		return nil, err
-	}
-	s := &childSA{spi: binary.BigEndian.Uint32(spi), peerSPI: peer, tsi: tsi, tsr: tsr}
-	keys, err := crypto.DeriveChild(c.prf, c.keys.D, suite, nil, c.ni, c.nr)
-	if err != nil {
-		return nil, err
-	}
-	defer keys.Zero()
-	if s.in, err = crypto.NewPacketCipher(suite, keys.Ei, keys.Ai, rand.Reader); err != nil {
-		return nil, err
-	}
-	if s.out, err = crypto.NewPacketCipher(suite, keys.Er, keys.Ar, rand.Reader); err != nil {
-		s.in.Zero()
-		return nil, err
-	}
-	c.child = s
-	c.g.byESP[s.spi] = c
-	c.report.ESPProposal = suite.String()
-	c.report.LocalTS, c.report.RemoteTS = texts(tsr), texts(tsi)
-	log.Infof(c.g.log, "CHILD_SA established with SPIs %08x_i %x_o and TS %v === %v", s.spi, peer, tsr, tsi)
-	chosen.SPI = spi
-	return append(out, &message.SA{Proposals: []message.Proposal{chosen}}, &message.TSi{Selectors: tsi}, &message.TSr{Selectors: tsr}), nil
+	return []message.TrafficSelector{message.SelectorFromAddr(own)}, mine
 }
 
 func texts(ts []message.TrafficSelector) (out []string) {
@@ -177,20 +201,24 @@ func (c *client) releaseIP() {
 	}
 }
 
-// dropChild removes the CHILD_SA and zeroes its keys.
-func (c *client) dropChild() {
-	if c.child != nil {
-		delete(c.g.byESP, c.child.spi)
-		c.child.in.Zero()
-		c.child.out.Zero()
-		c.child = nil
+// dropChild removes a CHILD_SA and zeroes its keys.
+func (c *client) dropChild(s *childSA) {
+	delete(c.g.byESP, s.spi)
+	s.in.Zero()
+	s.out.Zero()
+	c.children = slices.DeleteFunc(c.children, func(o *childSA) bool { return o == s })
+}
+
+// dropChildren removes all CHILD_SAs.
+func (c *client) dropChildren() {
+	for _, s := range slices.Clone(c.children) {
+		c.dropChild(s)
 	}
 	c.releaseIP()
 }
 
 // handleESP opens a packet of the client and answers pings inside.
-func (c *client) handleESP(from netip.AddrPort, b []byte) {
-	s := c.child
+func (c *client) handleESP(from netip.AddrPort, s *childSA, b []byte) {
 	seq := binary.BigEndian.Uint32(b[4:])
 	if !s.fresh(seq) {
 		c.report.PacketsBad++
@@ -216,8 +244,9 @@ func (c *client) handleESP(from netip.AddrPort, b []byte) {
 	}
 	c.report.PacketsIn++
 	c.addr = from
+	c.used(s)
 	if reply, ok := echoReply(packet); ok {
-		if out, err := s.seal(reply, next); err == nil {
+		if out, err := c.sender(s).seal(reply, next); err == nil {
 			c.report.Echoes++
 			c.g.write(from, out)
 		}

@@ -1,12 +1,11 @@
 package gateway
 
 import (
-	"crypto/rand"
-	"errors"
+	"io"
 	"net/netip"
+	"slices"
 	"time"
 
-	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/signature"
 	"github.com/gotnc/gotnc/imc/imv"
@@ -15,29 +14,25 @@ import (
 	"github.com/gotnc/gotnc/tnccs/server"
 )
 
-// client is one IKE_SA, the responder's side. Gateway.mu guards it.
+// client is one connection, the responder's side: its IKE_SA, those that rekeying
+// replaced and that are not deleted yet, and its CHILD_SAs. Gateway.mu guards it.
 type client struct {
+	*ikeSA // the current one
+	old    []*ikeSA
+
 	g       *Gateway
 	addr    netip.AddrPort
 	started time.Time
 	report  ClientReport
 
-	spii, spir                message.SPI
 	initRequest, initResponse []byte
 	ni, nr                    []byte
-	suite                     crypto.Suite
-	prf                       crypto.PRF
-	keys                      *crypto.IKEKeys
-	protector                 *crypto.Protector
-	reassembler               crypto.Reassembler
-	answers                   crypto.Reassembler // of the client's responses
 	fragmentation             bool
 	intermediate              intermediate
 	hashes                    []signature.Hash // that the client verifies signatures with (RFC 7427); nil = it announced none
 
-	nextID       uint32   // of the next request of the client
-	lastResponse [][]byte // to request nextID-1
-	answered     int      // protected answers so far
+	answered int  // protected answers so far
+	mobike   bool // the client announced it
 
 	idi      message.Identity
 	idr      message.Identity
@@ -47,23 +42,14 @@ type client struct {
 	verifier *imv.Verifier
 	pb       *server.Session
 
-	child     *childSA
+	children  []*childSA // in the order in which they were made
+	early     []string   // SPIs of DELETEs that came before the answer which tells of them
 	virtualIP netip.Addr
 
-	ownID            uint32 // of the next own request
-	own              *ownRequest
+	rekeyIKEAt       time.Time // when a rekeying that was refused is tried again
 	nextDPD          time.Time
 	deleteAt, freeAt time.Time
 	freed            bool
-}
-
-// ownRequest is a request of the gateway under way.
-type ownRequest struct {
-	messages [][]byte
-	id       uint32
-	due      time.Time
-	tries    int
-	deletes  bool
 }
 
 // childRequest is what the client's first IKE_AUTH asks for.
@@ -89,109 +75,20 @@ func (c *client) snapshot() ClientReport {
 	return r
 }
 
-// handle takes a protected message of the client.
-func (c *client) handle(now time.Time, from netip.AddrPort, h message.Header, b []byte) {
-	if c.freed {
-		return
-	}
-	if h.IsResponse() {
-		c.handleResponse(now, h, b)
-		return
-	}
-	if h.MessageID+1 == c.nextID && c.lastResponse != nil {
-		// The first fragment counts for the whole request (RFC 7383 section 2.6.1).
-		if m, err := message.Parse(b); err == nil && firstOf(m) {
-			c.report.Retransmits++
-			log.Infof(c.g.log, "received retransmit of request with ID %d, retransmitting response", h.MessageID)
-			c.g.send(c.addr, c.lastResponse...)
-		}
-		return
-	}
-	if h.MessageID != c.nextID {
-		log.Infof(c.g.log, "received message ID %d, expected %d, ignored", h.MessageID, c.nextID)
-		return
-	}
-	m, err := c.reassembler.Handle(c.protector, b)
-	var content *crypto.ContentError
-	if errors.As(err, &content) {
-		log.Infof(c.g.log, "request %d cannot be decoded: %v", h.MessageID, err)
-		c.addr = from
-		c.nextID++
-		n := &message.Notify{NotifyType: message.InvalidSyntax}
-		var critical *message.UnsupportedCriticalError
-		if errors.As(err, &critical) {
-			n = critical.Notify()
-		}
-		c.respond(h, n)
-		return
-	}
-	if err != nil {
-		log.Infof(c.g.log, "request %d dropped: %v", h.MessageID, err)
-		return
-	}
-	if m == nil {
-		return // fragments are missing
-	}
-	log.Infof(c.g.enc, "parsed %s", m.Summary())
-	c.addr, c.report.Addr = from, from
-	c.nextID++
-	c.report.Requests++
-	c.g.requests++
-	if n := c.g.cfg.Faults.SilentAfter; n > 0 && c.g.requests > n {
-		c.nextID--
-		return
-	}
+// dispatch hands a request of the client to what answers it.
+func (c *client) dispatch(now time.Time, s *ikeSA, m *message.Message) {
 	switch m.Exchange {
 	case message.IKEIntermediate:
 		c.handleIntermediate(now, m)
 	case message.IKEAuth:
 		c.handleAuth(now, m)
 	case message.Informational:
-		c.handleInformational(now, m)
+		c.handleInformational(now, s, m)
 	case message.CreateChildSA:
-		c.respond(m.Header, &message.Notify{NotifyType: message.NoAdditionalSAs})
+		c.handleCreate(now, s, m)
 	default:
-		c.respond(m.Header, &message.Notify{NotifyType: message.InvalidSyntax})
+		s.respond(m.Header, &message.Notify{NotifyType: message.InvalidSyntax})
 	}
-}
-
-// firstOf reports whether m is a whole message or its first fragment.
-func firstOf(m *message.Message) bool {
-	f, ok := message.First[*message.SKF](m.Payloads)
-	return !ok || f.Number == 1
-}
-
-// seal protects a message that is sent.
-func (c *client) seal(h message.Header, ps []message.Payload) ([][]byte, error) {
-	log.Infof(c.g.enc, "generating %s", (&message.Message{Header: h, Payloads: ps}).Summary())
-	if !c.fragmentation {
-		b, err := c.protector.Seal(h, ps)
-		return [][]byte{b}, err
-	}
-	return c.protector.SealFragments(h, ps, c.g.cfg.FragmentSize, c.addr.Addr().Is6())
-}
-
-func (c *client) respond(request message.Header, ps ...message.Payload) {
-	h := message.Header{
-		SPIi: c.spii, SPIr: c.spir, Exchange: request.Exchange, Flags: message.FlagResponse, MessageID: request.MessageID,
-	}
-	out, err := c.seal(h, ps)
-	if err != nil {
-		log.Infof(c.g.log, "protect %s: %v", h, err)
-		return
-	}
-	if f := c.g.cfg.Faults.Rewrite; f != nil {
-		out = f(Answer{N: c.answered, Messages: out, Seal: func(ps ...message.Payload) [][]byte {
-			sealed, err := c.seal(h, ps)
-			if err != nil {
-				log.Infof(c.g.log, "protect %s: %v", h, err)
-			}
-			return sealed
-		}})
-		c.answered++
-	}
-	c.lastResponse = out
-	c.g.send(c.addr, out...)
 }
 
 // fail ends an IKE_SA that never came to stand. It is kept for a moment: the
@@ -217,20 +114,18 @@ func (c *client) tick(now time.Time) {
 		c.report.State, c.report.Failure = Failed, "timed out"
 		c.free()
 		return
-	case c.own != nil:
-		if now.Before(c.own.due) {
-			return
+	}
+	for _, s := range slices.Clone(c.old) {
+		if due(s.dropAt, now) || !s.retransmit(now) {
+			c.forget(s)
 		}
-		if c.own.tries++; c.own.tries > ownTries {
-			log.Infof(c.g.log, "giving up after %d retransmits", ownTries)
-			c.deleted(now)
-			c.free()
-			return
-		}
-		c.own.due = now.Add(ownRetransmit)
-		c.g.send(c.addr, c.own.messages...)
+	}
+	if !c.retransmit(now) {
+		c.deleted(now)
+		c.free()
 		return
 	}
+	c.tickChildren(now)
 	if c.report.State != Established {
 		return
 	}
@@ -241,7 +136,7 @@ func (c *client) tick(now time.Time) {
 	}
 	if !c.nextDPD.IsZero() && !now.Before(c.nextDPD) {
 		c.nextDPD = now.Add(c.g.cfg.Faults.DPD)
-		c.request(now, false)
+		c.request(now, &ownRequest{exchange: message.Informational})
 	}
 }
 
@@ -252,23 +147,29 @@ func (c *client) free() {
 	}
 	c.report = c.snapshot()
 	c.freed = true
-	c.dropChild()
-	delete(c.g.bySPI, c.spir)
+	c.dropChildren()
+	if c.made != nil {
+		c.old = append(c.old, c.made.sa)
+	}
+	for _, s := range append(c.old, c.ikeSA) {
+		delete(c.g.bySPI, s.spi())
+		s.zero()
+	}
 	if c.eap != nil {
 		c.eap.Close()
 	}
 	c.eap, c.pb, c.verifier = nil, nil, nil
-	c.protector.Zero()
-	c.keys.Zero()
-	c.lastResponse, c.own = nil, nil
 }
 
 // random4 returns a random SPI for ESP, from 256 on.
-func random4() ([]byte, error) {
+func (g *Gateway) random4() ([]byte, error) {
 	b := make([]byte, 4)
-	if _, err := rand.Read(b); err != nil {
+	if _, err := io.ReadFull(g.cfg.Rand, b); err != nil {
 		return nil, err
 	}
 	b[0] = b[0]&0x0f | 0xc0
 	return b, nil
 }
+
+// due reports whether a timer has run out; zero = it does not run.
+func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }

@@ -66,6 +66,7 @@ func (c *client) firstAuth(now time.Time, m *message.Message) error {
 		return errors.New("IKE_AUTH request without CHILD_SA")
 	}
 	c.wanted = &childRequest{sa: sa, tsi: tsi.Selectors, tsr: tsr.Selectors}
+	c.mobike = c.g.cfg.MOBIKE && m.Notify(message.MOBIKESupported) != nil
 	c.wanted.cp, _ = message.First[*message.CP](m.Payloads)
 	identity := c.g.cfg.Identity
 	if c.g.cfg.Faults.WrongIdentity != "" {
@@ -171,6 +172,9 @@ func (c *client) establish(now time.Time, m *message.Message, ps []message.Paylo
 		ps = append(ps, &message.Notify{NotifyType: n.notify})
 	} else {
 		ps = append(ps, child...)
+	}
+	if c.mobike {
+		ps = append(ps, &message.Notify{NotifyType: message.MOBIKESupported})
 	}
 	c.report.State = Established
 	log.Infof(c.g.log, "IKE_SA established between %s[%s]...%s[%s]", c.g.local.Addr(), c.idr, c.addr.Addr(), c.idi)

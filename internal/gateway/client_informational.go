@@ -4,12 +4,13 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// handleInformational answers liveness checks and deletes.
-func (c *client) handleInformational(now time.Time, m *message.Message) {
+// handleInformational answers liveness checks, deletes and changes of address.
+func (c *client) handleInformational(now time.Time, s *ikeSA, m *message.Message) {
 	var ps []message.Payload
 	isDeleted := false
 	for _, d := range message.All[*message.Delete](m.Payloads) {
@@ -17,16 +18,13 @@ func (c *client) handleInformational(now time.Time, m *message.Message) {
 		case message.ProtocolIKE:
 			isDeleted = true
 		case message.ProtocolESP:
-			for _, spi := range d.SPIs {
-				if c.child != nil && string(spi) == string(c.child.peerSPI) {
-					ps = append(ps, &message.Delete{Protocol: message.ProtocolESP, SPIs: [][]byte{c.child.ownSPI()}})
-					c.dropChild()
-				}
+			if r := c.peerDeletes(d); len(r.SPIs) > 0 {
+				ps = append(ps, r)
 			}
 		}
 	}
 	if n := m.Notify(message.AuthenticationFailed); n != nil {
-		c.respond(m.Header)
+		s.respond(m.Header)
 		c.report.Failure = "the client does not accept the authentication of the gateway"
 		if c.report.State == Established {
 			c.report.State = Failed
@@ -35,11 +33,19 @@ func (c *client) handleInformational(now time.Time, m *message.Message) {
 		return
 	}
 	if isDeleted {
-		c.respond(m.Header)
-		c.deleted(now)
+		s.respond(m.Header)
+		c.peerDeletesIKE(now, s)
 		return
 	}
-	c.respond(m.Header, ps...)
+	if c.mobike && m.Notify(message.UpdateSAAddresses) != nil {
+		ps = append(ps,
+			&message.Notify{NotifyType: message.NATDetectionSourceIP, Data: crypto.NATDetection(s.spii, s.spir, c.g.local)},
+			&message.Notify{NotifyType: message.NATDetectionDestinationIP, Data: crypto.NATDetection(s.spii, s.spir, c.addr)})
+	}
+	if n := m.Notify(message.Cookie2); n != nil {
+		ps = append(ps, n)
+	}
+	s.respond(m.Header, ps...)
 }
 
 // deleted ends the IKE_SA after a delete.
@@ -50,41 +56,15 @@ func (c *client) deleted(now time.Time) {
 	} else if c.report.State == Connecting {
 		c.report.State, c.report.Failure = Failed, "deleted by the client"
 	}
-	c.dropChild()
-	c.own = nil
+	c.dropChildren()
+	c.own, c.queue = nil, nil
 	c.freeAt = now.Add(linger)
 }
 
-// request sends a request of the gateway.
-func (c *client) request(now time.Time, deletes bool, ps ...message.Payload) {
-	h := message.Header{SPIi: c.spii, SPIr: c.spir, Exchange: message.Informational, MessageID: c.ownID}
-	out, err := c.seal(h, ps)
-	if err != nil {
-		log.Infof(c.g.log, "protect %s: %v", h, err)
-		return
-	}
-	c.own = &ownRequest{messages: out, id: c.ownID, due: now.Add(ownRetransmit), deletes: deletes}
-	c.ownID++
-	c.g.send(c.addr, out...)
-}
-
+// deleteSA deletes the IKE_SA instead of all that waits.
 func (c *client) deleteSA(now time.Time) {
-	c.request(now, true, &message.Delete{Protocol: message.ProtocolIKE})
-}
-
-// handleResponse takes the answer to an own request.
-func (c *client) handleResponse(now time.Time, h message.Header, b []byte) {
-	if c.own == nil || h.MessageID != c.own.id {
-		return
-	}
-	m, err := c.answers.Handle(c.protector, b)
-	if err != nil || m == nil {
-		return
-	}
-	log.Infof(c.g.enc, "parsed %s", m.Summary())
-	deletes := c.own.deletes
-	c.own = nil
-	if deletes {
-		c.deleted(now)
-	}
+	c.queue = nil
+	c.request(now, &ownRequest{exchange: message.Informational,
+		payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}},
+		answered: func(now time.Time, _ *message.Message) { c.deleted(now) }})
 }

@@ -9,10 +9,12 @@
 package gateway
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -50,14 +52,24 @@ type Config struct {
 
 	Policy imv.Policy
 
-	MinTLS, MaxTLS  uint16        // tls.VersionTLS12 … 13; zero means 1.2 and 1.3
-	FragmentSize    int           // IKE fragments, octets of a whole IP datagram; 0 means 1280
-	EAPFragmentSize int           // largest EAP-TTLS packet sent; 0 means 8000
-	AskIdentity     bool          // ask for the EAP identity before EAP-TTLS starts
-	SignAuth        bool          // authenticate with the certificate in the first IKE_AUTH reply as well
-	MaxClients      int           // half-open and established, further ones are ignored; 0 means 64
-	HalfOpen        time.Duration // clients that have not finished after this are dropped; 0 means 30 s
+	MinTLS, MaxTLS  uint16 // tls.VersionTLS12 … 13; zero means 1.2 and 1.3
+	FragmentSize    int    // IKE fragments, octets of a whole IP datagram; 0 means 1280
+	EAPFragmentSize int    // largest EAP-TTLS packet sent; 0 means 8000
+	AskIdentity     bool   // ask for the EAP identity before EAP-TTLS starts
+	SignAuth        bool   // authenticate with the certificate in the first IKE_AUTH reply as well
+	MaxClients      int    // half-open and established, further ones are ignored; 0 means 64
+	// MOBIKE is announced to clients that announce it (RFC 4555).
+	MOBIKE bool
+	// Tries is how often an own request is repeated, a second apart, before the
+	// client counts as dead; 0 means 5.
+	Tries int
+	// RekeyRetry is the longest wait before a rekeying of the gateway's that met
+	// TEMPORARY_FAILURE is tried again; 0 means 10 s.
+	RekeyRetry time.Duration
 
+	HalfOpen time.Duration // clients that have not finished after this are dropped; 0 means 30 s
+
+	Rand   io.Reader // SPIs, nonces, keys; nil means crypto/rand
 	Faults Faults
 	Logger *slog.Logger // nil discards
 }
@@ -76,6 +88,7 @@ type Faults struct {
 	InvalidKE        bool                               // ask for the second key exchange method offered, where there is one
 	NoProposal       bool                               // answer NO_PROPOSAL_CHOSEN to IKE_SA_INIT
 	NoChildProposal  bool                               // answer NO_PROPOSAL_CHOSEN for the CHILD_SA
+	NoRekeying       bool                               // answer NO_ADDITIONAL_SAS to CREATE_CHILD_SA
 	NoVirtualIP      bool                               // answer INTERNAL_ADDRESS_FAILURE
 	FragmentSize     int                                // overrides Config.FragmentSize, for very small fragments
 	NoFragmentation  bool                               // do not announce IKE fragmentation
@@ -161,6 +174,15 @@ func (c *Config) fill() error {
 	}
 	if c.MaxClients == 0 {
 		c.MaxClients = 64
+	}
+	if c.Tries == 0 {
+		c.Tries = ownTries
+	}
+	if c.RekeyRetry == 0 {
+		c.RekeyRetry = 10 * time.Second
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
 	}
 	if c.HalfOpen == 0 {
 		c.HalfOpen = 30 * time.Second

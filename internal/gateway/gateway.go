@@ -2,11 +2,11 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -51,8 +51,8 @@ type Gateway struct {
 
 	mu       sync.Mutex // guards all that follows
 	clients  []*client  // in the order in which they appeared
-	bySPI    map[message.SPI]*client
-	byESP    map[uint32]*client
+	bySPI    map[message.SPI]*ikeSA
+	byESP    map[uint32]*childSA
 	asked    map[message.SPI]int // faults already committed, by initiator
 	pool     *pool
 	received int
@@ -83,8 +83,8 @@ func Listen(cfg Config) (*Gateway, error) {
 }
 
 // InMemory returns a gateway without a socket, at the address local: Deliver
-// hands it datagrams, and it sends through transmit, which may keep what it
-// gets and must not call back. The caller must Close it.
+// hands it datagrams, Tick the time, and it sends through transmit, which may keep
+// what it gets and must not call back. The caller must Close it.
 func InMemory(cfg Config, local netip.AddrPort, transmit func(to netip.AddrPort, datagram []byte)) (*Gateway, error) {
 	g, err := newGateway(cfg)
 	if err != nil {
@@ -98,10 +98,30 @@ func InMemory(cfg Config, local netip.AddrPort, transmit func(to netip.AddrPort,
 	return g, nil
 }
 
-// Deliver takes one datagram of a gateway without a socket. Nothing times out
-// in such a gateway.
+// Deliver takes one datagram of a gateway without a socket.
 func (g *Gateway) Deliver(now time.Time, from netip.AddrPort, datagram []byte) {
 	g.handle(now, from, datagram)
+}
+
+// Tick lets a gateway without a socket do what is due.
+func (g *Gateway) Tick(now time.Time) { g.tick(now) }
+
+// NextDeadline returns when Tick has something to do; zero = never.
+func (g *Gateway) NextDeadline() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var at time.Time
+	for _, c := range g.clients {
+		if c.freed {
+			continue
+		}
+		c.deadlines(func(t time.Time) {
+			if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+				at = t
+			}
+		})
+	}
+	return at
 }
 
 func newGateway(cfg Config) (*Gateway, error) {
@@ -110,19 +130,17 @@ func newGateway(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, closing: make(chan struct{}), pool: newPool(cfg.Pool),
-		bySPI: make(map[message.SPI]*client), byESP: make(map[uint32]*client), asked: make(map[message.SPI]int),
+		bySPI: make(map[message.SPI]*ikeSA), byESP: make(map[uint32]*childSA), asked: make(map[message.SPI]int),
 		net: log.Group(cfg.Logger, log.NET), enc: log.Group(cfg.Logger, log.ENC), log: log.Group(cfg.Logger, log.IKE),
 	}
 	var err error
 	if g.ike, err = crypto.ParseProposals(message.ProtocolIKE, cfg.IKEProposals); err != nil {
 		return nil, fmt.Errorf("configure gateway: IKE proposals: %w", err)
 	}
-	esp, err := crypto.ParseProposals(message.ProtocolESP, cfg.ESPProposals)
-	if err != nil {
+	if g.esp, err = crypto.ParseProposals(message.ProtocolESP, cfg.ESPProposals); err != nil {
 		return nil, fmt.Errorf("configure gateway: ESP proposals: %w", err)
 	}
-	g.esp = crypto.WithoutKE(esp)
-	if _, err := rand.Read(g.secret[:]); err != nil {
+	if _, err := io.ReadFull(cfg.Rand, g.secret[:]); err != nil {
 		return nil, fmt.Errorf("draw cookie secret: %w", err)
 	}
 	return g, nil
@@ -244,8 +262,8 @@ func (g *Gateway) handle(now time.Time, from netip.AddrPort, b []byte) {
 	case len(b) > 4 && string(b[:4]) == string(nonESP):
 		g.handleIKE(now, from, append([]byte(nil), b[4:]...))
 	case len(b) > 8:
-		if c := g.byESP[binary.BigEndian.Uint32(b)]; c != nil {
-			c.handleESP(from, b)
+		if s := g.byESP[binary.BigEndian.Uint32(b)]; s != nil {
+			s.client.handleESP(from, s, b)
 		}
 	}
 }
@@ -265,12 +283,16 @@ func (g *Gateway) handleIKE(now time.Time, from netip.AddrPort, b []byte) {
 		}
 		return
 	}
-	c := g.bySPI[h.SPIr]
-	if c == nil || c.spii != h.SPIi || !h.FromInitiator() {
-		log.Infof(g.log, "received message for an unknown IKE_SA %s", h.SPIr)
+	own := h.SPIr
+	if !h.FromInitiator() {
+		own = h.SPIi
+	}
+	s := g.bySPI[own]
+	if s == nil || !s.owns(h) || s.client.freed {
+		log.Infof(g.log, "received message for an unknown IKE_SA %s", own)
 		return
 	}
-	c.handle(now, from, h, b)
+	s.handle(now, from, h, b)
 }
 
 func bracket(a netip.AddrPort) string { return fmt.Sprintf("%s[%d]", a.Addr(), a.Port()) }

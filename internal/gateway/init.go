@@ -3,10 +3,10 @@ package gateway
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net/netip"
 	"time"
 
@@ -87,7 +87,7 @@ func (g *Gateway) handleInit(now time.Time, from netip.AddrPort, b []byte) {
 		return
 	}
 	g.clients = append(g.clients, c)
-	g.bySPI[c.spir] = c
+	g.bySPI[c.spir] = c.ikeSA
 	log.Infof(g.log, "selected proposal: %s", suite)
 	g.send(from, c.initResponse)
 }
@@ -146,16 +146,16 @@ func (g *Gateway) otherKE(sa *message.SA, used message.KEMethod) message.KEMetho
 func (g *Gateway) newClient(now time.Time, from netip.AddrPort, m *message.Message, request []byte,
 	suite crypto.Suite, chosen message.Proposal, ke *message.KE, ni *message.Nonce) (*client, error) {
 	var random [8 + 32]byte
-	if _, err := rand.Read(random[:]); err != nil {
+	if _, err := io.ReadFull(g.cfg.Rand, random[:]); err != nil {
 		return nil, err
 	}
 	c := &client{
-		g: g, addr: from, started: now, spii: m.SPIi, spir: message.SPI(binary.BigEndian.Uint64(random[:8]) | 1),
-		ni: ni.Data, nr: random[8:], suite: suite, initRequest: request, nextID: 1,
+		g: g, addr: from, started: now, ni: ni.Data, nr: random[8:], initRequest: request,
 		report: ClientReport{Addr: from, Started: now, IKEProposal: suite.String()},
 	}
+	c.ikeSA = &ikeSA{client: c, spii: m.SPIi, spir: message.SPI(binary.BigEndian.Uint64(random[:8]) | 1), suite: suite, nextID: 1}
 	c.reassembler.MaxOctets = maxPacket
-	public, shared, err := crypto.RespondKE(ke.Method, rand.Reader, ke.Data)
+	public, shared, err := crypto.RespondKE(ke.Method, g.cfg.Rand, ke.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (g *Gateway) newClient(now time.Time, from netip.AddrPort, m *message.Messa
 	if c.keys, err = crypto.DeriveIKE(suite, shared, c.ni, c.nr, c.spii, c.spir); err != nil {
 		return nil, err
 	}
-	if c.protector, err = crypto.NewProtector(suite, c.keys, false, rand.Reader); err != nil {
+	if c.protector, err = crypto.NewProtector(suite, c.keys, false, g.cfg.Rand); err != nil {
 		return nil, err
 	}
 	if chosen.Number == 0 {

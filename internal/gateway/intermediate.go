@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"crypto/rand"
-
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
 )
@@ -36,7 +34,7 @@ func (c *client) addKE(m *message.Message) error {
 	if err := a.auth.Add(c.prf, c.keys.Pi, m.Header, *c.reassembler.Inner); err != nil {
 		return err
 	}
-	public, shared, err := crypto.RespondKE(ke.Method, rand.Reader, ke.Data)
+	public, shared, err := crypto.RespondKE(ke.Method, c.g.cfg.Rand, ke.Data)
 	if err != nil {
 		return err
 	}
@@ -56,7 +54,7 @@ func (c *client) addKE(m *message.Message) error {
 	if err != nil {
 		return err
 	}
-	protector, err := crypto.NewProtector(c.suite, keys, false, rand.Reader)
+	protector, err := crypto.NewProtector(c.suite, keys, false, c.g.cfg.Rand)
 	if err != nil {
 		keys.Zero()
 		return err

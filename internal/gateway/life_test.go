@@ -1,0 +1,487 @@
+package gateway
+
+import (
+	"container/heap"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/internal/testpki"
+)
+
+// A day in the life of a connection, on a fake clock: the Machine against this
+// gateway, which rekeys, deletes and collides with it on a network that loses,
+// repeats and reorders, while the client's address changes. GOTNC_LIFE_SEEDS says
+// how many days (default 8 with -short, else 100; `make check` takes 1,000), -life.seed
+// replays one and prints what happened.
+
+var lifeSeed = flag.Uint64("life.seed", 0, "replay one seed of TestLife")
+
+// lifeTargets are hosts behind the gateway, by CHILD_SA.
+var lifeTargets = map[string]string{"net": "10.1.0.9", "lab": "10.2.0.9"}
+
+var lifeNames = []string{"net", "lab"}
+
+func TestLife(t *testing.T) {
+	ca, err := testpki.NewCA("Root CA", testpki.ECDSA)
+	require.NoError(t, err)
+	cert, err := ca.Issue("moon.gotnc.test", testpki.ECDSA, nil)
+	require.NoError(t, err)
+	if *lifeSeed != 0 {
+		l := newLife(*lifeSeed, Config{Certificate: cert})
+		l.verbose = true
+		err := l.run()
+		t.Logf("%s\n%s", l.journal.String(), l.summary())
+		require.NoError(t, err)
+		return
+	}
+	n := 100
+	if testing.Short() {
+		n = 8
+	}
+	if s := os.Getenv("GOTNC_LIFE_SEEDS"); s != "" {
+		n, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	}
+	var next atomic.Uint64
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	var total lifeCounts
+	failed := 0
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for seed := next.Add(1); seed <= uint64(n); seed = next.Add(1) {
+				l := newLife(seed, Config{Certificate: cert})
+				err := l.run()
+				mu.Lock()
+				total.add(l.counts)
+				if err != nil {
+					failed++
+					if failed <= 20 {
+						t.Errorf("seed %d after %v: %v; replay with: go test ./internal/gateway -run TestLife -life.seed %d", seed, l.now.Sub(lifeBegin).Round(time.Second), err, seed)
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	t.Logf("%d days, %d failed: %s", n, failed, total)
+}
+
+var lifeBegin = time.Unix(1700000000, 0)
+
+// lifeCounts is what happened.
+type lifeCounts struct {
+	datagrams, ikeRekeyed, childRekeyed, childMade, moved, reauth, deleted, probes, started int
+	without                                                                                 time.Duration // a configured CHILD_SA was missing
+}
+
+func (c *lifeCounts) add(o lifeCounts) {
+	c.datagrams += o.datagrams
+	c.ikeRekeyed += o.ikeRekeyed
+	c.childRekeyed += o.childRekeyed
+	c.childMade += o.childMade
+	c.moved += o.moved
+	c.reauth += o.reauth
+	c.deleted += o.deleted
+	c.probes += o.probes
+	c.started += o.started
+	c.without = max(c.without, o.without)
+}
+
+func (c lifeCounts) String() string {
+	return fmt.Sprintf("%d datagrams, %d IKE_SA and %d CHILD_SA rekeyings, %d CHILD_SAs made, %d deleted by the gateway, %d moves, %d new IKE_SAs asked for, %d IKE_SAs begun, %d probes, longest gap after a deletion %v (outages of up to 40 s among it)",
+		c.datagrams, c.ikeRekeyed, c.childRekeyed, c.childMade, c.deleted, c.moved, c.reauth, c.started, c.probes, c.without.Round(time.Millisecond))
+}
+
+// life is one simulated day.
+type life struct {
+	seed uint64
+	rng  *rand.Rand
+	now  time.Time
+	g    *Gateway
+	m    *ike.Machine
+	wire wire
+
+	local, remote netip.AddrPort
+	plane         tunnel
+	open          exchanges
+	vip           netip.Addr
+	broken        time.Time // since when a deletion has taken a CHILD_SA away; zero = none is missing
+	gap           time.Time // since when a probe does not come back
+	quiet         time.Time // since when nothing is under way
+	ops           []op
+	nextOp        time.Time
+	probing       bool
+	replies       [][]byte
+
+	counts  lifeCounts
+	journal journal
+	verbose bool
+	failure error
+}
+
+// op is something that happens at a time.
+type op struct {
+	at   time.Time
+	name string
+	do   func(l *life)
+}
+
+func newLife(seed uint64, cfg Config) *life {
+	l := &life{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: lifeBegin, open: exchanges{},
+		local: netip.MustParseAddrPort("192.0.2.2:4500"), remote: netip.MustParseAddrPort("198.51.100.1:4500"), vip: netip.MustParseAddr("10.3.0.2")}
+	l.wire = wire{rng: l.rng, delay: time.Duration(5+l.rng.IntN(400)) * time.Millisecond}
+	if l.rng.IntN(4) > 0 {
+		l.wire.loss, l.wire.twice = l.rng.Float64()*0.1, l.rng.Float64()*0.1
+	}
+	cfg.Identity, cfg.PSK, cfg.MOBIKE, cfg.Tries = "moon.gotnc.test", []byte("secret"), true, 120
+	cfg.Networks = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("10.2.0.0/16")}
+	cfg.ESPProposals = [][]string{{"chacha20poly1305"}, {"chacha20poly1305-x25519"}, {"default"}, {"aes128gcm16-x25519", "aes128gcm16"}}[l.rng.IntN(4)]
+	cfg.Rand = lifeRand{rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), 1})}
+	if *lifeSeed != 0 {
+		cfg.Logger = log.NewWriter(lineWriter{l, "gw     "}, slog.LevelInfo)
+	}
+	var err error
+	l.g, err = InMemory(cfg, l.remote, func(to netip.AddrPort, b []byte) {
+		if l.probing {
+			l.replies = append(l.replies, b)
+			return
+		}
+		l.wire.send(l.now, datagram{from: l.remote, to: to, data: b})
+	})
+	l.failure = err
+	return l
+}
+
+// lifeRand is a repeatable source. Single octets are not taken of it: the standard
+// library reads one at random.
+type lifeRand struct{ *rand.ChaCha8 }
+
+func (r lifeRand) Read(b []byte) (int, error) {
+	if len(b) == 1 {
+		b[0] = 0
+		return 1, nil
+	}
+	return r.ChaCha8.Read(b)
+}
+
+type lineWriter struct {
+	l    *life
+	side string
+}
+
+func (w lineWriter) Write(b []byte) (int, error) {
+	w.l.journal.add(w.l.now, "%s%s", w.side, strings.TrimRight(string(b), "\n"))
+	return len(b), nil
+}
+
+// connect begins a new IKE_SA.
+func (l *life) connect() error {
+	l.counts.started++
+	id := func(s string) ike.Identity { return ike.MustParseIdentity(s) }
+	var children []ike.ChildConfig
+	for _, name := range lifeNames {
+		ts, err := ike.ParseTrafficSelector(netip.PrefixFrom(netip.MustParseAddr(lifeTargets[name]), 16).Masked().String())
+		if err != nil {
+			return err
+		}
+		children = append(children, ike.ChildConfig{Name: name, RemoteTS: []ike.TrafficSelector{ts}, Restart: true,
+			RekeyTime: time.Hour, RandTime: 20 * time.Minute, LifeTime: 66 * time.Minute})
+	}
+	cfg := ike.Config{
+		ID: l.counts.started, Local: l.local, Remote: l.remote,
+		LocalRounds: []ike.LocalRound{{ID: id("carol@gotnc.test"), PSK: []byte("secret")}},
+		RemoteRounds: []ike.RemoteRound{{ID: id("moon.gotnc.test"), Method: ike.RemotePSK,
+			PSK: func(ike.Identity) ([]byte, error) { return []byte("secret"), nil }}},
+		Proposals: []string{"chacha20poly1305-prfsha256-x25519"}, Children: children,
+		VirtualIPs:     ike.VirtualIPs{Wanted: []netip.Addr{netip.IPv4Unspecified()}, Last: []netip.Addr{l.vip}},
+		Timers:         ike.Timers{RekeyTime: 4 * time.Hour, RandTime: time.Hour, OverTime: 24 * time.Minute, DPDDelay: 5 * time.Minute},
+		Retransmission: ike.Retransmission{Timeout: 2 * time.Second, Base: 1.4, Tries: 12, Limit: 20 * time.Second},
+		Rand:           lifeRand{rand.NewChaCha8([32]byte{byte(l.seed), byte(l.seed >> 8), 2, byte(l.counts.started)})},
+	}
+	if l.verbose {
+		cfg.Logger = log.NewWriter(lineWriter{l, "client "}, slog.LevelInfo)
+	}
+	var err error
+	if l.m, err = ike.New(cfg); err != nil {
+		return err
+	}
+	l.plane, l.open = tunnel{}, exchanges{}
+	l.broken = l.now
+	l.carry(l.m.Start(l.now))
+	return nil
+}
+
+// carry carries Outputs out: what installs comes first, as ike/udp does it.
+func (l *life) carry(out ike.Outputs) {
+	for _, e := range out.Events {
+		l.fail(l.plane.event(e))
+		l.event(e)
+	}
+	for _, p := range out.Packets {
+		l.open.sent(l.now, p.Data)
+		l.wire.send(l.now, datagram{toGateway: true, from: p.From, to: p.To, data: append([]byte{0, 0, 0, 0}, p.Data...)})
+	}
+}
+
+func (l *life) event(e ike.Event) {
+	switch e := e.(type) {
+	case ike.Rekeyed:
+		l.counts.ikeRekeyed++
+	case ike.ChildRekeyed:
+		l.counts.childRekeyed++
+	case ike.ChildEstablished:
+		l.counts.childMade++
+		if a := e.Child.Internal.Addresses; len(a) != 1 || a[0].Addr() != l.vip {
+			l.fail(fmt.Errorf("virtual IP %v instead of %v", a, l.vip))
+		}
+	case ike.ChildClosed:
+		if !e.Rekeyed && l.broken.IsZero() {
+			l.broken = l.now
+		}
+	case ike.Moved:
+		l.counts.moved++
+	case ike.ReauthDue:
+		l.counts.reauth++
+		l.fail(fmt.Errorf("a new IKE_SA is asked for: %s", e.Reason))
+	case ike.ChildFailed:
+		l.fail(fmt.Errorf("CHILD_SA %s: %w", e.Name, e.Err))
+	case ike.Failed:
+		l.fail(fmt.Errorf("the IKE_SA failed: %w", e.Err))
+	case ike.Closed:
+		if !e.ByPeer {
+			l.fail(errors.New("the IKE_SA closed"))
+		}
+	}
+}
+
+func (l *life) fail(err error) {
+	if err != nil && l.failure == nil {
+		l.failure = err
+	}
+}
+
+// run lives the day.
+func (l *life) run() error {
+	if l.failure == nil {
+		l.fail(l.connect())
+	}
+	defer func() { _ = l.g.Close() }()
+	end := lifeBegin.Add(24 * time.Hour)
+	l.nextOp = lifeBegin.Add(time.Minute)
+	for steps := 0; l.failure == nil && l.now.Before(end); steps++ {
+		if steps > 400000 {
+			return errors.New("deadlines do not advance")
+		}
+		l.step(end)
+		l.check()
+		if l.m.Done() && l.failure == nil { // the gateway deleted it
+			l.fail(l.connect())
+		}
+	}
+	return l.failure
+}
+
+// step lets the next thing happen.
+func (l *life) step(end time.Time) {
+	next := end
+	earlier := func(t time.Time) {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	if len(l.wire.queue) > 0 {
+		earlier(l.wire.queue[0].at)
+	}
+	earlier(l.m.NextDeadline())
+	earlier(l.g.NextDeadline())
+	for _, o := range l.ops {
+		earlier(o.at)
+	}
+	earlier(l.nextOp)
+	if !l.quiet.IsZero() && l.now.Sub(l.quiet) < 10*time.Second {
+		earlier(l.quiet.Add(10 * time.Second))
+	}
+	if next.After(l.now) {
+		l.now = next
+	}
+	for i, o := range l.ops {
+		if !l.now.Before(o.at) {
+			l.ops = append(l.ops[:i:i], l.ops[i+1:]...)
+			l.say("-- %s", o.name)
+			o.do(l)
+			return
+		}
+	}
+	if !l.now.Before(l.nextOp) {
+		l.plan()
+		return
+	}
+	if len(l.wire.queue) > 0 && !l.now.Before(l.wire.queue[0].at) {
+		d := heap.Pop(&l.wire).(*datagram)
+		l.counts.datagrams++
+		switch {
+		case d.toGateway:
+			l.g.Deliver(l.now, d.from, d.data)
+		case d.to != l.local: // the client has moved
+		default:
+			l.open.received(d.data[4:])
+			l.carry(l.m.Handle(l.now, ike.Datagram{From: d.from, To: d.to, Data: d.data[4:]}))
+		}
+		return
+	}
+	l.carry(l.m.Tick(l.now))
+	l.g.Tick(l.now)
+}
+
+func (l *life) say(format string, args ...any) {
+	if l.verbose {
+		l.journal.add(l.now, format, args...)
+	}
+}
+
+// check holds both ends against each other.
+func (l *life) check() {
+	if l.failure != nil || l.m.Done() || len(l.g.clients) == 0 {
+		return
+	}
+	c := l.g.clients[len(l.g.clients)-1]
+	if c.report.State != Established {
+		return
+	}
+	idle := len(l.wire.queue) == 0 && l.open.idle(l.now) && c.own == nil && len(c.queue) == 0
+	for _, s := range c.old {
+		idle = idle && s.own == nil
+	}
+	if !idle {
+		l.quiet = time.Time{}
+		l.traffic(false)
+		return
+	}
+	if l.quiet.IsZero() {
+		l.quiet = l.now
+	}
+	l.traffic(true)
+	if l.failure == nil && l.broken.IsZero() {
+		l.fail(l.sound(c, l.now.Sub(l.quiet) >= 10*time.Second))
+	}
+}
+
+// maxGap is how long a CHILD_SA that was deleted may be missing: an answer of
+// TEMPORARY_FAILURE, and repetitions on a bad network.
+const maxGap = 3 * time.Minute
+
+// traffic sends a probe through every tunnel. Only a deletion explains that one does
+// not come back.
+func (l *life) traffic(idle bool) {
+	works := true
+	for _, name := range lifeNames {
+		l.counts.probes++
+		if err := l.probe(name); err != nil {
+			works = false
+			if l.broken.IsZero() || !l.gap.IsZero() && l.now.Sub(l.gap) > maxGap {
+				l.fail(err)
+				return
+			}
+		}
+	}
+	switch {
+	case !works && l.gap.IsZero():
+		l.gap = l.now
+	case works && !l.gap.IsZero():
+		l.counts.without = max(l.counts.without, l.now.Sub(l.gap))
+		l.gap = time.Time{}
+	}
+	if works && idle {
+		l.broken = time.Time{}
+	}
+}
+
+// sound reports why there is not exactly one CHILD_SA of each kind on both sides
+// while nothing is under way; settled says that the rest of what was rekeyed has had
+// time to go.
+func (l *life) sound(c *client, settled bool) error {
+	for _, name := range lifeNames {
+		ours, theirs := 0, 0
+		var last *clientChild
+		for _, x := range l.plane.list {
+			if x.name == name {
+				ours++
+				last = x
+			}
+		}
+		var other *childSA
+		for _, s := range c.children {
+			if holds(s.tsr, netip.MustParseAddr(lifeTargets[name])) {
+				theirs++
+				other = s
+			}
+		}
+		switch {
+		case theirs != 1:
+			return fmt.Errorf("%s: the gateway has %d CHILD_SAs", name, theirs)
+		case settled && ours != 1:
+			return fmt.Errorf("%s: the client has %d CHILD_SAs", name, ours)
+		case settled && string(last.esp.peerSPI) != string(other.ownSPI()):
+			return fmt.Errorf("%s: the client sends on %x, the gateway has %x", name, last.esp.peerSPI, other.ownSPI())
+		}
+	}
+	if settled && len(c.old) > 0 && l.now.Sub(l.quiet) > lingerOld {
+		return fmt.Errorf("the gateway has %d old IKE_SAs", len(c.old))
+	}
+	return nil
+}
+
+func (l *life) summary() string { return l.counts.String() }
+
+// plan draws what happens now, and when something is drawn again.
+func (l *life) plan() {
+	l.nextOp = l.now.Add(time.Duration(l.rng.Int64N(int64(20 * time.Minute))))
+	soon := func() time.Time { return l.now.Add(time.Duration(l.rng.Int64N(int64(2 * l.wire.delay)))) }
+	for range 1 + l.rng.IntN(3) {
+		o := lifeOps[l.rng.IntN(len(lifeOps))]
+		l.ops = append(l.ops, op{at: soon(), name: o.name, do: o.do})
+	}
+}
+
+// lifeOps are what may happen; what stands twice happens more often.
+var lifeOps = []op{
+	{name: "client rekeys the IKE_SA", do: func(l *life) { l.carry(l.m.Rekey(l.now)) }},
+	{name: "client rekeys the IKE_SA", do: func(l *life) { l.carry(l.m.Rekey(l.now)) }},
+	{name: "gateway rekeys the IKE_SA", do: func(l *life) { l.g.RekeyIKE(l.now) }},
+	{name: "gateway rekeys the IKE_SA", do: func(l *life) { l.g.RekeyIKE(l.now) }},
+	{name: "client rekeys the CHILD_SAs", do: func(l *life) { l.carry(l.m.RekeyChildren(l.now)) }},
+	{name: "client rekeys the CHILD_SAs", do: func(l *life) { l.carry(l.m.RekeyChildren(l.now)) }},
+	{name: "gateway rekeys the CHILD_SAs", do: func(l *life) { l.g.RekeyChildren(l.now) }},
+	{name: "gateway rekeys the CHILD_SAs", do: func(l *life) { l.g.RekeyChildren(l.now) }},
+	{name: "gateway deletes the CHILD_SAs", do: func(l *life) {
+		if n := l.g.DeleteChildren(l.now); n > 0 && l.broken.IsZero() {
+			l.counts.deleted += n
+			l.broken = l.now
+		}
+	}},
+	{name: "the client moves", do: func(l *life) {
+		l.local = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + l.rng.IntN(200))}), 4500)
+		l.carry(l.m.Roam(l.now, l.local, netip.AddrPort{}))
+	}},
+	{name: "nothing arrives for a while", do: func(l *life) {
+		l.wire.outage = l.now.Add(time.Duration(l.rng.Int64N(int64(40 * time.Second))))
+	}},
+}
