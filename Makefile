@@ -54,12 +54,13 @@ test: peers ## run all tests; the closing summary names every skipped one
 peers: ## install Debian's packages that tests run as peers (root on Debian only)
 	@internal/interop/peers.sh
 
-check: ## gofmt, vet, staticcheck, race, short fuzz
+check: ## gofmt, vet, staticcheck, race, 1,000 simulated days of IKE, short fuzz
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt -w the files above"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	CGO_ENABLED=0 $(GO) vet $$(CGO_ENABLED=0 $(GO) list ./... | grep -vE '/(capi|cmd/tnc|dlimc|capitest|interop)')
 	$(GO) test -race -short -timeout 20m ./...
+	GOTNC_LIFE_SEEDS=1000 $(GO) test -count=1 -timeout 30m -run '^TestLife$$' ./internal/gateway
 	internal/fuzzall.sh $(FUZZTIME)
 
 abi: lib ## compare the libraries' exported symbols with capi/attestation/abi.golden, capi/tnccs/abi.golden

@@ -27,7 +27,7 @@ import (
 // A day in the life of a connection, on a fake clock: the Machine against this
 // gateway, which rekeys, deletes and collides with it on a network that loses,
 // repeats and reorders, while the client's address changes. GOTNC_LIFE_SEEDS says
-// how many days (default 8 with -short, else 100; `make check` takes 1,000), -life.seed
+// how many days (default 8 with -short, else 40; `make check` takes 1,000), -life.seed
 // replays one and prints what happened.
 
 var lifeSeed = flag.Uint64("life.seed", 0, "replay one seed of TestLife")
@@ -46,11 +46,11 @@ func TestLife(t *testing.T) {
 		l := newLife(*lifeSeed, Config{Certificate: cert})
 		l.verbose = true
 		err := l.run()
-		t.Logf("%s\n%s", l.journal.String(), l.summary())
+		t.Logf("%s\n%s", l.journal.String(), l.counts)
 		require.NoError(t, err)
 		return
 	}
-	n := 100
+	n := 40
 	if testing.Short() {
 		n = 8
 	}
@@ -86,30 +86,6 @@ func TestLife(t *testing.T) {
 
 var lifeBegin = time.Unix(1700000000, 0)
 
-// lifeCounts is what happened.
-type lifeCounts struct {
-	datagrams, ikeRekeyed, childRekeyed, childMade, moved, reauth, deleted, probes, started int
-	without                                                                                 time.Duration // a configured CHILD_SA was missing
-}
-
-func (c *lifeCounts) add(o lifeCounts) {
-	c.datagrams += o.datagrams
-	c.ikeRekeyed += o.ikeRekeyed
-	c.childRekeyed += o.childRekeyed
-	c.childMade += o.childMade
-	c.moved += o.moved
-	c.reauth += o.reauth
-	c.deleted += o.deleted
-	c.probes += o.probes
-	c.started += o.started
-	c.without = max(c.without, o.without)
-}
-
-func (c lifeCounts) String() string {
-	return fmt.Sprintf("%d datagrams, %d IKE_SA and %d CHILD_SA rekeyings, %d CHILD_SAs made, %d deleted by the gateway, %d moves, %d new IKE_SAs asked for, %d IKE_SAs begun, %d probes, longest gap after a deletion %v (outages of up to 40 s among it)",
-		c.datagrams, c.ikeRekeyed, c.childRekeyed, c.childMade, c.deleted, c.moved, c.reauth, c.started, c.probes, c.without.Round(time.Millisecond))
-}
-
 // life is one simulated day.
 type life struct {
 	seed uint64
@@ -135,13 +111,6 @@ type life struct {
 	journal journal
 	verbose bool
 	failure error
-}
-
-// op is something that happens at a time.
-type op struct {
-	at   time.Time
-	name string
-	do   func(l *life)
 }
 
 func newLife(seed uint64, cfg Config) *life {
@@ -355,133 +324,4 @@ func (l *life) say(format string, args ...any) {
 	if l.verbose {
 		l.journal.add(l.now, format, args...)
 	}
-}
-
-// check holds both ends against each other.
-func (l *life) check() {
-	if l.failure != nil || l.m.Done() || len(l.g.clients) == 0 {
-		return
-	}
-	c := l.g.clients[len(l.g.clients)-1]
-	if c.report.State != Established {
-		return
-	}
-	idle := len(l.wire.queue) == 0 && l.open.idle(l.now) && c.own == nil && len(c.queue) == 0
-	for _, s := range c.old {
-		idle = idle && s.own == nil
-	}
-	if !idle {
-		l.quiet = time.Time{}
-		l.traffic(false)
-		return
-	}
-	if l.quiet.IsZero() {
-		l.quiet = l.now
-	}
-	l.traffic(true)
-	if l.failure == nil && l.broken.IsZero() {
-		l.fail(l.sound(c, l.now.Sub(l.quiet) >= 10*time.Second))
-	}
-}
-
-// maxGap is how long a CHILD_SA that was deleted may be missing: an answer of
-// TEMPORARY_FAILURE, and repetitions on a bad network.
-const maxGap = 3 * time.Minute
-
-// traffic sends a probe through every tunnel. Only a deletion explains that one does
-// not come back.
-func (l *life) traffic(idle bool) {
-	works := true
-	for _, name := range lifeNames {
-		l.counts.probes++
-		if err := l.probe(name); err != nil {
-			works = false
-			if l.broken.IsZero() || !l.gap.IsZero() && l.now.Sub(l.gap) > maxGap {
-				l.fail(err)
-				return
-			}
-		}
-	}
-	switch {
-	case !works && l.gap.IsZero():
-		l.gap = l.now
-	case works && !l.gap.IsZero():
-		l.counts.without = max(l.counts.without, l.now.Sub(l.gap))
-		l.gap = time.Time{}
-	}
-	if works && idle {
-		l.broken = time.Time{}
-	}
-}
-
-// sound reports why there is not exactly one CHILD_SA of each kind on both sides
-// while nothing is under way; settled says that the rest of what was rekeyed has had
-// time to go.
-func (l *life) sound(c *client, settled bool) error {
-	for _, name := range lifeNames {
-		ours, theirs := 0, 0
-		var last *clientChild
-		for _, x := range l.plane.list {
-			if x.name == name {
-				ours++
-				last = x
-			}
-		}
-		var other *childSA
-		for _, s := range c.children {
-			if holds(s.tsr, netip.MustParseAddr(lifeTargets[name])) {
-				theirs++
-				other = s
-			}
-		}
-		switch {
-		case theirs != 1:
-			return fmt.Errorf("%s: the gateway has %d CHILD_SAs", name, theirs)
-		case settled && ours != 1:
-			return fmt.Errorf("%s: the client has %d CHILD_SAs", name, ours)
-		case settled && string(last.esp.peerSPI) != string(other.ownSPI()):
-			return fmt.Errorf("%s: the client sends on %x, the gateway has %x", name, last.esp.peerSPI, other.ownSPI())
-		}
-	}
-	if settled && len(c.old) > 0 && l.now.Sub(l.quiet) > lingerOld {
-		return fmt.Errorf("the gateway has %d old IKE_SAs", len(c.old))
-	}
-	return nil
-}
-
-func (l *life) summary() string { return l.counts.String() }
-
-// plan draws what happens now, and when something is drawn again.
-func (l *life) plan() {
-	l.nextOp = l.now.Add(time.Duration(l.rng.Int64N(int64(20 * time.Minute))))
-	soon := func() time.Time { return l.now.Add(time.Duration(l.rng.Int64N(int64(2 * l.wire.delay)))) }
-	for range 1 + l.rng.IntN(3) {
-		o := lifeOps[l.rng.IntN(len(lifeOps))]
-		l.ops = append(l.ops, op{at: soon(), name: o.name, do: o.do})
-	}
-}
-
-// lifeOps are what may happen; what stands twice happens more often.
-var lifeOps = []op{
-	{name: "client rekeys the IKE_SA", do: func(l *life) { l.carry(l.m.Rekey(l.now)) }},
-	{name: "client rekeys the IKE_SA", do: func(l *life) { l.carry(l.m.Rekey(l.now)) }},
-	{name: "gateway rekeys the IKE_SA", do: func(l *life) { l.g.RekeyIKE(l.now) }},
-	{name: "gateway rekeys the IKE_SA", do: func(l *life) { l.g.RekeyIKE(l.now) }},
-	{name: "client rekeys the CHILD_SAs", do: func(l *life) { l.carry(l.m.RekeyChildren(l.now)) }},
-	{name: "client rekeys the CHILD_SAs", do: func(l *life) { l.carry(l.m.RekeyChildren(l.now)) }},
-	{name: "gateway rekeys the CHILD_SAs", do: func(l *life) { l.g.RekeyChildren(l.now) }},
-	{name: "gateway rekeys the CHILD_SAs", do: func(l *life) { l.g.RekeyChildren(l.now) }},
-	{name: "gateway deletes the CHILD_SAs", do: func(l *life) {
-		if n := l.g.DeleteChildren(l.now); n > 0 && l.broken.IsZero() {
-			l.counts.deleted += n
-			l.broken = l.now
-		}
-	}},
-	{name: "the client moves", do: func(l *life) {
-		l.local = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + l.rng.IntN(200))}), 4500)
-		l.carry(l.m.Roam(l.now, l.local, netip.AddrPort{}))
-	}},
-	{name: "nothing arrives for a while", do: func(l *life) {
-		l.wire.outage = l.now.Add(time.Duration(l.rng.Int64N(int64(40 * time.Second))))
-	}},
 }
