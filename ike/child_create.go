@@ -90,7 +90,7 @@ func (set *childSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 	}
 	log.Infof(set.conf, "selected proposal: %s", suiteName{"ESP", child.ESP})
 	deleted := set.early.take(child.SPIOut)
-	made := set.install(sa, j, child, nr)
+	made := j.install(set, sa, child, nr)
 	if deleted && made != nil {
 		log.Infof(set.ike, "the DELETE of CHILD_SA %s was here before it", made)
 		set.peerClosed(made)
@@ -98,7 +98,7 @@ func (set *childSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 }
 
 // install takes the CHILD_SA that our exchange made; nil where it is redundant.
-func (set *childSet) install(sa *ikeSA, j *createJob, child *ChildSA, nr []byte) *childState {
+func (j *createJob) install(set *childSet, sa *ikeSA, child *ChildSA, nr []byte) *childState {
 	old := j.child
 	if old == nil || old.dead && old.successor == nil && !old.replaced {
 		// New, or the peer deleted the old one while we rekeyed it.
@@ -107,13 +107,13 @@ func (set *childSet) install(sa *ikeSA, j *createJob, child *ChildSA, nr []byte)
 		set.emit(ChildEstablished{Child: child})
 		return c
 	}
-	return set.replace(sa, j, child, nr)
+	return j.replace(set, sa, child, nr)
 }
 
-// replace lets child follow the CHILD_SA that j rekeyed, unless the peer
+// replace lets child follow the CHILD_SA that was rekeyed, unless the peer
 // rekeyed it too and wins: "the SA created with the lowest of the four nonces
 // … SHOULD be closed by the endpoint that created it" (RFC 7296 section 2.8.1).
-func (set *childSet) replace(sa *ikeSA, j *createJob, child *ChildSA, nr []byte) *childState {
+func (j *createJob) replace(set *childSet, sa *ikeSA, child *ChildSA, nr []byte) *childState {
 	old := j.child
 	peer := old.successor
 	if peer == nil {
@@ -122,7 +122,7 @@ func (set *childSet) replace(sa *ikeSA, j *createJob, child *ChildSA, nr []byte)
 	if peer != nil && bytes.Compare(lowest(j.nonce, nr), lowest(peer.ni, peer.nr)) < 0 {
 		log.Infof(set.ike, "CHILD_SA rekey collision lost, deleting redundant CHILD_SA %s", j.cfg.Name)
 		child.Zero()
-		set.deleteRedundant(sa, j.cfg, child)
+		j.deleteRedundant(set, sa, child)
 		return nil
 	}
 	before := old
@@ -147,9 +147,9 @@ func (set *childSet) replace(sa *ikeSA, j *createJob, child *ChildSA, nr []byte)
 
 // deleteRedundant deletes a CHILD_SA that lost a collision; it was never
 // installed.
-func (set *childSet) deleteRedundant(sa *ikeSA, cfg *childConfig, child *ChildSA) {
+func (j *createJob) deleteRedundant(set *childSet, sa *ikeSA, child *ChildSA) {
 	set.count++
-	c := &childState{cfg: cfg, num: set.count, spiIn: child.SPIIn, spiOut: child.SPIOut, localTS: child.LocalTS, remoteTS: child.RemoteTS, replaced: true}
+	c := &childState{cfg: j.cfg, num: set.count, spiIn: child.SPIIn, spiOut: child.SPIOut, localTS: child.LocalTS, remoteTS: child.RemoteTS, replaced: true}
 	set.list = append(set.list, c)
 	set.delete(sa, c)
 }
