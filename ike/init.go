@@ -251,7 +251,7 @@ func (x *initExchange) detectNAT(sa *ikeSA, msg *message.Message) {
 	if p.natt = r.complete; !p.natt {
 		return
 	}
-	p.natLocal, p.natRemote = r.local || x.cfg.ForceEncap, r.remote
+	p.natLocal, p.natRemote, p.translated = r.local || x.cfg.ForceEncap, r.remote, r.local
 	if x.cfg.ForceEncap && !r.local {
 		x.ike.Info("faking NAT situation to enforce UDP encapsulation")
 	} else if p.natLocal {

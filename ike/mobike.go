@@ -106,7 +106,7 @@ func (b *mobility) readNAT(sa *ikeSA, msg *message.Message) (same bool) {
 	if !r.complete {
 		return true
 	}
-	b.path.natLocal, b.path.natRemote = r.local || b.cfg.ForceEncap, r.remote
+	b.path.natLocal, b.path.natRemote, b.path.translated = r.local || b.cfg.ForceEncap, r.remote, r.local
 	same = b.mapped == nil || bytes.Equal(b.mapped, r.mapped)
 	b.mapped = clone(r.mapped)
 	return same

@@ -21,6 +21,7 @@ type path struct {
 	marker              bool
 	natLocal, natRemote bool
 	natt                bool // the peer takes part in NAT traversal
+	translated          bool // we are behind a NAT; natLocal may only say so (ForceEncap)
 }
 
 // public returns the path for the user of the Machine.

@@ -52,6 +52,7 @@ func (m *Machine) receiveResponse(sa *ikeSA, h message.Header, d Datagram) {
 	m.dropped = ""
 	m.answered++
 	sa.pending = nil
+	m.mobility.followGateway(d.From)
 	switch m.state {
 	case stateIntermediate:
 		m.continueInit(m.init.intermediateAnswer(sa, x, msg))
@@ -143,11 +144,12 @@ func (m *Machine) receiveRequest(sa *ikeSA, h message.Header, d Datagram) {
 		log.Infof(m.net, "received %s in state %s, ignored", h, m.state)
 		return
 	}
-	msg := sa.openRequest(h, d.Data)
+	msg := sa.openRequest(h, d)
 	if msg == nil {
 		return
 	}
 	m.lastIn = m.now
+	m.mobility.followGateway(d.From)
 	switch msg.Exchange {
 	case message.Informational:
 		m.informational(sa, msg)

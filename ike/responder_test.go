@@ -75,6 +75,7 @@ type responder struct {
 	wantKE      message.KEMethod
 	noNATT      bool
 	natClient   bool // the source hash of the client does not fit
+	natGateway  bool // its own source hash does not fit
 	noFrag      bool
 	fragSize    int
 	rounds      int // EAP requests before Success
@@ -303,8 +304,12 @@ func (r *responder) init(p Packet) [][]byte {
 		if r.natClient {
 			dest = netip.MustParseAddrPort("203.0.113.7:61000")
 		}
+		source := p.To
+		if r.natGateway {
+			source = netip.MustParseAddrPort("10.0.0.7:500")
+		}
 		reply.Payloads = append(reply.Payloads,
-			notify(message.NATDetectionSourceIP, crypto.NATDetection(r.spii, r.spir, p.To)),
+			notify(message.NATDetectionSourceIP, crypto.NATDetection(r.spii, r.spir, source)),
 			notify(message.NATDetectionDestinationIP, crypto.NATDetection(r.spii, r.spir, dest)))
 	}
 	if r.left = suite.AdditionalKEs(); len(r.left) > 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/gotnc/gotnc/ike/crypto"
@@ -224,20 +225,20 @@ func (s *ikeSA) openResponse(h message.Header, data []byte) *message.Message {
 
 // openRequest opens the peer's next request; nil where there is nothing to
 // answer. A repeated one gets the same response again.
-func (s *ikeSA) openRequest(h message.Header, data []byte) *message.Message {
+func (s *ikeSA) openRequest(h message.Header, d Datagram) *message.Message {
 	switch {
 	case h.MessageID == s.peerNext:
 	case h.MessageID+1 == s.peerNext && s.peerResp != nil:
-		if s.isRepeat(data) {
+		if s.isRepeat(d.Data) {
 			log.Infof(s.ike, "received retransmit of request with ID %d, retransmitting response", h.MessageID)
-			s.transmit(s.peerResp)
+			s.answerTo(d.From)
 		}
 		return nil
 	default:
 		log.Infof(s.net, "received message ID %d, expected %d, ignored", h.MessageID, s.peerNext)
 		return nil
 	}
-	msg, err := s.reqAsm.Handle(s.prot, data)
+	msg, err := s.reqAsm.Handle(s.prot, d.Data)
 	var content *crypto.ContentError
 	switch {
 	case errors.As(err, &content):
@@ -250,6 +251,17 @@ func (s *ikeSA) openRequest(h message.Header, data []byte) *message.Message {
 		return msg
 	}
 	return nil
+}
+
+// answerTo repeats the last response. A gateway behind a NAT gets it where its
+// repetition came from (RFC 7296 section 2.11); that alone moves nothing.
+func (s *ikeSA) answerTo(from netip.AddrPort) {
+	remote := s.path.remote
+	if s.path.followsNAT(from) {
+		s.path.remote = from
+	}
+	s.transmit(s.peerResp)
+	s.path.remote = remote
 }
 
 // isRepeat reports whether b is an authentic message, or the first fragment of
