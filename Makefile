@@ -2,7 +2,8 @@
 SHELL   := /bin/bash
 GO      ?= go
 BUILD   := build
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# The last tag (v0.1.0), or what dist/VERSION of a source archive says; VERSION=v0.1.0 overrules both.
+VERSION ?= $(shell cat dist/VERSION 2>/dev/null || git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null || echo unknown)
 
 # imc-attestation.so exports the nine TNC_IMC_* names and nothing else, libtnccs.so
 # those of include/tnccs.h.
@@ -10,13 +11,14 @@ LIB_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script
 TNCCS_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/tnccs/exports.map,-soname,libtnccs.so.1
 TNC_LDFLAGS := -s -w -X main.version=$(VERSION)
 
+CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 3s
 
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
 demo: lib tnc ## build both products and run `tnc demo`: no root, no TPM, no port below 1024
 	$(BUILD)/tnc demo
@@ -30,23 +32,51 @@ lib: ## build build/imc-attestation.so and build/libtnccs.so
 
 tnc: ## build build/tnc
 	@mkdir -p $(BUILD)
-	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(TNC_LDFLAGS)' -o $(BUILD)/tnc ./cmd/tnc
+	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=pie -ldflags '$(TNC_LDFLAGS)' -o $(BUILD)/tnc ./cmd/tnc
 
-PREFIX  ?= /usr/local
-DESTDIR ?=
+man: ## make the manual pages of the commands, tnccs.h(3) and tnc_config(5) in build/man
+	@mkdir -p $(BUILD)/man
+	@$(GO) run -tags manpages ./cmd/tnc $(BUILD)/man
 
-install: lib tnc ## install both products, libtnccs, headers, pkg-config files, a systemd unit below PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/{bin,include,lib/gotnc,lib/pkgconfig,lib/systemd/system,share/doc/gotnc}
-	install -m 755 $(BUILD)/tnc $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 include/{tncif,tncifimc,tnccs}.h $(DESTDIR)$(PREFIX)/include/
-	install -m 755 $(BUILD)/imc-attestation.so $(DESTDIR)$(PREFIX)/lib/gotnc/
-	install -m 755 $(BUILD)/libtnccs.so $(DESTDIR)$(PREFIX)/lib/libtnccs.so.1
-	ln -sf libtnccs.so.1 $(DESTDIR)$(PREFIX)/lib/libtnccs.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/attestation/gotnc-imc.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/gotnc-imc.pc
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' capi/tnccs/libtnccs.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libtnccs.pc
-	sed -e 's|/usr/bin/tnc|$(PREFIX)/bin/tnc|' dist/tnc@.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/tnc@.service
-	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/gotnc/
-	sed -e 's|/usr/lib/ipsec/imcvs|$(PREFIX)/lib/gotnc|' tnc_config.example > $(DESTDIR)$(PREFIX)/share/doc/gotnc/tnc_config.example
+completions: tnc ## make the completions of bash, zsh and fish in build/completions
+	@mkdir -p $(BUILD)/completions
+	@for s in bash zsh fish; do $(BUILD)/tnc completion $$s > $(BUILD)/completions/$$s; done
+
+notices: ## collect the licences of what the products contain in build/THIRD-PARTY-NOTICES
+	@mkdir -p $(BUILD)
+	@$(GO) run ./dist/notices > $(BUILD)/THIRD-PARTY-NOTICES
+
+all: lib tnc man completions notices ## make everything that is installed
+
+# Where what is built goes. DESTDIR is in front of each, for packages.
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
+DOCDIR     ?= $(DATADIR)/doc/gotnc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+DESTDIR    ?=
+INSTALL = BUILD='$(BUILD)' VERSION='$(VERSION)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' BINDIR='$(BINDIR)' LIBDIR='$(LIBDIR)' \
+	INCLUDEDIR='$(INCLUDEDIR)' DATADIR='$(DATADIR)' MANDIR='$(MANDIR)' DOCDIR='$(DOCDIR)' UNITDIR='$(UNITDIR)' dist/install.sh
+
+install: ## install what is built below PREFIX (/usr/local); builds nothing, so root needs no Go
+	@$(INSTALL) install
+
+uninstall: ## remove what `make install` installed, with the same PREFIX, LIBDIR, …
+	@$(INSTALL) uninstall
+
+deb rpm: all ## make packages in build/packages: gotnc, libtnccs1, libtnccs-dev
+	@BUILD='$(BUILD)' VERSION='$(VERSION)' MAKE='$(MAKE)' GO='$(GO)' dist/package.sh $@
+
+sbom: ## write the bill of materials of each product (CycloneDX) to build/sbom
+	@mkdir -p $(BUILD)/sbom
+	@for m in cmd/tnc capi/attestation capi/tnccs; do $(GO) run $(CYCLONEDX) app -json -licenses -std -main $$m -output $(BUILD)/sbom/$$(basename $$m).cdx.json; done
+
+dist: ## write the sources of VERSION to build/gotnc-VERSION.tar.gz, which builds without git
+	@mkdir -p $(BUILD)
+	@dist/archive.sh '$(VERSION)' $(BUILD)
 
 test: peers ## run all tests; the closing summary names every skipped one
 	@set -o pipefail; $(GO) test -json -timeout 20m ./... | $(GO) run ./internal/testsummary
@@ -77,7 +107,10 @@ bench: ## speed and costs beside strongSwan's (STRONGSWAN_PREFIX, GOTNC_RIG), op
 vmtest: ## boot Debian's kernel in qemu: its logs against an emulated TPM, quotes; tunnels with ESP in the kernel
 	GOTNC_VMTEST=1 $(GO) test -count=1 -v -timeout 30m ./internal/interop/vm
 
+packagetest: ## install the packages in a clean Debian (root, debootstrap, lintian, rpm): minutes
+	GOTNC_PACKAGETEST=1 $(GO) test -count=1 -v -timeout 60m ./internal/interop/packages
+
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: help demo lib tnc install test peers check abi interop bench vmtest clean
+.PHONY: help demo lib tnc man completions notices all install uninstall deb rpm sbom dist test peers check abi interop bench vmtest packagetest clean

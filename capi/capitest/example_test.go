@@ -31,7 +31,7 @@ func install(t *testing.T, files map[string]string, name, fallback string) (pref
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(build, file), b, 0o755))
 	}
-	cmd := exec.Command(program, "-C", "../..", "-o", "lib", "-o", "tnc", "install", "BUILD="+build, "PREFIX="+prefix, "DESTDIR=", "VERSION=1.0")
+	cmd := exec.Command(program, "-C", "../..", "install", "BUILD="+build, "PREFIX="+prefix, "DESTDIR=", "VERSION=1.0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	pc, err := os.ReadFile(filepath.Join(prefix, "lib", "pkgconfig", name+".pc"))
