@@ -205,6 +205,15 @@ func (m *Machine) Roam(now time.Time, local, localNATT netip.AddrPort) Outputs {
 	return m.end()
 }
 
+// Probe asks the gateway for a sign of life, unless an exchange is under way.
+func (m *Machine) Probe(now time.Time) Outputs {
+	m.begin(now)
+	if m.idle() {
+		m.mobility.sendDPD(m.sas.current)
+	}
+	return m.end()
+}
+
 // Rekey starts rekeying the IKE_SA as soon as the window allows.
 func (m *Machine) Rekey(now time.Time) Outputs {
 	m.begin(now)

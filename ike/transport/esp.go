@@ -8,16 +8,21 @@ import (
 	"time"
 )
 
-// SendESP sends ESP packets in UDP to the gateway, in order; runs of equal size
-// in one piece where the kernel cuts them (UDP_SEGMENT, Linux 4.18). Safe for
-// concurrent use. It fails before the IKE_SA is established. What could be sent was
+// SendESP sends ESP packets in UDP or TCP to the gateway, in order; in UDP runs of
+// equal size in one piece where the kernel cuts them (UDP_SEGMENT, Linux 4.18). Safe
+// for concurrent use. It fails before the IKE_SA is established. What could be sent was
 // sent where it fails.
 func (c *Conn) SendESP(packets ...[]byte) error {
 	to := c.espTo.Load()
 	if to == nil {
 		return errors.New("send ESP: no IKE_SA with UDP encapsulation")
 	}
-	err := c.sockets().esp.Write(*to, packets...)
+	var err error
+	if c.tcp != nil {
+		err = c.tcp.sendESP(packets...)
+	} else {
+		err = c.sockets().esp.Write(*to, packets...)
+	}
 	c.lastSent.Store(int64(time.Since(c.base)))
 	if err != nil {
 		return fmt.Errorf("send ESP: %w", err)
@@ -25,7 +30,7 @@ func (c *Conn) SendESP(packets ...[]byte) error {
 	return nil
 }
 
-// OnESP sets the receiver of UDP-encapsulated ESP packets from the gateway;
+// OnESP sets the receiver of encapsulated ESP packets from the gateway;
 // nil drops them. The packets are only valid, and may be changed, during the
 // call; calls come one at a time, from a goroutine of Conn, with the packets
 // that arrived together.

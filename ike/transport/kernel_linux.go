@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"net"
+	"syscall"
 	"unsafe"
 
 	"github.com/vishvananda/netlink/nl"
@@ -16,6 +17,9 @@ const udpEncapESPinUDP = 2
 // connection whose IKE goes behind the non-ESP marker, and also holds for
 // sockets of later addresses.
 func (c *Conn) KernelESP() error {
+	if c.tcp != nil {
+		return ErrKernelESP
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.kernel = true
@@ -28,7 +32,17 @@ func (c *Conn) Bypass() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.exempt = true
+	if c.tcp != nil {
+		return c.tcp.bypass()
+	}
 	return exempt(c.sockets())
+}
+
+// bypassed reports whether Bypass was called.
+func (c *Conn) bypassed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.exempt
 }
 
 func exempt(p *socketPair) error {
@@ -49,7 +63,7 @@ func kernelESP(p *socketPair) error {
 	})
 }
 
-func control1(c *net.UDPConn, f func(fd int) error) error {
+func control1(c syscall.Conn, f func(fd int) error) error {
 	rc, err := c.SyscallConn()
 	if err != nil {
 		return err
@@ -62,7 +76,7 @@ func control1(c *net.UDPConn, f func(fd int) error) error {
 }
 
 // bypass sets a policy of the socket itself that lets everything pass.
-func bypass(c *net.UDPConn, ipv4 bool) error {
+func bypass(c syscall.Conn, ipv4 bool) error {
 	level, option, family := unix.IPPROTO_IPV6, unix.IPV6_XFRM_POLICY, uint16(unix.AF_INET6)
 	if ipv4 {
 		level, option, family = unix.IPPROTO_IP, unix.IP_XFRM_POLICY, unix.AF_INET

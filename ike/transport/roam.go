@@ -62,7 +62,8 @@ func (c *Conn) start(p *socketPair) {
 }
 
 // Rebind moves the sockets to another local address, with the same ports where
-// they are free, and informs the Machines (MOBIKE). The old ones are closed.
+// they are free, and informs the Machines (MOBIKE). The old ones are closed. A TCP
+// connection is made again, from where the route leads.
 func (c *Conn) Rebind(local netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,6 +71,12 @@ func (c *Conn) Rebind(local netip.Addr) error {
 	case <-c.closed:
 		return errClosed
 	default:
+	}
+	if c.tcp != nil {
+		if c.tcp.local().Addr() != local {
+			c.tcp.move()
+		}
+		return nil
 	}
 	before := c.sockets()
 	if before.ikeAt.Addr() == local {
@@ -97,13 +104,37 @@ func (c *Conn) Rebind(local netip.Addr) error {
 	}
 	c.start(p)
 	_ = before.close() // its readers end
+	c.reportRoam()
+	return nil
+}
+
+// reportRoam informs the Machines that this end's addresses changed. The caller
+// holds mu.
+func (c *Conn) reportRoam() {
 	for _, l := range c.loops {
 		select {
 		case l.roamed <- struct{}{}:
 		default:
 		}
 	}
-	return nil
+}
+
+// reconnected informs the Machines that there is a new TCP connection: from
+// another address or port, or from the same, where they ask for a sign of life so
+// that the gateway learns of it.
+func (c *Conn) reconnected(moved bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if moved {
+		c.reportRoam()
+		return
+	}
+	for _, l := range c.loops {
+		select {
+		case l.ask <- l.m.Probe:
+		default:
+		}
+	}
 }
 
 // roamSettle is how long addresses and routes have to be quiet before they are
@@ -148,7 +179,7 @@ func (c *Conn) followRoute() {
 			}
 		}
 		a, err := sourceAddr(c.cfg)
-		if err != nil || a.IsLoopback() != c.sockets().ikeAt.Addr().IsLoopback() {
+		if err != nil || a.IsLoopback() != c.Local().Addr().IsLoopback() {
 			continue
 		}
 		err = c.Rebind(a)

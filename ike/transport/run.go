@@ -45,6 +45,9 @@ func (c *Conn) RunWith(ctx context.Context, cfg ike.Config, on func(ike.Event), 
 	if cfg.Logger == nil {
 		cfg.Logger = c.cfg.Logger
 	}
+	if c.tcp != nil {
+		cfg.Fragmentation.Size = wholeMessage // TCP cuts what is large
+	}
 	m, err := ike.New(cfg)
 	if err != nil {
 		return err
@@ -81,6 +84,9 @@ type loop struct {
 	end       error
 	asked     bool // the caller asked for the end
 }
+
+// wholeMessage is a fragment size that no message exceeds.
+const wholeMessage = 0xffff
 
 var errClosed = errors.New("IKE sockets are closed")
 
@@ -176,7 +182,7 @@ func (l *loop) do(out ike.Outputs) {
 		if to := l.c.espTo.Load(); to == nil || *to != p.Remote {
 			l.c.espTo.Store(&p.Remote)
 		}
-		if p.NATLocal && l.c.cfg.KeepAlive > 0 && l.keepAlive.IsZero() {
+		if p.NATLocal && l.c.tcp == nil && l.c.cfg.KeepAlive > 0 && l.keepAlive.IsZero() {
 			l.keepAlive = time.Now().Add(l.c.cfg.KeepAlive)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package transport carries IKE and UDP-encapsulated ESP over sockets (RFC 3948)
-// and drives an ike.Machine on them.
+// Package transport carries IKE and ESP over sockets, in UDP (RFC 3948) or in TCP
+// (RFC 9329), and drives an ike.Machine on them.
 package transport
 
 import (
@@ -58,6 +58,7 @@ type Config struct {
 type Conn struct {
 	cfg    Config
 	net    *slog.Logger
+	tcp    *tcpLink // nil = UDP, and then the sockets are
 	socks  atomic.Pointer[socketPair]
 	single bool // one socket serves for both ports
 
@@ -84,31 +85,14 @@ type Conn struct {
 
 // Open binds the sockets and starts to read them.
 func Open(o Config) (*Conn, error) {
-	if !o.Remote.IsValid() || o.Remote.Addr().IsUnspecified() {
-		return nil, &ike.ConfigError{Field: "Remote", Problem: "no gateway address"}
+	if o.Remote.Port() == 0 {
+		o.Remote = netip.AddrPortFrom(o.Remote.Addr(), ike.PortIKE)
 	}
-	port := o.Remote.Port()
-	if port == 0 {
-		port = ike.PortIKE
+	c, local, err := newConn(o)
+	if err != nil {
+		return nil, err
 	}
-	o.Remote = netip.AddrPortFrom(o.Remote.Addr().Unmap(), port)
-	if o.KeepAlive == 0 {
-		o.KeepAlive = DefaultKeepAlive
-	}
-	if o.CloseTimeout == 0 {
-		o.CloseTimeout = DefaultCloseTimeout
-	}
-	local := o.Local.Unmap()
-	if !o.Local.IsValid() || o.Local.IsUnspecified() {
-		var err error
-		if local, err = sourceAddr(o); err != nil {
-			return nil, err
-		}
-	}
-	c := &Conn{
-		cfg: o, net: log.Group(o.Logger, log.NET), base: time.Now(),
-		stop: make(chan struct{}), closed: make(chan struct{}),
-	}
+	port := c.cfg.Remote.Port()
 	c.single = o.Port == 0 && o.PortNATT == 0 || port != ike.PortIKE
 	first := o.Port
 	if port != ike.PortIKE {
@@ -119,11 +103,42 @@ func Open(o Config) (*Conn, error) {
 		return nil, err
 	}
 	c.start(p)
+	c.followRouteUnlessBound()
+	return c, nil
+}
+
+// newConn makes a Conn without sockets, and finds the address that they begin
+// from.
+func newConn(o Config) (c *Conn, local netip.Addr, err error) {
+	if !o.Remote.IsValid() || o.Remote.Addr().IsUnspecified() {
+		return nil, local, &ike.ConfigError{Field: "Remote", Problem: "no gateway address"}
+	}
+	o.Remote = netip.AddrPortFrom(o.Remote.Addr().Unmap(), o.Remote.Port())
+	if o.KeepAlive == 0 {
+		o.KeepAlive = DefaultKeepAlive
+	}
+	if o.CloseTimeout == 0 {
+		o.CloseTimeout = DefaultCloseTimeout
+	}
+	local = o.Local.Unmap()
 	if !o.Local.IsValid() || o.Local.IsUnspecified() {
+		if local, err = sourceAddr(o); err != nil {
+			return nil, local, err
+		}
+	}
+	return &Conn{
+		cfg: o, net: log.Group(o.Logger, log.NET), base: time.Now(),
+		stop: make(chan struct{}), closed: make(chan struct{}),
+	}, local, nil
+}
+
+// followRouteUnlessBound follows the route, unless the local address is
+// configured.
+func (c *Conn) followRouteUnlessBound() {
+	if !c.cfg.Local.IsValid() || c.cfg.Local.IsUnspecified() {
 		c.wg.Add(1)
 		go c.followRoute()
 	}
-	return c, nil
 }
 
 func localOf(fd *net.UDPConn) netip.AddrPort {
@@ -191,11 +206,21 @@ func listen(o Config, at netip.AddrPort) (*net.UDPConn, error) {
 }
 
 // Local is the address that IKE_SA_INIT leaves from.
-func (c *Conn) Local() netip.AddrPort { return c.sockets().ikeAt }
+func (c *Conn) Local() netip.AddrPort {
+	if c.tcp != nil {
+		return c.tcp.local()
+	}
+	return c.sockets().ikeAt
+}
 
 // LocalNATT is the address that everything leaves from once NAT traversal is
 // in use.
-func (c *Conn) LocalNATT() netip.AddrPort { return c.sockets().nattAt }
+func (c *Conn) LocalNATT() netip.AddrPort {
+	if c.tcp != nil {
+		return c.tcp.local()
+	}
+	return c.sockets().nattAt
+}
 
 // Configure fills the addresses of cfg in: Local, LocalNATT, Remote.
 func (c *Conn) Configure(cfg *ike.Config) {
@@ -209,7 +234,11 @@ func (c *Conn) Close() error {
 	c.once.Do(func() {
 		close(c.closed)
 		c.mu.Lock() // no rebinding meanwhile
-		err = c.sockets().close()
+		if c.tcp != nil {
+			err = c.tcp.close()
+		} else {
+			err = c.sockets().close()
+		}
 		c.mu.Unlock()
 		c.wg.Wait()
 	})
@@ -280,16 +309,20 @@ func (c *Conn) classify(b []byte, from, at netip.AddrPort) (isESP bool) {
 		b = b[markerLen:]
 	}
 	c.counters.received.Add(int64(n))
-	d := ike.Datagram{From: from, To: at, Data: append([]byte(nil), b...)}
+	c.dispatch(ike.Datagram{From: from, To: at, Data: append([]byte(nil), b...)})
+	return false
+}
+
+// dispatch hands an IKE message to all Machines.
+func (c *Conn) dispatch(d ike.Datagram) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, l := range c.loops {
 		select {
 		case l.in <- d:
 		default: // a flood; the gateway's retransmission or ours repairs it
 		}
 	}
-	c.mu.Unlock()
-	return false
 }
 
 // roamedTo reports whether a is where the gateway moved to.
@@ -301,6 +334,14 @@ func (c *Conn) roamedTo(a netip.Addr) bool {
 // send puts a packet of the Machine on the wire. A failure is logged: the
 // retransmission tries again.
 func (c *Conn) send(p ike.Packet) {
+	if c.tcp != nil {
+		if err := c.tcp.send(p); err != nil {
+			log.Warnf(c.net, "error writing to the TCP connection: %v", err)
+			return
+		}
+		c.counters.sent.Add(int64(markerLen + len(p.Data)))
+		return
+	}
 	socks := c.sockets()
 	fd := socks.ike
 	if p.Marker {

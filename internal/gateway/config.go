@@ -2,7 +2,7 @@
 // with an EAP-TTLS server, a PB-TNC server, a verifier, and a user-space ESP
 // host that answers pings. `tnc demo` and the tests connect to it where no
 // other gateway is installed. It needs no rights: one UDP socket, on the
-// loopback interface by default.
+// loopback interface by default, and a TCP socket where one is asked for.
 //
 // It is made for trying a client and for testing one, not for guarding a
 // network: see Faults.
@@ -33,6 +33,7 @@ const (
 // Config describes a gateway. Only Identity and Certificate must be set.
 type Config struct {
 	Listen      string          // UDP address; empty means "127.0.0.1:0". Datagrams carry the non-ESP marker
+	ListenTCP   string          // TCP address for IKE and ESP over TCP (RFC 9329); empty means none
 	Identity    string          // FQDN: IDr, and a name of Certificate
 	Certificate tls.Certificate // of the EAP-TTLS server, with its key
 

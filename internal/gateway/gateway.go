@@ -37,6 +37,7 @@ var nonESP = []byte{0, 0, 0, 0}
 type Gateway struct {
 	cfg      Config
 	conn     *net.UDPConn // nil of InMemory
+	tcp      streams
 	transmit func(to netip.AddrPort, datagram []byte) error
 	local    netip.AddrPort
 	ike, esp []message.Proposal
@@ -76,8 +77,18 @@ func Listen(cfg Config) (*Gateway, error) {
 	}
 	g.local = unmap(g.conn.LocalAddr().(*net.UDPAddr).AddrPort())
 	g.transmit = func(to netip.AddrPort, datagram []byte) error {
+		if sent, err := g.tcp.transmit(to, datagram); sent {
+			return err
+		}
+		if g.tcp.alone.Load() {
+			return nil
+		}
 		_, err := g.conn.WriteToUDPAddrPort(datagram, to)
 		return err
+	}
+	if err := g.tcp.listen(g.cfg.ListenTCP); err != nil {
+		_ = g.conn.Close()
+		return nil, err
 	}
 	return g, nil
 }
@@ -120,9 +131,16 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		return nil
 	}
 	g.serving.Add(1)
+	if g.tcp.listener != nil {
+		g.serving.Add(1)
+		go g.serveTCP()
+	}
 	g.mu.Unlock()
 	defer g.serving.Done()
-	stop := context.AfterFunc(ctx, func() { _ = g.conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() {
+		_ = g.conn.SetReadDeadline(time.Unix(1, 0))
+		g.tcp.close()
+	})
 	defer stop()
 	buf := make([]byte, maxDatagram)
 	for {
@@ -134,6 +152,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		}
 		n, from, err := g.conn.ReadFromUDPAddrPort(buf)
 		switch {
+		case err == nil && g.tcp.alone.Load():
 		case err == nil:
 			g.handle(time.Now(), unmap(from), buf[:n])
 		case g.isClosing():
@@ -167,6 +186,7 @@ func (g *Gateway) Close() error {
 		if g.conn != nil {
 			err = g.conn.Close()
 		}
+		g.tcp.close()
 		g.serving.Wait()
 		g.mu.Lock()
 		defer g.mu.Unlock()
