@@ -5,14 +5,36 @@ set -eu
 packages="strongswan-charon libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-swanctl
 hostapd eapoltest swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl"
 
-# peers.sh vm: what make vmtest needs
-[ "${1:-}" != vm ] || packages="linux-image-cloud-amd64 qemu-system-x86 swtpm"
+# peers.sh vm: what make vmtest needs; the libraries of the gateways that it unpacks
+if [ "${1:-}" = vm ]; then
+	packages="linux-image-cloud-amd64 qemu-system-x86 swtpm nftables iproute2 iputils-ping
+libnss3-tools libldns3 libunbound8 libcap-ng0 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7 libevent-2.1-7"
+fi
+
+# unpack_peers vm leaves the files of gateways in build/peers: libreswan and
+# strongSwan cannot be installed beside each other, and no service is started.
+unpack_peers() {
+	[ "$1" = vm ] && command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 0
+	cd "$(dirname "$0")/../.."
+	unpack libreswan usr/libexec/ipsec/pluto && unpack openiked usr/sbin/iked ||
+		echo "could not download libreswan or openiked: their tests are skipped, or fail where CI is set" >&2
+}
+
+unpack() {
+	to=build/peers/$1
+	[ ! -e "$to/$2" ] || return 0
+	rm -rf "$to" && mkdir -p "$to"
+	(cd "$to" && apt-get download -qq "$1" && dpkg -x "$1"_*.deb . && rm -f "$1"_*.deb)
+}
 
 missing=
 for p in $packages; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"
 done
-[ -n "$missing" ] || exit 0
+if [ -z "$missing" ]; then
+	unpack_peers "${1:-}"
+	exit 0
+fi
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 	echo "tests against real peers will be skipped: they need root and, on Debian, apt-get install$missing"
@@ -31,3 +53,4 @@ rm -f "$log"
 for s in strongswan-starter hostapd; do
 	systemctl disable --now "$s" >/dev/null 2>&1 || true
 done
+unpack_peers "${1:-}"

@@ -14,7 +14,7 @@ import (
 // does not have, are left out.
 func (a *archive) modules(t *testing.T, vmlinuz string, names ...string) {
 	t.Helper()
-	dir := filepath.Join("/lib/modules", strings.TrimPrefix(filepath.Base(vmlinuz), "vmlinuz-"))
+	dir := modulesOf(vmlinuz)
 	b, err := os.ReadFile(filepath.Join(dir, "modules.dep"))
 	if err != nil {
 		t.Skipf("SKIP needs the modules of %s: %v", vmlinuz, err)
@@ -45,6 +45,16 @@ func (a *archive) modules(t *testing.T, vmlinuz string, names ...string) {
 		}
 	}
 	a.add("/modules.order", 0o644, []byte(strings.Join(order, "\n")+"\n"))
+}
+
+// modulesOf is the folder of a kernel's modules.
+func modulesOf(vmlinuz string) string {
+	if isUML(vmlinuz) { // as Debian's package has them
+		if found, _ := filepath.Glob(filepath.Join(filepath.Dir(vmlinuz), "../lib/uml/modules/*")); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return filepath.Join("/lib/modules", strings.TrimPrefix(filepath.Base(vmlinuz), "vmlinuz-"))
 }
 
 // plain is a module's name as the kernel shows it; files are written with either

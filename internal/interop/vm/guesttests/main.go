@@ -1,6 +1,6 @@
-// Command guestxfrm is the first process of the virtual machine of xfrm_test.go:
-// it loads the kernel's modules, runs the tests of internal/interop/charon in it
-// with ESP in the kernel on both ends, and switches the machine off.
+// Command guesttests is the first process of a virtual machine that runs tests of
+// another folder of internal/interop: it loads the kernel's modules, runs what
+// /command says, and switches the machine off.
 package main
 
 import (
@@ -33,16 +33,25 @@ func main() {
 	select {}
 }
 
+// run runs /command: environment, test program and its arguments, one a line.
 func run() error {
 	if err := modules("/modules.order"); err != nil {
 		return err
 	}
-	tests, err := os.ReadFile("/tests")
+	b, err := os.ReadFile("/command")
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("/bin/charon.test", "-test.v", "-test.run", strings.TrimSpace(string(tests)))
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TMPDIR=/tmp", "GOTNC_TNC=/bin/tnc", "GOTNC_DATAPLANE=xfrm"}
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TMPDIR=/tmp"}
+	args := strings.Split(strings.TrimSpace(string(b)), "\n")
+	for len(args) > 0 && strings.Contains(args[0], "=") && !strings.HasPrefix(args[0], "/") {
+		env, args = append(env, args[0]), args[1:]
+	}
+	if len(args) == 0 {
+		return fmt.Errorf("/command names no program")
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 	return cmd.Run()
 }

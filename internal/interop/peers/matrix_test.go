@@ -1,0 +1,267 @@
+package peers
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/interop/netns"
+)
+
+// rows of the table, in its order.
+const (
+	rowPSK         = "preshared key"
+	rowCertificate = "certificate"
+	rowMSCHAPv2    = "EAP-MSCHAPv2"
+	rowEAPTLS      = "EAP-TLS"
+	rowKernel      = "ESP of the kernel at both ends"
+	rowOurRekeying = "client rekeys IKE_SA and CHILD_SA"
+	rowPeerRekeys  = "gateway rekeys IKE_SA and CHILD_SA"
+	rowMOBIKE      = "MOBIKE with traffic"
+	rowNAT         = "NAT that forgets its mapping"
+	rowFragments   = "IKE fragments"
+	rowIPv6        = "IPv6 outside and inside"
+	rowReauth      = "virtual IP kept over reauthentication"
+	rowCookie      = "COOKIE"
+	rowDPD         = "DPD: gateway gone and back"
+	rowTCP         = "IKE and ESP over TCP"
+)
+
+// cell is one field of the table: a run that returns what it saw, or why the peer
+// has none.
+type cell struct {
+	run    func(s *site) string
+	absent string
+}
+
+// quick rows are run where GOTNC_PEERS is "quick".
+var quick = map[string]bool{rowPSK: true, rowCertificate: true, rowMSCHAPv2: true, rowEAPTLS: true}
+
+// matrix runs the cells of a peer, in order, and prints each as a line that the
+// virtual machine's test makes the table of.
+func matrix(t *testing.T, s *site, peer string, rows []string, cells map[string]cell) {
+	for _, row := range rows {
+		c := cells[row]
+		if c.absent != "" {
+			fmt.Printf("CELL|%s|%s|not offered: %s\n", peer, row, c.absent)
+			continue
+		}
+		if os.Getenv("GOTNC_PEERS") == "quick" && !quick[row] {
+			continue
+		}
+		t.Run(row, func(t *testing.T) {
+			before := s.t
+			s.t = t
+			defer func() { s.t = before }()
+			start, saw, said := time.Now(), "", len(s.said.String())
+			defer func() {
+				if t.Failed() {
+					saw = "FAILED"
+					t.Logf("%s said:\n%s", peer, tail(s.said.String()[said:], 60))
+				}
+				fmt.Printf("CELL|%s|%s|%s\n", peer, row, saw)
+				fmt.Printf("TIME|%s|%s|%v\n", peer, row, time.Since(start).Round(100*time.Millisecond))
+			}()
+			saw = c.run(s)
+		})
+	}
+}
+
+// carries brings a connection up, sends pings and a megabyte through it, and ends
+// it.
+func carries(c func(*site) connection) cell {
+	return cell{run: func(s *site) string {
+		r := s.up(c(s))
+		s.ping(inside)
+		s.transfer(inside)
+		r.stop()
+		return "ping, 1 MB of TCP"
+	}}
+}
+
+// clientRekeys renews the IKE_SA and the CHILD_SA by the client's timers, under a
+// running ping.
+func clientRekeys(c connection) cell {
+	return cell{run: func(s *site) string {
+		c.settings += "\nrekey_time = 3s\nrand_time = 0\nover_time = 60s\n"
+		c.child += "\nrekey_time = 2s\nlife_time = 60s\nrand_time = 0\n"
+		r := s.up(c)
+		s.ping(inside)
+		counts := s.flood(inside, 8)
+		r.waitFor("IKE_SA home[2] rekeyed between")
+		require.Eventually(s.t, func() bool { return r.count("sending DELETE for ESP CHILD_SA") >= 2 }, patience, 50*time.Millisecond, "two rekeyings of the CHILD_SA")
+		lost, sent := counts()
+		require.LessOrEqual(s.t, lost, sent/20, "pings lost of %d", sent)
+		s.ping(inside)
+		require.Equal(s.t, 1, r.count("] established between"), "one connection all the time")
+		r.stop()
+		return "both, " + lostIn(lost)
+	}}
+}
+
+// lostIn words a loss so that it does not differ from run to run by chance.
+func lostIn(lost int) string {
+	if lost == 0 {
+		return "no ping lost"
+	}
+	return "under 5 % of pings lost"
+}
+
+// moves changes the client's address under a running ping.
+func moves(c connection) cell {
+	return cell{run: func(s *site) string {
+		r := s.up(c)
+		s.ping(inside)
+		counts := s.flood(inside, 6)
+		s.readdress(s.ClientAddr, "192.168.0.150")
+		r.waitFor("moved to 192.168.0.150")
+		lost, sent := counts()
+		require.Less(s.t, lost, sent, "no ping crossed")
+		s.ping(inside)
+		s.transfer(inside)
+		require.Equal(s.t, 1, r.count("] established between"), "one IKE_SA all the time")
+		r.stop()
+		s.readdress("192.168.0.150", s.ClientAddr)
+		return "new address, same IKE_SA, 1 MB of TCP after"
+	}}
+}
+
+// readdress gives the client another address.
+func (s *site) readdress(from, to string) {
+	s.t.Helper()
+	dev := s.device(s.Client, from)
+	s.ip("-n " + s.Client + " addr add " + to + "/24 dev " + dev)
+	s.ip("-n " + s.Client + " addr del " + from + "/24 dev " + dev)
+	// A secondary address goes with the primary one: it comes again.
+	_, _ = netns.Run(s.Client, "ip", "addr", "add", to+"/24", "dev", dev)
+	s.ip("-n " + s.Gateway + " route replace default via " + to)
+}
+
+// overIPv6 tunnels IPv6 in IPv6.
+func overIPv6(c connection) cell {
+	return cell{run: func(s *site) string {
+		c.remote, c.vips, c.remoteTS = outer6, "::", "fec1::/64"
+		r := s.up(c)
+		s.ping(inside6)
+		s.transfer(inside6)
+		r.stop()
+		return "ping, 1 MB of TCP"
+	}}
+}
+
+// fragmented checks that both ends cut what is larger than a packet.
+func fragmented(c connection) cell {
+	return cell{run: func(s *site) string {
+		c.strongswan += "\nfragment_size = 700\n"
+		r := s.up(c)
+		_, out, ok := strings.Cut(r.out.String(), "splitting IKE message")
+		require.True(s.t, ok, "the client's IKE_AUTH in fragments")
+		out, _, ok = strings.Cut(out, "parsed IKE_AUTH response")
+		require.True(s.t, ok)
+		require.Greater(s.t, strings.Count(out, "received packet"), 3, "the gateway's IKE_AUTH in fragments")
+		s.ping(inside)
+		r.stop()
+		return "both directions"
+	}}
+}
+
+// reauthenticates makes a new IKE_SA in place of the old one, under a TCP
+// connection inside the tunnel.
+func reauthenticates(c connection) cell {
+	return cell{run: func(s *site) string {
+		c.settings += "\nreauth_time = 4s\nrand_time = 0s\nover_time = 60s\n"
+		r := s.up(c)
+		s.ping(inside)
+		before := s.virtualIP()
+		counts := s.flood(inside, 7)
+		r.waitFor("IKE_SA home[2] established")
+		lost, sent := counts()
+		s.ping(inside)
+		after := s.virtualIP()
+		r.stop()
+		require.Less(s.t, lost, sent, "no ping crossed")
+		if before != after {
+			return "another one: the gateway assigns it"
+		}
+		require.LessOrEqual(s.t, lost, sent/5, "pings lost of %d", sent)
+		return "the same one, " + lostIn(min(lost, 1))
+	}}
+}
+
+// virtualIP is the address of the tunnel's device.
+func (s *site) virtualIP() string {
+	s.t.Helper()
+	out, err := netns.Run(s.Client, "ip", "-o", "-4", "addr", "show")
+	require.NoError(s.t, err)
+	for l := range strings.Lines(out) {
+		f := strings.Fields(l)
+		if p, err := netip.ParsePrefix(f[3]); err == nil && strings.HasPrefix(f[1], "tnc") {
+			return p.Addr().String()
+		}
+	}
+	require.Fail(s.t, "no virtual IP", out)
+	return ""
+}
+
+// comesBack cuts the gateway off until dead peer detection notices, and lets it
+// come back.
+func comesBack(c connection) cell {
+	return cell{run: func(s *site) string {
+		c.settings += "\ndpd_delay = 1s\n"
+		c.child += "\ndpd_action = restart\n"
+		c.strongswan += "\nretransmit_tries = 2\nretransmit_timeout = 0.5\n"
+		r := s.up(c)
+		s.ping(inside)
+		dev := s.device(s.Gateway, s.GatewayAddr)
+		s.ip("-n " + s.Gateway + " link set " + dev + " down")
+		r.waitFor("connecting again in")
+		require.Contains(s.t, r.out.String(), "sending DPD request")
+		s.ip("-n " + s.Gateway + " link set " + dev + " up")
+		s.ip("-n " + s.Gateway + " route replace default via " + s.ClientAddr)
+		require.Eventually(s.t, func() bool { return r.count("] established between") >= 2 }, patience, 50*time.Millisecond, "it did not connect again")
+		s.ping(inside)
+		r.stop()
+		s.ip("-n " + s.Gateway + " addr replace " + outer6 + "/64 dev " + dev + " nodad")
+		s.ip("-n " + s.Gateway + " -6 route replace default via fec0::100")
+		return "noticed, connected again"
+	}}
+}
+
+// forgets puts a NAT between the two that loses its mapping. It changes the link,
+// so it is the last row to run.
+func forgets(c connection) cell {
+	return cell{run: func(s *site) string {
+		c.settings += "\ndpd_delay = 1s\n"
+		nat := s.Behind(s.t)
+		s.ip("-n " + s.Gateway + " route del default")
+		s.translate(nat, "20000-20100")
+		r := s.up(c)
+		require.Contains(s.t, r.out.String(), "local host is behind NAT")
+		s.ping(inside)
+		s.transfer(inside)
+		// Two answers to DPD with hashes: what later ones are compared with.
+		require.Eventually(s.t, func() bool { return r.count("parsed INFORMATIONAL response") >= 2 }, patience, 50*time.Millisecond)
+		s.translate(nat, "30000-30100")
+		nat.Forget(s.t)
+		time.Sleep(3 * time.Second) // the mapping runs out while nothing is sent but DPD
+		s.ping(inside)
+		s.transfer(inside)
+		require.Equal(s.t, 1, r.count("] established between"), "one IKE_SA all the time")
+		r.stop()
+		return "new mapping, same IKE_SA, 1 MB of TCP after"
+	}}
+}
+
+// translate has the NAT give the client's datagrams these ports, from the next
+// mapping on.
+func (s *site) translate(n *netns.NAT, ports string) {
+	s.t.Helper()
+	s.write("nat.nft", fmt.Sprintf("flush ruleset\ntable ip nat {\n chain post {\n type nat hook postrouting priority 100;\n oifname %s meta l4proto udp snat to %s:%s\n }\n}\n", n.Outside, n.Addr, ports))
+	out, err := netns.Run(n.Name, "nft", "-f", s.dir+"/nat.nft")
+	require.NoError(s.t, err, out)
+}

@@ -1,0 +1,69 @@
+package vm
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/need"
+)
+
+// What each peer needs beside the folder that internal/interop/peers.sh unpacks
+// its package in.
+var peers = map[string]image{
+	"Libreswan": {programs: []string{"/usr/bin/certutil", "/usr/bin/pk12util"}, libraries: []string{
+		"/usr/lib/*/libsoftokn3.so", "/usr/lib/*/libfreeblpriv3.so", "/usr/lib/*/libfreebl3.so", "/usr/lib/*/libnssdbm3.so", "/usr/lib/*/libnssckbi.so",
+		"/usr/lib/*/nss/*.so", "/usr/lib/*/libnss_files.so.2"}},
+	"OpenIKED": {libraries: []string{"/usr/lib/*/ossl-modules/*.so"}},
+}
+
+var (
+	cellLine = regexp.MustCompile(`(?m)^CELL\|([^|]*)\|([^|]*)\|(.*?)\r?$`)
+	timeLine = regexp.MustCompile(`(?m)^TIME\|(.*?)\r?$`)
+)
+
+// unpacked is the folder of a peer's package, as peers.sh vm leaves it.
+func unpacked(t *testing.T, peer string) string {
+	t.Helper()
+	dir, err := filepath.Abs(filepath.Join("../../../build/peers", strings.ToLower(peer)))
+	require.NoError(t, err)
+	need.Program(t, filepath.Join(dir, map[string]string{"Libreswan": "usr/libexec/ipsec/pluto", "OpenIKED": "usr/sbin/iked"}[peer]), strings.ToLower(peer))
+	return dir
+}
+
+// tnc against libreswan and OpenIKED, each in a machine of its own.
+func TestPeers(t *testing.T) {
+	if os.Getenv("GOTNC_VMTEST") == "" {
+		t.Skip("SKIP needs a virtual machine: run `make vmtest`")
+	}
+	need.Program(t, "nft", "nftables")
+	vmlinuz := kernel(t)
+	for peer, i := range peers {
+		t.Run(peer, func(t *testing.T) {
+			i.root, i.folder, i.run = unpacked(t, peer), "peers", "^Test"+peer+"$"
+			i.env = []string{"GOTNC_PEERS=" + os.Getenv("GOTNC_PEERS"), "GOTNC_ESPINTCP=" + espInTCP(vmlinuz)}
+			start := time.Now()
+			out, accel := boot(t, vmlinuz, testRoot(t, vmlinuz, i), []string{"--tpm2"})
+			t.Logf("%s in %v", accel, time.Since(start).Round(time.Second))
+			for _, m := range cellLine.FindAllStringSubmatch(out, -1) {
+				t.Logf("%-42s %s", m[2], m[3])
+			}
+			if !strings.Contains(out, "VM PASS") {
+				t.Errorf("%s", out)
+			}
+		})
+	}
+}
+
+// espInTCP is "yes" where the kernel is known to have ESP in TCP.
+func espInTCP(vmlinuz string) string {
+	if _, err := os.Stat(modulesOf(vmlinuz)); err != nil && isUML(vmlinuz) {
+		return "yes"
+	}
+	return ""
+}
