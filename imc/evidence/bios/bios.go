@@ -10,9 +10,13 @@
 // All further events of the crypto-agile format:
 //
 //	u32 PCR | u32 type | u32 count, n × { u16 algorithm, digest } | u32 length, event
+//
+// A log that is a copy of the area that the firmware reserved for it, as the one of
+// the ACPI table CCEL, ends with octets that are all 0xFF or all zero.
 package bios
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -38,6 +42,7 @@ var (
 	ErrAlgorithm  = errors.New("digest of an algorithm that the log's header does not name")
 	ErrEvents     = fmt.Errorf("log holds more than %d events", MaxEvents)
 	ErrHeader     = errors.New("malformed Spec ID event")
+	ErrPadding    = errors.New("octets of an event follow the padding")
 )
 
 // SM3 is the TPM_ALG_ID of a hash algorithm whose digests are read, but which Go
@@ -92,63 +97,17 @@ func (e *Event) StartupLocality() (locality uint8, ok bool) {
 	return e.Data[len(localitySignature)], true
 }
 
-// Header is the Spec ID event, with which a crypto-agile log begins.
-type Header struct {
-	PlatformClass        uint32
-	Major, Minor, Errata uint8
-	UintnSize            uint8 // 1: 32 bit, 2: 64 bit
-	Algorithms           []HeaderAlgorithm
-	VendorInfo           []byte
-}
-
-// HeaderAlgorithm is a bank that the log has digests of.
-type HeaderAlgorithm struct {
-	Algorithm pcr.Hash
-	Size      uint16 // octets of a digest
-}
-
-const specSignature = "Spec ID Event03\x00"
-
-func parseHeader(b []byte) (*Header, error) {
-	le := binary.LittleEndian
-	const fixed = len(specSignature) + 12
-	if len(b) < fixed {
-		return nil, ErrHeader
-	}
-	p := b[len(specSignature):]
-	h := &Header{PlatformClass: le.Uint32(p), Minor: p[4], Major: p[5], Errata: p[6], UintnSize: p[7]}
-	n := le.Uint32(p[8:])
-	p = p[12:]
-	if n == 0 || n > MaxAlgorithms || uint64(len(p)) < 4*uint64(n)+1 {
-		return nil, ErrHeader
-	}
-	for range n {
-		a := HeaderAlgorithm{pcr.Hash(le.Uint16(p)), le.Uint16(p[2:])}
-		if a.Size == 0 || a.Size > maxDigest || digestSize(a.Algorithm) != 0 && int(a.Size) != digestSize(a.Algorithm) {
-			return nil, ErrHeader
-		}
-		h.Algorithms = append(h.Algorithms, a)
-		p = p[4:]
-	}
-	if int(p[0]) > len(p)-1 {
-		return nil, ErrHeader
-	}
-	h.VendorInfo = p[1 : 1+int(p[0])]
-	return h, nil
-}
-
 // Reader reads the events of a log.
 type Reader struct {
-	in     io.Reader
+	in     *bufio.Reader
 	offset int64
 	n      int
 	header *Header
 	err    error
 }
 
-// NewReader returns a Reader of the log that in delivers. What reads a file
-// should be buffered.
-func NewReader(in io.Reader) *Reader { return &Reader{in: in} }
+// NewReader returns a Reader of the log that in delivers; it reads ahead.
+func NewReader(in io.Reader) *Reader { return &Reader{in: bufio.NewReader(in)} }
 
 // Header returns the header of a crypto-agile log; nil for the SHA-1 format
 // and before the first event.
@@ -203,7 +162,13 @@ func (r *Reader) Next() (*Event, error) {
 	le := binary.LittleEndian
 	at := r.offset
 	var head [8]byte
-	if err := r.read(head[:]); err == io.EOF {
+	var err error
+	if b, ok := r.padded(); ok {
+		err = r.padding(b)
+	} else {
+		err = r.read(head[:])
+	}
+	if err == io.EOF {
 		r.err = io.EOF
 		return nil, io.EOF
 	} else if err != nil {
@@ -224,17 +189,30 @@ func (r *Reader) Next() (*Event, error) {
 	if n > MaxEvent {
 		return r.fail(at, fmt.Errorf("%w: %d", ErrEvent, n))
 	}
-	var err error
 	if e.Data, err = r.bytes(n); err != nil {
 		return r.fail(at, err)
 	}
 	if r.n == 0 && e.Type == NoAction && bytes.HasPrefix(e.Data, []byte(specSignature)) {
-		if r.header, err = parseHeader(e.Data); err != nil {
+		if err := r.readHeader(e.Data); err != nil {
 			return r.fail(at, err)
 		}
 	}
 	r.n++
 	return e, nil
+}
+
+func (r *Reader) readHeader(data []byte) error {
+	h, missing, err := parseHeader(data)
+	if err != nil {
+		return err
+	}
+	if missing > 0 {
+		if h.VendorInfo, err = r.bytes(uint32(missing)); err != nil {
+			return err
+		}
+	}
+	r.header = h
+	return nil
 }
 
 func (r *Reader) digests(e *Event) error {
