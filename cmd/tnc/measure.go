@@ -19,11 +19,13 @@ compares them with the TPM's: what the attestation IMC would report, without a
 network. Where they differ, the first difference is named.
 
 Exit codes:
-  0  no difference, or no TPM to compare with
+  0  no difference; or there is no TPM, or TPM or both logs were left out
   1  a difference, a TPM that cannot be read, or any other failure
-  2  the command line is wrong`,
+  2  the command line is wrong
+  3  nothing was compared: the kernel offers no log, no log has an entry, or the TPM
+     does not have the bank, does not let it be read, or never extended it`,
 		Example: `  sudo tnc measure
-  sudo tnc measure --json | jq .first_difference
+  sudo tnc measure --json | jq -r '.result, .sentence'
   tnc measure --ima-log ./binary_runtime_measurements --bios-log ./binary_bios_measurements`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runMeasure(cmd, &o, m) },

@@ -119,6 +119,44 @@ func TestMeasureOfAStrangersLog(t *testing.T) {
 	require.NotContains(t, out, "\x1b")
 }
 
+// Where nothing was compared nothing matches; why is a sentence, a code and an exit
+// code.
+func TestMeasureComparesNothing(t *testing.T) {
+	e := tpmtest.Swtpm(t, tpm.TPM20)
+	list, _ := imaList(t, 3)
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for _, c := range []struct {
+		result measure.Result
+		code   int
+		says   string
+		args   []string
+	}{
+		{measure.Nothing, 0, "both logs were left out", []string{"--ima-log", "none"}},
+		{measure.Nothing, measure.ExitNothing, "no log has an entry", []string{"--ima-log", empty}},
+		{measure.TPMLeftOut, 0, "the TPM was left out", []string{"--ima-log", list, "--tcti", "none"}},
+		{measure.BankUnused, measure.ExitNothing, "nothing ever extended", []string{"--ima-log", list}},
+	} {
+		args := append([]string{"--tcti", e.Config.String(), "--json"}, c.args...)
+		code, out, errs := tncMeasure(t, args...)
+		require.Equal(t, c.code, code, "%v: %s", c.args, errs)
+		var m struct {
+			Result   measure.Result
+			Sentence string
+			Matches  *bool
+		}
+		require.NoError(t, json.Unmarshal([]byte(out), &m))
+		require.Equal(t, c.result, m.Result, c.args)
+		require.Contains(t, m.Sentence, c.says)
+		require.True(t, m.Matches == nil || !*m.Matches)
+		if c.code != 0 {
+			oneSentence(t, errs, c.says)
+		}
+		_, out, _ = tncMeasure(t, append([]string{"--tcti", e.Config.String()}, c.args...)...)
+		require.NotContains(t, out, "no difference")
+	}
+}
+
 func TestMeasureAgainstSwtpm(t *testing.T) {
 	e := tpmtest.Swtpm(t, tpm.TPM20)
 	list, data := imaList(t, 6)

@@ -108,7 +108,7 @@ func (i *inspection) table() {
 		i.report.Difference = &Difference{PCR: first.PCR, Log: i.cfg.IMALog,
 			Reason: "every entry is right in itself, but they do not lead to the TPM's value: one is missing, was added, or was forged as a whole"}
 	}
-	if i.tpm != nil {
+	if i.tpm != nil && (len(i.report.PCRs) > 0 || i.report.Difference != nil) {
 		ok := all && i.report.Difference == nil
 		i.report.Matches = &ok
 	}

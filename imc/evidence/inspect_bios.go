@@ -14,10 +14,11 @@ func (i *inspection) bios(ctx context.Context) error {
 	c := &i.report.Components[len(i.report.Components)-1]
 	f, in, err := openBIOS(i.cfg.BIOSLog)
 	if err != nil {
-		c.Error = describe(err)
+		c.unopened(err)
 		return nil
 	}
 	defer f.Close()
+	defer c.done()
 	r := bios.NewReader(in)
 	without := 0
 	for {
@@ -29,7 +30,7 @@ func (i *inspection) bios(ctx context.Context) error {
 			break
 		}
 		if err != nil {
-			c.Error = err.Error()
+			c.Code, c.Error = LogMalformed, err.Error()
 			break
 		}
 		if !e.Extends() {

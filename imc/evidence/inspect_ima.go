@@ -21,10 +21,11 @@ func (i *inspection) ima(ctx context.Context) error {
 	c := &i.report.Components[len(i.report.Components)-1]
 	f, err := os.Open(i.cfg.IMALog)
 	if err != nil {
-		c.Error = describe(err)
+		c.unopened(err)
 		return nil
 	}
 	defer f.Close()
+	defer c.done()
 	c.Templates = map[string]int{}
 	r := ima.NewReader(f, ima.Config{Hash: ListHash(i.cfg.IMALog)})
 	pad, err := i.padding(ctx)
@@ -44,7 +45,7 @@ func (i *inspection) ima(ctx context.Context) error {
 			break
 		}
 		if err != nil {
-			c.Error = err.Error()
+			c.Code, c.Error = LogMalformed, err.Error()
 			break
 		}
 		i.imaPCRs |= 1 << e.PCR

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 )
 
 // Report is what a verifier would receive, and whether the TPM confirms it.
@@ -14,7 +15,7 @@ type Report struct {
 	Components    []Component `json:"components"`
 	BootAggregate string      `json:"boot_aggregate,omitempty"`
 	PCRs          []PCRRow    `json:"pcrs"`
-	Matches       *bool       `json:"matches"` // nil: there was no TPM to compare with
+	Matches       *bool       `json:"matches"` // nil: nothing was compared
 	Difference    *Difference `json:"first_difference,omitempty"`
 	Notes         []string    `json:"notes,omitempty"`
 }
@@ -28,7 +29,21 @@ type Component struct {
 	Templates map[string]int `json:"templates,omitempty"`
 	Violation int            `json:"violations,omitempty"`
 	Error     string         `json:"error,omitempty"`
+	Code      LogCode        `json:"code,omitempty"`
 }
+
+// LogCode says why a log contributes nothing, or not all; "" where it is whole.
+type LogCode string
+
+// Codes of logs.
+const (
+	LogMissing    LogCode = "log_missing"    // the kernel offers none
+	LogForbidden  LogCode = "log_forbidden"  // it may not be read
+	LogUnreadable LogCode = "log_unreadable" // reading it failed
+	LogMalformed  LogCode = "log_malformed"  // what it holds is no such log
+	LogEmpty      LogCode = "log_empty"      // it has no entry that extends a PCR
+	LogLeftOut    LogCode = "log_left_out"   // it is not wanted
+)
 
 // PCRRow is one PCR that the evidence extends.
 type PCRRow struct {
@@ -71,13 +86,25 @@ func (r *Report) Unread() error {
 	return nil
 }
 
-// describe returns a short text for the error of a log that cannot be opened.
-func describe(err error) string {
-	if errors.Is(err, fs.ErrNotExist) {
-		return noLog
+// unopened notes why the component's log cannot be opened.
+func (c *Component) unopened(err error) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.Code, c.Error = LogMissing, noLog
+	case errors.Is(err, fs.ErrPermission):
+		c.Code, c.Error = LogForbidden, "no permission: run as root"
+	default:
+		c.Code, c.Error = LogUnreadable, err.Error()
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return "no permission: run as root"
+}
+
+// done notes that a log without an error was read, and has no entry.
+func (c *Component) done() {
+	switch {
+	case c.Code != "" || c.Entries > 0:
+	case c.Log == os.DevNull:
+		c.Code = LogLeftOut
+	default:
+		c.Code = LogEmpty
 	}
-	return err.Error()
 }

@@ -36,7 +36,9 @@ type Config struct {
 // Outcome is what a verifier would be told; `--json` prints it, its field names
 // are an interface for scripts.
 type Outcome struct {
-	TPM      *TPM   `json:"tpm"` // null: none
+	Result   Result `json:"result"`
+	Sentence string `json:"sentence"` // what Result means here
+	TPM      *TPM   `json:"tpm"`      // null: none
 	TPMError string `json:"tpm_error,omitempty"`
 	AIK      string `json:"aik,omitempty"` // "certificate", "public key"
 	AIKError string `json:"aik_error,omitempty"`
@@ -74,6 +76,9 @@ func logFile(name string) string {
 	return name
 }
 
+// notAsked is why there is no TPM where it is left out.
+const notAsked = "not asked"
+
 // Run measures. What of it failed is in Err of the outcome.
 func Run(ctx context.Context, cfg Config) (*Outcome, error) {
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
@@ -92,23 +97,19 @@ func Run(ctx context.Context, cfg Config) (*Outcome, error) {
 	}
 	var values pcr.Values
 	if cfg.TCTI == "none" {
-		m.TPMError = "not asked"
+		m.TPMError = notAsked
 	} else if banks, err := q.Algorithms(ctx); err != nil {
 		m.TPMError = err.Error()
 		if named := set.Device != (device.Config{}); named || !errors.Is(err, pts.ErrNoTPM) {
 			m.failed = fmt.Errorf("the logs were not compared with the TPM: %w", err)
 		}
-	} else {
-		if bank.alg = bank.of(banks, evidence.New(collect).Algorithm()); bank.alg == 0 {
-			return nil, fmt.Errorf("the TPM has no PCR bank that is asked for: it has %v", banks)
-		}
-		if values, err = m.readTPM(ctx, q, banks, bank.alg); err != nil {
-			return nil, err
-		}
+	} else if values, err = m.readTPM(ctx, q, banks, &bank, evidence.New(collect).Algorithm()); err != nil {
+		return nil, err
 	}
 	if m.Report, err = evidence.Inspect(ctx, collect, bank.alg, values); err != nil {
 		return nil, err
 	}
+	m.conclude()
 	return m, nil
 }
 
@@ -152,17 +153,25 @@ func (b *bank) of(banks, own pts.HashAlgorithms) pts.HashAlgorithms {
 	return alg & banks
 }
 
-// readTPM reads what the TPM is, its PCRs and its attestation key. It comes before
-// the logs: they then hold at least what the PCRs hold.
-func (m *Outcome) readTPM(ctx context.Context, q *quoter.Quoter, banks, alg pts.HashAlgorithms) (pcr.Values, error) {
+// readTPM reads what the TPM is, the PCRs of the bank and the attestation key. It
+// comes before the logs: they then hold at least what the PCRs hold. Without values
+// there is no such bank, or it cannot be read.
+func (m *Outcome) readTPM(ctx context.Context, q *quoter.Quoter, banks pts.HashAlgorithms, b *bank, own pts.HashAlgorithms) (pcr.Values, error) {
 	info, err := q.Info(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read TPM: %w", err)
 	}
 	m.TPM = &TPM{Generation: info.Generation.String(), Manufacturer: info.Manufacturer, Vendor: info.Vendor,
 		Revision: info.Revision, Firmware: info.Firmware, Banks: strings.Split(banks.String(), "|")}
-	values, err := q.ReadPCRs(ctx, alg, pcr.All)
-	if err != nil {
+	var values pcr.Values
+	if alg := b.of(banks, own); alg == 0 {
+		m.noBank(BankMissing, b.alg, fmt.Errorf("the TPM has no PCR bank that is asked for: it has %v", banks))
+	} else if values, err = q.ReadPCRs(ctx, alg, pcr.All); err == nil {
+		b.alg = alg
+	} else if r := bankError(err); r != "" {
+		b.alg = alg
+		m.noBank(r, alg, err)
+	} else {
 		return nil, fmt.Errorf("read PCRs: %w", err)
 	}
 	switch aik, err := q.AIK(ctx); {
@@ -181,6 +190,9 @@ func (m *Outcome) Err() error {
 	failed := m.failed
 	if err := m.Unread(); failed == nil && err != nil {
 		failed = fmt.Errorf("not all was measured: %w", err)
+	}
+	if err := m.uncompared(); failed == nil && err != nil {
+		return err
 	}
 	switch d := m.Difference; {
 	case d != nil && m.failed != nil:

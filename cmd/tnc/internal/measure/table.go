@@ -44,8 +44,8 @@ func (m *Outcome) WriteTable(out io.Writer) {
 	}
 	_ = w.Flush()
 	m.writePCRs(out)
-	if m.Matches != nil && *m.Matches && len(m.PCRs) > 0 {
-		fmt.Fprintln(out, "\nno difference")
+	if m.Result == Matches || m.Result == TPMLeftOut || m.Result == NoTPM || m.Result == Nothing {
+		fmt.Fprintf(out, "\n%s\n", m.Sentence) // the others are errors, which are said once
 	}
 }
 

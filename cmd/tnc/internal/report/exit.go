@@ -41,6 +41,7 @@ func ExitCode(err error) (code int, say bool) {
 	var printed *Printed
 	var wrong *usage.Error
 	var timeout *client.TimeoutError
+	var own interface{ ExitCode() int }
 	switch {
 	case err == nil:
 		return ExitAllowed, false
@@ -50,6 +51,8 @@ func ExitCode(err error) (code int, say bool) {
 		return ExitUsage, true
 	case errors.As(err, &timeout):
 		return ExitTimeout, true
+	case errors.As(err, &own) && own.ExitCode() > ExitUsage:
+		return own.ExitCode(), true
 	}
 	return ExitFailure, true
 }
