@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/gotnc/gotnc/internal/base/confine"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tnccs"
@@ -21,8 +22,10 @@ const ChildArg = "imc-host"
 
 const (
 	childEnv = "GOTNC_IMC_HOST" // set to protocol for a child
-	protocol = "2"
+	protocol = "3"
 	childFD  = 3
+
+	childName = "tnc-imc-host" // for ps
 )
 
 // Exit codes of a child.
@@ -62,9 +65,10 @@ func runChild() int {
 		return exitUsage
 	}
 	f.Close()
-	_ = os.WriteFile("/proc/self/comm", []byte("tnc-imc-host"), 0) // for ps; it is only a name
+	_ = os.WriteFile("/proc/self/comm", []byte(childName), 0) // it is only a name
 	prepareChild()
 	c := &hosted{}
+	_, c.unconfined = confine.Was()
 	c.link = newLink(conn, true, c.serve)
 	err = c.link.run()
 	c.link.fail(err)
@@ -80,6 +84,8 @@ func runChild() int {
 type hosted struct {
 	link  *link
 	marks atomic.Uint32
+
+	unconfined error // what of Config.Sandbox could not be done
 
 	mu  sync.Mutex
 	mod tnccs.IMC // nil before opLoad
@@ -141,6 +147,9 @@ func (c *hosted) serve(o op, payload []byte) (a answer) {
 
 // load opens the library of opLoad.
 func (c *hosted) load(r *wire.Reader) answer {
+	if c.unconfined != nil {
+		return loadAnswer(loadError(Entry{}, ErrSandbox, c.unconfined.Error()))
+	}
 	m, err := openModule(Entry{Path: string(r.Rest())}, true, log.NewWriter(os.Stderr, slog.LevelWarn))
 	if err != nil {
 		return loadAnswer(err)
@@ -168,7 +177,7 @@ func (c *hosted) initialize(imc tnccs.IMC, id uint32) answer {
 }
 
 // causes are the causes of a LoadError by their numbers on the link.
-var causes = []error{ErrNotFound, ErrNotLibrary, ErrNotLoadable, ErrNoSymbol, ErrRefused}
+var causes = []error{ErrNotFound, ErrNotLibrary, ErrNotLoadable, ErrNoSymbol, ErrRefused, ErrSandbox}
 
 // loadAnswer carries an error of loading: u8 cause, detail.
 func loadAnswer(err error) answer {

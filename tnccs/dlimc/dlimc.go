@@ -44,6 +44,7 @@ var (
 	ErrCrashed     = errors.New("the IMC crashed")
 	ErrHung        = errors.New("the IMC does not answer")
 	ErrGone        = errors.New("the IMC has been terminated")
+	ErrSandbox     = errors.New("its process cannot be confined")
 )
 
 // LoadError is the error of an IMC that cannot be loaded. Err is one of the
@@ -83,6 +84,8 @@ type Config struct {
 	// writing the file or a directory on the way to it. By default these are refused
 	// with ErrUnsafe; without root's rights nothing is.
 	AllowWritable bool
+	// Sandbox says what a child may do. In process nothing is confined.
+	Sandbox Sandbox
 	// Logger gets the log of the IMC, and the output of its child; nil discards.
 	Logger *slog.Logger
 	// InitTimeout, CallTimeout and TerminateTimeout limit the calls into a child;

@@ -27,7 +27,7 @@ func setEnvironment(e Entry, cfg Config) (done func(), err error) {
 	}
 	var conf *os.File
 	if usesLibimcv(e.Path) {
-		if conf, err = memoryFile("strongswan.conf", strongswanConf(e.Path, env, cfg.Logger)); err != nil {
+		if conf, err = memoryFile("strongswan.conf", strongswanConf(e.Path, userConf(e.Path, env), cfg.Logger)); err != nil {
 			return nil, err
 		}
 		want[confEnv] = fmt.Sprintf("/proc/self/fd/%d", conf.Fd())

@@ -89,12 +89,13 @@ func TestShortReceiveWithoutASender(t *testing.T) {
 }
 
 func TestStrongSwanConf(t *testing.T) {
-	text := strongswanConf("/usr/lib/ipsec/imcvs/imc-x.so", []string{"A=b"}, nil)
+	conf := func(path string, env []string) string { return strongswanConf(path, userConf(path, env), nil) }
+	text := conf("/usr/lib/ipsec/imcvs/imc-x.so", []string{"A=b"})
 	require.Contains(t, text, "load = random nonce")
 	require.True(t, strings.HasSuffix(text, "\ninclude /etc/strongswan.conf\n"), "the user's settings come last and win")
-	require.Contains(t, strongswanConf("/opt/s/lib/ipsec/imcvs/imc-x.so", nil, nil), "include /opt/s/etc/strongswan.conf\n")
-	require.Contains(t, strongswanConf("/x.so", []string{"STRONGSWAN_CONF=/a", "STRONGSWAN_CONF=/b"}, nil), "include /b\n")
-	require.Contains(t, strongswanConf("/x.so", []string{`STRONGSWAN_CONF=/my "a" \ #{}[*?]/b`}, nil), `include /my\ \"a\"\ \\\ \#{\}\[\*\?]/b`+"\n")
+	require.Contains(t, conf("/opt/s/lib/ipsec/imcvs/imc-x.so", nil), "include /opt/s/etc/strongswan.conf\n")
+	require.Contains(t, conf("/x.so", []string{"STRONGSWAN_CONF=/a", "STRONGSWAN_CONF=/b"}), "include /b\n")
+	require.Contains(t, conf("/x.so", []string{`STRONGSWAN_CONF=/my "a" \ #{}[*?]/b`}), `include /my\ \"a\"\ \\\ \#{\}\[\*\?]/b`+"\n")
 	require.False(t, usesLibimcv("/bin/sh"))
 	require.False(t, usesLibimcv("/nonexistent"))
 }

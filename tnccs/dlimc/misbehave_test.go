@@ -75,24 +75,30 @@ func TestMisbehaviours(t *testing.T) {
 				calls = []string{"BeginHandshake"}
 			}
 			for _, at := range calls {
-				t.Run(m.do+" in "+at, func(t *testing.T) {
-					t.Parallel()
-					misbehave(t, Entry{Name: "Bad", Path: so}, at, m.do, m.cause, m.text)
-				})
+				levels := []SandboxLevel{SandboxDefault}
+				if strings.HasPrefix(m.do, "daemon") { // confined, it cannot leave the group
+					levels = append(levels, SandboxOff)
+				}
+				for _, level := range levels {
+					t.Run(strings.TrimSpace(m.do+" in "+at+" "+string(level)), func(t *testing.T) {
+						t.Parallel()
+						misbehave(t, Entry{Name: "Bad", Path: so}, level, at, m.do, m.cause, m.text)
+					})
+				}
 			}
 		}
 	})
 	require.Zero(t, children(t), "child processes are left")
 }
 
-func misbehave(t *testing.T, e Entry, at, do string, cause error, text string) {
+func misbehave(t *testing.T, e Entry, level SandboxLevel, at, do string, cause error, text string) {
 	start := time.Now()
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	defer killNamed(t, pidFile)
 	lg, l := logger()
 	env := append(os.Environ(), "GOTNC_TEST_AT="+at, "GOTNC_TEST_DO="+do, "GOTNC_TEST_PID="+pidFile)
 	// The IMC is slow where the machine is; one that hangs is found after the limit.
-	o := Config{Logger: lg, Env: env, InitTimeout: 20 * time.Second, CallTimeout: 20 * time.Second, TerminateTimeout: 20 * time.Second}
+	o := Config{Logger: lg, Env: env, Sandbox: Sandbox{Level: level}, InitTimeout: 20 * time.Second, CallTimeout: 20 * time.Second, TerminateTimeout: 20 * time.Second}
 	loading := at == "dlopen" || at == "Initialize" || at == "ProvideBindFunction"
 	switch {
 	case cause != ErrHung:

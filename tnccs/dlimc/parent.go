@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/internal/base/confine"
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -27,6 +28,7 @@ type remote struct {
 	entry Entry
 	cfg   Config
 	log   *slog.Logger
+	plan  *confine.Plan // nil: it is not confined
 	cmd   *exec.Cmd
 	conn  net.Conn
 	link  *link
@@ -71,7 +73,8 @@ func (c *remote) reap() {
 	}
 	c.mu.Lock()
 	_ = syscall.Kill(-pid, syscall.SIGKILL)
-	_ = c.cmd.Wait() // ProcessState has the outcome
+	c.plan.KillUser() // what left the group
+	_ = c.cmd.Wait()  // ProcessState has the outcome
 	c.reaped = true
 	c.mu.Unlock()
 	close(c.exited)
@@ -92,7 +95,21 @@ func (c *remote) reason(err error) error {
 	case errors.Is(err, errFrame):
 		return fmt.Errorf("%w: its process spoke out of turn", ErrCrashed)
 	}
-	return fmt.Errorf("%w: its process ended (%s)", ErrCrashed, describe(c.cmd.ProcessState))
+	return fmt.Errorf("%w: its process ended (%s)%s", ErrCrashed, describe(c.cmd.ProcessState), c.atLimit())
+}
+
+// atLimit says how much memory a child had used that came near its limit, of
+// which a part goes to what it did not ask for.
+func (c *remote) atLimit() string {
+	limit := c.plan.Memory()
+	u, ok := c.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if limit == 0 || !ok || u == nil {
+		return ""
+	}
+	if used := uint64(u.Maxrss) << 10; used > limit/2 {
+		return fmt.Sprintf(" with %d MiB of memory, of which it may have %d", used>>20, limit>>20)
+	}
+	return ""
 }
 
 // describe returns how a process ended.

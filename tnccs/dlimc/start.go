@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/internal/base/confine"
+	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -24,10 +26,17 @@ func startChild(e Entry, cfg Config) (*remote, error) {
 		return nil, loadError(e, ErrChild, err.Error())
 	}
 	defer p.closeChildEnds()
-	cmd, conf, err := childCommand(e, cfg, p)
+	plan, level, err := cfg.Sandbox.plan(e)
+	if err != nil {
+		p.closeOwnEnds()
+		return nil, loadError(e, err, "")
+	}
+	cmd, files, err := childCommand(e, cfg, p, plan)
 	if err == nil {
 		err = cmd.Start()
-		conf.Close() // of nil: an error without meaning
+	}
+	for _, f := range files {
+		f.Close()
 	}
 	if err != nil {
 		p.closeOwnEnds()
@@ -38,6 +47,7 @@ func startChild(e Entry, cfg Config) (*remote, error) {
 		entry:  e,
 		cfg:    cfg,
 		log:    imcLogger(cfg.Logger),
+		plan:   plan,
 		cmd:    cmd,
 		conn:   p.conn,
 		lines:  newLines(p.output, cfg.Logger),
@@ -52,6 +62,7 @@ func startChild(e Entry, cfg Config) (*remote, error) {
 		_ = c.Terminate() // err is the cause
 		return nil, err
 	}
+	c.logSandbox(level)
 	return c, nil
 }
 
@@ -97,9 +108,9 @@ func (p *pipes) closeOwnEnds() {
 	p.output.Close()
 }
 
-// childCommand returns the command of the child of an IMC. conf is the file that
-// it inherits beside those of p, or nil; the caller closes it after the start.
-func childCommand(e Entry, cfg Config, p *pipes) (cmd *exec.Cmd, conf *os.File, err error) {
+// childCommand returns the command of the child of an IMC. files are those that it
+// inherits beside those of p; the caller closes them after the start.
+func childCommand(e Entry, cfg Config, p *pipes, plan *confine.Plan) (cmd *exec.Cmd, files []*os.File, err error) {
 	env := cfg.Env
 	if env == nil {
 		env = os.Environ()
@@ -114,17 +125,49 @@ func childCommand(e Entry, cfg Config, p *pipes) (cmd *exec.Cmd, conf *os.File, 
 	cmd.Env = append(append([]string(nil), env...), childEnv+"="+protocol, BesideEnv+"="+paths(cfg.Beside))
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stdout
 	cmd.ExtraFiles = []*os.File{p.socket}
-	if usesLibimcv(e.Path) {
-		if conf, err = memoryFile("strongswan.conf", strongswanConf(e.Path, env, cfg.Logger)); err != nil {
-			return nil, nil, err
+	// inherit passes a file on, and returns its descriptor in the child.
+	inherit := func(f *os.File) int {
+		files, cmd.ExtraFiles = append(files, f), append(cmd.ExtraFiles, f)
+		return childFD + len(cmd.ExtraFiles) - 1
+	}
+	if plan != nil {
+		f, err := plan.File()
+		if err != nil {
+			return nil, files, err
 		}
-		cmd.ExtraFiles = append(cmd.ExtraFiles, conf)
-		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=/proc/self/fd/%d", confEnv, childFD+1))
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", confine.Variable, inherit(f)))
+	}
+	if usesLibimcv(e.Path) {
+		user := userConf(e.Path, env)
+		if fd := descriptor(user); fd >= 0 { // the child has other numbers
+			if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+				return nil, files, fmt.Errorf("%s=%s: %w", confEnv, user, err)
+			}
+			user = fmt.Sprintf("/proc/self/fd/%d", inherit(os.NewFile(uintptr(fd), "strongswan.conf")))
+		}
+		f, err := memoryFile("strongswan.conf", strongswanConf(e.Path, user, cfg.Logger))
+		if err != nil {
+			return nil, files, err
+		}
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=/proc/self/fd/%d", confEnv, inherit(f)))
 	}
 	// A process group for the child: the processes that the IMC starts are killed
 	// with it, and Ctrl-C ends this program in order, not its IMCs before it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd, conf, nil
+	return cmd, files, nil
+}
+
+// logSandbox says what is in force in the child.
+func (c *remote) logSandbox(level SandboxLevel) {
+	if c.plan == nil {
+		log.Infof(c.log, "IMC %q is not confined (%s)", c.entry.Name, level)
+		return
+	}
+	without := ""
+	if l := c.plan.Lacks(); len(l) > 0 {
+		without = "; this system lacks " + strings.Join(l, ", ")
+	}
+	log.Infof(c.log, "IMC %q is confined (%s): %s%s", c.entry.Name, level, strings.Join(c.plan.Force(), ", "), without)
 }
 
 // paths returns the paths of entries, separated by colons.

@@ -46,9 +46,30 @@ func usesLibimcv(path string) bool {
 	return false
 }
 
-// strongswanConf returns the text of the strongswan.conf for an IMC at path
-// whose environment is env.
-func strongswanConf(path string, env []string, l *slog.Logger) string {
+// userConf returns the strongswan.conf of the user for an IMC at path whose
+// environment is env.
+func userConf(path string, env []string) string {
+	user := ""
+	for _, v := range env {
+		if s, ok := strings.CutPrefix(v, confEnv+"="); ok {
+			user = s
+		}
+	}
+	if user == "" {
+		// Where a strongSwan that was built for this place looks.
+		user = "/etc/strongswan.conf"
+		if prefix, _, ok := strings.Cut(path, "/lib/"); ok && prefix != "" && prefix != "/usr" {
+			user = prefix + "/etc/strongswan.conf"
+		}
+	} else if abs, err := filepath.Abs(user); err == nil {
+		user = abs
+	}
+	return user
+}
+
+// strongswanConf returns the text of the strongswan.conf for an IMC at path,
+// which includes user.
+func strongswanConf(path, user string, l *slog.Logger) string {
 	plugins := imcPlugins
 	if dir := filepath.Join(filepath.Dir(filepath.Dir(path)), "plugins"); isDir(dir) {
 		plugins = nil
@@ -65,23 +86,6 @@ func strongswanConf(path string, env []string, l *slog.Logger) string {
 		level = 3
 	case l.Enabled(context.Background(), log.LevelDetail):
 		level = 2
-	}
-	user := ""
-	for _, v := range env {
-		if s, ok := strings.CutPrefix(v, confEnv+"="); ok {
-			user = s
-		}
-	}
-	if user == "" {
-		// Where a strongSwan that was built for this place looks.
-		user = "/etc/strongswan.conf"
-		if prefix, _, ok := strings.Cut(path, "/lib/"); ok && prefix != "" && prefix != "/usr" {
-			user = prefix + "/etc/strongswan.conf"
-		}
-	} else if fd := descriptor(user); fd >= 0 {
-		user = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd) // the child does not have it
-	} else if abs, err := filepath.Abs(user); err == nil {
-		user = abs
 	}
 	return fmt.Sprintf("libimcv {\n  load = %s\n  debug_level = %d\n}\ninclude %s\n", strings.Join(plugins, " "), level, includable.Replace(user))
 }
