@@ -42,6 +42,7 @@ func readOptions(o *C.tnccs_options) (settings, error) {
 	s.imc.CallTimeout = time.Duration(o.call_timeout_ms) * time.Millisecond
 	s.imc.Env = environment(C.GoString(o.strongswan_conf))
 	s.imc.AllowWritable = o.allow_writable != 0
+	s.imc.Sandbox = sandbox(s.imc.Env)
 	s.imc.Helper = C.GoString(o.helper)
 	return s, nil
 }

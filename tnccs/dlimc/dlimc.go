@@ -45,6 +45,7 @@ var (
 	ErrHung        = errors.New("the IMC does not answer")
 	ErrGone        = errors.New("the IMC has been terminated")
 	ErrSandbox     = errors.New("its process cannot be confined")
+	ErrLevel       = errors.New("there is no such level of Sandbox")
 )
 
 // LoadError is the error of an IMC that cannot be loaded. Err is one of the
@@ -68,6 +69,19 @@ func (e *LoadError) Error() string {
 }
 
 func (e *LoadError) Unwrap() error { return e.Err }
+
+// MemoryError is the error of an IMC whose process ended near the limit of its
+// memory; both are in octets.
+type MemoryError struct {
+	Err         error
+	Used, Limit uint64
+}
+
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("%v with %d MiB of memory, of which it may have %d", e.Err, e.Used>>20, e.Limit>>20)
+}
+
+func (e *MemoryError) Unwrap() error { return e.Err }
 
 // loadError returns a *LoadError.
 func loadError(e Entry, cause error, detail string) error {

@@ -95,21 +95,21 @@ func (c *remote) reason(err error) error {
 	case errors.Is(err, errFrame):
 		return fmt.Errorf("%w: its process spoke out of turn", ErrCrashed)
 	}
-	return fmt.Errorf("%w: its process ended (%s)%s", ErrCrashed, describe(c.cmd.ProcessState), c.atLimit())
+	return c.memoryError(fmt.Errorf("%w: its process ended (%s)", ErrCrashed, describe(c.cmd.ProcessState)))
 }
 
-// atLimit says how much memory a child had used that came near its limit, of
-// which a part goes to what it did not ask for.
-func (c *remote) atLimit() string {
+// memoryError returns err, as a *MemoryError where the process had used more than
+// half of what it may: a part of the limit goes to what it did not ask for.
+func (c *remote) memoryError(err error) error {
 	limit := c.plan.Memory()
+	if limit == 0 || c.cmd.ProcessState == nil {
+		return err
+	}
 	u, ok := c.cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if limit == 0 || !ok || u == nil {
-		return ""
+	if !ok || u == nil || uint64(u.Maxrss)<<10 <= limit/2 {
+		return err
 	}
-	if used := uint64(u.Maxrss) << 10; used > limit/2 {
-		return fmt.Sprintf(" with %d MiB of memory, of which it may have %d", used>>20, limit>>20)
-	}
-	return ""
+	return &MemoryError{Err: err, Used: uint64(u.Maxrss) << 10, Limit: limit}
 }
 
 // describe returns how a process ended.

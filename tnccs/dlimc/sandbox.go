@@ -2,7 +2,6 @@ package dlimc
 
 import (
 	"debug/buildinfo"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,7 +46,7 @@ type Sandbox struct {
 	// Levels are those of single IMCs by their names in tnc_config.
 	Levels map[string]SandboxLevel
 	// Hidden are files and folders that an IMC does not see, beside Secrets.
-	// Shown takes entries, or what is below them, from both.
+	// What a pattern (filepath.Match) of Shown names, it sees all the same.
 	Hidden, Shown []string
 	// TPM is where the TPM is, as in "device:/dev/tpmrm0" or
 	// "swtpm:host=127.0.0.1,port=2321": the child reaches that. "" means the devices
@@ -105,23 +104,31 @@ func (s Sandbox) hidden() []string {
 		}
 		out = append(out, found...)
 	}
-	return slices.DeleteFunc(out, func(path string) bool {
-		return slices.ContainsFunc(s.Shown, func(shown string) bool {
-			return path == shown || strings.HasPrefix(path, shown+"/") || strings.HasPrefix(shown, path+"/")
-		})
+	return slices.DeleteFunc(out, s.shows)
+}
+
+// shows reports whether s.Shown names a path, or what is below it. A pattern whose
+// last component is all special characters names nothing.
+func (s Sandbox) shows(path string) bool {
+	return slices.ContainsFunc(s.Shown, func(shown string) bool {
+		if strings.Trim(filepath.Base(shown), "*?") == "" {
+			return false
+		}
+		ok, _ := filepath.Match(shown, path)
+		return ok || strings.HasPrefix(shown, path+"/")
 	})
 }
 
 // tpm adds what reaches the TPM to f and c.
-func (s Sandbox) tpm(f *confine.Files, c *confine.Calls) error {
+func (s Sandbox) tpm(f *confine.Files, c *confine.Calls) {
 	name, opts, _ := strings.Cut(s.TPM, ":")
 	switch {
 	case name == "" || name == "device" && opts == "":
 		f.Write = append(f.Write, "/dev/tpmrm0", "/dev/tpm0")
-		return nil
+		return
 	case name == "device":
 		f.Write = append(f.Write, opts)
-		return nil
+		return
 	}
 	port := 2321
 	for opt := range strings.SplitSeq(opts, ",") {
@@ -130,11 +137,11 @@ func (s Sandbox) tpm(f *confine.Files, c *confine.Calls) error {
 		case "path":
 			c.Unix = true
 			f.Write = append(f.Write, value)
-			return nil
+			return
 		case "port":
 			n, err := strconv.ParseUint(value, 10, 16)
 			if err != nil {
-				return nil // the IMC says what is wrong with it
+				return // the IMC says what is wrong with it
 			}
 			port = int(n)
 		}
@@ -144,7 +151,6 @@ func (s Sandbox) tpm(f *confine.Files, c *confine.Calls) error {
 	if port < 65535 {
 		f.Ports = append(f.Ports, uint16(port+1)) // of a simulator's platform
 	}
-	return nil
 }
 
 // plan returns how the child of e is confined; nil is not at all.
@@ -172,13 +178,10 @@ func (s Sandbox) plan(e Entry) (*confine.Plan, SandboxLevel, error) {
 		l.Files.Execute = programs()
 		l.Calls.Groups = l.Files.Execute != nil // rpm has one of its own
 	default:
-		return nil, level, fmt.Errorf("%w: there is no level %q: it is strict, readonly or off", ErrSandbox, level)
+		return nil, level, loadError(e, ErrLevel, strconv.Quote(string(level)))
 	}
-	if err := s.tpm(&l.Files, &l.Calls); err != nil {
-		return nil, level, err
-	}
-	p, err := confine.NewLibrary(l)
-	return p, level, err
+	s.tpm(&l.Files, &l.Calls)
+	return confine.NewLibrary(l), level, nil
 }
 
 // rpm is the one program that this module's library runs.

@@ -210,17 +210,19 @@ func TestMemoryEater(t *testing.T) {
 	errs := s.Outcome().IMCErrors
 	require.Len(t, errs, 1, "%s", l)
 	require.ErrorIs(t, errs[0], ErrCrashed)
+	var memory *MemoryError
+	require.ErrorAs(t, errs[0], &memory)
 	require.Regexp(t, `try eat ENOMEM [12][0-9]{2}\n`, l.String())
 	require.Regexp(t, `IMC 1 "Escape" is lost: the IMC crashed: its process ended \(signal SIGABRT\) with [0-9]+ MiB of memory, of which it may have 256$`, errs[0].Error())
 	require.NoError(t, c.Close())
 }
 
-// What cannot be put in force keeps the IMC from starting.
-func TestSandboxThatFails(t *testing.T) {
+// A level that there is none of is no reason to confine nothing.
+func TestSandboxLevelUnknown(t *testing.T) {
 	noLeak(t)
 	_, err := Load(buildIMC(t), Config{Sandbox: Sandbox{Level: "tight"}})
-	require.ErrorIs(t, err, ErrSandbox)
-	require.ErrorContains(t, err, `there is no level "tight": it is strict, readonly or off`)
+	require.ErrorIs(t, err, ErrLevel)
+	require.ErrorContains(t, err, `there is no such level of Sandbox: "tight"`)
 }
 
 func TestSandboxLevels(t *testing.T) {
@@ -230,5 +232,8 @@ func TestSandboxLevels(t *testing.T) {
 	require.Equal(t, SandboxStrict, Sandbox{Level: SandboxOff, Levels: map[string]SandboxLevel{"Tiny": SandboxStrict}}.level(e))
 	require.Equal(t, SandboxReadonly, Sandbox{Level: SandboxReadonly, Levels: map[string]SandboxLevel{"Other": SandboxStrict}}.level(e))
 	require.Subset(t, Sandbox{Hidden: []string{"/x"}}.hidden(), []string{"/x", "/etc/ipsec.secrets", "/run/tnc"})
-	require.NotContains(t, Sandbox{Shown: []string{"/etc/swanctl/private/own.pem"}}.hidden(), "/etc/swanctl/private")
+	for shown, path := range map[string]string{"/etc/swanctl/private/own.pem": "/etc/swanctl/private", "/run/tnc": "/run/tnc", "/etc/shado*": "/etc/shadow"} {
+		require.NotContains(t, Sandbox{Shown: []string{shown}}.hidden(), path)
+	}
+	require.Equal(t, Sandbox{}.hidden(), Sandbox{Shown: []string{"/", "/**", "/etc", "/etc/*", "/run"}}.hidden())
 }

@@ -29,7 +29,7 @@ func startChild(e Entry, cfg Config) (*remote, error) {
 	plan, level, err := cfg.Sandbox.plan(e)
 	if err != nil {
 		p.closeOwnEnds()
-		return nil, loadError(e, err, "")
+		return nil, err
 	}
 	cmd, files, err := childCommand(e, cfg, p, plan)
 	if err == nil {

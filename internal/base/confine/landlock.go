@@ -113,17 +113,24 @@ func (p *Plan) landlock(f Files, abi int) {
 }
 
 // resolve returns the paths without symbolic links: rules are for files, not names.
-// Of a path that leads nowhere the part that exists is resolved.
+// Of a path that leads nowhere the part that exists is resolved. Descriptors of
+// processes are left out.
 func resolve(paths []string) []string {
 	var out []string
 	for _, p := range paths {
 		rest := ""
-		for dir := filepath.Clean(p); ; dir = filepath.Dir(dir) {
-			if real, err := filepath.EvalSymlinks(dir); err == nil {
-				out = append(out, filepath.Join(real, rest))
+		p, err := filepath.Abs(p)
+		if err != nil {
+			continue
+		}
+		for dir := p; ; dir = filepath.Dir(dir) {
+			if target, err := filepath.EvalSymlinks(dir); err == nil {
+				if target != "/proc" && !strings.HasPrefix(target, "/proc/") {
+					out = append(out, filepath.Join(target, rest))
+				}
 				break
 			}
-			if dir == "/" || dir == "." {
+			if dir == "/" {
 				break
 			}
 			rest = filepath.Join(filepath.Base(dir), rest)

@@ -26,7 +26,7 @@ type Library struct {
 var users atomic.Uint32
 
 // NewLibrary returns the plan for a process with a library.
-func NewLibrary(l Library) (*Plan, error) {
+func NewLibrary(l Library) *Plan {
 	p := newPlan()
 	abi := LandlockABI()
 	p.step(stepName, append([]byte(l.Name), 0))
@@ -58,7 +58,7 @@ func NewLibrary(l Library) (*Plan, error) {
 	} else {
 		p.lacks = append(p.lacks, "seccomp, which keeps the network from it")
 	}
-	return p, nil
+	return p
 }
 
 // limits adds the limits of l. A user of its own has no other processes; else

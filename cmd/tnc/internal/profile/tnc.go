@@ -123,6 +123,7 @@ func (p *Profile) IMCOptions(ctx context.Context, logger *slog.Logger) dlimc.Con
 		Logger:        logger,
 		Env:           p.environ(),
 		Context:       ctx,
+		Sandbox:       p.sandbox(),
 	}
 }
 

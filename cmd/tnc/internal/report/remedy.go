@@ -42,6 +42,9 @@ var remedies = []struct {
 	{is(client.ErrNoTrap), say(": use --dataplane tun or xfrm")},
 	{is(dlimc.ErrNotFound), say(": install the library or correct its path")},
 	{is(dlimc.ErrUnsafe), say("; give it to root (chown root:root) and to nobody else (chmod go-w), or set charon.plugins.tnc-imc.allow_writable = yes")},
+	{is(dlimc.ErrLevel), say(": set tnc.imc.sandbox to strict, readonly or off")},
+	{is(dlimc.ErrSandbox), say(": set tnc.imc.sandbox = off in strongswan.conf where the IMC can be trusted")},
+	{as[*dlimc.MemoryError](), say(": raise tnc.imc.memory in strongswan.conf, or use another IMC")},
 	{as[*client.RunDirError](), say(": run as root, or set " + client.RunDirVariable)},
 	{as[*client.UpError](), func(err error) string {
 		var up *client.UpError
@@ -142,7 +145,7 @@ func withIMCErrors(err error, lost []error) error {
 	}
 	var texts []string
 	for _, e := range lost {
-		texts = append(texts, e.Error())
+		texts = append(texts, WithRemedy(e).Error())
 	}
 	return fmt.Errorf("%w (%s)", err, strings.Join(texts, "; "))
 }

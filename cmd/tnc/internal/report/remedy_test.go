@@ -54,6 +54,12 @@ func TestRemedies(t *testing.T) {
 	require.EqualError(t, WithRemedy(client.ErrNoTrap), "start_action = trap needs a data plane that catches packets: use --dataplane tun or xfrm")
 	require.EqualError(t, WithRemedy(&dlimc.LoadError{Entry: dlimc.Entry{Name: "A", Path: "/a.so"}, Err: dlimc.ErrNotFound}),
 		`load IMC "A" from /a.so: file not found: install the library or correct its path`)
+	require.EqualError(t, WithRemedy(&dlimc.LoadError{Entry: dlimc.Entry{Name: "A", Path: "/a.so"}, Err: dlimc.ErrLevel, Detail: `"tight"`}),
+		`load IMC "A" from /a.so: there is no such level of Sandbox: "tight": set tnc.imc.sandbox to strict, readonly or off`)
+	require.ErrorContains(t, WithRemedy(&dlimc.LoadError{Err: dlimc.ErrSandbox}), "set tnc.imc.sandbox = off in strongswan.conf")
+	eater := &dlimc.MemoryError{Err: dlimc.ErrCrashed, Used: 900 << 20, Limit: 1 << 30}
+	require.EqualError(t, Explain(client.Result{Outcome: tnccs.Outcome{IMCErrors: []error{eater}}}, eap.ErrFailure), eap.ErrFailure.Error()+
+		" (the IMC crashed with 900 MiB of memory, of which it may have 1024: raise tnc.imc.memory in strongswan.conf, or use another IMC)")
 	require.EqualError(t, WithRemedy(&trust.UnknownCAError{Certificate: &x509.Certificate{}}), `its certificate "" leads to no trusted CA (issuer ""): put that CA's certificate into x509ca`)
 	require.ErrorContains(t, WithRemedy(trust.ErrNoCertificate), "send_cert = always")
 	require.ErrorContains(t, WithRemedy(trust.ErrNoSource), "x509crl")

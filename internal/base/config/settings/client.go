@@ -22,6 +22,7 @@ var (
 	stroke     = scope{group: IKE, sections: []string{"charon"}, prefix: "plugins.stroke."}
 	auth       = scope{group: IKE, sections: []string{"tnc"}, prefix: "auth.", own: true}
 	fetch      = scope{group: IKE, sections: []string{"tnc"}, prefix: "fetch.", own: true}
+	imc        = scope{group: TNC, sections: []string{"tnc"}, prefix: "imc.", own: true}
 	mutual     = scope{group: Mutual, sections: []string{"tnc"}, prefix: "mutual.", own: true}
 )
 
@@ -92,6 +93,10 @@ var (
 	InProcess         = tncIMC.mine().yesNo("in_process", false, "Load all IMCs into this process instead of a child each.")
 	AllowWritable     = tncIMC.mine().yesNo("allow_writable", false, "As root, load IMCs too that others than root may change, by writing the library or a folder on the way to it.")
 	CallTimeout       = tncIMC.mine().time("call_timeout", 0, "120", "Time that a call of an IMC may take.")
+	Sandbox           = imc.textOf("text", "sandbox", "strict for imc-attestation.so of this module, else readonly", "How far the process of each IMC is confined: strict, readonly or off.")
+	SandboxOfIMC      = imc.textOf("text", "<name>.sandbox", "that of all", "The same for the IMC of that name in tnc_config.")
+	IMCMemory         = imc.number("memory", "MiB", 1024, 64, 1<<20, "Private memory that a process of an IMC may have.")
+	IMCProcesses      = imc.number("processes", "", 256, 16, 1<<20, "Processes and threads that an IMC may have.")
 	MaxBatchSize      = tnccs20.optional("max_batch_size", "octets", math.MinInt, math.MaxInt, "the transport's", "Largest PB-TNC batch.")
 	MaxMessageSize    = tnccs20.optional("max_message_size", "octets", math.MinInt, math.MaxInt, "what a batch holds", "Largest PA-TNC message.")
 	MaxMessageSizeXML = tnccs11.optional("max_message_size", "octets", math.MinInt, math.MaxInt, "45000", "Largest PA-TNC message in TNCCS 1.1.")
