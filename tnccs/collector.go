@@ -3,6 +3,7 @@ package tnccs
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -98,6 +99,30 @@ func (c *Client) add(col *collector) error {
 	return nil
 }
 
+// retireOutdated marks collectors as lost that say that they no longer see this
+// machine as it is, while no session needs them, so that they are loaded again.
+func (c *Client) retireOutdated(all []*collector) {
+	c.mu.Lock()
+	sessions := slices.Collect(maps.Values(c.sessions))
+	c.mu.Unlock()
+	if slices.ContainsFunc(sessions, (*Session).inProgress) {
+		return
+	}
+	for _, col := range all {
+		if o, ok := col.imc.(interface{ Outdated() bool }); ok && col.load != nil && !col.lost.Load() && o.Outdated() {
+			col.lost.Store(true)
+		}
+	}
+}
+
+// inProgress reports whether a session was opened and is not done.
+func (s *Session) inProgress() bool {
+	s.mu.Lock()
+	opened := s.opened
+	s.mu.Unlock()
+	return opened && !s.Done()
+}
+
 // restartLost restarts the lost IMCs that have a loader, and returns all IMCs in
 // use, in load order, and the errors of those that failed.
 func (c *Client) restartLost() (use []*collector, errs []error) {
@@ -106,6 +131,7 @@ func (c *Client) restartLost() (use []*collector, errs []error) {
 	c.mu.Lock()
 	all := slices.Clone(c.imcs)
 	c.mu.Unlock()
+	c.retireOutdated(all)
 	for i, col := range all {
 		switch {
 		case !col.lost.Load():

@@ -97,3 +97,7 @@ func (c *remote) Interface() tnccs.Interface {
 	defer c.mu.Unlock()
 	return c.offers
 }
+
+// Outdated reports whether files were made or replaced where the child sees only
+// those that were there when it started: tnccs.Client loads it again then.
+func (c *remote) Outdated() bool { return c.plan.Stale() }

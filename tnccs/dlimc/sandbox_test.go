@@ -237,3 +237,41 @@ func TestSandboxLevels(t *testing.T) {
 	}
 	require.Equal(t, Sandbox{}.hidden(), Sandbox{Shown: []string{"/", "/**", "/etc", "/etc/*", "/run"}}.hidden())
 }
+
+// An IMC sees what was there when it started, beside a secret. One that would miss
+// what came later is loaded again for the next session, not during one.
+func TestOutdatedIMC(t *testing.T) {
+	noLeak(t)
+	if confine.LandlockABI() == 0 {
+		t.Skip("SKIP needs Landlock: a kernel with CONFIG_SECURITY_LANDLOCK")
+	}
+	dir, err := os.MkdirTemp(".", "outdated") // not below /tmp, where files come and go
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	dir, err = filepath.Abs(dir)
+	require.NoError(t, err)
+	if strings.HasPrefix(dir, "/tmp/") || strings.HasPrefix(dir, "/home/") || strings.HasPrefix(dir, "/root/") {
+		t.Skip("SKIP needs sources elsewhere than below /tmp, /home and /root")
+	}
+	lg, l := logger()
+	c, err := tnccs.NewClient(tnccs.Config{Logger: lg})
+	require.NoError(t, err)
+	e := buildIMC(t)
+	require.NoError(t, Add(c, e, Config{Logger: lg, Sandbox: Sandbox{Hidden: []string{filepath.Join(dir, "secret")}}}))
+	session := func() *tnccs.Session {
+		s := c.NewSession()
+		_, err := s.Begin(0, tnccs.TransportEAP, "1.1")
+		require.NoError(t, err)
+		return s
+	}
+	open := session()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "new"), nil, 0o644))
+	require.NoError(t, session().Close())
+	require.NotContains(t, l.String(), "started again", "a session needs it")
+	require.NoError(t, open.Close())
+	require.NoError(t, session().Close())
+	require.Equal(t, 1, strings.Count(l.String(), `IMC 1 "Tiny" started again`))
+	require.NoError(t, session().Close())
+	require.Equal(t, 1, strings.Count(l.String(), `IMC 1 "Tiny" started again`), "it is up to date")
+	require.NoError(t, c.Close())
+}

@@ -192,6 +192,9 @@ var volatile = []string{"/run", "/home", "/root", "/tmp", "/var/tmp"}
 // Stale reports whether a folder whose entries were granted one by one has others
 // since: a process with this plan cannot read them.
 func (p *Plan) Stale() bool {
+	if p == nil {
+		return false
+	}
 	for _, f := range p.seen {
 		if slices.ContainsFunc(volatile, func(v string) bool { return f.path == v || strings.HasPrefix(f.path, v+"/") }) {
 			continue
