@@ -28,6 +28,7 @@ var version = "unknown"
 
 func main() {
 	dlimc.ChildMain()
+	protect()
 	// A reader that goes away (tnc demo | head) is an error of Write, so that
 	// what was made is removed all the same.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)

@@ -31,6 +31,10 @@ var library string
 
 func TestMain(m *testing.M) {
 	dlimc.ChildMain()
+	if os.Getenv(protectEnv) != "" {
+		reportProtected()
+		return
+	}
 	dir, err := os.MkdirTemp("", "tnc-test")
 	os.Setenv(client.RunDirVariable, filepath.Join(dir, "run")) // what is up on this machine is none of ours
 	if err == nil {

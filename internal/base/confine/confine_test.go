@@ -93,7 +93,7 @@ func TestService(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIP needs root: run as root")
 	}
-	out := started(t, Service(CapSet(unix.CAP_NET_ADMIN, unix.CAP_NET_RAW)), "/etc/hostname")
+	out := started(t, Service("test", CapSet(unix.CAP_NET_ADMIN, unix.CAP_NET_RAW)), "/etc/hostname")
 	n := strings.Count(out, "x")
 	require.Equal(t, n, strings.Count(out, "CapPrm 0000000000003000\n"), out)
 	require.Equal(t, n, strings.Count(out, "CapBnd 0000000000003000\n"), out)

@@ -5,9 +5,14 @@ package confine
 import "golang.org/x/sys/unix"
 
 // Service returns the plan for a process that keeps its user and nothing but the
-// capabilities keep, of which neither it nor a program that it runs gets others.
-func Service(keep Caps) *Plan {
+// capabilities keep; neither it nor a program that it runs gets others. It may lock
+// all of its memory, where this process may let it.
+func Service(name string, keep Caps) *Plan {
 	p := newPlan()
+	p.step(stepName, append([]byte(name), 0))
+	if Permitted().has(unix.CAP_SYS_RESOURCE) {
+		p.step(stepLimit, u64s(unix.RLIMIT_MEMLOCK, unix.RLIM_INFINITY, unix.RLIM_INFINITY))
+	}
 	p.step(stepBounding, u64s(uint64(keep)))
 	p.step(stepCaps, u64s(uint64(keep)))
 	p.step(stepNoNew, nil)
