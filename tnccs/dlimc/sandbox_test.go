@@ -41,7 +41,8 @@ func newEscape(t *testing.T) *escape {
 	for _, d := range []string{e.dir, e.secrets} {
 		require.NoError(t, os.MkdirAll(d, 0o777))
 	}
-	for _, d := range []string{dir, e.dir, filepath.Dir(e.secrets), e.secrets} {
+	require.NoError(t, os.Chmod(dir, 0o755))
+	for _, d := range []string{e.dir, filepath.Dir(e.secrets), e.secrets} {
 		require.NoError(t, os.Chmod(d, 0o777))
 	}
 	for name, mode := range map[string]os.FileMode{"d/file": 0o666, "d/victim": 0o666, "d/root": 0o600, "swanctl/private/key.pem": 0o644} {
