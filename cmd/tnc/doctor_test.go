@@ -41,6 +41,9 @@ func TestDoctorFinds(t *testing.T) {
 	require.Equal(t, profile.Note, f.Kind)
 	require.Contains(t, f.Remedy, "stop the other IKE daemon")
 	require.Equal(t, profile.Error, find(now, "/does/not/exist.so").Kind)
+	require.Regexp(t, `^DNS servers of a gateway go to [^ ]+: .`, find(now, "DNS servers").Text)
+	s.write("strongswan.conf", "charon {\n  port = "+strconv.Itoa(port)+"\n  port_nat_t = 0\n  plugins {\n    resolve {\n      file = /run/resolv.conf\n    }\n  }\n}\n")
+	require.Equal(t, "DNS servers of a gateway go to /run/resolv.conf: charon.plugins.resolve.file names /run/resolv.conf", find(now, "DNS servers").Text)
 	require.Equal(t, profile.OK, find(now, "the clock shows").Kind)
 
 	f = find(time.Unix(0, 0), "the clock shows 1970-01-01")

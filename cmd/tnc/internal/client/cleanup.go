@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -17,9 +18,7 @@ import (
 type cleanupRecord struct {
 	NetNS string `json:"netns"` // where the data plane's leftovers are
 	dataplane.Leftovers
-	Resolv    string `json:"resolv_conf,omitempty"`
-	Resolvcmd string `json:"resolvconf,omitempty"`
-	ResolvKey string `json:"resolv_key,omitempty"`
+	NameServers *resolvconf.Place `json:"name_servers,omitempty"`
 }
 
 // recordCleanup records what the data plane is about to make for these CHILD_SAs.
@@ -79,9 +78,8 @@ func (f *runFiles) cleanUp(logger *slog.Logger) (killed bool, err error) {
 
 // removeNameServers takes the name servers away that a killed run left.
 func (r *cleanupRecord) removeNameServers() error {
-	if r.Resolv == "" {
+	if r.NameServers == nil {
 		return nil
 	}
-	resolver := &resolvconf.Resolver{File: r.Resolv, Command: r.Resolvcmd, Key: r.ResolvKey}
-	return resolver.Remove()
+	return r.NameServers.Remove(context.Background())
 }

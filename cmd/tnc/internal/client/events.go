@@ -136,19 +136,34 @@ func (c *Client) childUp(r *ikeRun, sa *ike.ChildSA) {
 	r.spis[sa.SPIIn] = true
 	c.planeUp = true
 	c.trap.armed.Store(false)
-	if !c.hooked {
+	c.hook(r, sa)
+	if r.up {
+		return // a further one
+	}
+	r.up = true
+	c.tunnelUp(r, child)
+}
+
+// hook gives the name servers to the system and runs the updown script, where that
+// was not done; where a new IKE_SA brought other name servers, those take their
+// place.
+func (c *Client) hook(r *ikeRun, sa *ike.ChildSA) {
+	before := c.state.assigned()
+	switch {
+	case !c.hooked:
 		c.hooked = true
 		c.state.setInternal(sa.Internal)
 		c.warnPlane(c.runDir.saveLast(dataplane.VirtualIPs(sa)))
 		if err := c.hooks.up(c, sa); err != nil {
 			log.Group(c.logger, log.CFG).Warn(err.Error())
 		}
+	case !r.up && !(slices.Equal(before.DNS, sa.Internal.DNS) && slices.Equal(before.Domains, sa.Internal.Domains)):
+		c.state.setInternal(sa.Internal)
+		c.hooks.removeServers()
+		if err := c.hooks.install(c, sa.Internal); err != nil {
+			log.Group(c.logger, log.CFG).Warn(err.Error())
+		}
 	}
-	if r.up {
-		return // a further one
-	}
-	r.up = true
-	c.tunnelUp(r, child)
 }
 
 // carry gives a new CHILD_SA to the data plane, which is made again where the

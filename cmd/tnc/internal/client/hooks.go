@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,40 +14,57 @@ import (
 // hooks is what a connection changes beside the data plane: name servers, and
 // what the updown script does.
 type hooks struct {
-	resolv *resolvconf.Resolver // nil where none was changed
-	script func(verb string) error
-	logger *slog.Logger
+	servers *resolvconf.Place // nil where none were given to the system
+	keeping context.CancelFunc
+	kept    chan struct{} // Keep has returned
+	script  func(verb string) error
+	logger  *slog.Logger
 }
 
 // up installs the name servers and runs the updown script. An error is a
 // warning: the tunnel stays.
 func (h *hooks) up(c *Client, sa *ike.ChildSA) error {
 	h.logger = c.logger
-	var errs []error
-	charon := c.profile.Charon
-	if c.plane.Info().Carries && len(sa.Internal.DNS) > 0 && charon.InstallDNS {
-		h.resolv = resolvconf.New(charon.ResolvConf, charon.ResolvconfPath, c.cfg.RunDir.nameServerKey(c.profile.Connection.Name))
-		c.record.Resolv, c.record.Resolvcmd, c.record.ResolvKey = h.resolv.File, h.resolv.Command, h.resolv.Key
-		if err := c.runDir.save(c.record); err != nil {
-			errs = append(errs, err)
-		}
-		for _, d := range sa.Internal.DNS {
-			log.Infof(log.Group(c.logger, log.IKE), "installing DNS server %s to %s", d, h.resolv.What())
-		}
-		if err := h.resolv.Install(sa.Internal.DNS, sa.Internal.Domains); err != nil {
-			errs = append(errs, fmt.Errorf("install DNS servers: %w", err))
-			h.resolv = nil
-		}
-	}
+	err := h.install(c, sa.Internal)
 	if ch := c.profile.FirstChild(); ch != nil && ch.Updown != "" {
 		env := c.updownEnvironment(sa)
 		command := ch.Updown
 		h.script = func(verb string) error { return runUpdown(command, verb, env, sa) }
-		if err := h.script("up"); err != nil {
-			errs = append(errs, err)
-		}
+		err = errors.Join(err, h.script("up"))
 	}
-	return errors.Join(errs...)
+	return err
+}
+
+// install gives the name servers that the gateway assigned to the system.
+func (h *hooks) install(c *Client, internal ike.Internal) error {
+	charon, plane := c.profile.Charon, c.plane.Info()
+	if !plane.Carries || len(internal.DNS) == 0 || !charon.InstallDNS {
+		return nil
+	}
+	ctx := context.Background() // each step has its own time
+	h.servers = resolvconf.Find(ctx, resolvconf.Config{
+		File: charon.ResolvConf, Command: charon.ResolvconfPath, Key: c.cfg.RunDir.nameServerKey(c.profile.Connection.Name), Device: plane.Device,
+	})
+	if h.servers.Limits != "" {
+		log.Group(c.logger, log.IKE).Warn(h.servers.Limits)
+	}
+	for _, d := range internal.DNS {
+		log.Infof(log.Group(c.logger, log.IKE), "installing DNS server %s to %s", d, h.servers.What())
+	}
+	c.record.NameServers = h.servers
+	err := c.runDir.save(c.record)
+	if failed := h.servers.Install(ctx, internal.DNS, internal.Domains); failed != nil {
+		h.servers = nil
+		return errors.Join(err, fmt.Errorf("install DNS servers: %w", failed))
+	}
+	err = errors.Join(err, c.runDir.save(c.record)) // with what was found meanwhile
+	ctx, h.keeping = context.WithCancel(ctx)
+	h.kept = make(chan struct{})
+	go func(p *resolvconf.Place, logger *slog.Logger) {
+		defer close(h.kept)
+		p.Keep(ctx, 0, func(err error) { log.Warnf(log.Group(logger, log.IKE), "put DNS servers back: %v", err) })
+	}(h.servers, c.logger)
+	return err
 }
 
 // down undoes up. It may be called without it.
@@ -57,10 +75,18 @@ func (h *hooks) down() {
 		}
 		h.script = nil
 	}
-	if h.resolv != nil {
-		if err := h.resolv.Remove(); err != nil {
-			log.Warnf(log.Group(h.logger, log.IKE), "remove DNS servers: %v", err)
-		}
-		h.resolv = nil
+	h.removeServers()
+}
+
+// removeServers takes the name servers from the system.
+func (h *hooks) removeServers() {
+	if h.servers == nil {
+		return
 	}
+	h.keeping()
+	<-h.kept
+	if err := h.servers.Remove(context.Background()); err != nil {
+		log.Warnf(log.Group(h.logger, log.IKE), "remove DNS servers: %v", err)
+	}
+	h.servers = nil
 }

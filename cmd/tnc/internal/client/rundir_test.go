@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
 	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
 	"github.com/gotnc/gotnc/internal/need"
@@ -130,7 +131,7 @@ func TestNamespacesDoNotShareARunFolder(t *testing.T) {
 		require.Equal(t, first, DefaultRunDir(), "down and status look there")
 		resolv := filepath.Join(base, "resolv.conf")
 		require.NoError(t, os.WriteFile(resolv, []byte("nameserver 10.1.0.53   # by tnc, from home.net-1\nnameserver 192.0.2.1\n"), 0o644))
-		require.NoError(t, f.save(cleanupRecord{Resolv: resolv, ResolvKey: "home.net-1"}))
+		require.NoError(t, f.save(cleanupRecord{NameServers: &resolvconf.Place{Way: resolvconf.File, File: resolv, Key: "home.net-1"}}))
 		key := first.nameServerKey("home")
 		inNamespace(t, func() {
 			second = runDirHere(true)
@@ -178,7 +179,7 @@ func TestDownAfterAKill(t *testing.T) {
 	require.NoError(t, os.WriteFile(resolv, []byte("nameserver 10.1.0.53   # by tnc, from home\nnameserver 192.0.2.1\n"), 0o644))
 	f, err := dir.lock("home")
 	require.NoError(t, err)
-	require.NoError(t, f.save(cleanupRecord{Resolv: resolv, ResolvKey: "home"}))
+	require.NoError(t, f.save(cleanupRecord{NameServers: &resolvconf.Place{Way: resolvconf.File, File: resolv, Key: "home"}}))
 	require.NoError(t, f.lock.Close())
 	killed, err := dir.Down(t.Context(), "home")
 	require.NoError(t, err)

@@ -235,8 +235,11 @@ func (s *state) setInternal(i ike.Internal) {
 }
 
 // addresses returns the virtual IPs.
-func (s *state) addresses() []netip.Prefix {
+func (s *state) addresses() []netip.Prefix { return s.assigned().Addresses }
+
+// assigned returns what the gateway assigned.
+func (s *state) assigned() ike.Internal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.internal.Addresses
+	return s.internal
 }

@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
 	"github.com/gotnc/gotnc/ike/dataplane/tun"
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/internal/base/config"
@@ -43,6 +45,7 @@ func Examine(files profile.Files, now time.Time) []profile.Finding {
 	}
 	f.port(charon.Port)
 	f.port(charon.PortNATT)
+	f.nameServers(charon)
 	if now.Before(oldestClock) {
 		f.add(profile.Error, "set the clock: timedatectl set-ntp true", "the clock shows %s: certificates will not be valid", now.Format(time.DateOnly))
 	} else {
@@ -95,6 +98,21 @@ func (f *findings) port(port uint16) {
 	default:
 		f.add(profile.Note, "", "UDP port %d cannot be used (%v): another one will be used", port, err)
 	}
+}
+
+// nameServers says where the DNS servers of a gateway go.
+func (f *findings) nameServers(charon settings.Charon) {
+	if !charon.InstallDNS {
+		f.add(profile.OK, "", "DNS servers of a gateway are not used, as charon.plugins.resolve.load says")
+		return
+	}
+	// The device is made with the tunnel.
+	p := resolvconf.Find(context.Background(), resolvconf.Config{File: charon.ResolvConf, Command: charon.ResolvconfPath, Device: "tnc0"})
+	if p.Limits != "" {
+		f.add(profile.Note, "", "DNS servers of a gateway go to %s; %s", p.What(), p.Limits)
+		return
+	}
+	f.add(profile.OK, "", "DNS servers of a gateway go to %s: %s", p.What(), p.Why)
 }
 
 func (f *findings) tpm() {
