@@ -102,9 +102,8 @@ func fileName(name string) string {
 // given to the system, which several network namespaces may share.
 func (d RunDir) nameServerKey(connection string) string {
 	key := fileName(connection)
-	first, known := inFirstNamespace()
-	if known && !first || namespaceNames.MatchString(filepath.Base(string(d))) {
-		key += "." + namespaceName()
+	if namespaceNames.MatchString(filepath.Base(string(d))) {
+		key += "." + filepath.Base(string(d))
 	}
 	return key
 }
