@@ -93,8 +93,18 @@ func (t Trust) verify(now time.Time, gen tpm.Generation, spki []byte, ek crypto.
 	return nil
 }
 
+// minRSABits is the least size of a CA's RSA key.
+const minRSABits = 2048
+
 // chain verifies the certificate up to one of the roots.
 func (t Trust) chain(now time.Time, cert *x509.Certificate) error {
+	_, err := t.paths(now, cert)
+	return err
+}
+
+// paths returns the paths of a certificate to one of the roots whose CAs may issue
+// certificates of endorsement keys; at least one where there is no error.
+func (t Trust) paths(now time.Time, cert *x509.Certificate) ([][]*x509.Certificate, error) {
 	o := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
@@ -104,22 +114,80 @@ func (t Trust) chain(now time.Time, cert *x509.Certificate) error {
 	for _, c := range t.Intermediates {
 		o.Intermediates.AddCert(c)
 	}
-	_, err := cert.Verify(o)
-	return err
+	all, err := cert.Verify(o)
+	if err != nil {
+		return nil, err
+	}
+	var out [][]*x509.Certificate
+	for _, path := range all {
+		if e := checkCAs(path); e != nil {
+			err = e
+			continue
+		}
+		out = append(out, path)
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	return nil, err
+}
+
+// checkCAs looks at what crypto/x509 does not: the sizes of keys, and extended key
+// usages of intermediate CAs, which hold for what is issued under them.
+func checkCAs(path []*x509.Certificate) error {
+	for i, c := range path {
+		if !c.IsCA {
+			continue // the endorsement key's, whose usages were checked
+		}
+		if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < minRSABits {
+			return fmt.Errorf("the RSA key of the CA %q has %d bits, at least %d are needed", c.Subject, k.N.BitLen(), minRSABits)
+		}
+		usages := len(c.ExtKeyUsage) + len(c.UnknownExtKeyUsage)
+		if i < len(path)-1 && usages > 0 && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) && !slices.ContainsFunc(c.UnknownExtKeyUsage, oidEKCertificate.Equal) {
+			return fmt.Errorf("the CA %q is not for certificates of endorsement keys", c.Subject)
+		}
+	}
+	return nil
 }
 
 // chainSHA1 is chain for a certificate that is signed with SHA-1, which crypto/x509
-// refuses. The certificates above it must not be.
+// refuses. The certificates above it must not be, and the checks of RFC 5280 section
+// 6.1 that depend on the end of the path are made here.
 func (t Trust) chainSHA1(now time.Time, cert *x509.Certificate) error {
 	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
 		return x509.CertificateInvalidError{Cert: cert, Reason: x509.Expired, Detail: "it is not valid now"}
 	}
+	if len(cert.UnhandledCriticalExtensions) > 0 {
+		return x509.UnhandledCriticalExtension{}
+	}
 	sum := sha1.Sum(cert.RawTBSCertificate)
+	var err error = x509.UnknownAuthorityError{Cert: cert}
 	for _, ca := range slices.Concat(t.Roots, t.Intermediates) {
 		key, ok := ca.PublicKey.(*rsa.PublicKey)
-		if ok && ca.IsCA && bytes.Equal(ca.RawSubject, cert.RawIssuer) && rsa.VerifyPKCS1v15(key, crypto.SHA1, sum[:], cert.Signature) == nil {
-			return t.chain(now, ca)
+		if !ok || !bytes.Equal(ca.RawSubject, cert.RawIssuer) || rsa.VerifyPKCS1v15(key, crypto.SHA1, sum[:], cert.Signature) != nil {
+			continue
+		}
+		paths, e := t.paths(now, ca)
+		for _, path := range paths {
+			if e = issues(path); e == nil {
+				return nil
+			}
+		}
+		err = e
+	}
+	return err
+}
+
+// issues says why the CAs of a path, the issuer first, may not have issued an end
+// entity's certificate.
+func issues(path []*x509.Certificate) error {
+	for below, ca := range path {
+		switch {
+		case !ca.BasicConstraintsValid || !ca.IsCA, ca.KeyUsage != 0 && ca.KeyUsage&x509.KeyUsageCertSign == 0:
+			return x509.CertificateInvalidError{Cert: ca, Reason: x509.NotAuthorizedToSign}
+		case (ca.MaxPathLen > 0 || ca.MaxPathLenZero) && below > ca.MaxPathLen:
+			return x509.CertificateInvalidError{Cert: ca, Reason: x509.TooManyIntermediates}
 		}
 	}
-	return x509.UnknownAuthorityError{Cert: cert}
+	return nil
 }

@@ -69,5 +69,17 @@ func Escape(s string, limit int) string {
 	return q[1:len(q)-1] + cut
 }
 
+// Shell returns s with everything replaced by '_' that a shell gives a meaning where
+// a script forgets its quotes: what is neither a letter, a digit, a blank nor one of
+// . , : / @ = + % - _. Control characters are among it.
+func Shell(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" .,:/@=+%-_", r) {
+			return r
+		}
+		return '_'
+	}, s)
+}
+
 // Quote returns Escape in single quotes, as strongSwan's log shows a path.
 func Quote(s string, limit int) string { return "'" + Escape(s, limit) + "'" }

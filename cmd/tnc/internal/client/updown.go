@@ -12,6 +12,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/dataplane"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // updownEnvironment returns what strongSwan's updown plugin passes to a script;
@@ -52,7 +53,12 @@ func (c *Client) updownEnvironment(sa *ike.ChildSA) []string {
 	if sa.Encap {
 		env = append(env, fmt.Sprintf("PLUTO_UDP_ENC=%d", sa.Remote.Port()))
 	}
-	return append(env, internalEnvironment(sa.Internal)...)
+	env = append(env, internalEnvironment(sa.Internal)...)
+	for i, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		env[i] = name + "=" + text.Shell(value) // the gateway's identity is a stranger's text
+	}
+	return env
 }
 
 // internalEnvironment returns the variables of virtual IPs and name servers.

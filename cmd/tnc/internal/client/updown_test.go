@@ -57,3 +57,26 @@ func TestUpdown(t *testing.T) {
 	require.Equal(t, all("up-client-v6", "2001:db8:3::1/128", "2001:db8:1::/64"), strings.TrimSpace(lines[2]))
 	require.ErrorContains(t, runUpdown("echo no >&2; exit 4", "down", nil, sa), "exit status 4: no")
 }
+
+// What the gateway calls itself is a value for a script, and nothing to a shell.
+func TestUpdownOfHostileIdentity(t *testing.T) {
+	dir := t.TempDir()
+	said := filepath.Join(dir, "said")
+	c := &Client{plane: &dataplanetest.Plane{}, profile: &profile.Profile{Connection: &swanctl.Connection{Name: "home"}}}
+	sa := &ike.ChildSA{Name: "net", LocalTS: []ike.TrafficSelector{ts(t, "10.3.0.1/32")}, RemoteTS: []ike.TrafficSelector{ts(t, "10.1.0.0/16")}}
+	for id, want := range map[string]string{
+		"C=CH, O=Mond & Söhne, CN=moon.example.org": "C=CH, O=Mond _ Söhne, CN=moon.example.org",
+		"$(touch " + dir + "/x).example.org":        "__touch " + dir + "/x_.example.org",
+		"`id`;reboot|sh>x":                          "_id__reboot_sh_x",
+		"a\nPLUTO_X=1":                              "a_PLUTO_X=1",
+		"a\x00b\x1b[31m*?'\"\\":                     "a_b__31m_____",
+	} {
+		c.state.result.GatewayID = id
+		require.NoError(t, os.RemoveAll(said))
+		require.NoError(t, runUpdown("eval echo $PLUTO_PEER_ID; printf %s \"$PLUTO_PEER_ID\" >"+said, "up", c.updownEnvironment(sa), sa), "%q", id)
+		b, err := os.ReadFile(said)
+		require.NoError(t, err)
+		require.Equal(t, want, string(b))
+	}
+	require.NoFileExists(t, filepath.Join(dir, "x"))
+}
