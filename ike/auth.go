@@ -115,6 +115,9 @@ func (a *authentication) firstPayloads(id, auth []message.Payload) ([]message.Pa
 	if a.cfg.Authentication.SendCertReq && len(a.cfg.Authentication.CertReqKeys) > 0 {
 		req := &message.CertRequest{Encoding: message.CertX509Signature, Data: bytes.Join(a.cfg.Authentication.CertReqKeys, nil)}
 		ps = append(ps, req)
+		if a.cfg.Authentication.FetchCert != nil {
+			ps = append(ps, &message.Notify{NotifyType: message.HTTPCertLookupSupported})
+		}
 		if a.cfg.Authentication.RequestOCSP {
 			// No responder is named: any that the CA vouches for will do (RFC 4806
 			// section 3.1).

@@ -92,7 +92,7 @@ var errDigitalSignature = errors.New("it signed as RFC 7427 says, which was not 
 func (a *authentication) verify(sa *ikeSA, r *RemoteRound, auth *message.Auth, msg *message.Message) {
 	p := certPayloads(msg)
 	p.ID, p.Now = a.remoteID, a.now
-	v := &VerifyRequest{Verifier: r.Verifier, Peer: p}
+	v := &VerifyRequest{Verifier: r.Verifier, Peer: p, lookup: newCertLookup(a.core, msg)}
 	v.w = a.await(stateVerify, 0, func(answer Result) {
 		err := answer.err
 		if err == nil {

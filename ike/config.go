@@ -1,6 +1,7 @@
 package ike
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -94,6 +95,12 @@ type Authentication struct {
 	// CertReqKeys name each CA by the SHA-1 hash of its SubjectPublicKeyInfo, 20
 	// octets (RFC 7296 section 3.7).
 	CertReqKeys [][]byte
+	// FetchCert, where set, returns what an http URL leads to: the gateway is told that
+	// it may name certificates by hash and URL instead of sending them (charon.hash_and_url,
+	// RFC 7296 section 3.6). The URL is a stranger's: FetchCert decides where it may
+	// lead, and bounds time and octets. It is called by who carries out a VerifyRequest,
+	// and may block until ctx ends.
+	FetchCert func(ctx context.Context, url string) ([]byte, error)
 	// RequestOCSP asks for an OCSP response beside the certificate (RFC 4806).
 	RequestOCSP bool
 	// ClassicSignatures leaves RFC 7427 out (charon.signature_authentication =

@@ -3,6 +3,7 @@ package ike
 import (
 	"context"
 	gocrypto "crypto"
+	"fmt"
 	"time"
 )
 
@@ -58,12 +59,21 @@ type VerifyRequest struct {
 	Verifier Verifier
 	Peer     PeerCertificates
 
-	w *waiting
+	lookup *certLookup // of certificates that Peer lacks; nil = none
+	w      *waiting
 }
 
-// Do has the Verifier decide.
+// Do fetches the certificates that the gateway names by URL, and has the Verifier
+// decide.
 func (r *VerifyRequest) Do(ctx context.Context) Result {
-	return r.Answer(r.Verifier.Verify(ctx, r.Peer))
+	if r.lookup != nil {
+		r.lookup.complete(ctx, &r.Peer)
+	}
+	keys, err := r.Verifier.Verify(ctx, r.Peer)
+	if err != nil && r.lookup != nil && r.lookup.err != nil {
+		err = fmt.Errorf("its certificate cannot be fetched: %w", r.lookup.err)
+	}
+	return r.Answer(keys, err)
 }
 
 // Answer makes a Result of what Verifier.Verify returned.

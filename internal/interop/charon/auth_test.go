@@ -21,7 +21,7 @@ type authCase struct {
 	clLocal, clRemote string
 	secrets           string // of both ends
 	gwMore, clMore    string // of the connection
-	clTop             string // beside connections
+	gwTop, clTop      string // beside connections
 }
 
 // sections writes "local { … }" around a body that is not sections already.
@@ -43,8 +43,8 @@ func (s *site) authenticate(c authCase) (code int, says string) {
 // loadGateway configures the gateway alone.
 func (s *site) loadGateway(c authCase) {
 	s.t.Helper()
-	s.write("gw/swanctl/swanctl.conf", "connections {\n rw {\n  local_addrs = %s\n  version = 2\n  proposals = %s\n%s\n%s%s  children {\n   rw {\n    local_ts = 10.1.0.0/24\n    esp_proposals = %s\n   }\n  }\n }\n}\nsecrets {\n%s\n}\n",
-		s.GatewayAddr, usualIKE, c.gwMore, sections("local", c.gwLocal), sections("remote", c.gwRemote), usualESP, c.secrets)
+	s.write("gw/swanctl/swanctl.conf", "connections {\n rw {\n  local_addrs = %s\n  version = 2\n  proposals = %s\n%s\n%s%s  children {\n   rw {\n    local_ts = 10.1.0.0/24\n    esp_proposals = %s\n   }\n  }\n }\n}\nsecrets {\n%s\n}\n%s",
+		s.GatewayAddr, usualIKE, c.gwMore, sections("local", c.gwLocal), sections("remote", c.gwRemote), usualESP, c.secrets, c.gwTop)
 	for _, load := range [][]string{{"--reload-settings"}, {"--load-all", "--clear"}} {
 		out, err := s.swanctl(load...)
 		require.NoError(s.t, err, out)

@@ -200,6 +200,9 @@ func (b *Builder) remoteRounds(cfg *ike.Config, local netip.Addr) error {
 				return err
 			}
 			cfg.Authentication.SendCertReq = b.Connection.SendCertReq
+			if settings.HashAndURL.In(b.Strongswan) {
+				cfg.Authentication.FetchCert = b.fetchCert
+			}
 			cfg.Authentication.RequestOCSP = b.Connection.OCSP == "request" || b.Connection.OCSP == "both"
 		}
 		cfg.RemoteRounds = append(cfg.RemoteRounds, round)

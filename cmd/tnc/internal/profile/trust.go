@@ -26,10 +26,18 @@ import (
 func (p *Profile) trustConfig(cas []*x509.Certificate, logger *slog.Logger) trust.Config {
 	sc := p.Strongswan
 	return trust.Config{
-		CAs: cas, Logger: logger,
-		Fetcher: trust.HTTP{Timeout: settings.FetchTimeout.In(sc), PrivateAddresses: settings.FetchPrivate.In(sc)},
-		NoCRL:   !settings.EnableCRL.In(sc), NoOCSP: !settings.EnableOCSP.In(sc),
+		CAs: cas, Logger: logger, Fetcher: p.fetcher(),
+		NoCRL: !settings.EnableCRL.In(sc), NoOCSP: !settings.EnableOCSP.In(sc),
 	}
+}
+
+func (p *Profile) fetcher() trust.HTTP {
+	return trust.HTTP{Timeout: settings.FetchTimeout.In(p.Strongswan), PrivateAddresses: settings.FetchPrivate.In(p.Strongswan)}
+}
+
+// fetchCert fetches a certificate that a gateway names by URL.
+func (p *Profile) fetchCert(ctx context.Context, url string) ([]byte, error) {
+	return p.fetcher().Fetch(ctx, trust.Request{URI: url, Origin: trust.FromPeer})
 }
 
 // VerifyTLS checks the certificates of a TLS server, end entity first, with the

@@ -46,6 +46,7 @@ var (
 	RoutingTablePrio  = charon.number("routing_table_prio", "", 220, 0, noLimit, "Priority of the rule that leads to that table.")
 	FollowRedirects   = charon.yesNo("follow_redirects", true, "Follow a gateway's REDIRECT (RFC 5685).")
 	SignatureAuth     = charon.yesNo("signature_authentication", true, "Use digital signatures with a hash algorithm of choice (RFC 7427).")
+	HashAndURL        = charon.yesNo("hash_and_url", false, "Let the gateway name its certificates by hash and http URL, and fetch them.")
 	RSAPSS            = charon.yesNo("rsa_pss", false, "Sign with RSASSA-PSS where the key is RSA.")
 	CacheCRLs         = charon.yesNo("cache_crls", false, "Keep fetched CRLs as files in the directory x509crl.")
 	InstallDNS        = resolve.yesNo("load", true, "Use the gateway's name servers.")
@@ -58,7 +59,7 @@ var (
 	FetchTimeout      = revocation.time("timeout", 0, "10", "Time that one CRL or OCSP response may take to fetch.")
 	SHA1Signatures    = auth.yesNo("sha1_signatures", false, "Accept and make RSA signatures over SHA-1, with gateways that lack RFC 7427; charon.signature_authentication = no includes it.")
 	AnyGateway        = auth.yesNo("any_gateway", false, "Use a password where remote.id is open: whoever has a certificate of a trusted CA can ask for it, or for a hash of it.")
-	FetchPrivate      = fetch.yesNo("private_addresses", false, "Fetch CRLs and OCSP responses from loopback, link-local and private addresses too where a peer's certificate names them.")
+	FetchPrivate      = fetch.yesNo("private_addresses", false, "Fetch certificates, CRLs and OCSP responses from loopback, link-local and private addresses too where a peer or its certificate names them.")
 )
 
 // Of EAP. Where fragment_size is not set packets are as large as IKE fragmentation carries;

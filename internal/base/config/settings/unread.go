@@ -23,7 +23,7 @@ var unread = []struct {
 	{"charon.receive_delay charon.receive_delay_response charon.receive_delay_request charon.receive_delay_type" +
 		" charon.send_delay charon.send_delay_response charon.send_delay_request charon.send_delay_type", "it is for tests of charon"},
 	{"charon.check_current_path charon.cisco_flexvpn charon.close_ike_on_child_failure charon.delete_rekeyed charon.delete_rekeyed_delay" +
-		" charon.flush_auth_cfg charon.hash_and_url charon.ignore_acquire_ts charon.ignore_routing_tables charon.inactivity_close_ike" +
+		" charon.flush_auth_cfg charon.ignore_acquire_ts charon.ignore_routing_tables charon.inactivity_close_ike" +
 		" charon.install_virtual_ip_on charon.interfaces_ignore charon.interfaces_use charon.iptfs.* charon.keep_alive_dpd_margin" +
 		" charon.make_before_break charon.multiple_authentication charon.ocsp_nonce_len charon.prefer_best_path" +
 		" charon.prefer_configured_proposals charon.prefer_temporary_addrs charon.process_route charon.rdn_matching charon.replay_window" +
