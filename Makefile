@@ -7,8 +7,8 @@ VERSION ?= $(shell cat dist/VERSION 2>/dev/null || git describe --tags --match '
 
 # imc-attestation.so exports the nine TNC_IMC_* names and nothing else, libtnccs.so
 # those of include/tnccs.h.
-LIB_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/attestation/exports.map
-TNCCS_LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/tnccs/exports.map,-soname,libtnccs.so.1
+LIB_LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/attestation/exports.map
+TNCCS_LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/tnccs/exports.map,-soname,libtnccs.so.1
 TNC_LDFLAGS := -s -w -X main.version=$(VERSION)
 
 CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
