@@ -5,8 +5,9 @@ go 1.26.0
 require (
 	filippo.io/bigmod v0.1.0
 	github.com/cpuguy83/go-md2man/v2 v2.0.6
+	github.com/foxboron/go-tpm-keyfiles v0.0.0-20260902202739-8c9c2d1005f4
 	github.com/godbus/dbus/v5 v5.2.4
-	github.com/google/go-tpm v0.9.8
+	github.com/google/go-tpm v0.9.9-0.20260124013517-8f8f42cba0de
 	github.com/spf13/cobra v1.10.2
 	github.com/stretchr/testify v1.12.1
 	github.com/vishvananda/netlink v1.3.1

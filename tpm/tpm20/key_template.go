@@ -87,7 +87,7 @@ func (k KeyTemplate) public() (tpm2.TPMTPublic, error) {
 		})
 		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{})
 	case ECDSA:
-		curve, ok := map[int]tpm2.TPMECCCurve{256: tpm2.TPMECCNistP256, 384: tpm2.TPMECCNistP384, 521: tpm2.TPMECCNistP521}[k.Bits]
+		curve, ok := curves[k.Bits]
 		if !ok {
 			return pub, fmt.Errorf("attestation key: ECC with %d bits is not one of 256, 384, 521", k.Bits)
 		}

@@ -1,0 +1,382 @@
+package tpm20
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"github.com/gotnc/gotnc/tpm/attest"
+	"github.com/gotnc/gotnc/tpm/command"
+	"github.com/gotnc/gotnc/tpm/pcr"
+)
+
+// WrappedKey is a key outside the TPM, which only that TPM can use: what a file of
+// package keyfile holds.
+type WrappedKey struct {
+	Public  []byte // TPM2B_PUBLIC
+	Private []byte // TPM2B_PRIVATE
+	// Parent is a persistent handle, or a hierarchy (0x40000001 is the owner's), whose
+	// primary storage key is made of the template of the key files' specification: ECC
+	// P-256 with SHA-256 and AES-128.
+	Parent uint32
+	// EmptyAuth: the key has no password.
+	EmptyAuth bool
+	Policy    []PolicyCommand
+}
+
+// SigningKeyConfig says which key signs, and what authorizes that.
+type SigningKeyConfig struct {
+	Handle   uint32      // of a persistent key; 0: Wrapped
+	Wrapped  *WrappedKey // loaded for as long as the SigningKey is open
+	Password []byte      // of the key
+	Auth     Auth        // of the parent's hierarchy
+}
+
+// SigningKey is a key in the TPM that signs any digest: a
+// crypto.Signer for TLS, IKE and certificate requests. It takes one command a
+// signature, three where a policy binds it. Close it. It is safe for concurrent use.
+type SigningKey struct {
+	t        *TPM
+	ctx      context.Context
+	key      *publicKey
+	handle   tpm2.TPMHandle
+	password []byte
+	policy   []PolicyCommand
+
+	mu     sync.Mutex
+	loaded *object // nil once closed, and for a persistent key
+}
+
+// Errors of signing keys.
+var (
+	// ErrRestricted is returned for a key that signs only what the TPM made itself: an
+	// attestation key.
+	ErrRestricted = errors.New("the key is restricted to what the TPM makes itself (an attestation key)")
+	// ErrNotSigning is returned for a key that does not sign.
+	ErrNotSigning = errors.New("the key does not sign")
+	// ErrSaltLength is returned where the TPM made a RSASSA-PSS signature with another
+	// salt than was asked for, which the other side would refuse.
+	ErrSaltLength = errors.New("the TPM chose another length for the salt of RSASSA-PSS")
+)
+
+// SigningKey returns the key, loaded. ctx bounds the loading alone; life ends
+// signatures that are under way.
+func (t *TPM) SigningKey(ctx, life context.Context, cfg SigningKeyConfig) (key *SigningKey, err error) {
+	k := &SigningKey{t: t, ctx: life, password: bytes.Clone(cfg.Password), handle: tpm2.TPMHandle(cfg.Handle)}
+	err = t.do(ctx, "load key", func(s *session) error {
+		if cfg.Wrapped != nil {
+			k.policy = cfg.Wrapped.Policy
+			o, err := s.load(cfg.Wrapped, cfg.Auth)
+			if err != nil {
+				return err
+			}
+			k.loaded, k.handle, k.key = o, o.handle, o.pub
+		} else if k.key, err = s.readPublic(cfg.Handle); err != nil {
+			return err
+		}
+		a := k.key.area.ObjectAttributes
+		switch {
+		case a.Restricted:
+			err = ErrRestricted
+		case !a.SignEncrypt:
+			err = ErrNotSigning
+		}
+		if err != nil && k.loaded != nil {
+			s.flush(k.loaded)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// load loads a wrapped key under its parent.
+func (s *session) load(w *WrappedKey, auth Auth) (o *object, err error) {
+	if len(w.Policy) > maxPolicy {
+		return nil, fmt.Errorf("a policy of %d commands, more than %d", len(w.Policy), maxPolicy)
+	}
+	public, err := tpm2.Unmarshal[tpm2.TPM2BPublic](w.Public)
+	if err != nil {
+		return nil, fmt.Errorf("public part: %w", err)
+	}
+	area, err := public.Contents()
+	if err != nil {
+		return nil, fmt.Errorf("public part: %w", err)
+	}
+	private, err := tpm2.Unmarshal[tpm2.TPM2BPrivate](w.Private)
+	if err != nil {
+		return nil, fmt.Errorf("private part: %w", err)
+	}
+	pub, err := newPublicKey(area)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := s.storageKey(w.Parent, auth)
+	if err != nil {
+		return nil, err
+	}
+	defer s.flush(parent)
+	rsp, err := tpm2.Load{ParentHandle: withPassword(parent.handle, parent.pub.name, nil), InPrivate: *private, InPublic: *public}.Execute(s)
+	if err != nil {
+		return nil, err
+	}
+	pub.name = bytes.Clone(rsp.Name.Buffer)
+	return &object{handle: rsp.ObjectHandle, pub: pub, transient: true}, nil
+}
+
+// storageKey returns the parent of wrapped keys: a persistent one, or the primary
+// key of a hierarchy. The caller flushes it.
+func (s *session) storageKey(parent uint32, auth Auth) (*object, error) {
+	password := auth.Owner
+	switch h := tpm2.TPMHandle(parent); {
+	case parent>>24 == 0x81:
+		k, err := s.readPublic(parent)
+		if err != nil {
+			return nil, err
+		}
+		return &object{handle: h, pub: k}, nil
+	case h == tpm2.TPMRHEndorsement:
+		password = auth.Endorsement
+	case h == tpm2.TPMRHOwner, h == tpm2.TPMRHNull:
+	default:
+		return nil, fmt.Errorf("%w: the key's parent 0x%08x is neither persistent nor a hierarchy", attest.ErrNoKey, parent)
+	}
+	rsp, err := tpm2.CreatePrimary{
+		PrimaryHandle: withPassword(tpm2.TPMHandle(parent), nil, password), InPublic: tpm2.New2B(storageKeyTemplate()),
+	}.Execute(s)
+	if err != nil {
+		return nil, fmt.Errorf("primary storage key: %w", err)
+	}
+	return &object{handle: rsp.ObjectHandle, pub: &publicKey{name: bytes.Clone(rsp.Name.Buffer)}, transient: true}, nil
+}
+
+// storageKeyTemplate is the template H-2 with empty unique fields (TCG EK
+// Credential Profile section B.4.5) for storage, as the specification of key files
+// has it.
+func storageKeyTemplate() tpm2.TPMTPublic {
+	return tpm2.TPMTPublic{
+		Type: tpm2.TPMAlgECC, NameAlg: tpm2.TPMAlgSHA256,
+		ObjectAttributes: tpm2.TPMAObject{
+			FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, NoDA: true, Restricted: true, Decrypt: true,
+		},
+		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+			Symmetric: tpm2.TPMTSymDefObject{
+				Algorithm: tpm2.TPMAlgAES, KeyBits: tpm2.NewTPMUSymKeyBits(tpm2.TPMAlgAES, tpm2.TPMKeyBits(128)),
+				Mode: tpm2.NewTPMUSymMode(tpm2.TPMAlgAES, tpm2.TPMAlgCFB),
+			},
+			CurveID: tpm2.TPMECCNistP256,
+		}),
+		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{}),
+	}
+}
+
+// Public returns an *rsa.PublicKey or an *ecdsa.PublicKey.
+func (k *SigningKey) Public() crypto.PublicKey { return k.key.key }
+
+// Name returns the TPM's name of the key: TPM2B_NAME without its length.
+func (k *SigningKey) Name() []byte { return bytes.Clone(k.key.name) }
+
+// Sign signs a digest: RSASSA, or RSASSA-PSS where opts is *rsa.PSSOptions, or ECDSA
+// in the encoding of X.509. The TPM decides on the length of PSS's salt: where it is
+// not the one of opts the error is ErrSaltLength.
+func (k *SigningKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
+	hash := hashOf(opts.HashFunc())
+	if hash == 0 || len(digest) != hash.Size() {
+		return nil, fmt.Errorf("sign with a TPM's key: %d octets are no digest of %v", len(digest), opts.HashFunc())
+	}
+	pss, isPSS := opts.(*rsa.PSSOptions)
+	scheme := RSASSA
+	switch {
+	case k.key.area.Type == tpm2.TPMAlgECC:
+		scheme = ECDSA
+	case isPSS:
+		scheme = RSAPSS
+	}
+	err = k.t.do(k.ctx, "sign", func(s *session) error {
+		sig, err = k.sign(s, digest, hash, scheme)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch scheme {
+	case ECDSA:
+		return ecdsaASN1(sig)
+	case RSAPSS:
+		want := pss.SaltLength
+		if want == rsa.PSSSaltLengthEqualsHash {
+			want = hash.Size()
+		}
+		if rsa.VerifyPSS(k.key.key.(*rsa.PublicKey), hash.Crypto(), digest, sig, &rsa.PSSOptions{SaltLength: max(want, rsa.PSSSaltLengthAuto)}) != nil {
+			return nil, ErrSaltLength
+		}
+	}
+	return sig, nil
+}
+
+func (k *SigningKey) sign(s *session, digest []byte, hash pcr.Hash, scheme Scheme) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.key == nil {
+		return nil, attest.ErrNoKey
+	}
+	alg := tpm2.TPMAlgID(scheme)
+	use := withPassword(k.handle, k.key.name, k.password)
+	if len(k.policy) > 0 {
+		use.Auth = policySession(k.key.area.NameAlg, k.policy, k.password)
+	}
+	rsp, err := tpm2.Sign{
+		KeyHandle: use,
+		Digest:    tpm2.TPM2BDigest{Buffer: digest},
+		InScheme: tpm2.TPMTSigScheme{
+			Scheme: alg, Details: tpm2.NewTPMUSigScheme(alg, &tpm2.TPMSSchemeHash{HashAlg: tpm2.TPMAlgID(hash)}),
+		},
+		Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck, Hierarchy: tpm2.TPMRHNull},
+	}.Execute(s)
+	if err != nil {
+		return nil, err
+	}
+	sig, _, err := signature(&rsp.Signature, k.key.key)
+	if err != nil {
+		return nil, command.ReplyError("TPM2_Sign", err)
+	}
+	return sig, nil
+}
+
+// hashOf returns the TPM's number of a hash, 0 where TPMs have none.
+func hashOf(h crypto.Hash) pcr.Hash {
+	for _, p := range []pcr.Hash{pcr.SHA1, pcr.SHA256, pcr.SHA384, pcr.SHA512} {
+		if p.Crypto() == h {
+			return p
+		}
+	}
+	return 0
+}
+
+// Close takes the key out of the TPM, where it was loaded, and forgets its
+// password. The TPM stays open.
+func (k *SigningKey) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.password)
+	if k.loaded == nil {
+		return nil
+	}
+	o := k.loaded
+	k.loaded = nil
+	return k.t.do(context.Background(), "unload key", func(s *session) error {
+		s.flush(o)
+		return nil
+	})
+}
+
+// SigningKeyRequest says which signing key to make.
+type SigningKeyRequest struct {
+	Bits     int  // of RSA (2048, 3072, 4096) or of an ECC curve (256, 384, 521); 0: 2048, 256
+	ECC      bool // else RSA
+	Parent   uint32
+	Password []byte // of the key; empty: none, and no protection against guessing is needed
+	// PCRs, where any, bind the key to the values that they have now in Bank.
+	Bank pcr.Hash
+	PCRs pcr.Selection
+}
+
+// CreateSigningKey makes a key that signs and never leaves the TPM, wrapped under
+// the parent (0: the owner's hierarchy).
+func (t *TPM) CreateSigningKey(ctx context.Context, req SigningKeyRequest, auth Auth) (w *WrappedKey, err error) {
+	if req.Parent == 0 {
+		req.Parent = uint32(tpm2.TPMRHOwner)
+	}
+	template, err := req.template()
+	if err != nil {
+		return nil, err
+	}
+	err = t.do(ctx, "create key", func(s *session) error {
+		w = &WrappedKey{Parent: req.Parent, EmptyAuth: len(req.Password) == 0}
+		if req.PCRs != 0 {
+			values, err := s.readPCRs(req.Bank, req.PCRs)
+			if err != nil {
+				return err
+			}
+			c := PolicyCommand{code: tpm2.TPMCCPolicyPCR, pcr: policyPCR{
+				digest: tpm2.TPM2BDigest{Buffer: PCRDigest(pcr.SHA256, values)}, pcrs: selection(req.Bank, req.PCRs),
+			}}
+			w.Policy = []PolicyCommand{c}
+			// TPM Library Part 3 section 23.7.1: the digest of zeros is extended.
+			extended := append(make([]byte, pcr.SHA256.Size()), 0, 0, 0x01, 0x7f)
+			extended = append(append(extended, tpm2.Marshal(c.pcr.pcrs)...), c.pcr.digest.Buffer...)
+			template.AuthPolicy = tpm2.TPM2BDigest{Buffer: pcr.SHA256.Sum(extended)}
+			template.ObjectAttributes.UserWithAuth = false
+		}
+		parent, err := s.storageKey(req.Parent, auth)
+		if err != nil {
+			return err
+		}
+		defer s.flush(parent)
+		rsp, err := tpm2.Create{
+			ParentHandle: withPassword(parent.handle, parent.pub.name, nil), InPublic: tpm2.New2B(template),
+			InSensitive: tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{UserAuth: tpm2.TPM2BAuth{Buffer: req.Password}}},
+		}.Execute(s)
+		if err != nil {
+			return err
+		}
+		w.Public, w.Private = tpm2.Marshal(rsp.OutPublic), tpm2.Marshal(rsp.OutPrivate)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// template is of a key that signs digests of any scheme that its type has.
+func (r SigningKeyRequest) template() (tpm2.TPMTPublic, error) {
+	pub := tpm2.TPMTPublic{
+		NameAlg: tpm2.TPMAlgSHA256,
+		ObjectAttributes: tpm2.TPMAObject{
+			FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, NoDA: len(r.Password) == 0, SignEncrypt: true,
+		},
+	}
+	if r.ECC {
+		bits := r.Bits
+		if bits == 0 {
+			bits = 256
+		}
+		curve, ok := curves[bits]
+		if !ok {
+			return pub, fmt.Errorf("signing key: ECC with %d bits is not one of 256, 384, 521", bits)
+		}
+		pub.Type = tpm2.TPMAlgECC
+		pub.Parameters = tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull},
+			CurveID: curve, KDF: tpm2.TPMTKDFScheme{Scheme: tpm2.TPMAlgNull},
+		})
+		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
+		return pub, nil
+	}
+	bits := r.Bits
+	if bits == 0 {
+		bits = 2048
+	}
+	if bits != 2048 && bits != 3072 && bits != 4096 {
+		return pub, fmt.Errorf("signing key: RSA with %d bits; TPMs have 2048, some 3072 or 4096", bits)
+	}
+	pub.Type = tpm2.TPMAlgRSA
+	pub.Parameters = tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
+		Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTRSAScheme{Scheme: tpm2.TPMAlgNull}, KeyBits: tpm2.TPMKeyBits(bits),
+	})
+	pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{})
+	return pub, nil
+}
+
+// curves are the curves of TPMs by their bits.
+var curves = map[int]tpm2.TPMECCCurve{256: tpm2.TPMECCNistP256, 384: tpm2.TPMECCNistP384, 521: tpm2.TPMECCNistP521}

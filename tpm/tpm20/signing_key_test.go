@@ -1,0 +1,142 @@
+package tpm20_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/device"
+	"github.com/gotnc/gotnc/tpm/keyfile"
+	"github.com/gotnc/gotnc/tpm/pcr"
+	"github.com/gotnc/gotnc/tpm/tpm20"
+	"github.com/gotnc/gotnc/tpm/tpmtest"
+)
+
+// verify checks a signature as TLS and IKE do.
+func verify(t *testing.T, key crypto.PublicKey, hash crypto.Hash, digest, sig []byte, pss bool) {
+	t.Helper()
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		if pss {
+			require.NoError(t, rsa.VerifyPSS(k, hash, digest, sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}))
+			return
+		}
+		require.NoError(t, rsa.VerifyPKCS1v15(k, hash, digest, sig))
+	case *ecdsa.PublicKey:
+		require.True(t, ecdsa.VerifyASN1(k, digest, sig))
+	default:
+		t.Fatalf("a key of type %T", key)
+	}
+}
+
+// Keys of every kind are made, written to a file, read, loaded, and sign in every
+// way that TLS and IKE ask for.
+func TestSigningKeys(t *testing.T) {
+	p := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)
+	ctx := t.Context()
+	s256, s384, s512 := sha256.Sum256([]byte("message")), sha512.Sum384([]byte("message")), sha512.Sum512([]byte("message"))
+	for _, req := range []tpm20.SigningKeyRequest{
+		{}, {Bits: 3072}, {ECC: true}, {ECC: true, Bits: 384}, {ECC: true, Bits: 521},
+		{ECC: true, Password: []byte("secret")}, {Password: []byte("secret"), Bits: 2048},
+		{ECC: true, Bank: pcr.SHA256, PCRs: pcr.Select(0, 7)},
+	} {
+		t.Run(fmt.Sprintf("ECC %v, %d bits, password %v, PCRs %v", req.ECC, req.Bits, len(req.Password) > 0, req.PCRs), func(t *testing.T) {
+			made, err := p.CreateSigningKey(ctx, req, tpm20.Auth{})
+			require.NoError(t, err)
+			file, err := keyfile.Marshal(*made)
+			require.NoError(t, err)
+			require.True(t, keyfile.Is(file))
+			read, err := keyfile.Parse(file)
+			require.NoError(t, err)
+			require.Equal(t, *made, read)
+
+			k, err := p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Wrapped: &read, Password: req.Password})
+			require.NoError(t, err)
+			for hash, digest := range map[crypto.Hash][]byte{crypto.SHA256: s256[:], crypto.SHA384: s384[:], crypto.SHA512: s512[:]} {
+				sig, err := k.Sign(rand.Reader, digest, hash)
+				require.NoError(t, err, "%v", hash)
+				verify(t, k.Public(), hash, digest, sig, false)
+				if req.ECC {
+					continue
+				}
+				sig, err = k.Sign(rand.Reader, digest, &rsa.PSSOptions{Hash: hash, SaltLength: rsa.PSSSaltLengthEqualsHash})
+				require.NoError(t, err, "PSS, %v", hash)
+				verify(t, k.Public(), hash, digest, sig, true)
+			}
+			_, err = k.Sign(rand.Reader, s256[:31], crypto.SHA256)
+			require.ErrorContains(t, err, "31 octets are no digest")
+			if len(req.Password) > 0 {
+				wrong, err := p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Wrapped: &read, Password: []byte("wrong")})
+				require.NoError(t, err)
+				_, err = wrong.Sign(rand.Reader, s256[:], crypto.SHA256)
+				require.ErrorContains(t, err, "TPM2_Sign")
+				require.NoError(t, wrong.Close())
+			}
+			if req.PCRs != 0 {
+				require.NoError(t, p.ExtendPCR(ctx, 7, map[pcr.Hash][]byte{pcr.SHA256: s256[:]}))
+				_, err = k.Sign(rand.Reader, s256[:], crypto.SHA256)
+				require.ErrorContains(t, err, "PolicyPCR", "the PCR has another value than the key is bound to")
+			}
+			require.NoError(t, k.Close())
+			require.NoError(t, k.Close())
+			_, err = k.Sign(rand.Reader, s256[:], crypto.SHA256)
+			require.Error(t, err, "closed")
+		})
+	}
+}
+
+// A persistent key is used where it is; attestation keys sign no digests.
+func TestSigningKeyAtHandle(t *testing.T) {
+	p := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)
+	ctx := t.Context()
+	ak, err := p.CreateAK(ctx, tpm20.AKRequest{}, tpm20.Auth{})
+	require.NoError(t, err)
+	_, err = p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Handle: ak.Handle})
+	require.ErrorIs(t, err, tpm20.ErrRestricted)
+	_, err = p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Handle: 0x81012345})
+	require.ErrorIs(t, err, tpm.ErrNoKey)
+}
+
+// counting counts commands.
+type counting struct {
+	tpm.Transport
+	n int
+}
+
+func (c *counting) Exchange(ctx context.Context, cmd []byte) ([]byte, error) {
+	c.n++
+	return c.Transport.Exchange(ctx, cmd)
+}
+
+// A signature takes one command, three where a policy binds the key: everything
+// else is done when the key is loaded.
+func TestCommandsOfASignature(t *testing.T) {
+	e := tpmtest.Swtpm(t, tpm.TPM20)
+	e.Open(t).Close() // started
+	transport, err := device.OpenTransport(t.Context(), e.Config)
+	require.NoError(t, err)
+	c := &counting{Transport: transport}
+	p := tpm20.New(c, tpm20.Config{})
+	defer p.Close()
+	digest := sha256.Sum256([]byte("message"))
+	for want, req := range map[int]tpm20.SigningKeyRequest{1: {ECC: true}, 3: {ECC: true, Bank: pcr.SHA256, PCRs: pcr.Select(7)}} {
+		w, err := p.CreateSigningKey(t.Context(), req, tpm20.Auth{})
+		require.NoError(t, err)
+		k, err := p.SigningKey(t.Context(), t.Context(), tpm20.SigningKeyConfig{Wrapped: w})
+		require.NoError(t, err)
+		c.n = 0
+		_, err = k.Sign(rand.Reader, digest[:], crypto.SHA256)
+		require.NoError(t, err)
+		require.Equal(t, want, c.n)
+		require.NoError(t, k.Close())
+	}
+}
