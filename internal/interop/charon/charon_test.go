@@ -47,6 +47,8 @@ type site struct {
 	tnc string
 	ca  *testpki.CA // of the gateway
 	peer
+
+	machine []string // what tnc up is started with; empty = as it is
 }
 
 // options of the two ends that a test varies.

@@ -15,32 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/internal/interop/resolved"
 	"github.com/gotnc/gotnc/internal/need"
 )
 
 // The tests of this file run the real systemd-resolved and openresolv, each on a
 // machine of its own: namespaces of mounts, processes and network, with a copy of
 // /etc, a bus, and nothing of the outside changed.
-
-// unpacked is where internal/interop/peers.sh unpacks packages that change a machine
-// when they are installed.
-func unpacked() string {
-	if dir := os.Getenv("GOTNC_UNPACKED"); dir != "" {
-		return dir
-	}
-	return "/var/cache/gotnc/unpacked"
-}
-
-// program returns the path of a program that is installed or unpacked.
-func program(t *testing.T, path, debianPackage string) string {
-	t.Helper()
-	for _, p := range []string{path, filepath.Join("/usr", path), filepath.Join(unpacked(), debianPackage, path)} {
-		if i, err := os.Stat(p); err == nil && i.Mode().IsRegular() {
-			return p
-		}
-	}
-	return need.Program(t, path, debianPackage)
-}
 
 const insideVariable = "GOTNC_TEST_INSIDE"
 
@@ -54,19 +35,12 @@ func inside(t *testing.T, script string) bool {
 	need.Root(t)
 	need.Program(t, "unshare", "util-linux")
 	need.Program(t, "ip", "iproute2")
-	dir := t.TempDir()
-	all := `set -e
-mount --make-rprivate /
-cp -a /etc ` + dir + `/etc
-mount --bind ` + dir + `/etc /etc
-mount -t tmpfs tmpfs /run
-rm -f /etc/resolv.conf
-ip link set lo up
+	all := resolved.Machine(t.TempDir()) + `ip link set lo up
 ip link add tnc0 type veth peer name peer0
 ip addr add 10.1.0.53/32 dev tnc0
 ip link set peer0 up
 ip link set tnc0 up
-cd ` + dir + "\n" + script + "\nexec \"$@\""
+` + script + "\nexec \"$@\""
 	self, err := os.Executable()
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
@@ -78,33 +52,6 @@ cd ` + dir + "\n" + script + "\nexec \"$@\""
 	require.NoError(t, err, "%s", out)
 	t.Logf("%s", out)
 	return false
-}
-
-// startResolved is a script that starts a bus and systemd-resolved.
-func startResolved(daemon string) string {
-	return `
-grep -q ^systemd-resolve: /etc/passwd || { echo systemd-resolve:x:993:993::/:/bin/false >>/etc/passwd; echo systemd-resolve:x:993: >>/etc/group; }
-mkdir -p /run/dbus /run/systemd/resolve
-chown systemd-resolve: /run/systemd/resolve
-cat >bus.conf <<'END'
-<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path=/run/dbus/system_bus_socket</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/> <allow own="*"/> <allow send_type="method_call"/> <allow send_type="signal"/>
-    <allow send_type="method_return"/> <allow send_type="error"/> <allow receive_type="method_call"/>
-    <allow receive_type="signal"/> <allow receive_type="method_return"/> <allow receive_type="error"/>
-  </policy>
-</busconfig>
-END
-dbus-daemon --config-file=bus.conf --fork --nopidfile
-printf '[Resolve]\nDNS=192.0.2.1\nFallbackDNS=\nDNSSEC=no\n' >/etc/systemd/resolved.conf
-ln -s /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
-DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket ` + daemon + ` &
-for i in $(seq 100); do [ -e /run/systemd/resolve/stub-resolv.conf ] && break; sleep 0.1; done
-`
 }
 
 // serveNames answers every query of a name below a domain with an address.
@@ -151,10 +98,8 @@ func output(t *testing.T, name string, args ...string) string {
 // domains of the gateway or for all names, and forgets them at the end and with the
 // device.
 func TestSystemdResolved(t *testing.T) {
-	daemon := program(t, "/lib/systemd/systemd-resolved", "systemd-resolved")
-	resolvectl := program(t, "/usr/bin/resolvectl", "systemd-resolved")
-	need.Program(t, "dbus-daemon", "dbus-daemon")
-	if !inside(t, startResolved(daemon)) {
+	resolvectl := resolved.Program(t, "/usr/bin/resolvectl", "systemd-resolved")
+	if !inside(t, resolved.Start(t)) {
 		return
 	}
 	ctx := t.Context()
@@ -235,7 +180,7 @@ func TestSystemdResolvedThatDoesNotRun(t *testing.T) {
 
 // openresolv puts the name servers of the tunnel before those of other devices.
 func TestOpenresolv(t *testing.T) {
-	command := program(t, "/sbin/resolvconf", "openresolv")
+	command := resolved.Program(t, "/sbin/resolvconf", "openresolv")
 	if !inside(t, fmt.Sprintf(`
 cp -a %[1]s/etc/resolvconf.conf /etc/ 2>/dev/null || true
 sed "s|/lib/resolvconf|%[1]s/lib/resolvconf|" %[2]s >/run/resolvconf-command
