@@ -84,6 +84,7 @@ func (a *Agent) create(l *loaded, id uint32) Result {
 		TPM:         a.cfg.TPM,
 		Collector:   a.collector(),
 		Wait:        a.cfg.Wait,
+		Now:         a.cfg.Now,
 		Rand:        a.cfg.Rand,
 	})}
 	a.mu.Lock()

@@ -122,6 +122,10 @@ type Config struct {
 	Collector func() pts.Collector // makes a connection's collector of evidence; nil: none
 	Wait      pts.WaitFunc         // between attempts at a quote; nil: none
 
+	// Now is time.Now in a program, for what a verifier may ask for in a minute. Nil:
+	// these bounds are not in force.
+	Now func() time.Time
+
 	// WithTimeout bounds the time of the measurements of one message: it is
 	// context.WithTimeout in a program. Nil: no bound. The Agent has no clock.
 	WithTimeout func(parent context.Context, d time.Duration) (context.Context, context.CancelFunc)

@@ -118,6 +118,7 @@ func (t *turn) joinSegments(as []patnc.Attribute) (reply, received []patnc.Attri
 func (t *turn) process(received []patnc.Attribute) (reply []patnc.Attribute, ok bool) {
 	ctx, cancel := t.agent.cfg.WithTimeout(t.loaded.ctx, maxTurn)
 	defer cancel()
+	t.conn.machine.BeginMessage()
 	size, evidence := 0, 0
 	for _, at := range received {
 		out, err := t.handle(ctx, at.Value)

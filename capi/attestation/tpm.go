@@ -37,7 +37,7 @@ func withTPM(cfg imc.Config, refused func(path string) error) imc.Config {
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
 	collect.Refused = refused
 	cfg.Collector = func() pts.Collector { return evidence.New(collect) }
-	cfg.Wait, cfg.WithTimeout = sleep, context.WithTimeout
+	cfg.Wait, cfg.WithTimeout, cfg.Now = sleep, context.WithTimeout, time.Now
 	handle := settings.DeviceHandle.Read(cfg.Settings)
 	if handle != "" && settings.DeviceID.Read(cfg.Settings) == "" {
 		cfg.Platform = devicePlatform{Platform: cfg.Platform, handle: handle, quoter: q, log: log.Group(cfg.Logger, log.IMC)}

@@ -192,6 +192,10 @@ func (m *Machine) generate(ctx context.Context) ([]patnc.Attribute, error) {
 		m.log.Info("no D-H nonces were exchanged: a quote would not be fresh, none is made")
 	default:
 		for n := 1; ; n++ {
+			if !m.quotes.allow(m.now()) {
+				m.log.Info("more quotes than a verifier may ask for: the evidence leaves without quote")
+				break
+			}
 			q, err := m.tpm.Quote(ctx, m.alg, c.PCRs(), m.secret)
 			if err != nil {
 				log.Infof(m.log, "error occurred during TPM quote operation, the evidence leaves without quote: %v", err)

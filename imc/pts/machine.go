@@ -27,6 +27,10 @@ type Config struct {
 	Collector   Collector    // nil: no evidence of functional components; belongs to the Machine
 
 	Wait WaitFunc // nil: returns at once
+
+	// Now is time.Now in a program; the Machine has no clock. Nil: D-H exchanges and
+	// quotes are bounded by message alone, not by minute.
+	Now func() time.Time
 }
 
 // Causes of a Handle that ends the turn without an answer.
@@ -54,6 +58,8 @@ type Machine struct {
 	key    exchange // nil: none under way
 	nonce  []byte
 	secret []byte
+
+	exchanges, quotes rate
 }
 
 // algorithms are those that the setting enables.
@@ -93,6 +99,8 @@ func NewMachine(cfg Config) *Machine {
 		cfg.Measurer = c.ForConnection()
 	}
 	m := &Machine{cfg: cfg, log: log.Group(cfg.Logger, log.PTS), imc: log.Group(cfg.Logger, log.IMC), own: CapVerify}
+	m.exchanges = rate{aMessage: maxExchangesAMessage, aMinute: maxExchangesAMinute}
+	m.quotes = rate{aMessage: maxQuotesAMessage, aMinute: maxQuotesAMinute}
 	m.hashes = cfg.algorithms()
 	m.Reset()
 	return m
@@ -183,6 +191,9 @@ func (m *Machine) startNonce(v DHNonceParametersRequest) ([]patnc.Attribute, err
 	group := (m.cfg.Groups & v.Groups).Strongest()
 	if group == 0 {
 		return one(patnc.Skip(ErrorInfo{Code: ErrorDHGroup, Groups: m.cfg.Groups &^ ECP521}.PATNC())), nil
+	}
+	if !m.exchanges.allow(m.now()) {
+		return nil, ErrTooMany
 	}
 	m.Close()
 	key, err := newExchange(group, m.cfg.Rand)
