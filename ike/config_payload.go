@@ -94,7 +94,7 @@ func (set *childSet) configReply(msg *message.Message) (Internal, error) {
 		}
 	}
 	for _, a := range r.in.Addresses {
-		if x := a.Addr(); x.IsMulticast() || x.IsLoopback() {
+		if x := a.Addr(); x.IsMulticast() || x.IsLoopback() || x.Is4In6() || x == broadcast4 {
 			return Internal{}, fmt.Errorf("the gateway assigned the unusable virtual IP %s", x)
 		}
 		log.Infof(set.ike, "installing new virtual IP %s", a.Addr())

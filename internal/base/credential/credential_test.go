@@ -152,3 +152,21 @@ func TestStore(t *testing.T) {
 	require.Len(t, s.Certificates(), 3)
 	var _ crypto.Signer = o.Key
 }
+
+// FuzzParsePKCS12: a container of a stranger crashes nothing, and a key that comes
+// out of one can sign.
+func FuzzParsePKCS12(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.p12")
+	require.NoError(f, err)
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(b, "secret")
+	}
+	f.Add([]byte{0x30, 0x80, 2, 1, 3, 0, 0}, "")
+	f.Fuzz(func(t *testing.T, b []byte, passphrase string) {
+		if c, err := ParsePKCS12(b, []byte(passphrase)); err == nil && (c.Key == nil || c.Cert == nil) {
+			t.Fatal("a container without key or certificate")
+		}
+	})
+}
