@@ -93,6 +93,18 @@ check: ## gofmt, vet, staticcheck, race, 1,000 simulated days of IKE, short fuzz
 	GOTNC_LIFE_SEEDS=1000 $(GO) test -count=1 -timeout 30m -run '^TestLife$$' ./internal/gateway
 	internal/fuzzall.sh $(FUZZTIME)
 
+HOURS ?= 1
+fuzz: ## run every fuzz target, HOURS (1) together: executions and crashers a target; corpora grow in ~/.cache/gotnc-fuzz
+	internal/fuzzall.sh $(HOURS)h
+
+# Folders in it: wycheproof (C2SP/wycheproof), limbo (C2SP/x509-limbo; limbo.json), strongswan
+# (strongswan/fuzzing-corpora), libtpms (stefanberger/libtpms); what is missing is skipped.
+corpora: ## run parsers and verdicts over the public corpora in $GOTNC_CORPORA: inputs, crashes, differences, slowest
+	@test -d "$(GOTNC_CORPORA)" || { echo "make corpora GOTNC_CORPORA=FOLDER, with wycheproof, limbo, strongswan, libtpms in it"; exit 1; }
+	@set -o pipefail; GOTNC_CORPORA=$(abspath $(GOTNC_CORPORA)) $(GO) test -count=1 -run '^TestCorpora' -v $$(grep -rl --include='*_test.go' '^func TestCorpora' . | xargs -n1 dirname | sort -u) \
+		| { grep -E '^corpus|^ +corpora\.go|^(FAIL|panic|ok)|SKIP' || true; } \
+		| awk '{ print } /^corpus/ { for (i = 2; i < NF; i++) if ($$(i+1) ~ /^inputs/) { n += $$i; c += $$(i+2); d += $$(i+4) } } END { printf "%d inputs, %d crashes, %d differences\n", n, c, d }'
+
 abi: lib ## compare the libraries' exported symbols with capi/attestation/abi.golden, capi/tnccs/abi.golden
 	@nm -D --defined-only $(BUILD)/imc-attestation.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/attestation/abi.golden - && echo "abi: as capi/attestation/abi.golden"
 	@nm -D --defined-only $(BUILD)/libtnccs.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/tnccs/abi.golden - && echo "abi: as capi/tnccs/abi.golden"
@@ -114,4 +126,4 @@ packagetest: ## install the packages in a clean Debian (root, debootstrap, linti
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: help demo lib tnc man completions notices all install uninstall deb rpm sbom dist test peers check abi interop bench vmtest packagetest clean
+.PHONY: help demo lib tnc man completions notices all install uninstall deb rpm sbom dist test peers check fuzz corpora abi interop bench vmtest packagetest clean

@@ -127,7 +127,7 @@ func TestCodecsAndMachinesHaveNoEffects(t *testing.T) {
 
 // What is made for tests reaches a shipped program through the demo only.
 func TestShippedProgramsLinkNoTestCode(t *testing.T) {
-	tests := []string{"internal/gateway", "internal/testpki", "internal/interop", "internal/bench", "tpm/tpmtest", "tnccs/pttls/pttlstest"}
+	tests := []string{"internal/gateway", "internal/testpki", "internal/interop", "internal/bench", "internal/corpora", "tpm/tpmtest", "tnccs/pttls/pttlstest"}
 	for _, p := range packages(t) {
 		if !under(p.ImportPath, "cmd") && !under(p.ImportPath, "capi") || under(p.ImportPath, "capi/capitest") || p.ImportPath == "cmd/tnc/internal/demo" {
 			continue

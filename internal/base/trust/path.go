@@ -1,6 +1,8 @@
 package trust
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -75,8 +77,14 @@ func (e *WeakKeyError) Error() string {
 
 func strong(path []*x509.Certificate) error {
 	for _, c := range path {
-		if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < MinRSABits {
-			return &WeakKeyError{c, k.N.BitLen()}
+		switch k := c.PublicKey.(type) {
+		case *rsa.PublicKey:
+			if k.N.BitLen() < MinRSABits {
+				return &WeakKeyError{c, k.N.BitLen()}
+			}
+		case *ecdsa.PublicKey, ed25519.PublicKey:
+		default:
+			return fmt.Errorf("its path cannot be used: the key of %q (%s) is none that signatures are verified with", c.Subject, c.PublicKeyAlgorithm)
 		}
 	}
 	return nil
