@@ -176,6 +176,14 @@ func TestSignaturesWithCharon(t *testing.T) {
 			}
 			s.write("gw/strongswan.conf", "%s", strings.Replace(string(conf), "charon {\n", "charon {\n  signature_authentication = no\n", 1))
 			c.gwLocal, c.clLocal, c.clRemote = pubkey("pubkey", k.name)+gwIs, pubkey("pubkey", k.name)+carolIs, "auth = pubkey\n"+gwIs
+			if k.kind == testpki.RSA {
+				s.refused(c, "set tnc.auth.sha1_signatures = yes in strongswan.conf")
+				client := filepath.Join(s.dir, "cl", "strongswan.conf")
+				was, err := os.ReadFile(client)
+				require.NoError(t, err)
+				s.write("cl/strongswan.conf", "%s\ntnc {\n auth {\n sha1_signatures = yes\n }\n}\n", was)
+				defer s.write("cl/strongswan.conf", "%s", was)
+			}
 			s.accepted(c, "authentication of '"+user+"' (myself) with "+k.classic, "authentication of '"+gatewayID+"' with "+k.classic)
 			s.write("gw/strongswan.conf", "%s", conf)
 		})
