@@ -1,6 +1,10 @@
 package dataplane
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"github.com/gotnc/gotnc/ike"
+)
 
 // Config is what a Plane is made with. Each implementation reads what concerns
 // it.
@@ -13,10 +17,10 @@ type Config struct {
 	// kernel is removed (xfrm).
 	Name string
 
-	// Acquire, where set, is called for packets that no CHILD_SA carries yet. It
-	// reports whether one is being made: a few packets then wait for it (tun). It
+	// Acquire, where set, is called for packets that no CHILD_SA carries yet, with
+	// selectors of the packet, which may be zero where it is not known. It reports whether one is being made: a few packets then wait for it (tun). It
 	// has to return quickly, and may be called again meanwhile.
-	Acquire func() bool
+	Acquire func(packet ike.Trigger) bool
 
 	// Child configures every CHILD_SA but those whose names are in Children.
 	Child    ChildConfig

@@ -82,7 +82,7 @@ func openDatabases(cfg dataplane.Config, addresses []netip.Addr) (*databases, er
 		log.Infof(d.log, "removed %d states and policies of an earlier run", n)
 	}
 	if cfg.Acquire != nil {
-		a, err := listenAcquires(d.reqID, func() { cfg.Acquire() })
+		a, err := listenAcquires(d.reqID, func(packet ike.Trigger) { cfg.Acquire(packet) })
 		if err != nil {
 			return nil, fmt.Errorf("listen for what the kernel asks for: %w", err)
 		}

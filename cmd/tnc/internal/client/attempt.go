@@ -106,6 +106,10 @@ func (a *attempt) begin(ctx context.Context, first bool) error {
 	r := &ikeRun{peers: peers, cancel: cancel, spis: map[uint32]bool{}}
 	a.state.addRun(r)
 	cfg.ID = r.number
+	packet := a.trap.take()
+	for i := range cfg.Children {
+		cfg.Children[i].Trigger = packet
+	}
 	cfg.VirtualIPs.Last = a.lastIPs()
 	cfg.Authentication.NoInitialContact = cfg.Authentication.NoInitialContact || !first
 	cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV4
