@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -68,7 +69,8 @@ type Client struct {
 	// What the goroutine that supervises owns: the one of Run.
 	started   time.Time
 	redirects redirects
-	keyed     bool // EAP came as far as its key
+	keyed     bool                    // EAP came as far as its key
+	found     map[string][]netip.Addr // names of the gateway that were looked up
 
 	// lossTime and quickAnswer are the constants, but in tests.
 	lossTime, quickAnswer time.Duration
@@ -95,7 +97,7 @@ type Client struct {
 // an error that names it. The caller closes the Client.
 func New(ctx context.Context, cfg Config) (c *Client, err error) {
 	c = &Client{
-		cfg: cfg, profile: cfg.Profile, logger: cfg.Logger, plane: cfg.Plane, lossTime: lossTime, quickAnswer: quickAnswer,
+		cfg: cfg, profile: cfg.Profile, logger: cfg.Logger, plane: cfg.Plane, lossTime: lossTime, quickAnswer: quickAnswer, found: map[string][]netip.Addr{},
 		reauth: make(chan string, 1), switched: make(chan struct{}, 1), trap: trap{traffic: make(chan struct{}, 1)},
 	}
 	if c.logger == nil {

@@ -92,7 +92,7 @@ func (c *Client) connectOnce(ctx context.Context) error {
 	}
 	r := &round{Client: c}
 	for i, host := range hosts {
-		addrs, err := resolve(ctx, host)
+		addrs, err := c.gatewayAddresses(ctx, host)
 		if err != nil {
 			r.failed(host, netip.AddrPort{}, c.gatewayNotFound(err))
 			continue
@@ -130,6 +130,22 @@ func (c *Client) gatewayHosts() ([]string, error) {
 		return []string{c.redirects.gateway}, nil
 	}
 	return c.profile.RemoteHosts()
+}
+
+// gatewayAddresses looks a name of the gateway up. Where it is not found while a
+// connection is made again, the addresses of the last time count, as in strongSwan:
+// the name servers may be behind the tunnel.
+func (c *Client) gatewayAddresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	addrs, err := resolve(ctx, host)
+	if err != nil {
+		if known := c.found[host]; known != nil && c.timesUp() > 0 && ctx.Err() == nil {
+			log.Infof(log.Group(c.logger, log.IKE), "'%s' is not found (%v), using its last addresses", host, err)
+			return known, nil
+		}
+		return nil, err
+	}
+	c.found[host] = addrs
+	return addrs, nil
 }
 
 // gatewayNotFound returns why a name of the gateway was not found.

@@ -243,3 +243,17 @@ func TestLostForGood(t *testing.T) {
 		require.Fail(t, "it is tried without end")
 	}
 }
+
+// The name servers may be behind the tunnel that is lost: a name that was found
+// before leads to the gateway all the same.
+func TestReconnectionWithoutNameServers(t *testing.T) {
+	names(t, map[string][]string{"moon.gotnc.test": {"127.0.0.1"}})
+	s := newSite(t, nil)
+	s.remoteAddrs("moon.gotnc.test")
+	s.replace("remote_ts = 10.1.0.0/16", "remote_ts = 10.1.0.0/16\n        close_action = restart")
+	c, end := s.runUp(nil)
+	names(t, nil)
+	require.Equal(t, 1, s.gw.Delete())
+	require.Eventually(t, func() bool { st := c.Status(); return st.State == Up && st.Reconnects == 1 }, 20*time.Second, 10*time.Millisecond)
+	require.NoError(t, end())
+}
