@@ -51,6 +51,8 @@ for h in tncif tncifimc tnccs; do put 644 "include/$h.h" "$INCLUDEDIR/$h.h"; don
 fill capi/attestation/gotnc-imc.pc.in "$LIBDIR/pkgconfig/gotnc-imc.pc"
 fill capi/tnccs/libtnccs.pc.in "$LIBDIR/pkgconfig/libtnccs.pc"
 fill dist/tnc@.service "$UNITDIR/tnc@.service"
+# polkit reads /usr/share/polkit-1 and /etc/polkit-1: with another PREFIX copy it there.
+put 644 dist/tnc.rules "$DATADIR/polkit-1/rules.d/tnc.rules"
 
 # Documents keep their places to each other, so that their links work.
 for f in README.md LICENSE CHANGELOG.md SECURITY.md CONTRIBUTING.md ARCHITECTURE.md; do put 644 "$f" "$DOCDIR/$f"; done
