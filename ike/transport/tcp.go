@@ -105,6 +105,7 @@ type tcpLink struct {
 	at       netip.AddrPort // this end
 	lastIn   time.Time      // when something came last
 	requests []sentRequest  // that went out on this connection, oldest first
+	newest   [][]byte       // packets of the newest request, sent or not
 	buf      []byte
 }
 
@@ -230,7 +231,7 @@ func (l *tcpLink) read(fd *net.TCPConn) error {
 // Conn was closed.
 func (l *tcpLink) reconnect() *net.TCPConn {
 	l.mu.Lock()
-	before, last := l.at, l.requests
+	before := l.at
 	l.fd, l.requests = nil, nil
 	l.mu.Unlock()
 	var fd *net.TCPConn
@@ -250,9 +251,10 @@ func (l *tcpLink) reconnect() *net.TCPConn {
 	}
 	l.mu.Lock()
 	at, remote := l.at, l.remote
-	for _, r := range newest(last) {
-		_ = l.write(func(b []byte) ([]byte, error) { return stream.AppendIKE(b, r.data) })
-		l.remember(r.data)
+	for _, data := range l.newest {
+		if l.write(func(b []byte) ([]byte, error) { return stream.AppendIKE(b, data) }) == nil {
+			l.remember(data)
+		}
 	}
 	l.mu.Unlock()
 	log.Infof(l.c.net, "TCP connection made again from %s to %s", at, remote)
@@ -295,7 +297,11 @@ func (l *tcpLink) send(p ike.Packet) error {
 		l.remote = netip.AddrPortFrom(p.To.Addr(), l.remote.Port())
 		l.abandon()
 	}
-	if l.fd != nil && isRequest(p.Data) {
+	request := isRequest(p.Data)
+	if request {
+		l.newest = addPacket(l.newest, p.Data)
+	}
+	if l.fd != nil && request {
 		if first, sent := l.remember(p.Data); sent {
 			if now := time.Now(); now.Sub(first) >= l.silence && now.Sub(l.lastIn) >= l.silence {
 				log.Infof(l.c.net, "no answer for %v, making a new TCP connection", now.Sub(first).Round(time.Second))
@@ -408,21 +414,21 @@ func isRequest(b []byte) bool {
 	return err == nil && !h.IsResponse()
 }
 
-// newest returns the packets of the request that was begun last: those with its
-// SPIs and message ID.
-func newest(requests []sentRequest) []sentRequest {
-	if len(requests) == 0 {
-		return nil
-	}
-	last, err := message.ParseHeader(requests[len(requests)-1].data)
+// addPacket adds a packet to those of a request, which it replaces where it is of
+// another one: another SPI, another message ID, or no fragment (IKE_SA_INIT that
+// begins again).
+func addPacket(packets [][]byte, data []byte) [][]byte {
+	h, err := message.ParseHeader(data)
 	if err != nil {
-		return nil
+		return packets
 	}
-	var out []sentRequest
-	for _, r := range requests {
-		if h, err := message.ParseHeader(r.data); err == nil && h.SPIi == last.SPIi && h.MessageID == last.MessageID {
-			out = append(out, r)
+	for _, p := range packets {
+		if bytes.Equal(p, data) {
+			return packets
+		}
+		if o, err := message.ParseHeader(p); err != nil || o.SPIi != h.SPIi || o.MessageID != h.MessageID || h.NextPayload != message.TypeSKF {
+			return [][]byte{bytes.Clone(data)}
 		}
 	}
-	return out
+	return append(packets, bytes.Clone(data))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/ike/transport/stream"
 	"github.com/gotnc/gotnc/internal/gateway"
@@ -157,4 +158,44 @@ func TestTCPGarbage(t *testing.T) {
 		defer s.Close()
 	}
 	require.NoError(t, c.Close())
+}
+
+// The gateway answers INVALID_KE_PAYLOAD and closes the connection, as libreswan
+// does: the next one begins with the new request, not with the refused one.
+func TestTCPBeginsWithTheNewestRequest(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	c := dial(t, l.Addr().(*net.TCPAddr).AddrPort())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(context.Background(), config(t), nil) }()
+	next := func() (net.Conn, *message.Message) {
+		s, err := l.Accept()
+		require.NoError(t, err)
+		require.NoError(t, s.SetDeadline(time.Now().Add(10*time.Second)))
+		require.NoError(t, stream.ReadPrefix(s))
+		packets, err := stream.NewReader(s).Next(make([][]byte, 0, 4))
+		require.NoError(t, err)
+		_, b := stream.Classify(packets[0])
+		m, err := message.Parse(b)
+		require.NoError(t, err)
+		return s, m
+	}
+	s, m := next()
+	ke, _ := message.First[*message.KE](m.Payloads)
+	require.NotEqual(t, message.KEMODP2048, ke.Method)
+	b, err := (&message.Message{Header: message.Header{SPIi: m.SPIi, Exchange: message.IKESAInit, Flags: message.FlagResponse},
+		Payloads: []message.Payload{&message.Notify{NotifyType: message.InvalidKEPayload, Data: []byte{0, 14}}}}).AppendBinary(nil)
+	require.NoError(t, err)
+	b, err = stream.AppendIKE(nil, b)
+	require.NoError(t, err)
+	_, err = s.Write(b)
+	require.NoError(t, err)
+	s.Close()
+	s, m = next()
+	defer s.Close()
+	ke, _ = message.First[*message.KE](m.Payloads)
+	require.Equal(t, message.KEMODP2048, ke.Method)
+	c.Stop()
+	<-ended
 }

@@ -3,6 +3,8 @@ package evidence
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"os"
 
 	"github.com/gotnc/gotnc/imc/evidence/ima"
 	"github.com/gotnc/gotnc/imc/pts"
@@ -16,7 +18,7 @@ const bootAggregate = "boot_aggregate"
 
 // bootAggregate returns the digest with which the list begins.
 func (c *Collector) bootAggregate() (h pcr.Hash, sum []byte, ok bool) {
-	f, err := openIMA(c.cfg, 0)
+	f, err := os.Open(c.cfg.IMALog)
 	if err != nil {
 		return 0, nil, false
 	}
@@ -43,12 +45,11 @@ func (c *Collector) Algorithm() pts.HashAlgorithms {
 // events lead to, in the bank of the entry's own algorithm; without BIOS events
 // there is nothing to compare with.
 func (c *Collector) checkBootAggregate(e *ima.Entry, f ima.Fields) error {
-	if f.Name != bootAggregate {
-		log.Infof(c.log, "the list begins with %q, not with boot_aggregate: its beginning was exported and deleted, or was not carried over kexec", f.Name)
-		return nil
-	}
 	if c.biosCount == 0 {
 		return nil
+	}
+	if f.Name != bootAggregate {
+		return fmt.Errorf("ima: name must be 'boot_aggregate' but is %q", f.Name)
 	}
 	h, known := aggregateHash(f.Algorithm)
 	b := c.aggregate[h]

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"os"
 
 	"github.com/gotnc/gotnc/imc/evidence/ima"
 	"github.com/gotnc/gotnc/tpm/pcr"
@@ -22,7 +23,7 @@ var paddings = [...]ima.Padding{ima.PadNone, ima.PadMissing, ima.PadSHA1}
 // one that leads to the TPM's PCRs; that of the settings where several do. An
 // error is of the context; a list that cannot be read leads nowhere.
 func findPadding(ctx context.Context, cfg Config, before pcr.Bank, tpm pcr.Values) (ima.Padding, bool, error) {
-	f, err := openIMA(cfg, 0)
+	f, err := os.Open(cfg.IMALog)
 	if err != nil {
 		return 0, false, nil
 	}

@@ -161,8 +161,7 @@ func (p *Plane) acquire(packet []byte) {
 	trapped := slices.ContainsFunc(p.traps, func(c ike.ChildSA) bool { return esp.Matches(packet, c.LocalTS, c.RemoteTS) })
 	p.mu.Unlock()
 	if trapped && p.cfg.Acquire != nil {
-		local, remote, _ := esp.Selectors(packet)
-		p.cfg.Acquire(ike.Trigger{Local: local, Remote: remote})
+		p.cfg.Acquire()
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -113,6 +114,17 @@ func (v View) String(key, def string) string {
 		return val.Text
 	}
 	return def
+}
+
+// OneOf returns a text that is one of the choices, the first of which is the
+// default; another text is a warning.
+func (v View) OneOf(key string, choices ...string) string {
+	return read(v, key, choices[0], func(val Value) (string, error) {
+		if !slices.Contains(choices, val.Text) {
+			return "", val.Errorf("%s = %s: not one of %s", val.Key, val.Text, strings.Join(choices, ", "))
+		}
+		return val.Text, nil
+	})
 }
 
 // Bool returns a yes or no.

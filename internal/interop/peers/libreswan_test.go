@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	eapAddr = "192.168.0.2" // the gateway's for EAP
-
 	pluto = "/usr/libexec/ipsec/pluto"
 	whack = "/usr/libexec/ipsec/whack"
 )
@@ -102,20 +100,6 @@ conn cert
 	rightid=%%fromcert
 	rightaddresspool=10.3.1.1-10.3.1.50
 
-# pluto chooses among conns before it knows the method: this one has an address
-# of its own.
-conn eap
-	left=192.168.0.2
-	leftcert="gw.gotnc.test - gotnc"
-	leftauth=eaponly
-	leftautheap=tls
-	rightauth=eaponly
-	rightautheap=tls
-	rightid=%%fromcert
-	rightca=%%same
-	rightaddresspool=10.3.2.1-10.3.2.50
-	rightsendcert=never
-
 conn v6
 	left=fec0::1
 	leftsubnet=fec1::/64
@@ -151,19 +135,17 @@ func certificate() connection {
 
 func TestLibreswan(t *testing.T) {
 	s := newSite(t, pluto, "libreswan")
-	s.ip("-n " + s.Gateway + " addr add " + eapAddr + "/24 dev " + s.device(s.Gateway, s.GatewayAddr))
 	l := startLibreswan(s)
 	psk := pskOf("psk.gotnc.test")
 	kernel := psk
 	kernel.dataplane = "xfrm"
-	eap := connection{remote: eapAddr, local: "auth = eap-tls\ncerts = carol.pem\nid = " + carol, other: "auth = eap-tls\nid = " + gatewayID}
 	rows := []string{rowPSK, rowCertificate, rowMSCHAPv2, rowEAPTLS, rowKernel, rowOurRekeying, rowPeerRekeys, rowMOBIKE, rowFragments,
-		rowIPv6, rowReauth, rowCookie, rowDPD, rowNAT}
+		rowIPv6, rowReauth, rowCookie, rowDPD, rowTCP, rowNAT}
 	matrix(t, s, "libreswan", rows, map[string]cell{
 		rowPSK:         carries(func(*site) connection { return psk }),
 		rowCertificate: carries(func(*site) connection { return certificate() }),
 		rowMSCHAPv2:    {absent: "autheap= knows none and tls"},
-		rowEAPTLS:      carries(func(*site) connection { return eap }),
+		rowEAPTLS:      {absent: "with an ECDSA certificate pluto 4.10 fails its own check (pks->kind); RSA was not tried"},
 		rowKernel:      carries(func(*site) connection { return kernel }),
 		rowOurRekeying: clientRekeys(psk),
 		rowPeerRekeys:  {run: func(*site) string { return l.rekeys(psk) }},
@@ -173,8 +155,30 @@ func TestLibreswan(t *testing.T) {
 		rowReauth:      reauthenticates(psk),
 		rowCookie:      {run: func(*site) string { return l.cookie(psk) }},
 		rowDPD:         comesBack(psk),
+		rowTCP:         overTCP(psk),
 		rowNAT:         forgets(psk),
 	})
+}
+
+// overTCP blocks UDP, so that the client goes over TCP.
+func overTCP(c connection) cell {
+	if os.Getenv("GOTNC_ESPINTCP") == "" {
+		return cell{absent: "pluto needs the kernel's CONFIG_INET_ESPINTCP, which Debian's do not set"}
+	}
+	return cell{run: func(s *site) string {
+		s.write("block.nft", "table inet block {\n chain in {\n type filter hook input priority 0;\n udp dport { 500, 4500 } drop\n }\n}\n")
+		out, err := netns.Run(s.Gateway, "nft", "-f", s.dir+"/block.nft")
+		require.NoError(s.t, err, out)
+		defer func() { _, _ = netns.Run(s.Gateway, "nft", "delete", "table", "inet", "block") }()
+		c.settingsOfTNC = "tcp_after = 2"
+		r := s.up(c)
+		require.Contains(s.t, r.out.String(), " over TCP")
+		s.ping(inside)
+		s.transfer(inside)
+		require.Equal(s.t, 1, r.count("] established between"), "one IKE_SA all the time")
+		r.stop()
+		return "after UDP got no answer; ping, 1 MB of TCP"
+	}}
 }
 
 // rekeys has pluto rekey both SAs under a running ping.
@@ -192,7 +196,7 @@ func (l *libreswan) rekeys(c connection) string {
 	require.LessOrEqual(l.t, lost, sent/20, "pings lost of %d", sent)
 	l.ping(inside)
 	r.stop()
-	return "both, " + lostIn(lost)
+	return "both, under a ping"
 }
 
 // cookie has pluto ask for one.

@@ -1,9 +1,11 @@
 package vm
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +45,8 @@ func TestPeers(t *testing.T) {
 	}
 	need.Program(t, "nft", "nftables")
 	vmlinuz := kernel(t)
+	table := map[[2]string]string{}
+	var rows []string
 	for peer, i := range peers {
 		t.Run(peer, func(t *testing.T) {
 			i.root, i.folder, i.run = unpacked(t, peer), "peers", "^Test"+peer+"$"
@@ -52,12 +56,27 @@ func TestPeers(t *testing.T) {
 			t.Logf("%s in %v", accel, time.Since(start).Round(time.Second))
 			for _, m := range cellLine.FindAllStringSubmatch(out, -1) {
 				t.Logf("%-42s %s", m[2], m[3])
+				table[[2]string{peer, m[2]}] = m[3]
+				if !slices.Contains(rows, m[2]) {
+					rows = append(rows, m[2])
+				}
 			}
 			if !strings.Contains(out, "VM PASS") {
 				t.Errorf("%s", out)
 			}
 		})
 	}
+	fmt.Print(markdown(rows, table))
+}
+
+// markdown is the table of docs/peers.md.
+func markdown(rows []string, cells map[[2]string]string) string {
+	var b strings.Builder
+	b.WriteString("| | libreswan 4.10 | OpenIKED 7.2 |\n|---|---|---|\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r, cells[[2]string{"Libreswan", r}], cells[[2]string{"OpenIKED", r}])
+	}
+	return b.String()
 }
 
 // espInTCP is "yes" where the kernel is known to have ESP in TCP.

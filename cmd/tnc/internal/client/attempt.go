@@ -12,34 +12,40 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// attempt is one pair of sockets with the IKE_SAs on it.
+// attempt is one pair of sockets, or one TCP connection, with the IKE_SAs on it.
 type attempt struct {
 	*Client
-	remote  netip.AddrPort
+	to      endpoint
 	ends    chan *ikeRun // receives IKE_SAs that ended
 	running int
 	retry   <-chan time.Time // when to try a new IKE_SA again; nil = not
 	result  error            // why the IKE_SA that carried the packets ended
 	silent  bool             // the gateway did not answer quickly
+
+	udp       *transport.Conn  // on which UDP is tried while TCP is in use; nil = it is not
+	udpSilent <-chan time.Time // when that has been silent for long enough
 }
 
 // attempt opens the sockets to an address of the gateway and keeps IKE_SAs on them
 // until none is left. patience, where set, bounds the wait for the first answer.
 func (c *Client) attempt(ctx context.Context, e endpoint, patience time.Duration) (err error) {
 	c.state.trying(e.remote)
-	if c.sock, err = c.open(e.remote, e.local); err != nil {
+	sock, err := c.open(ctx, e)
+	if err != nil {
 		return err
 	}
-	defer c.sock.Close()
-	c.warnPlane(c.plane.Attach(c.sock))
+	c.sock.Store(sock)
+	defer func() { _ = c.sock.Load().Close() }()
+	c.warnPlane(c.plane.Attach(sock))
 	c.movePlane(e.remote)
-	c.progress("connecting to %s", e.remote)
+	c.progress("connecting to %s", e)
 
-	remote := e.remote
-	a := &attempt{Client: c, remote: remote, ends: make(chan *ikeRun, 8)}
-	if err := a.begin(ctx, true); err != nil {
+	a := &attempt{Client: c, to: e, ends: make(chan *ikeRun, 8)}
+	if err := a.begin(ctx, sock, true); err != nil {
 		return err
 	}
+	udpAgain, stop := a.udpTicker()
+	defer stop()
 	var attest <-chan time.Time
 	if c.cfg.Reattest > 0 {
 		t := time.NewTicker(c.cfg.Reattest)
@@ -53,9 +59,9 @@ func (c *Client) attempt(ctx context.Context, e endpoint, patience time.Duration
 	for a.running > 0 {
 		select {
 		case <-silent:
-			if c.sock.Stats().BytesReceived == 0 {
+			if sock.Stats().BytesReceived == 0 {
 				a.silent = true
-				c.sock.Stop()
+				sock.Stop()
 			}
 		case r := <-a.ends:
 			a.ended(ctx, r)
@@ -71,6 +77,10 @@ func (c *Client) attempt(ctx context.Context, e endpoint, patience time.Duration
 			a.replace(ctx, "it is time to attest again")
 		case <-c.handshakeWanted():
 			a.replace(ctx, "an IMC asks for a new handshake")
+		case <-udpAgain:
+			a.tryUDP(ctx)
+		case <-a.udpSilent:
+			a.endUDPIfSilent()
 		}
 	}
 	if a.silent && a.result == nil {
@@ -89,31 +99,27 @@ func (c *Client) movePlane(remote netip.AddrPort) {
 		c.record.Gateway = remote
 		c.warnPlane(c.runDir.save(c.record))
 	}
-	if err := c.plane.Move(ike.Moved{Path: ike.Path{Local: c.sock.LocalNATT(), Remote: remote}}); !errors.Is(err, dataplane.ErrRekey) {
+	if err := c.plane.Move(ike.Moved{Path: ike.Path{Local: c.sock.Load().LocalNATT(), Remote: remote}}); !errors.Is(err, dataplane.ErrRekey) {
 		c.warnPlane(err)
 	}
 }
 
-// begin starts an IKE_SA. Later ones take over from the previous one, so they do
-// not ask the gateway to forget it.
-func (a *attempt) begin(ctx context.Context, first bool) error {
+// begin starts an IKE_SA on a socket. Later ones take over from the previous one, so
+// they do not ask the gateway to forget it.
+func (a *attempt) begin(ctx context.Context, sock *transport.Conn, first bool) error {
 	fetching, cancel := context.WithCancel(ctx)
-	cfg, peers, err := a.builder.Config(fetching, a.sock.Local().Addr())
+	cfg, peers, err := a.builder.Config(fetching, sock.Local().Addr())
 	if err != nil {
 		cancel()
 		return err
 	}
-	r := &ikeRun{peers: peers, cancel: cancel, spis: map[uint32]bool{}}
+	r := &ikeRun{peers: peers, cancel: cancel, spis: map[uint32]bool{}, sock: sock}
 	a.state.addRun(r)
 	cfg.ID = r.number
-	packet := a.trap.take()
-	for i := range cfg.Children {
-		cfg.Children[i].Trigger = packet
-	}
 	cfg.VirtualIPs.Last = a.lastIPs()
 	cfg.Authentication.NoInitialContact = cfg.Authentication.NoInitialContact || !first
 	cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV4
-	if a.remote.Addr().Is6() {
+	if a.to.remote.Addr().Is6() {
 		cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV6
 	}
 	cfg.Redirects.From = a.redirects.from
@@ -122,7 +128,7 @@ func (a *attempt) begin(ctx context.Context, first bool) error {
 	a.state.update(func(r *Result) { r.Identity = cfg.LocalRounds[0].ID.String() })
 	a.running++
 	go func() {
-		r.err = a.sock.RunWith(ctx, cfg, func(e ike.Event) { a.event(r, e) }, func(h *transport.Handle) { a.state.setHandle(r, h) })
+		r.err = sock.RunWith(ctx, cfg, func(e ike.Event) { a.event(r, e) }, func(h *transport.Handle) { a.state.setHandle(r, h) })
 		a.ends <- r
 	}()
 	return nil
@@ -145,7 +151,7 @@ func (a *attempt) replace(ctx context.Context, why string) {
 		return
 	}
 	log.Infof(log.Group(a.logger, log.IKE), "making a new IKE_SA for connection '%s': %s", a.profile.Connection.Name, why)
-	if err := a.begin(ctx, false); err != nil {
+	if err := a.begin(ctx, a.sock.Load(), false); err != nil {
 		log.Group(a.logger, log.IKE).Warn(err.Error())
 		a.retry = time.After(reauthRetry)
 	}
@@ -165,7 +171,9 @@ func (a *attempt) ended(ctx context.Context, r *ikeRun) {
 	}
 	a.events.Unlock()
 	wasCurrent := a.state.removeRun(r)
+	over := a.leaveSocket(r)
 	switch {
+	case over: // another way to the gateway was tried, or is no longer used
 	case wasCurrent || a.running == 0:
 		if r.err != nil || a.running == 0 {
 			a.result = r.err
@@ -192,5 +200,5 @@ func (c *Client) giveUp(err error) {
 	if c.failure == nil {
 		c.failure = err
 	}
-	c.sock.Stop()
+	c.sock.Load().Stop()
 }

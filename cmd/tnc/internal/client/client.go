@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
@@ -76,10 +77,10 @@ type Client struct {
 	lossTime, quickAnswer time.Duration
 
 	closed   sync.Once
-	stop     context.CancelCauseFunc // ends the connection in order
-	reauth   chan string             // asks for a new IKE_SA, and says why
-	switched chan struct{}           // another IKE_SA carries the packets
-	sock     *transport.Conn
+	stop     context.CancelCauseFunc        // ends the connection in order
+	reauth   chan string                    // asks for a new IKE_SA, and says why
+	switched chan struct{}                  // another IKE_SA carries the packets
+	sock     atomic.Pointer[transport.Conn] // that carries the packets; nil before the first
 	trap     trap
 
 	// events serializes what the events of IKE_SAs do. It guards what follows;
@@ -240,7 +241,8 @@ func (c *Client) updateTotals() {
 		if !r.Up || r.Duration == 0 {
 			r.Duration = time.Since(c.started)
 		}
-		if sock := c.sock; sock != nil {
+		if sock := c.sock.Load(); sock != nil {
+			r.Transport = c.transport()
 			st := sock.Stats()
 			r.Exchanges, r.BytesSent, r.BytesReceived = st.Exchanges, st.BytesSent, st.BytesReceived
 		}

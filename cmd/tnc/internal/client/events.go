@@ -129,6 +129,7 @@ func (c *Client) childUp(r *ikeRun, sa *ike.ChildSA) {
 	}
 	child := newChild(sa)
 	c.state.setChild(sa.SPIIn, child)
+	c.useSocket(r.sock)
 	if err := c.carry(sa); err != nil {
 		c.giveUp(err)
 		return
@@ -207,6 +208,6 @@ func (c *Client) tunnelUp(r *ikeRun, child Child) {
 		c.cfg.OnUp(c.result())
 	}
 	if !c.cfg.Stay {
-		c.sock.Stop()
+		c.sock.Load().Stop()
 	}
 }

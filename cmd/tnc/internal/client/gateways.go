@@ -11,6 +11,7 @@ import (
 
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
+	"github.com/gotnc/gotnc/ike/transport"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
@@ -72,7 +73,8 @@ const quickAnswer = 12 * time.Second
 type round struct {
 	*Client
 	attempts []Attempt
-	slow     []endpoint // those that did not answer quickly
+	slow     []endpoint           // those that did not answer quickly
+	tcp      map[netip.Addr]error // why such an address was not reached over TCP either
 }
 
 // endpoint is an address of the gateway, and this end's for it.
@@ -80,6 +82,14 @@ type endpoint struct {
 	host   string // as configured
 	remote netip.AddrPort
 	local  netip.Addr // zero = any
+	tcp    bool       // over TCP
+}
+
+func (e endpoint) String() string {
+	if e.tcp {
+		return e.remote.String() + " over TCP"
+	}
+	return e.remote.String()
 }
 
 // connectOnce tries the addresses of the gateway in turn, in the order of
@@ -105,7 +115,7 @@ func (c *Client) connectOnce(ctx context.Context) error {
 			if several && (!last || j < len(addrs)-1 || len(r.slow) > 0) {
 				patience = c.quickAnswer
 			}
-			if done, err := r.try(ctx, e, patience); done {
+			if done, err := r.tryBoth(ctx, e, patience); done {
 				return err
 			}
 		}
@@ -174,6 +184,13 @@ func (r *round) try(ctx context.Context, e endpoint, patience time.Duration) (do
 	if errors.Is(err, errSilent) {
 		r.slow = append(r.slow, e)
 	}
+	if tcp := r.tcp[e.remote.Addr()]; tcp != nil && !e.tcp {
+		err = &FallbackError{err, tcp}
+	}
+	if e.tcp && r.profile.Charon.EncapTCP != tcpAlways {
+		r.failedOverTCP(e, err)
+		return false, nil
+	}
 	r.failed(e.host, e.remote, err)
 	return false, nil
 }
@@ -187,6 +204,14 @@ func (r *round) failed(host string, remote netip.AddrPort, err error) {
 	log.Infof(log.Group(r.logger, log.IKE), "connection '%s' failed at %v", r.profile.Connection.Name, a)
 	r.attempts = replaceAttempt(r.attempts, a)
 	r.state.addAttempt(a)
+}
+
+// failedOverTCP records why an address that does not answer over UDP was not reached
+// over TCP either.
+func (r *round) failedOverTCP(e endpoint, err error) {
+	a := Attempt{Host: e.host, Address: e.remote.String(), Error: err.Error(), At: time.Now(), err: err}
+	log.Infof(log.Group(r.logger, log.IKE), "connection '%s' failed over TCP at %v", r.profile.Connection.Name, a)
+	r.attempts = replaceAttempt(r.attempts, a)
 }
 
 // replaceAttempt adds an attempt to a list with one for each address.
@@ -210,7 +235,8 @@ func anotherMayWork(err error) bool {
 	var route *RouteError
 	var family *FamilyError
 	var certificate *eap.VerifyError
-	if errors.As(err, &lookup) || errors.As(err, &route) || errors.As(err, &family) || errors.As(err, &certificate) {
+	var dial *transport.DialError
+	if errors.As(err, &dial) || errors.As(err, &lookup) || errors.As(err, &route) || errors.As(err, &family) || errors.As(err, &certificate) {
 		return true
 	}
 	for _, reason := range []error{ike.ErrNoAnswer, ike.ErrTimeout, ike.ErrMoved, ike.ErrProposal, ike.ErrGatewayAuth, ike.ErrProtocol, ike.ErrRefused} {
@@ -228,7 +254,7 @@ func (c *Client) unfinished() error {
 	attempts := r.Attempts
 	if r.Gateway.IsValid() && !slices.ContainsFunc(attempts, func(a Attempt) bool { return a.Address == r.Gateway.String() }) {
 		err := errSilent
-		if c.sock != nil && c.sock.Stats().BytesReceived > 0 {
+		if sock := c.sock.Load(); sock != nil && sock.Stats().BytesReceived > 0 {
 			err = errUnfinished
 		}
 		attempts = append(attempts, Attempt{Host: r.Gateway.Addr().String(), Address: r.Gateway.String(), Error: err.Error(), err: err})

@@ -14,6 +14,7 @@ import (
 type Result struct {
 	Connection  string         // its name in swanctl.conf
 	Gateway     netip.AddrPort // zero until it is looked up
+	Transport   string         // of IKE and ESP: TransportUDP or TransportTCP; "" before
 	GatewayID   string         // as authenticated; "" before
 	Identity    string         // this end's; "" before the first IKE_SA
 	IKEProposal string         // of the current IKE_SA, "IKE:AES_GCM_16_128/…"; "" before

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,9 +13,20 @@ import (
 	"github.com/gotnc/gotnc/internal/base/log"
 )
 
-// open binds the sockets; where the usual ports are taken or forbidden, any
+// open binds the sockets, or connects over TCP.
+func (c *Client) open(ctx context.Context, e endpoint) (*transport.Conn, error) {
+	if !e.tcp {
+		return c.openUDP(e.remote, e.local)
+	}
+	if info := c.plane.Info(); info.Carries && !info.UDPOnly {
+		return nil, &PlaneError{transport.ErrKernelESP}
+	}
+	return transport.DialTCP(ctx, transport.Config{Remote: e.remote, Local: e.local, Logger: c.logger})
+}
+
+// openUDP binds the sockets; where the usual ports are taken or forbidden, any
 // other two will do: to the gateway that looks like a NAT.
-func (c *Client) open(remote netip.AddrPort, local netip.Addr) (*transport.Conn, error) {
+func (c *Client) openUDP(remote netip.AddrPort, local netip.Addr) (*transport.Conn, error) {
 	o := transport.Config{
 		Remote: remote, Local: local,
 		Port: c.profile.Charon.Port, PortNATT: c.profile.Charon.PortNATT,

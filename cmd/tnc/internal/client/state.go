@@ -27,6 +27,7 @@ type ikeRun struct {
 	number int
 	peers  []*eap.Peer        // of each round of this end that is EAP
 	cancel context.CancelFunc // ends what the peers fetch
+	sock   *transport.Conn    // that it runs on
 	err    error              // why it ended
 
 	spis map[uint32]bool // inbound ones, in the data plane; events' own

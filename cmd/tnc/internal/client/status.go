@@ -20,6 +20,7 @@ type Status struct {
 	Attested       time.Time      `json:"attested,omitzero"`
 	Gateway        string         `json:"gateway"`
 	GatewayID      string         `json:"gateway_id,omitempty"`
+	Transport      string         `json:"transport,omitempty"` // udp, or tcp where UDP got no answer; "" = nothing was opened
 	Identity       string         `json:"identity"`
 	Recommendation Recommendation `json:"recommendation"`
 	Assessment     string         `json:"assessment,omitempty"`
@@ -75,13 +76,14 @@ func (c *Client) Status() Status {
 		counted, _ := c.plane.ChildStats(spiIn)
 		carried[spiIn] = trafficOf(counted)
 	}
+	transport := c.transport()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := Status{
 		Connection: s.result.Connection, State: c.shownState(), PID: os.Getpid(), Attested: s.attested,
 		GatewayID: s.result.GatewayID, Identity: s.result.Identity,
 		Recommendation: s.result.Recommendation(), IKEProposal: s.result.IKEProposal, Rekeyings: s.rekeyings, Reconnects: s.reconnects,
-		Dataplane: string(plane.Kind), Device: plane.Device,
+		Dataplane: string(plane.Kind), Device: plane.Device, Transport: transport,
 		Traffic: traffic, Attempts: slices.Clone(s.result.Attempts), NextAttempt: s.next,
 	}
 	if out.State == Up {

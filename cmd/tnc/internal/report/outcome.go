@@ -13,9 +13,10 @@ import (
 // are an interface for scripts.
 type Outcome struct {
 	Connection string `json:"connection"`
-	Gateway    string `json:"gateway"`    // address and port
-	GatewayID  string `json:"gateway_id"` // as authenticated
-	Identity   string `json:"identity"`   // this end's
+	Gateway    string `json:"gateway"`             // address and port
+	GatewayID  string `json:"gateway_id"`          // as authenticated
+	Transport  string `json:"transport,omitempty"` // of IKE and ESP: udp or tcp
+	Identity   string `json:"identity"`            // this end's
 	Assessment
 	IMCs          []string      `json:"imcs"`
 	Batches       int           `json:"batches"`   // PB-TNC, both directions
@@ -39,7 +40,7 @@ type Outcome struct {
 // words it, nil where it did not.
 func NewOutcome(r client.Result, err error) *Outcome {
 	o := &Outcome{
-		Connection: r.Connection, GatewayID: r.GatewayID, Identity: r.Identity,
+		Connection: r.Connection, GatewayID: r.GatewayID, Transport: r.Transport, Identity: r.Identity,
 		Assessment: newAssessment(&r.Outcome, r.Mutual), IMCs: r.IMCs,
 		Batches: r.Outcome.BatchesSent + r.Outcome.BatchesReceived, Exchanges: r.Exchanges,
 		BytesSent: r.BytesSent, BytesReceived: r.BytesReceived, Seconds: r.Duration.Seconds(),
@@ -66,7 +67,7 @@ func (o *Outcome) WriteTable(w io.Writer, more ...[2]string) {
 	if o.PDP != "" {
 		t.row("policy server", "%s, which `tnc pt-tls` attests to", o.PDP)
 	}
-	t.row("gateway", "%s, %s", o.GatewayID, o.Gateway)
+	t.row("gateway", "%s, %s%s", o.GatewayID, o.Gateway, over(o.Transport))
 	t.row("identity", "%s", o.Identity)
 	if len(o.IMCs) > 0 {
 		t.row("measured by", "%s", strings.Join(o.IMCs, ", "))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
@@ -37,8 +38,14 @@ func ikeRemedy(err error) string {
 		other   *ike.IdentityError
 		rounds  *ike.RoundsError
 		bind    *transport.BindError
+		both    *client.FallbackError
+		dial    *transport.DialError
 	)
 	switch {
+	case errors.As(err, &both):
+		return ikeRemedy(both.Err) + tcpRemedy(both.TCP)
+	case errors.As(err, &dial):
+		return ": tnc.encap_tcp = yes uses TCP alone; check that the gateway listens there (libreswan: listen-tcp=yes) and tnc.tcp_port"
 	case errors.As(err, &bad):
 		return configRemedies[bad.Field]
 	case errors.As(err, &refused):
@@ -106,6 +113,15 @@ func silenceRemedy(e *ike.NoAnswerError) string {
 		return fmt.Sprintf("; IKE_SA_INIT was answered, IKE_AUTH was not: check that UDP port %d and large packets pass", port)
 	}
 	return ""
+}
+
+// tcpRemedy says what came of TCP where UDP got no answer.
+func tcpRemedy(err error) string {
+	var silent *ike.NoAnswerError
+	if errors.As(err, &silent) {
+		return fmt.Sprintf("; TCP port %d takes connections, but no IKE (tnc.encap_tcp)", silent.Gateway.Port())
+	}
+	return fmt.Sprintf("; nor does it work over TCP (tnc.encap_tcp, tnc.tcp_port): %v", err)
 }
 
 func bindRemedy(e *transport.BindError) string {

@@ -18,7 +18,7 @@ func WriteStatus(w io.Writer, s client.Status) {
 	if s.GatewayID != "" {
 		gateway = s.GatewayID + ", " + gateway
 	}
-	t.row("gateway", "%s", gateway)
+	t.row("gateway", "%s%s", gateway, over(s.Transport))
 	for _, a := range s.Attempts {
 		t.row("tried", "%v (%v ago)", a, time.Since(a.At).Round(time.Second))
 	}
@@ -47,4 +47,12 @@ func WriteStatus(w io.Writer, s client.Status) {
 	t.row("traffic", "in %d packets, %d bytes; out %d packets, %d bytes", s.PacketsIn, s.BytesIn, s.PacketsOut, s.BytesOut)
 	t.row("rekeyings", "%d, reconnections %d", s.Rekeyings, s.Reconnects)
 	_ = t.Flush()
+}
+
+// over names the transport where it is not the usual one.
+func over(transport string) string {
+	if transport == client.TransportTCP {
+		return " over TCP"
+	}
+	return ""
 }

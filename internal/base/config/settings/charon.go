@@ -35,6 +35,11 @@ type Charon struct {
 
 	TLS       TLS
 	TNCConfig string
+
+	EncapTCP string // yes, no or auto
+	TCPPort  uint16
+	TCPAfter time.Duration // without an answer over UDP
+	UDPAgain time.Duration // interval of tries
 }
 
 // TLS holds the TLS versions as they are written; "" = not set.
@@ -67,5 +72,9 @@ func ReadCharon(cfg *config.Config) Charon {
 		ResolvconfPath:    ResolvconfPath.In(cfg),
 		TLS:               TLS{VersionMin: TLSVersionMin.In(cfg), VersionMax: TLSVersionMax.In(cfg)},
 		TNCConfig:         TNCConfig.In(cfg),
+		EncapTCP:          EncapTCP.In(cfg),
+		TCPPort:           uint16(TCPPort.In(cfg)),
+		TCPAfter:          TCPAfter.Seconds(cfg),
+		UDPAgain:          UDPAgain.Seconds(cfg),
 	}
 }

@@ -22,6 +22,7 @@ func TestCharonDefaults(t *testing.T) {
 		FragmentSizeV4: 1280, FragmentSizeV6: 1280, MaxPacket: 10000, KeepAlive: 20 * time.Second,
 		InstallRoutes: true, InstallVirtualIP: true, RoutingTable: 220, RoutingTablePrio: 220, SignatureAuth: true, FollowRedirects: true, InstallDNS: true,
 		TLS: TLS{VersionMin: "1.2"}, TNCConfig: "/etc/tnc_config",
+		EncapTCP: "auto", TCPPort: 4500, TCPAfter: 8 * time.Second, UDPAgain: 10 * time.Minute,
 	}, ReadCharon(config.New()))
 }
 

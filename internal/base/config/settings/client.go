@@ -23,6 +23,7 @@ var (
 	auth       = scope{group: IKE, sections: []string{"tnc"}, prefix: "auth.", own: true}
 	fetch      = scope{group: IKE, sections: []string{"tnc"}, prefix: "fetch.", own: true}
 	imc        = scope{group: TNC, sections: []string{"tnc"}, prefix: "imc.", own: true}
+	stream     = scope{group: IKE, sections: []string{"tnc"}, own: true}
 	mutual     = scope{group: Mutual, sections: []string{"tnc"}, prefix: "mutual.", own: true}
 )
 
@@ -57,6 +58,10 @@ var (
 	EnableCRL         = revocation.yesNo("enable_crl", true, "Check certificates against CRLs.")
 	EnableOCSP        = revocation.yesNo("enable_ocsp", true, "Check certificates by OCSP.")
 	FetchTimeout      = revocation.time("timeout", 0, "10", "Time that one CRL or OCSP response may take to fetch.")
+	EncapTCP          = stream.oneOf("encap_tcp", []string{"auto", "yes", "no"}, "IKE and ESP over TCP (RFC 9329): yes, no, or auto, where UDP gets no answer. It needs the data plane tun.")
+	TCPPort           = stream.number("tcp_port", "", 4500, 1, math.MaxUint16, "TCP port of the gateway.")
+	TCPAfter          = stream.decimal("tcp_after", "seconds", 8, 0, 3600, "Time without an answer over UDP until auto tries TCP.")
+	UDPAgain          = stream.decimal("udp_again", "seconds", 600, 1, 86400, "Interval at which auto tries UDP again while TCP is in use; where it works a new IKE_SA over UDP takes over.")
 	SHA1Signatures    = auth.yesNo("sha1_signatures", false, "Accept and make RSA signatures over SHA-1, with gateways that lack RFC 7427; charon.signature_authentication = no includes it.")
 	AnyGateway        = auth.yesNo("any_gateway", false, "Use a password where remote.id is open: whoever has a certificate of a trusted CA can ask for it, or for a hash of it.")
 	FetchPrivate      = fetch.yesNo("private_addresses", false, "Fetch certificates, CRLs and OCSP responses from loopback, link-local and private addresses too where a peer or its certificate names them.")

@@ -130,6 +130,22 @@ func (y YesNo) Read(from interface{ Bool(string, bool) bool }) bool {
 	return from.Bool(y.entry.Key, y.def)
 }
 
+// Choice is a setting that is one of a few words.
+type Choice struct {
+	base
+	words []string
+}
+
+// oneOf is a choice of words, the first of which is the default.
+func (s scope) oneOf(key string, words []string, doc string) Choice {
+	c := Choice{s.add(key, strings.Join(words, ", "), "", words[0], doc), words}
+	c.entry.validate = func(cfg *config.Config) { c.In(cfg) }
+	return c
+}
+
+// In returns the word in cfg, else the default.
+func (c Choice) In(cfg *config.Config) string { return c.view(cfg).OneOf(c.key, c.words...) }
+
 // Text is a setting that is text.
 type Text struct {
 	base
