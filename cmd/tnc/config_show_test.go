@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,4 +40,22 @@ func TestConfigShow(t *testing.T) {
 	_, stderr, code = runTNC(t, append([]string{"config", "show", "nobody"}, s.args...)...)
 	require.Equal(t, report.ExitFailure, code)
 	oneSentence(t, stderr, `no connection "nobody"; there are: home`)
+}
+
+// A relative --ipsec-conf finds what is beside it, from wherever it is named.
+func TestRelativeIPsecConf(t *testing.T) {
+	s := newSite(t, nil)
+	ca, err := os.ReadFile(s.path("x509ca/ca.pem"))
+	require.NoError(t, err)
+	folder := "vpn of mine"
+	s.write(folder+"/ipsec.d/cacerts/ca.pem", string(ca))
+	s.write(folder+"/ipsec.secrets", "carol : EAP \"x\"\n")
+	s.write(folder+"/ipsec.conf", "conn home\n\tleft=192.168.0.100\n\tleftauth=eap-mschapv2\n\tleftid=carol\n\tright=192.168.0.1\n\trightid=moon\n\tauto=add\ninclude more/*.conf\n")
+	s.write(folder+"/more/office.conf", "conn office\n\talso=home\n\tauto=add\n")
+	for _, from := range []struct{ dir, path string }{{folder, "ipsec.conf"}, {folder, "./ipsec.conf"}, {"", folder + "/ipsec.conf"}, {"x509ca", "../" + folder + "/ipsec.conf"}} {
+		t.Chdir(s.path(from.dir))
+		stdout, stderr, code := runTNC(t, "config", "check", "--ipsec-conf", from.path, "--strongswan-conf", s.path("strongswan.conf"), "--tnc-config", s.path("tnc_config"))
+		require.Zero(t, code, stdout+stderr)
+		require.Contains(t, stdout, `connection "office"`)
+	}
 }

@@ -56,13 +56,18 @@ swanctl {
 // newConfigCharon starts charon, or starter, which starts charon.
 func newConfigCharon(t *testing.T, daemon string, args ...string) *configCharon {
 	t.Helper()
+	return startConfigCharon(t, charonSettings, daemon, args...)
+}
+
+func startConfigCharon(t *testing.T, settings, daemon string, args ...string) *configCharon {
+	t.Helper()
 	need.Root(t)
 	dir := t.TempDir()
 	c := &configCharon{t: t, prefix: need.StrongSwan(t), etc: filepath.Join(dir, "etc"), log: filepath.Join(dir, "charon.log"), daemon: filepath.Join(dir, "daemon.log")}
 	for _, sub := range []string{"swanctl", "ipsec.d/cacerts", "ipsec.d/certs", "ipsec.d/private", "ipsec.d/ocspcerts", "ipsec.d/crls", "ipsec.d/aacerts", "ipsec.d/acerts"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(c.etc, sub), 0o755))
 	}
-	c.write("strongswan.conf", strings.ReplaceAll(charonSettings, "LOG", c.log))
+	c.write("strongswan.conf", strings.ReplaceAll(settings, "LOG", c.log))
 	c.write("ipsec.conf", "")
 	c.write("ipsec.secrets", "")
 	// The mounts are private to the namespace that unshare makes.

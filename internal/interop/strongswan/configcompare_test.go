@@ -48,7 +48,7 @@ func (c *comparer) defaulted(f fields, of int) fields {
 			def = c.defaults[of]["child d.proposals"]
 		}
 		if def != "" {
-			v = strings.Replace(v, def, "default", 1)
+			v = strings.ReplaceAll(v, def, "default")
 		}
 		out[k] = v
 	}

@@ -214,6 +214,8 @@ func (f fields) normal() fields {
 			}
 		case last == "dpd_delay" && v == "0":
 			v = ""
+		case last == "local_port" && v == "0": // that of charon.port
+			v = "500"
 		case last == "vips":
 			all := strings.Split(v, "; ")
 			for i, a := range all {

@@ -86,6 +86,9 @@ func TestConfigCasesIPsec(t *testing.T) {
 					want = same
 				}
 				require.Equal(t, want, o.kind, "%s: %s\n%s", o.name, strings.Join(o.details, "\n"), conf)
+				if _, ok := refusedOnPurpose(o.details); want == onlyTheirs {
+					require.True(t, ok, "not in the table of refusals: %s", o.details)
+				}
 			}
 			if len(out) == 0 {
 				require.Equal(t, same, want, fmt.Sprint(k))

@@ -4,51 +4,32 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/interop/refusals"
 )
 
-// refusals are what tnc refuses on purpose though strongSwan loads it.
-var refusals = []struct{ problem, reason string }{
-	{`version = 1: IKEv1|keyexchange.*ikev1|version = 1`, "IKEv1"},
-	{`XAuth`, "XAuth is IKEv1's"},
-	{`mode = (transport|transport_proxy|beet|iptfs)|type = (transport|beet)`, "only tunnel mode"},
-	{`mode = (pass|drop) is not supported beside tunnels`, "rules for packets beside tunnels"},
-	{`"[^"]*" is not implemented`, "algorithms that are weak or that Go does not have"},
-	{`ah_proposals|AH is not supported`, "AH"},
-	{`groups cannot be checked`, "groups of a gateway cannot be checked"},
-	{`has no remote_addrs`, "traps for any peer"},
-	{`mark_(in|out) = "%unique`, "unique marks are not assigned"},
-	{`smartcards are not supported|certificates on tokens`, "certificates on smartcards and TPMs"},
-	{`auth = eap-\w+ is not supported`, "EAP methods with a SIM card, and unknown ones"},
-	{`a key in the configuration is not supported`, "keys written into ipsec.conf"},
-	{`has no eap secret|there is no eap secret|there is no EAP`, "a password method without its secret cannot work"},
-}
-
-func refusedOnPurpose(problems []string) (reason string, ok bool) {
+// refusedOnPurpose returns what is refused, where the table has each problem.
+func refusedOnPurpose(problems []string) (what string, ok bool) {
 	for _, p := range problems {
-		found := false
-		for _, r := range refusals {
-			if regexp.MustCompile(r.problem).MatchString(p) {
-				reason, found = r.reason, true
-			}
-		}
-		if !found {
+		r, ok := refusals.Of(p)
+		if !ok {
 			return "", false
 		}
+		what = r.What
 	}
-	return reason, len(problems) > 0
+	return what, len(problems) > 0
 }
 
 // suiteCount counts the outcomes of strongSwan's test suite.
 type suiteCount struct {
 	t       *testing.T
 	count   map[string]int
-	reasons map[string]int
+	refused map[string]int // by the row of the table
 }
 
 // add counts the connections of one host.
@@ -56,9 +37,9 @@ func (s *suiteCount) add(host string, all []outcome) {
 	for _, o := range all {
 		kind := o.kind
 		if kind == onlyTheirs {
-			if reason, ok := refusedOnPurpose(o.details); ok {
+			if what, ok := refusedOnPurpose(o.details); ok {
 				kind = "refused on purpose"
-				s.reasons[reason]++
+				s.refused[what]++
 			}
 		}
 		s.count[kind]++
@@ -73,10 +54,11 @@ func (s *suiteCount) print(what string) {
 	for k, n := range s.count {
 		lines = append(lines, fmt.Sprintf("%5d %s", n, k))
 	}
-	for r, n := range s.reasons {
-		lines = append(lines, fmt.Sprintf("%5d on purpose: %s", n, r))
-	}
 	sort.Strings(lines)
+	lines = append(lines, "refused on purpose:")
+	for _, r := range refusals.Table {
+		lines = append(lines, fmt.Sprintf("%5d %s: %s", s.refused[r.What], r.What, r.Why))
+	}
 	s.t.Logf("connections of strongSwan's test suite, %s:\n%s", what, strings.Join(lines, "\n"))
 }
 

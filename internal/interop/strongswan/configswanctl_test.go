@@ -57,6 +57,9 @@ func TestConfigCasesSwanctl(t *testing.T) {
 			require.NotEmpty(t, out)
 			for _, o := range out {
 				require.Equal(t, want, o.kind, "%s: %s\n%s", o.name, strings.Join(o.details, "\n"), k.text())
+				if _, ok := refusedOnPurpose(o.details); want == onlyTheirs {
+					require.True(t, ok, "not in the table of refusals: %s", o.details)
+				}
 			}
 		})
 	}

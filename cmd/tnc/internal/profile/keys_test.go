@@ -9,6 +9,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/identity"
+	"github.com/gotnc/gotnc/ike/message"
+	"github.com/gotnc/gotnc/internal/base/credential"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
@@ -107,4 +111,66 @@ func TestUnusableKeysAreWarnings(t *testing.T) {
 		"swanctl.conf:21: load private key private/none.pem: open private/none.pem: no such file or directory",
 		"load private key private/noise: it holds no private key that can be read",
 	}, warnings)
+}
+
+// A certificate that only a PKCS #12 container has is found by the identity, with
+// and without the % that says nothing of this end.
+func TestPKCS12ByIdentity(t *testing.T) {
+	dir, write := keySite(t)
+	p12, err := os.ReadFile("../../../../internal/base/credential/testdata/modern.p12")
+	require.NoError(t, err)
+	c, err := credential.ParsePKCS12(p12, []byte("sesame"))
+	require.NoError(t, err)
+	name := identity.Names(c.Cert)
+	require.NotEmpty(t, name)
+	write("ipsec.d/private/carol.p12", string(p12))
+	write("ipsec.secrets", ": P12 carol.p12 \"sesame\"\n")
+	f := Files{IPsecConf: filepath.Join(dir, "ipsec.conf"), Strongswan: filepath.Join(dir, "strongswan.conf"), TNCConfig: filepath.Join(dir, "tnc_config")}
+	subject := ike.Identity{IDType: message.IDDERDN, Data: c.Cert.RawSubject}.String()
+	for _, id := range []string{subject, "%" + subject} {
+		write("ipsec.conf", "conn home\n\tleft=192.168.0.100\n\tleftid=\""+id+"\"\n\tright=192.168.0.1\n\tauto=add\n")
+		all, err := f.Show("home")
+		require.NoError(t, err)
+		require.Empty(t, all[0].Problems, id)
+		require.Equal(t, subject, all[0].Local[0].ID)
+	}
+	write("ipsec.conf", "conn home\n\tleft=192.168.0.100\n\tleftid=%nobody\n\tright=192.168.0.1\n\tauto=add\n")
+	all, err := f.Show("home")
+	require.NoError(t, err)
+	require.Len(t, all[0].Problems, 1)
+	require.Contains(t, all[0].Problems[0], "holds 'nobody'")
+}
+
+// A CA that is missing, and a certificate in its place that is none of a CA, keep a
+// connection from working: config check says so before the gateway does.
+func TestMissingCA(t *testing.T) {
+	for _, folder := range []string{"x509ca", "ipsec.d/cacerts"} {
+		dir, write := keySite(t)
+		write("swanctl.conf", "connections {\n home {\n  remote_addrs = 192.168.0.1\n  local {\n   auth = psk\n   id = a\n  }\n  remote {\n   id = moon\n  }\n  children {\n   home {\n   }\n  }\n }\n}\nsecrets {\n ike {\n  secret = x\n }\n}\n")
+		write("ipsec.conf", "conn home\n\tleft=192.168.0.100\n\tleftauth=psk\n\tright=192.168.0.1\n\tauto=add\n")
+		write("ipsec.secrets", ": PSK x\n")
+		f := Files{Strongswan: filepath.Join(dir, "strongswan.conf"), TNCConfig: filepath.Join(dir, "tnc_config"), Swanctl: filepath.Join(dir, "swanctl.conf")}
+		if folder != "x509ca" {
+			f.Swanctl, f.IPsecConf = "", filepath.Join(dir, "ipsec.conf")
+		}
+		problems := func() (errs []string) {
+			for _, x := range f.Check(time.Now()) {
+				if x.Kind == Error {
+					errs = append(errs, strings.ReplaceAll(x.Text, dir+"/", ""))
+				}
+			}
+			return errs
+		}
+		require.Empty(t, problems())
+		leaf, err := os.ReadFile(filepath.Join(dir, "x509/carol.pem"))
+		require.NoError(t, err)
+		write(folder+"/ca.pem", string(leaf))
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "x509"))) // else it may be the gateway's
+		require.Len(t, problems(), 1)
+		require.Contains(t, problems()[0], "no CA certificate found: put the one that issued the gateway's certificate into "+folder)
+		require.Contains(t, problems()[0], "is not of a CA")
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, folder)))
+		require.Len(t, problems(), 1)
+		require.Contains(t, problems()[0], "no CA certificate found")
+	}
 }

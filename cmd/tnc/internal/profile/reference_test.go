@@ -10,11 +10,12 @@ import (
 
 	"github.com/gotnc/gotnc/internal/base/config/ipsecconf"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/interop/refusals"
 )
 
 var update = flag.Bool("update", false, "write docs/configuration.md")
 
-const referenceHead = `# Configuration
+var referenceHead = `# Configuration
 
 <!-- Generated from the tables in internal/base/config: go test ./cmd/tnc/internal/profile -run TestReference -update -->
 
@@ -27,22 +28,11 @@ what is understood.
 
 strongSwan loads these, ` + "`tnc`" + ` refuses the connection:
 
-| what | why |
-|---|---|
-| IKEv1, XAuth | only IKEv2 is there |
-| modes other than tunnel; AH | only ESP tunnels are there |
-| rules for packets (pass, drop) beside tunnels | leaving one out would change what is protected; connections of rules alone are passed over |
-| 3DES, Blowfish, Camellia, NULL, MD5, Brainpool curves, MODP below 1024, … | algorithms that are weak or that Go does not have |
-| EAP methods other than TTLS, TLS, PEAP, MSCHAPv2, MD5, GTC, TNC | no SIM card; a mistyped name must not decide about security |
-| groups of a gateway | nothing shows them to a client |
-| mark_in = %unique | unique marks are not assigned |
-| certificates on smartcards and TPMs; keys written into ipsec.conf | put them into files |
-| a prefix longer than the address, version = 3 | typing errors |
-| a password method without its secret | it cannot work |
-
+` + refusals.Markdown() + `
 Rounds whose auth strongSwan takes for "any" mean pubkey, or EAP where ` + "`rightauth=any`" + ` stands beside an EAP
 method that proves who the gateway is. Random times leave at least a second. Conns of ipsec.conf that share
-both ends stay connections of their own.
+both ends stay connections of their own. Where lines of ipsec.conf end in CR LF, strongSwan takes the CR for a
+part of the value; here it is a blank.
 `
 
 // docs/configuration.md is what the tables say, and they say something of each

@@ -1,6 +1,7 @@
 package ipsecconf
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -220,8 +221,11 @@ func (c *conn) selectors(end, to string) {
 	}
 	only := ""
 	if limited {
-		only = "[" + portOf(limit.Text) + "]"
-		if _, err := swanctl.ParseTrafficSelector("dynamic" + only); err != nil {
+		port, err := portOf(limit.Text)
+		if only = "[" + port + "]"; err == nil {
+			_, err = swanctl.ParseTrafficSelector("dynamic" + only)
+		}
+		if err != nil {
 			c.bad(limit.Errorf("%sprotoport = %s: %w", end, config.QuoteText(limit.Text), err))
 			return
 		}
@@ -232,12 +236,16 @@ func (c *conn) selectors(end, to string) {
 		if subnet = strings.TrimSpace(subnet); subnet == "%dynamic" {
 			subnet = "dynamic"
 		}
+		port, err := portOf(strings.TrimSuffix(own, "]"))
 		if has {
-			subnet += "[" + portOf(strings.TrimSuffix(own, "]")) + "]"
+			subnet += "[" + port + "]"
 		} else {
 			subnet += only
 		}
-		if _, err := swanctl.ParseTrafficSelector(subnet); err != nil {
+		if err == nil {
+			_, err = swanctl.ParseTrafficSelector(subnet)
+		}
+		if err != nil {
 			c.warn(v.Errorf("%ssubnet: %q is passed over: %w", end, s, err))
 			continue
 		}
@@ -252,8 +260,15 @@ func (c *conn) selectors(end, to string) {
 	c.put(v, to, strings.Join(items, ","), c.child()...)
 }
 
-// portOf writes protocol/port of ipsec.conf as swanctl.conf has it.
-func portOf(s string) string { return strings.ReplaceAll(s, "%", "") }
+// portOf writes protocol/port of ipsec.conf as swanctl.conf has it, where any and
+// opaque have no %.
+func portOf(s string) (string, error) {
+	protocol, port, _ := strings.Cut(s, "/")
+	if protocol == "any" || port == "any" || port == "opaque" {
+		return "", fmt.Errorf("%q: write %%any or %%opaque", s)
+	}
+	return strings.ReplaceAll(s, "%", ""), nil
+}
 
 // sourceIP writes %config as the addresses that ask for any: of the family of
 // the subnets, else of this machine's address.

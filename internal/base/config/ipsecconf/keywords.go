@@ -43,6 +43,7 @@ var (
 	port    = keyword{check: isPort, want: "a port from 0 to 65535"}
 	percent = keyword{check: func(s string) bool { n, ok := strings.CutSuffix(s, "%"); return ok && isNumber(n) }, want: "a percentage such as 100%"}
 	times   = keyword{check: func(s string) bool { _, ok := seconds(s); return ok }, want: "a time such as 3600, 60m, 1h or 1d"}
+	dscp    = keyword{check: func(s string) bool { _, err := strconv.ParseUint(s, 2, 6); return err == nil }, want: "six binary digits such as 101110"}
 	dpd     = oneOf("none", "clear", "hold", "restart")
 )
 
@@ -95,7 +96,7 @@ var connKeywords = map[string]keyword{
 	"aggressive":    yesNo.because(forIKEv1, "no"),
 	"modeconfig":    oneOf("push", "pull").because(forIKEv1, "pull"),
 	"xauth":         oneOf("server", "client").because(forIKEv1, "client"), "xauth_identity": anyText.because(forIKEv1),
-	"ikedscp":   anyText.because("IKE packets are sent without a DSCP value", "000000"),
+	"ikedscp":   dscp.because("IKE packets are sent without a DSCP value", "000000"),
 	"lifebytes": number.because("CHILD_SAs are rekeyed by time"), "marginbytes": number.because("CHILD_SAs are rekeyed by time"),
 	"lifepackets": number.because("CHILD_SAs are rekeyed by time"), "marginpackets": number.because("CHILD_SAs are rekeyed by time"),
 	"sha256_96":  yesNo.because("HMAC-SHA-256 is truncated to 128 bits (RFC 4868)", "no"),

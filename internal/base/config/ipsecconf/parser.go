@@ -2,6 +2,7 @@ package ipsecconf
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -217,13 +218,31 @@ func (p *parser) merged(s *section) (map[string]config.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]config.Value{}
+	out, order := map[string]config.Value{}, map[string]int{}
 	for _, from := range append([]*section{s}, parents...) {
-		for k, v := range from.values {
+		for _, k := range slices.Sorted(maps.Keys(from.values)) {
 			if _, ok := out[k]; !ok {
-				out[k] = v
+				out[k], order[k] = from.values[k], len(order)
 			}
 		}
 	}
+	for _, pair := range synonyms {
+		a, b := out[pair[0]], out[pair[1]]
+		switch {
+		case a.Text == "" || b.Text == "":
+		case order[pair[0]] < order[pair[1]]:
+			delete(out, pair[0])
+		default:
+			delete(out, pair[1])
+		}
+	}
 	return out, nil
+}
+
+// synonyms are two keywords of one setting. strongSwan reads the values of a
+// section in the order of their names, and those that it inherits after its own;
+// the last one counts.
+var synonyms = [][2]string{
+	{"keylife", "lifetime"}, {"margintime", "rekeymargin"}, {"leftsubnet", "leftsubnetwithin"}, {"rightsubnet", "rightsubnetwithin"},
+	{"leftrsasigkey", "leftsigkey"}, {"rightrsasigkey", "rightsigkey"},
 }

@@ -131,7 +131,7 @@ var connectionKeys = keys{
 	"reauth_time": used, "childless": used, "ppk_required": used, "ppk_id": used, "mediation": used,
 	"ocsp": used, "over_time": used, "rand_time": used, "if_id_in": used, "if_id_out": used,
 
-	"aggressive": without("it belongs to IKEv1", no...), "pull": without("it belongs to IKEv1", yes...),
+	"aggressive": without("it belongs to IKEv1", no...).as(valid(config.Value.Bool)), "pull": without("it belongs to IKEv1", yes...).as(valid(config.Value.Bool)),
 	"dscp": without("IKE packets are sent without a DSCP value", "0", "000000"), "unique": without("one connection has one IKE_SA", "no", "replace", "keep", "never"),
 	"pools": without("it is for gateways"), "mediated_by": without("mediation is not supported"), "mediation_peer": without("mediation is not supported"),
 }

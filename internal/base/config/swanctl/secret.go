@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
@@ -138,18 +139,18 @@ func decodeSecret(v config.Value) (Secret, error) {
 
 // Secret returns the best secret of a kind for an identity: one that names
 // it, else one that names a wildcard for it, else one that names nobody; of
-// equals the first. "eap" also finds "xauth" ones, as with strongSwan. The
+// equals the last. "eap" also finds "xauth" ones, as with strongSwan. The
 // Secret belongs to m and is zeroed by its Close.
 func (m *Config) Secret(kind, id string) (*SharedSecret, bool) {
 	var best *SharedSecret
 	at := OwnerOther
-	for _, s := range m.Secrets {
+	for _, s := range slices.Backward(m.Secrets) {
 		if s.Kind != kind && !(kind == "eap" && s.Kind == "xauth") && !(kind == "xauth" && s.Kind == "eap") {
 			continue
 		}
 		q := OwnerOther
 		if len(s.IDs) == 0 {
-			q = OwnerNone
+			q = OwnerAny
 		}
 		for _, owner := range s.IDs {
 			q = max(q, m.match(owner, id))
@@ -162,24 +163,24 @@ func (m *Config) Secret(kind, id string) (*SharedSecret, bool) {
 }
 
 // SharedKey returns the best preshared key between two identities, as
-// strongSwan picks it: of secrets of kind "ike" the one that names us best, of
-// equals the one that names the other end best. One that names nobody fits
-// everybody; one that names only others does not fit.
+// strongSwan picks it: of secrets of kind "ike" the one that names the other end
+// best, of equals the one that names us best, of equals the last. One that names
+// nobody fits everybody; one that names only others does not fit.
 func (m *Config) SharedKey(us, them string) (*SharedSecret, bool) {
 	var best *SharedSecret
 	var at [2]OwnerMatch
-	for _, s := range m.Secrets {
+	for _, s := range slices.Backward(m.Secrets) {
 		if s.Kind != "ike" {
 			continue
 		}
 		var q [2]OwnerMatch
 		if len(s.IDs) == 0 {
-			q = [2]OwnerMatch{OwnerNone, OwnerNone}
+			q = [2]OwnerMatch{OwnerAny, OwnerAny}
 		}
 		for _, owner := range s.IDs {
 			q[0], q[1] = max(q[0], m.match(owner, us)), max(q[1], m.match(owner, them))
 		}
-		if q[0]+q[1] > 0 && (q[0] > at[0] || q[0] == at[0] && q[1] > at[1]) {
+		if q[0]+q[1] > 0 && (q[1] > at[1] || q[1] == at[1] && q[0] > at[0]) {
 			best, at = s, q
 		}
 	}
@@ -192,10 +193,9 @@ type OwnerMatch int
 // Matches of an owner.
 const (
 	OwnerOther OwnerMatch = 0
-	OwnerNone  OwnerMatch = 1 // the secret names nobody
-	OwnerAny   OwnerMatch = 2 // %any
-	OwnerWild  OwnerMatch = 3 // a pattern
-	OwnerIs    OwnerMatch = 4
+	OwnerAny   OwnerMatch = 1 // %any, or the secret names nobody
+	OwnerWild  OwnerMatch = 2 // a pattern
+	OwnerIs    OwnerMatch = 3
 )
 
 func (m *Config) match(owner, id string) OwnerMatch {

@@ -25,10 +25,10 @@ func TestSharedKey(t *testing.T) {
   } }`)
 	for _, c := range []struct{ us, them, name string }{
 		{"carol@example.org", "gw.example.org", "ike-both"},
-		{"carol@example.org", "x.example.org", "ike-both"},
-		{"dave@example.org", "gw.example.org", "ike-any"}, // it names us, if only as anybody
+		{"carol@example.org", "x.example.org", "ike-any"},  /* it names the other end, if only as anybody */
+		{"dave@example.org", "gw.example.org", "ike-both"}, // of equals the last
 		{"dave@example.org", "x.example.org", "ike-any"},
-		{"192.0.2.1", "gw.example.org", "ike-other"},
+		{"192.0.2.1", "gw.example.org", "ike-both"},
 		{"gw.example.org", "carol@example.org", "ike-both"},
 	} {
 		s, ok := m.SharedKey(c.us, c.them)
@@ -38,7 +38,7 @@ func TestSharedKey(t *testing.T) {
 	m.Secrets = m.Secrets[1:]
 	s, ok := m.SharedKey("dave@example.org", "gw.example.org")
 	require.True(t, ok)
-	require.Equal(t, "ike-gw", s.Name)
+	require.Equal(t, "ike-both", s.Name)
 	_, ok = m.SharedKey("dave@example.org", "x.example.org")
 	require.False(t, ok)
 }

@@ -5,6 +5,7 @@
 package swanctl
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -203,7 +204,8 @@ type treatment struct {
 	// ignored says why the setting has no effect; "" where it has one, or where
 	// that it has none needs no word.
 	ignored string
-	unset   []string // values that say the same as leaving it out
+	unset   []string                 // values that say the same as leaving it out
+	check   func(config.Value) error // of a value without effect: strongSwan refuses a bad one; nil takes all
 }
 
 func (t treatment) same(text string) bool {
@@ -211,6 +213,44 @@ func (t treatment) same(text string) bool {
 }
 
 var used = treatment{}
+
+// as returns t for values that check allows.
+func (t treatment) as(check func(config.Value) error) treatment { t.check = check; return t }
+
+// valid makes a check of a reader of values.
+func valid[T any](read func(config.Value) (T, error)) func(config.Value) error {
+	return func(v config.Value) error { _, err := read(v); return err }
+}
+
+// choice allows some words, of any case.
+func choice(words ...string) func(config.Value) error {
+	return func(v config.Value) error {
+		if containsFold(words, v.Text) {
+			return nil
+		}
+		return v.Errorf("%s = %s: not one of %s", v.Key, config.QuoteText(v.Text), strings.Join(words, ", "))
+	}
+}
+
+// wholeNumber allows numbers from 0 on.
+func wholeNumber(v config.Value) error {
+	if n, err := v.Int(); err != nil || n < 0 {
+		return v.Errorf("%s = %s: not a number between 0 and 4294967295", v.Key, config.QuoteText(v.Text))
+	}
+	return nil
+}
+
+// either allows what one of the checks allows.
+func either(checks ...func(config.Value) error) func(config.Value) error {
+	return func(v config.Value) (err error) {
+		for _, check := range checks {
+			if err = check(v); err == nil {
+				return nil
+			}
+		}
+		return err
+	}
+}
 
 // without returns the treatment of a setting without effect, for the reason why.
 func without(why string, unset ...string) treatment { return treatment{ignored: why, unset: unset} }
@@ -227,6 +267,13 @@ func (m *Config) unknown(n *config.Node, k keys, valuePrefixes, sections, sectio
 			bad(v.Errorf("setting %q is not known in %s%s", v.Key, n.Path(), suggest(v.Key, k)))
 		case v.Curly():
 			bad(v.Errorf("%s = %s: typographic quotes are part of the value: write \"", v.Key, v.Text))
+		case t.check != nil && t.check(v) != nil:
+			err := t.check(v)
+			at := new(config.Error)
+			if !errors.As(err, &at) {
+				at = v.Errorf("%s: %w", v.Key, err)
+			}
+			bad(at)
 		case t.ignored != "" && !t.same(v.Text):
 			m.cfg.Warn(v.Errorf("%s has no effect: %s", v.Key, t.ignored))
 		}
