@@ -46,7 +46,11 @@ func (set *childSet) send(sa *ikeSA, j *createJob) {
 	if j.ke != nil {
 		ps = append(ps, &message.KE{Method: j.ke.Method(), Data: j.ke.Public()})
 	}
-	ps = append(ps, &message.TSi{Selectors: j.local}, &message.TSr{Selectors: j.remote})
+	tsi, tsr := j.local, j.remote
+	if j.child == nil {
+		tsi, tsr = j.cfg.Trigger.offer(tsi, tsr, false)
+	}
+	ps = append(ps, &message.TSi{Selectors: tsi}, &message.TSr{Selectors: tsr})
 	sa.request(request{exchange: message.CreateChildSA, what: doChild, job: j, payloads: ps})
 }
 

@@ -28,10 +28,11 @@ func (set *childSet) firstPayloads() ([]message.Payload, error) {
 	if len(set.cfg.VirtualIPs.Wanted) > 0 {
 		ps = append(ps, configRequest(set.cfg.requestedIPs()))
 	}
+	tsi, tsr := cfg.Trigger.offer(j.local, j.remote, len(set.cfg.VirtualIPs.Wanted) > 0)
 	ps = append(ps,
 		crypto.SAPayload(j.proposals, espSPI(j.spiIn)),
-		&message.TSi{Selectors: j.local},
-		&message.TSr{Selectors: j.remote})
+		&message.TSi{Selectors: tsi},
+		&message.TSr{Selectors: tsr})
 	if !set.cfg.NoMOBIKE && set.path.natt {
 		ps = append(ps, &message.Notify{NotifyType: message.MOBIKESupported})
 	}

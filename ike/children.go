@@ -109,13 +109,14 @@ func (set *childSet) load() error {
 }
 
 // want asks for a configured CHILD_SA, where none exists and none is being made.
-func (set *childSet) want(sa *ikeSA, name string) {
+func (set *childSet) want(sa *ikeSA, name string, t *Trigger) {
 	for _, c := range set.configured {
 		if c.Name != name || slices.Contains(set.wanted, c) ||
 			slices.ContainsFunc(set.list, func(o *childState) bool { return o.cfg.Name == name && !o.dead }) ||
 			sa.pending != nil && sa.pending.job != nil && sa.pending.job.cfg == c {
 			continue
 		}
+		c.Trigger = t
 		set.wanted = append(set.wanted, c)
 	}
 }
@@ -126,7 +127,7 @@ func (set *childSet) add(cfg *childConfig, sa *ChildSA) *childState {
 	if cfg.renewing { // by a rekeying that was out when the old one closed
 		set.wanted = slices.DeleteFunc(set.wanted, func(o *childConfig) bool { return o == cfg })
 	}
-	cfg.refusals, cfg.renewing = 0, false
+	cfg.refusals, cfg.renewing, cfg.Trigger = 0, false, nil
 	c := &childState{cfg: cfg, num: set.count, spiIn: sa.SPIIn, spiOut: sa.SPIOut, localTS: sa.LocalTS, remoteTS: sa.RemoteTS}
 	if cfg.RekeyTime > 0 {
 		c.rekeyAt = set.now.Add(cfg.RekeyTime - set.jitter(cfg.RandTime))

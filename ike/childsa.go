@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/message"
@@ -97,12 +98,13 @@ func (j *createJob) accept(msg *message.Message, local, remote []TrafficSelector
 // validESPSPI reports whether b is an SPI that a CHILD_SA may have.
 func validESPSPI(b []byte) bool { return len(b) == 4 && binary.BigEndian.Uint32(b) >= minESPSPI }
 
-// narrow intersects what was received with what is allowed.
+// narrow intersects what was received with what is allowed. What is part of another
+// selector is left out.
 func narrow(got, allowed []TrafficSelector) (out []TrafficSelector) {
 	for _, g := range got {
 		for _, a := range allowed {
 			if t, ok := a.Intersect(g); ok && !containsSelector(out, t) {
-				out = append(out, t)
+				out = append(slices.DeleteFunc(out, t.Contains), t)
 			}
 			if len(out) == message.MaxTrafficSelectors {
 				return out

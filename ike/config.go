@@ -136,6 +136,8 @@ type ChildConfig struct {
 	RekeyTime, RandTime time.Duration
 	// LifeTime: it is deleted and a new one is set up; 0 = never.
 	LifeTime time.Duration
+	// Trigger is the packet that asks for it; nil = none.
+	Trigger *Trigger
 	// Restart: it is set up again after the gateway deleted it (close_action =
 	// start).
 	Restart bool

@@ -235,11 +235,11 @@ func (m *Machine) RekeyChildren(now time.Time) Outputs {
 }
 
 // Initiate sets up the configured CHILD_SA of that name, where none exists and
-// none is being made.
-func (m *Machine) Initiate(now time.Time, name string) Outputs {
+// none is being made. The packet asks for it; nil = none.
+func (m *Machine) Initiate(now time.Time, name string, packet *Trigger) Outputs {
 	m.begin(now)
 	if m.state == stateEstablished {
-		m.children.want(m.sas.current, name)
+		m.children.want(m.sas.current, name, packet)
 	}
 	return m.end()
 }

@@ -469,16 +469,16 @@ func TestFurtherChildren(t *testing.T) {
 func TestInitiate(t *testing.T) {
 	p := newPair(t, nil)
 	name := p.a.m.children.list[0].cfg.Name
-	p.run(p.a, p.a.m.Initiate(p.now, name))
+	p.run(p.a, p.a.m.Initiate(p.now, name, nil))
 	require.Empty(t, p.b.inbox, "it exists")
 	p.b.m.children.list[0].closing = true
 	p.tick(p.b)
 	p.settle()
 	require.Empty(t, p.a.m.children.list)
-	p.run(p.a, p.a.m.Initiate(p.now, "another"))
+	p.run(p.a, p.a.m.Initiate(p.now, "another", nil))
 	require.Empty(t, p.b.inbox)
 	for range 3 {
-		p.run(p.a, p.a.m.Initiate(p.now, name))
+		p.run(p.a, p.a.m.Initiate(p.now, name, nil))
 	}
 	p.settle()
 	require.Len(t, p.a.m.children.list, 1)

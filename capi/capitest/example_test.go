@@ -47,6 +47,8 @@ func install(t *testing.T, files map[string]string, name, fallback string) (pref
 		out, err := exec.Command(path, "verify", filepath.Join(prefix, "lib", "systemd", "system", "tnc@.service")).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		require.NotContains(t, string(out), "tnc@", "systemd takes every line of the unit")
+		out, err = exec.Command(path, "security", "--offline=true", "--threshold=19", "--no-pager", filepath.Join(prefix, "lib", "systemd", "system", "tnc@.service")).CombinedOutput()
+		require.NoError(t, err, "the unit is exposed by 2.0 or more:\n%s", out)
 	}
 	path, err := exec.LookPath("pkg-config")
 	if err != nil {

@@ -140,6 +140,11 @@ func TestAIK20(t *testing.T) {
 	measured, stderr, code := runTNC(t, "measure", "--strongswan-conf", s.conf, "--tcti", s.tcti, "--bios-log", "none", "--ima-log", "none", "--json")
 	require.Zero(t, code, stderr)
 	require.Contains(t, measured, `"aik": "certificate"`)
+	_, stderr, code = runTNC(t, "measure", "--strongswan-conf", s.conf, "--tcti", s.tcti, "--bios-log", "none", "--ima-log", "none", "--html", s.path("booted.html"))
+	require.Zero(t, code, stderr)
+	page, err := os.ReadFile(s.path("booted.html"))
+	require.NoError(t, err)
+	require.Contains(t, string(page), "signed by an attestation key with certificate")
 
 	// Nothing is overwritten unasked; a second key gets a handle of its own, and
 	// the first one's answer is not for it.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/measure"
@@ -26,6 +28,7 @@ Exit codes:
      does not have the bank, does not let it be read, or never extended it`,
 		Example: `  sudo tnc measure
   sudo tnc measure --json | jq -r '.result, .sentence'
+  sudo tnc measure --html booted.html
   tnc measure --ima-log ./binary_runtime_measurements --bios-log ./binary_bios_measurements`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runMeasure(cmd, &o, m) },
@@ -34,8 +37,11 @@ Exit codes:
 	strongswanFlag(cmd, &o.Strongswan)
 	f.StringVar(&m.BIOSLog, "bios-log", evidence.DefaultBIOSLog, "firmware event log; none leaves it out")
 	f.StringVar(&m.IMALog, "ima-log", evidence.DefaultIMALog, "IMA runtime measurement list, binary; none leaves it out")
+	f.StringArrayVar(&m.IMASaved, "ima-saved", nil, "part of the list that the kernel exported and deleted; may be given again, oldest first")
+	f.StringVar(&m.SystemdLog, "systemd-log", evidence.DefaultSystemdLog, "log of what systemd measured; none leaves it out")
 	f.StringVar(&m.Hash, "hash", "", "PCR bank: sha1, sha256, sha384 or sha512 (default: as the IMC would choose)")
 	f.StringVar(&m.TCTI, "tcti", "", "TPM, as in device:/dev/tpmrm0 or swtpm:host=127.0.0.1,port=2321; none compares with no TPM (default plugins.tpm.tcti of strongswan.conf)")
+	f.StringVar(&m.HTML, "html", "", "write the outcome as a page to this file, which loads nothing else")
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 	return cmd
@@ -45,7 +51,12 @@ func runMeasure(cmd *cobra.Command, o *options, cfg measure.Config) (err error) 
 	if cfg.Settings, err = o.IMCSettings(); err != nil {
 		return err
 	}
-	for flag, file := range map[string]string{"bios-log": cfg.BIOSLog, "ima-log": cfg.IMALog} {
+	for _, file := range cfg.IMASaved {
+		if err := measure.CheckLog(file, "--ima-saved"); err != nil {
+			return err
+		}
+	}
+	for flag, file := range map[string]string{"bios-log": cfg.BIOSLog, "ima-log": cfg.IMALog, "systemd-log": cfg.SystemdLog} {
 		if file != "none" && cmd.Flags().Changed(flag) {
 			if err := measure.CheckLog(file, "--"+flag); err != nil {
 				return err
@@ -56,6 +67,11 @@ func runMeasure(cmd *cobra.Command, o *options, cfg measure.Config) (err error) 
 	m, err := measure.Run(cmd.Context(), cfg)
 	if err != nil {
 		return err
+	}
+	if cfg.HTML != "" {
+		if err := m.SaveHTML(cfg.HTML, time.Now()); err != nil {
+			return err
+		}
 	}
 	if o.json {
 		if err := report.WriteJSON(cmd.OutOrStdout(), m); err != nil {

@@ -1,6 +1,10 @@
 package dataplane
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"github.com/gotnc/gotnc/ike"
+)
 
 // Config is what a Plane is made with. Each implementation reads what concerns
 // it.
@@ -13,10 +17,10 @@ type Config struct {
 	// kernel is removed (xfrm).
 	Name string
 
-	// Acquire, where set, is called for packets that no CHILD_SA carries yet. It
-	// reports whether one is being made: a few packets then wait for it (tun). It
+	// Acquire, where set, is called for packets that no CHILD_SA carries yet, with
+	// selectors of the packet, which may be zero where it is not known. It reports whether one is being made: a few packets then wait for it (tun). It
 	// has to return quickly, and may be called again meanwhile.
-	Acquire func() bool
+	Acquire func(packet ike.Trigger) bool
 
 	// Child configures every CHILD_SA but those whose names are in Children.
 	Child    ChildConfig
@@ -51,7 +55,29 @@ type ChildConfig struct {
 	IfIDIn, IfIDOut uint32
 	// MarkIn and MarkOut are marks of states and policies (xfrm).
 	MarkIn, MarkOut Mark
+	// Outer is what the outer IP header takes of the inner one (xfrm). The outer header
+	// of the TUN plane is the UDP socket's: not ECN-capable, DSCP 0.
+	Outer OuterHeader
 }
+
+// OuterHeader is what the outer IP header takes of the inner one, and gives back
+// (RFC 4301 section 5.1.2, RFC 6040). The zero value is strongSwan's default.
+type OuterHeader struct {
+	NoDF  bool // the don't fragment bit of IPv4 is not copied (copy_df = no)
+	NoECN bool // ECN is not copied (copy_ecn = no)
+	DSCP  DSCPCopy
+}
+
+// DSCPCopy is copy_dscp.
+type DSCPCopy uint8
+
+// Values of copy_dscp.
+const (
+	DSCPOut  DSCPCopy = iota // from the inner to the outer header
+	DSCPIn                   // from the outer header to the inner one of what is received
+	DSCPBoth                 // both
+	DSCPNone                 // neither
+)
 
 // Mark selects packets by their mark; Mask 0 selects all.
 type Mark struct{ Value, Mask uint32 }

@@ -237,6 +237,6 @@ func (h *Handle) Rekey() { h.do(h.l.m.Rekey) }
 func (h *Handle) RekeyChildren() { h.do(h.l.m.RekeyChildren) }
 
 // Initiate sets up the configured CHILD_SA of that name, where it does not stand.
-func (h *Handle) Initiate(name string) {
-	h.do(func(now time.Time) ike.Outputs { return h.l.m.Initiate(now, name) })
+func (h *Handle) Initiate(name string, packet *ike.Trigger) {
+	h.do(func(now time.Time) ike.Outputs { return h.l.m.Initiate(now, name, packet) })
 }

@@ -79,6 +79,9 @@ func (c *Collector) collectBIOS(ctx context.Context, n pts.ComponentName) error 
 		}
 	}
 	c.aggregate, c.biosCount = banks, len(g.items)
+	if err := c.collectSystemd(ctx, g, &v, &info); err != nil {
+		return err
+	}
 	if without > 0 {
 		log.Infof(c.log, "%d bios measurements have no %v digest", without, c.alg)
 	}

@@ -3,8 +3,6 @@ package evidence
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"os"
 
 	"github.com/gotnc/gotnc/imc/evidence/ima"
 	"github.com/gotnc/gotnc/imc/pts"
@@ -18,7 +16,7 @@ const bootAggregate = "boot_aggregate"
 
 // bootAggregate returns the digest with which the list begins.
 func (c *Collector) bootAggregate() (h pcr.Hash, sum []byte, ok bool) {
-	f, err := os.Open(c.cfg.IMALog)
+	f, err := openIMA(c.cfg, 0)
 	if err != nil {
 		return 0, nil, false
 	}
@@ -45,11 +43,12 @@ func (c *Collector) Algorithm() pts.HashAlgorithms {
 // events lead to, in the bank of the entry's own algorithm; without BIOS events
 // there is nothing to compare with.
 func (c *Collector) checkBootAggregate(e *ima.Entry, f ima.Fields) error {
-	if c.biosCount == 0 {
+	if f.Name != bootAggregate {
+		log.Infof(c.log, "the list begins with %q, not with boot_aggregate: its beginning was exported and deleted, or was not carried over kexec", f.Name)
 		return nil
 	}
-	if f.Name != bootAggregate {
-		return fmt.Errorf("ima: name must be 'boot_aggregate' but is %q", f.Name)
+	if c.biosCount == 0 {
+		return nil
 	}
 	h, known := aggregateHash(f.Algorithm)
 	b := c.aggregate[h]

@@ -48,6 +48,8 @@ type Config struct {
 	Logger     *slog.Logger // nil discards
 	BIOSLog    string       // "" = DefaultBIOSLog
 	IMALog     string       // "" = DefaultIMALog
+	IMASaved   []string     // parts of the list that the kernel exported and deleted, oldest first
+	SystemdLog string       // "" = DefaultSystemdLog
 	PCRInfo    bool         // report PCR values before and after with the evidence of IMA
 	PCRPadding bool         // the kernel extends zero-padded SHA-1 digests into larger banks; the TPM's PCRs overrule it
 	// TrustedBoot is reported as it is, for PCR 17 and 18.
@@ -121,6 +123,9 @@ func New(cfg Config) *Collector {
 	}
 	if cfg.IMALog == "" {
 		cfg.IMALog = DefaultIMALog
+	}
+	if cfg.SystemdLog == "" {
+		cfg.SystemdLog = DefaultSystemdLog
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

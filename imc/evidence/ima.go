@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,20 +31,6 @@ type imaSource struct {
 	opts   ima.Config
 	pad    ima.Padding
 	offset int64 // of the log, where the next entry begins
-}
-
-// ListHash returns the algorithm of the template digests of a list file, which
-// its name tells: binary_runtime_measurements_sha256. 0 stands for SHA-1.
-func ListHash(name string) pcr.Hash {
-	switch {
-	case strings.HasSuffix(name, "_sha256"):
-		return pcr.SHA256
-	case strings.HasSuffix(name, "_sha384"):
-		return pcr.SHA384
-	case strings.HasSuffix(name, "_sha512"):
-		return pcr.SHA512
-	}
-	return 0
 }
 
 func changeTime(f *os.File) time.Time {
@@ -92,19 +77,14 @@ func (c *Collector) collectIMA(ctx context.Context, n pts.ComponentName, tpm pts
 // readIMA adds entries from where the last call ended: all, or with quoted up
 // to the one after which all PCRs of the list have the quoted values.
 func (c *Collector) readIMA(ctx context.Context, s *imaSource, quoted pcr.Values) (matched bool, err error) {
-	f, err := os.Open(c.cfg.IMALog)
+	f, err := openIMA(c.cfg, s.offset)
 	if err != nil {
 		return false, fmt.Errorf("opening ima measurements: %w", err)
 	}
 	defer f.Close()
-	if s.offset > 0 {
-		if _, err := f.Seek(s.offset, io.SeekStart); err != nil {
-			return false, fmt.Errorf("reading ima measurements: %w", err)
-		}
-	}
 	g := &c.groups[s.group]
 	r := ima.NewReader(f, s.opts)
-	v := pts.SimpleComponentEvidence{Component: s.name, Hash: c.alg, Transform: pts.TransformMatch, Time: changeTime(f), Validation: pts.ValidationPassed}
+	v := pts.SimpleComponentEvidence{Component: s.name, Hash: c.alg, Transform: pts.TransformMatch, Time: changeTime(f.live), Validation: pts.ValidationPassed}
 	if s.pad != ima.PadNone && c.alg != pts.SHA1 {
 		v.Transform = pts.TransformShort
 	}

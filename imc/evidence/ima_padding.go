@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"context"
-	"os"
 
 	"github.com/gotnc/gotnc/imc/evidence/ima"
 	"github.com/gotnc/gotnc/tpm/pcr"
@@ -23,7 +22,7 @@ var paddings = [...]ima.Padding{ima.PadNone, ima.PadMissing, ima.PadSHA1}
 // one that leads to the TPM's PCRs; that of the settings where several do. An
 // error is of the context; a list that cannot be read leads nowhere.
 func findPadding(ctx context.Context, cfg Config, before pcr.Bank, tpm pcr.Values) (ima.Padding, bool, error) {
-	f, err := os.Open(cfg.IMALog)
+	f, err := openIMA(cfg, 0)
 	if err != nil {
 		return 0, false, nil
 	}

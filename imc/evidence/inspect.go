@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -24,6 +25,9 @@ type inspection struct {
 	suspect   [pcr.Count]*Difference // first event that contradicts itself
 	imaPCRs   pcr.Selection
 	imaBroken *Difference
+	imaStart  string // what is missing where the list does not lead to the TPM's PCR
+
+	systemdPCRs pcr.Selection
 }
 
 // Inspect replays the logs and compares them with the PCRs of the TPM, which
@@ -42,6 +46,9 @@ func Inspect(ctx context.Context, cfg Config, alg pts.HashAlgorithms, tpm pcr.Va
 	}
 	i.bank.SetLocality(i.report.Locality)
 	if err := i.bios(ctx); err != nil {
+		return nil, err
+	}
+	if err := i.systemd(ctx); err != nil {
 		return nil, err
 	}
 	if err := i.ima(ctx); err != nil {
@@ -99,6 +106,9 @@ func (i *inspection) table() {
 	switch {
 	case first != nil && i.suspect[first.PCR] != nil:
 		i.report.Difference = i.suspect[first.PCR]
+	case first != nil && i.systemdPCRs.Has(int(first.PCR)):
+		i.report.Difference = &Difference{PCR: first.PCR, Log: i.cfg.SystemdLog,
+			Reason: "the events of the firmware and systemd's records do not lead to the TPM's value: one is missing, was added or was altered"}
 	case first != nil && !i.imaPCRs.Has(int(first.PCR)):
 		i.report.Difference = &Difference{PCR: first.PCR, Log: i.cfg.BIOSLog,
 			Reason: "the events do not lead to the TPM's value: one is missing, was added or was altered"}
@@ -106,7 +116,7 @@ func (i *inspection) table() {
 		i.report.Difference = i.imaBroken
 	case first != nil:
 		i.report.Difference = &Difference{PCR: first.PCR, Log: i.cfg.IMALog,
-			Reason: "every entry is right in itself, but they do not lead to the TPM's value: one is missing, was added, or was forged as a whole"}
+			Reason: "every entry is right in itself, but they do not lead to the TPM's value: " + cmp.Or(i.imaStart, "one is missing, was added, or was forged as a whole")}
 	}
 	if i.tpm != nil && (len(i.report.PCRs) > 0 || i.report.Difference != nil) {
 		ok := all && i.report.Difference == nil

@@ -55,6 +55,11 @@ func (i *inspection) bios(ctx context.Context) error {
 		}
 		c.Entries++
 		i.entries[e.PCR]++
+		by, what := e.Describe()
+		if what == "" {
+			what = e.Type.String()
+		}
+		i.explain(e.PCR, by, what)
 		if i.suspect[e.PCR] == nil && contradicts(e) {
 			i.suspect[e.PCR] = &Difference{PCR: e.PCR, Log: i.cfg.BIOSLog, Entry: e.Index + 1, Name: e.Type.String(),
 				Reason: "the digests are not all of the same event"}

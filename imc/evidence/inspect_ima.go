@@ -1,10 +1,10 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/gotnc/gotnc/imc/evidence/ima"
 	"github.com/gotnc/gotnc/internal/base/text"
@@ -19,7 +19,7 @@ const (
 func (i *inspection) ima(ctx context.Context) error {
 	i.report.Components = append(i.report.Components, Component{Name: component(nameLinuxIMA, qualifierOS), Log: i.cfg.IMALog})
 	c := &i.report.Components[len(i.report.Components)-1]
-	f, err := os.Open(i.cfg.IMALog)
+	f, err := openIMA(i.cfg, 0)
 	if err != nil {
 		c.unopened(err)
 		return nil
@@ -49,13 +49,16 @@ func (i *inspection) ima(ctx context.Context) error {
 			break
 		}
 		i.imaPCRs |= 1 << e.PCR
-		if e.Index == 0 {
-			i.aggregate(e)
-		}
+		i.boot(e)
 		i.count(c, e)
 		bank.Extend(e.PCR, e.AppendMeasurement(m[:0], i.h, pad))
 		c.Entries++
 		later[e.PCR]++
+		what := ""
+		if e.Index < maxWhat {
+			what = e.Fields().PolicyURI(e.Template)
+		}
+		i.explain(e.PCR, "IMA", what)
 		if i.tpm != nil && agrees(&bank, i.imaPCRs, i.tpm) {
 			matched = true
 			*i.bank = bank
@@ -74,6 +77,7 @@ func (i *inspection) ima(ctx context.Context) error {
 	for p, n := range later {
 		i.entries[p] += n
 	}
+	i.missing()
 	return nil
 }
 
@@ -108,8 +112,40 @@ func (i *inspection) count(c *Component, e *ima.Entry) {
 	}
 }
 
-func (i *inspection) aggregate(e *ima.Entry) {
+// boot looks at the first entry and at those of later kernels: each kernel that kexec
+// starts begins its part of the list, which the one before may have handed over.
+func (i *inspection) boot(e *ima.Entry) {
+	if e.Index > 0 && !bytes.Contains(e.Data, []byte(bootAggregate)) {
+		return
+	}
 	f := e.Fields()
+	if e.Index == 0 {
+		i.aggregate(f)
+		if f.Name != bootAggregate {
+			i.imaStart = fmt.Sprintf("the list begins with %s, not with boot_aggregate: what came before was exported and deleted by the kernel, or was measured before kexec", text.Quote(f.Name, maxName))
+		}
+	} else if f.Name == bootAggregate {
+		i.note("entry %d is a boot_aggregate: kexec started another kernel", e.Index+1)
+	}
+}
+
+// missing says what a list lacks that does not lead to the TPM's PCR.
+func (i *inspection) missing() {
+	switch saved := i.cfg.IMASaved; {
+	case i.tpm == nil:
+	case i.imaStart != "" && len(saved) > 0:
+		i.imaStart += "; the part before " + saved[0] + " is missing"
+	case i.imaStart != "":
+		i.imaStart += "; the saved parts were not given"
+	case len(saved) > 0:
+		i.imaStart = fmt.Sprintf("a part between %s and %s is missing, or an entry was added or forged", saved[0], i.cfg.IMALog)
+	}
+	if i.imaStart != "" && i.tpm != nil {
+		i.note("%s", i.imaStart)
+	}
+}
+
+func (i *inspection) aggregate(f ima.Fields) {
 	h, known := aggregateHash(f.Algorithm)
 	b := i.banks[h]
 	switch {

@@ -18,6 +18,8 @@ type Report struct {
 	Matches       *bool       `json:"matches"` // nil: nothing was compared
 	Difference    *Difference `json:"first_difference,omitempty"`
 	Notes         []string    `json:"notes,omitempty"`
+
+	Explained []Explanation `json:"explained,omitempty"`
 }
 
 // Component is one functional component and its evidence.

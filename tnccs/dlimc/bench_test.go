@@ -5,8 +5,10 @@ package dlimc
 import (
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,4 +80,29 @@ func benchConnections(b *testing.B, e Entry, o Config) {
 		}
 	}
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "connections/s")
+}
+
+// BenchmarkStart starts and ends an IMC at each level of the sandbox, in turns, and
+// reports the medians of the start.
+func BenchmarkStart(b *testing.B) {
+	if _, err := exec.LookPath("cc"); err != nil {
+		b.Skip("SKIP needs a C compiler: apt-get install gcc")
+	}
+	so := filepath.Join(b.TempDir(), "imc.so")
+	out, err := exec.Command("cc", "-shared", "-fPIC", "-O2", "-DSHORT", "-DQUIET", "-o", so, "testdata/imc.c").CombinedOutput()
+	require.NoError(b, err, "%s", out)
+	times := map[SandboxLevel][]float64{}
+	for b.Loop() {
+		for _, level := range []SandboxLevel{SandboxOff, SandboxReadonly, SandboxStrict} {
+			start := time.Now()
+			imc, err := Load(Entry{Name: "Tiny", Path: so}, Config{Sandbox: Sandbox{Level: level}})
+			require.NoError(b, err)
+			times[level] = append(times[level], float64(time.Since(start).Microseconds())/1000)
+			require.NoError(b, imc.Terminate())
+		}
+	}
+	for level, ms := range times {
+		slices.Sort(ms)
+		b.ReportMetric(ms[len(ms)/2], string(level)+"-ms")
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/base/confine"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/base/ownership"
 	"github.com/gotnc/gotnc/tnccs"
@@ -178,7 +179,7 @@ func Load(e Entry, cfg Config) (tnccs.IMC, error) {
 	if err := checkFile(e); err != nil {
 		return nil, err
 	}
-	if os.Geteuid() == 0 && !cfg.AllowWritable {
+	if confine.Permitted() != 0 && !cfg.AllowWritable { // root, or a service with some of its rights
 		if who := Unsafe(e.Path); who != "" {
 			return nil, loadError(e, ErrUnsafe, "it "+who)
 		}

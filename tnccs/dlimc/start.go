@@ -151,9 +151,10 @@ func childCommand(e Entry, cfg Config, p *pipes, plan *confine.Plan) (cmd *exec.
 		}
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=/proc/self/fd/%d", confEnv, inherit(f)))
 	}
-	// A process group for the child: the processes that the IMC starts are killed
-	// with it, and Ctrl-C ends this program in order, not its IMCs before it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A session for the child, and so a process group: the processes that the IMC
+	// starts are killed with it, Ctrl-C ends this program in order, not its IMCs before
+	// it, and SIGCONT, which anyone may send within a session, does not reach it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, files, nil
 }
 

@@ -161,7 +161,8 @@ func (p *Plane) acquire(packet []byte) {
 	trapped := slices.ContainsFunc(p.traps, func(c ike.ChildSA) bool { return esp.Matches(packet, c.LocalTS, c.RemoteTS) })
 	p.mu.Unlock()
 	if trapped && p.cfg.Acquire != nil {
-		p.cfg.Acquire()
+		local, remote, _ := esp.Selectors(packet)
+		p.cfg.Acquire(ike.Trigger{Local: local, Remote: remote})
 	}
 }
 

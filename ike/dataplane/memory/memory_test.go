@@ -92,7 +92,7 @@ func TestEarlyPackets(t *testing.T) {
 
 func TestTrapAndErrors(t *testing.T) {
 	acquired := 0
-	c, _ := ends(t, dataplane.Config{Acquire: func() bool { acquired++; return true }})
+	c, _ := ends(t, dataplane.Config{Acquire: func(ike.Trigger) bool { acquired++; return true }})
 	one, _ := dataplanetest.Children("aes128gcm16", 0xc0000001, 0xc0000002, 1)
 	require.NoError(t, c.Trap(one))
 	require.ErrorIs(t, c.Send(ping(t, "10.3.0.1", "10.9.0.1")), ErrNoChild)

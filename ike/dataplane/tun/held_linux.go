@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/esp"
 )
 
@@ -25,7 +26,11 @@ type held struct {
 // hold keeps a packet that no SA can send, where Acquire makes one. It reports
 // whether it is kept.
 func (d *device) hold(packet []byte) bool {
-	if d.cfg.Acquire == nil || !d.trapped(packet) || !d.cfg.Acquire() {
+	if d.cfg.Acquire == nil || !d.trapped(packet) {
+		return false
+	}
+	local, remote, ok := esp.Selectors(packet)
+	if !ok || !d.cfg.Acquire(ike.Trigger{Local: local, Remote: remote}) {
 		return false
 	}
 	d.held.mu.Lock()

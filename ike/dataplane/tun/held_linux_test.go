@@ -30,7 +30,7 @@ func TestTUNTrap(t *testing.T) {
 		var wanted atomic.Bool
 		p := newPlane(t, dataplane.Config{
 			Device: "tnctest%d",
-			Acquire: func() bool {
+			Acquire: func(ike.Trigger) bool {
 				want := wanted.Load() // before the sender goes on, which changes it
 				asked <- struct{}{}
 				return want
@@ -93,7 +93,7 @@ func addVirtualIP(t *testing.T) {
 
 // A trap without selectors is none.
 func TestTrapNeedsItsSelectors(t *testing.T) {
-	p := New(dataplane.Config{Acquire: func() bool { return true }})
+	p := New(dataplane.Config{Acquire: func(ike.Trigger) bool { return true }})
 	require.ErrorContains(t, p.Trap(&ike.ChildSA{}), "traffic selectors are missing")
 	require.ErrorContains(t, p.Trap(), "traffic selectors are missing")
 }

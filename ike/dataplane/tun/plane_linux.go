@@ -94,6 +94,9 @@ func (p *plane) Install(child *ike.ChildSA, standby bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	window := p.cfg.ForChild(child.Name).ReplayWindow
+	if p.cfg.ForChild(child.Name).Outer != (dataplane.OuterHeader{}) {
+		log.Warnf(p.log, "copy_df, copy_ecn and copy_dscp of '%s' have no effect: the outer header is the UDP socket's; the data plane %s has them", child.Name, dataplane.XFRM)
+	}
 	if p.dev != nil {
 		return p.dev.install(child, window, standby)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vishvananda/netlink/nl"
+
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/crypto"
 	"github.com/gotnc/gotnc/ike/dataplane"
@@ -80,7 +82,7 @@ func openDatabases(cfg dataplane.Config, addresses []netip.Addr) (*databases, er
 		log.Infof(d.log, "removed %d states and policies of an earlier run", n)
 	}
 	if cfg.Acquire != nil {
-		a, err := listenAcquires(d.reqID, func() { cfg.Acquire() })
+		a, err := listenAcquires(d.reqID, func(packet ike.Trigger) { cfg.Acquire(packet) })
 		if err != nil {
 			return nil, fmt.Errorf("listen for what the kernel asks for: %w", err)
 		}
@@ -99,6 +101,9 @@ func (d *databases) install(c entry, standby bool) error {
 	}
 	in := d.state(c, c.remote, c.local, c.spiIn)
 	in.Encr, in.Integ, in.Mark, in.IfID = c.keys.Er, c.keys.Ar, c.config.MarkIn, c.config.IfIDIn
+	if dscp := c.config.Outer.DSCP; dscp == dataplane.DSCPIn || dscp == dataplane.DSCPBoth {
+		in.Flags |= nl.XFRM_STATE_DECAP_DSCP
+	}
 	if err := d.add(in); err != nil {
 		return fmt.Errorf("install inbound ESP SA %08x: %w", c.spiIn, err)
 	}
@@ -113,10 +118,22 @@ func (d *databases) install(c entry, standby bool) error {
 
 func (d *databases) state(c entry, from, to netip.AddrPort, spi uint32) xfrmState {
 	s := xfrmState{Src: from.Addr(), Dst: to.Addr(), SPI: spi, ReqID: d.reqIDFor(c.name), Suite: c.suite, ReplayWindow: c.replayWindow()}
+	s.Flags = outerFlags(c.config.Outer)
 	if c.encap {
 		s.SrcPort, s.DstPort = from.Port(), to.Port()
 	}
 	return s
+}
+
+// outerFlags are the flags of both directions for what the outer header takes.
+func outerFlags(o dataplane.OuterHeader) (flags uint8) {
+	if o.NoDF {
+		flags |= nl.XFRM_STATE_NOPMTUDISC
+	}
+	if o.NoECN {
+		flags |= nl.XFRM_STATE_NOECN
+	}
+	return flags
 }
 
 // bare is s without keys, for its removal.
@@ -141,6 +158,7 @@ func (d *databases) add(s xfrmState) error {
 func (d *databases) outbound(c entry) error {
 	out := d.state(c, c.local, c.remote, c.spiOut)
 	out.Encr, out.Integ, out.Mark, out.IfID, out.ReplayWindow = c.keys.Ei, c.keys.Ai, c.config.MarkOut, c.config.IfIDOut, 0
+	out.KeepDSCP = c.config.Outer.DSCP == dataplane.DSCPIn || c.config.Outer.DSCP == dataplane.DSCPNone
 	if err := d.add(out); err != nil {
 		return fmt.Errorf("install outbound ESP SA %08x: %w", c.spiOut, err)
 	}

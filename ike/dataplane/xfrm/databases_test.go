@@ -103,3 +103,29 @@ func TestProbeHere(t *testing.T) {
 		require.ErrorIs(t, err, ErrNoESP)
 	}
 }
+
+// What the outer header takes of the inner one, as the flags of the kernel say it
+// (linux/xfrm.h): DF and ECN in both directions, DSCP in each.
+func TestOuterHeader(t *testing.T) {
+	const noECN, decapDSCP, noPMTUDisc = 1, 2, 4
+	for _, c := range []struct {
+		outer    dataplane.OuterHeader
+		in, out  uint8
+		keepDSCP bool
+	}{
+		{dataplane.OuterHeader{}, 0, 0, false},
+		{dataplane.OuterHeader{NoDF: true}, noPMTUDisc, noPMTUDisc, false},
+		{dataplane.OuterHeader{NoECN: true}, noECN, noECN, false},
+		{dataplane.OuterHeader{DSCP: dataplane.DSCPIn}, decapDSCP, 0, true},
+		{dataplane.OuterHeader{DSCP: dataplane.DSCPBoth}, decapDSCP, 0, false},
+		{dataplane.OuterHeader{DSCP: dataplane.DSCPNone, NoDF: true, NoECN: true}, noECN | noPMTUDisc, noECN | noPMTUDisc, true},
+	} {
+		d := testDatabases(&fakeKernel{})
+		ch := child(0xc0000001)
+		ch.config.Outer = c.outer
+		require.NoError(t, d.install(ch, false))
+		s := d.states[0xc0000001]
+		require.Equal(t, [2]uint8{c.in, c.out}, [2]uint8{s[0].Flags, s[1].Flags}, "%+v", c.outer)
+		require.Equal(t, [2]bool{false, c.keepDSCP}, [2]bool{s[0].KeepDSCP, s[1].KeepDSCP}, "%+v", c.outer)
+	}
+}

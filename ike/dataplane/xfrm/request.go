@@ -24,6 +24,9 @@ type xfrmState struct {
 	SrcPort, DstPort uint16
 	Mark             dataplane.Mark
 	IfID             uint32
+	Flags            uint8 // XFRM_STATE_…
+	// KeepDSCP leaves the DSCP of the outer header 0.
+	KeepDSCP bool
 }
 
 // direction of a policy.
@@ -57,6 +60,7 @@ type xfrmPolicy struct {
 const (
 	modeTunnel       = 1 // XFRM_MODE_TUNNEL
 	udpEncapESPinUDP = 2 // UDP_ENCAP_ESPINUDP
+	dontEncapDSCP    = 1 // XFRM_SA_XFLAG_DONT_ENCAP_DSCP
 	// narrowWindow is the largest replay window, in packets, of struct
 	// xfrm_usersa_info; larger ones have an attribute of their own.
 	narrowWindow  = 32
@@ -132,7 +136,7 @@ func newState(s xfrmState) (request, error) {
 	info := &nl.XfrmUsersaInfo{
 		Id:    nl.XfrmId{Daddr: address(s.Dst), Spi: swap32(s.SPI), Proto: unix.IPPROTO_ESP},
 		Saddr: address(s.Src), Lft: unlimited(), Reqid: s.ReqID, Family: family(s.Dst), Mode: modeTunnel,
-		Flags: nl.XFRM_STATE_AF_UNSPEC,
+		Flags: nl.XFRM_STATE_AF_UNSPEC | s.Flags,
 	}
 	wide := s.Suite.ESN || s.ReplayWindow > narrowWindow
 	if !wide {
@@ -164,7 +168,11 @@ func newState(s xfrmState) (request, error) {
 		v = append(v, make([]byte, 16)...) // sequence numbers
 		b = attribute(b, nl.XFRMA_REPLAY_ESN_VAL, binary.NativeEndian.AppendUint32(v, uint32(packets)))
 	}
-	return request{nl.XFRM_MSG_NEWSA, unix.NLM_F_REQUEST | unix.NLM_F_ACK, common(b, s.Mark, s.IfID)}, nil
+	b = common(b, s.Mark, s.IfID)
+	if s.KeepDSCP {
+		b = attribute(b, nl.XFRMA_SA_EXTRA_FLAGS, binary.NativeEndian.AppendUint32(nil, dontEncapDSCP))
+	}
+	return request{nl.XFRM_MSG_NEWSA, unix.NLM_F_REQUEST | unix.NLM_F_ACK, b}, nil
 }
 
 // deleteState is XFRM_MSG_DELSA.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/ike/crypto"
@@ -40,13 +41,15 @@ func TestRequestsAreThoseOfIproute2(t *testing.T) {
 	out := xfrmPolicy{Dir: dirOut, Src: netip.MustParsePrefix("10.3.0.1/32"), Dst: netip.MustParsePrefix("10.1.0.0/16"), Priority: 1000, TunnelSrc: a, TunnelDst: b, ReqID: 7}
 	fwd := xfrmPolicy{Dir: dirForward, Src: out.Dst, Dst: out.Src, Protocol: 6, SrcPort: 443, SrcMask: 0xffff, Priority: 1000, TunnelSrc: b, TunnelDst: a, ReqID: 7,
 		Mark: dataplane.Mark{Value: 0x2a, Mask: 0xff}, IfID: 0x11}
+	outer := state
+	outer.Flags, outer.KeepDSCP = nl.XFRM_STATE_DECAP_DSCP|outerFlags(dataplane.OuterHeader{NoDF: true, NoECN: true}), true
 	made := func(s xfrmState) request {
 		r, err := newState(s)
 		require.NoError(t, err)
 		return r
 	}
 	for name, r := range map[string]request{
-		"state-gcm-udp": made(udp), "state-cbc-mark": made(cbc), "state-esn6": made(six), "state-delete": deleteState(state),
+		"state-gcm-udp": made(udp), "state-cbc-mark": made(cbc), "state-esn6": made(six), "state-outer": made(outer), "state-delete": deleteState(state),
 		"policy-out": updatePolicy(out), "policy-fwd-tcp": updatePolicy(fwd), "policy-delete": deletePolicy(out),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,12 +3,15 @@ package xfrm
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"sync"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/esp"
+	"github.com/gotnc/gotnc/ike/message"
 )
 
 // trap installs the policies of a CHILD_SA without its states: the kernel asks
@@ -38,7 +41,7 @@ type acquires struct {
 	once sync.Once
 }
 
-func listenAcquires(reqID uint32, f func()) (*acquires, error) {
+func listenAcquires(reqID uint32, f func(ike.Trigger)) (*acquires, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_XFRM)
 	if err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func listenAcquires(reqID uint32, f func()) (*acquires, error) {
 	return a, nil
 }
 
-func (a *acquires) read(reqID uint32, f func()) {
+func (a *acquires) read(reqID uint32, f func(ike.Trigger)) {
 	defer close(a.done)
 	buf := make([]byte, 65536)
 	for {
@@ -79,7 +82,7 @@ func (a *acquires) read(reqID uint32, f func()) {
 			continue // not from the kernel
 		}
 		if id, ok := acquired(buf[:n]); ok && id&childMask == reqID {
-			f()
+			f(acquiredPacket(buf[:n]))
 		}
 	}
 }
@@ -100,6 +103,51 @@ const (
 	templateReqID   = nl.SizeofXfrmId + 4 + nl.SizeofXfrmAddress
 	sizeofAttribute = unix.SizeofRtAttr
 )
+
+// Offsets in struct xfrm_user_acquire: of its selector, and in that.
+const (
+	acquireSelector = nl.SizeofXfrmId + nl.SizeofXfrmAddress
+	selectorDport   = 2 * nl.SizeofXfrmAddress
+	selectorSport   = selectorDport + 4
+	selectorFamily  = selectorSport + 4
+	selectorProto   = selectorFamily + 4
+)
+
+// acquiredPacket returns the packet that an XFRM_MSG_ACQUIRE is for, which acquired
+// has accepted.
+func acquiredPacket(b []byte) (t ike.Trigger) {
+	sel := b[unix.SizeofNlMsghdr+acquireSelector:]
+	size := net4
+	switch binary.NativeEndian.Uint16(sel[selectorFamily:]) {
+	case unix.AF_INET:
+	case unix.AF_INET6:
+		size = nl.SizeofXfrmAddress
+	default:
+		return t
+	}
+	end := func(address []byte) message.TrafficSelector {
+		a, _ := netip.AddrFromSlice(address[:size])
+		return message.SelectorFromAddr(a)
+	}
+	t.Remote, t.Local = end(sel), end(sel[nl.SizeofXfrmAddress:])
+	protocol := sel[selectorProto]
+	t.Remote.Protocol, t.Local.Protocol = protocol, protocol
+	dport, sport := binary.BigEndian.Uint16(sel[selectorDport:]), binary.BigEndian.Uint16(sel[selectorSport:])
+	switch protocol {
+	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6: // type and code
+		sport = sport<<8 | dport&0xff
+		dport = sport
+	case unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP, unix.IPPROTO_UDPLITE:
+	default:
+		return t
+	}
+	t.Remote.StartPort, t.Remote.EndPort = dport, dport
+	t.Local.StartPort, t.Local.EndPort = sport, sport
+	return t
+}
+
+// net4 is the size of an IPv4 address in octets.
+const net4 = 4
 
 // acquired returns the ReqID of the policy that an XFRM_MSG_ACQUIRE is for.
 func acquired(b []byte) (reqID uint32, ok bool) {

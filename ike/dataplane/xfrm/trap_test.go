@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/esp"
 )
 
@@ -18,7 +19,12 @@ import (
 // an attribute of another kind, the template.
 func acquireMessage(reqID uint32) []byte {
 	tmpl := &nl.XfrmUserTmpl{Reqid: reqID, Family: unix.AF_INET, Mode: 1}
-	body := attribute(make([]byte, sizeofAcquire), nl.XFRMA_POLICY_TYPE, make([]byte, 6))
+	fixed := make([]byte, sizeofAcquire)
+	sel := nl.XfrmSelector{Family: unix.AF_INET, Proto: unix.IPPROTO_TCP, Dport: swap16(443), Sport: swap16(40000), PrefixlenD: 32, PrefixlenS: 32}
+	copy(sel.Daddr[:], []byte{10, 1, 0, 9})
+	copy(sel.Saddr[:], []byte{10, 3, 0, 1})
+	copy(fixed[acquireSelector:], sel.Serialize())
+	body := attribute(fixed, nl.XFRMA_POLICY_TYPE, make([]byte, 6))
 	body = attribute(body, nl.XFRMA_TMPL, tmpl.Serialize())
 	return request{nl.XFRM_MSG_ACQUIRE, 0, body}.message(7)
 }
@@ -28,6 +34,8 @@ func TestAcquired(t *testing.T) {
 	id, ok := acquired(b)
 	require.True(t, ok)
 	require.Equal(t, uint32(0x746e1234), id)
+	packet := acquiredPacket(b)
+	require.Equal(t, "10.3.0.1/32[tcp/40000] 10.1.0.9/32[tcp/443]", packet.Local.String()+" "+packet.Remote.String())
 	for n := range b {
 		_, ok := acquired(b[:n])
 		require.False(t, ok, "%d octets", n)
@@ -39,7 +47,11 @@ func TestAcquired(t *testing.T) {
 
 func FuzzAcquired(f *testing.F) {
 	f.Add(acquireMessage(1))
-	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = acquired(b) })
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		if _, ok := acquired(b); ok {
+			acquiredPacket(b)
+		}
+	})
 }
 
 // A trap is the three policies of each pair of selectors, without states; the
@@ -65,7 +77,7 @@ func TestListenerEnds(t *testing.T) {
 		t.Skip("SKIP needs root: run `sudo make test`")
 	}
 	var heard atomic.Int32
-	a, err := listenAcquires(1, func() { heard.Add(1) })
+	a, err := listenAcquires(1, func(ike.Trigger) { heard.Add(1) })
 	if err != nil {
 		t.Skipf("SKIP needs a kernel with XFRM: %v", err)
 	}

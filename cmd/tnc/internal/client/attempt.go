@@ -116,6 +116,10 @@ func (a *attempt) begin(ctx context.Context, sock *transport.Conn, first bool) e
 	r := &ikeRun{peers: peers, cancel: cancel, spis: map[uint32]bool{}, sock: sock}
 	a.state.addRun(r)
 	cfg.ID = r.number
+	packet := a.trap.take()
+	for i := range cfg.Children {
+		cfg.Children[i].Trigger = packet
+	}
 	cfg.VirtualIPs.Last = a.lastIPs()
 	cfg.Authentication.NoInitialContact = cfg.Authentication.NoInitialContact || !first
 	cfg.Fragmentation.Size = a.profile.Charon.FragmentSizeV4

@@ -53,6 +53,7 @@ func (c *Client) planeConfig() dataplane.Config {
 		x := cfg.Child
 		x.ReplayWindow, x.NoReplayWindow = ch.ReplayWindow, ch.ReplayWindow == 0
 		x.MarkIn, x.MarkOut = dataplane.Mark(ch.MarkIn), dataplane.Mark(ch.MarkOut)
+		x.Outer = dataplane.OuterHeader{NoDF: !ch.CopyDF, NoECN: !ch.CopyECN, DSCP: dscpCopies[ch.CopyDSCP]}
 		if ch.IfIDIn != 0 {
 			x.IfIDIn = ch.IfIDIn
 		}
@@ -63,6 +64,9 @@ func (c *Client) planeConfig() dataplane.Config {
 	}
 	return cfg
 }
+
+// dscpCopies are the values of copy_dscp.
+var dscpCopies = map[string]dataplane.DSCPCopy{"out": dataplane.DSCPOut, "in": dataplane.DSCPIn, "yes": dataplane.DSCPBoth, "no": dataplane.DSCPNone}
 
 // warnPlane logs an error of the data plane that does not end the connection.
 func (c *Client) warnPlane(err error) {

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,5 +36,23 @@ func TestRekeyingWithoutADataPlane(t *testing.T) {
 			c.event(&ikeRun{spis: map[uint32]bool{}}, ike.ChildRekeyed{Child: child})
 			require.Equal(t, make([]byte, 20), key, "its keys are zeroed")
 		})
+	}
+}
+
+// copy_df, copy_ecn and copy_dscp with strongSwan's defaults: yes, yes, out.
+func TestOuterHeader(t *testing.T) {
+	for text, want := range map[string]dataplane.OuterHeader{
+		"":               {},
+		"copy_df = no":   {NoDF: true},
+		"copy_ecn = no":  {NoECN: true},
+		"copy_dscp = in": {DSCP: dataplane.DSCPIn},
+		"copy_dscp = no\ncopy_df = no\ncopy_ecn = no": {NoDF: true, NoECN: true, DSCP: dataplane.DSCPNone},
+		"copy_dscp = yes\ncopy_ecn = yes":             {DSCP: dataplane.DSCPBoth},
+	} {
+		s := newSite(t, nil)
+		b, err := os.ReadFile(filepath.Join(s.dir, "swanctl.conf"))
+		require.NoError(t, err)
+		s.write("swanctl.conf", strings.Replace(string(b), "remote_ts = 10.1.0.0/16", "remote_ts = 10.1.0.0/16\n"+text, 1))
+		require.Equal(t, want, s.client(nil).planeConfig().ForChild("home").Outer, text)
 	}
 }

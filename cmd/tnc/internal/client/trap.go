@@ -19,20 +19,26 @@ type trap struct {
 	armed   atomic.Bool // packets without a CHILD_SA are reported, and held
 	laid    bool        // the data plane has it, so that an end is no failure
 	traffic chan struct{}
+	packet  atomic.Pointer[ike.Trigger] // that was reported last
 }
 
 // acquire is called by the data plane for packets without a CHILD_SA. It reports
 // whether they are to be held until there is one.
-func (t *trap) acquire() bool {
+func (t *trap) acquire(packet ike.Trigger) bool {
 	if !t.armed.Load() {
 		return false
 	}
+	t.packet.CompareAndSwap(nil, &packet)
 	select {
 	case t.traffic <- struct{}{}:
 	default:
 	}
 	return true
 }
+
+// take returns the first packet that was reported since the last call; nil where
+// there is none.
+func (t *trap) take() *ike.Trigger { return t.packet.Swap(nil) }
 
 // ErrNoTrap is the error of start_action = trap with a data plane that catches no
 // packets.
@@ -67,6 +73,7 @@ func (c *Client) awaitTraffic(ctx context.Context) error {
 	case <-c.trap.traffic:
 	default:
 	}
+	c.trap.take()
 	c.trap.armed.Store(true)
 	c.state.setPhase(Trapped)
 	c.met()
@@ -170,7 +177,8 @@ func (c *Client) initiateChildren() {
 	if h == nil {
 		return
 	}
+	packet := c.trap.take()
 	for _, ch := range c.profile.Children() {
-		h.Initiate(ch.Name)
+		h.Initiate(ch.Name, packet)
 	}
 }

@@ -5,6 +5,7 @@ package measure
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,8 +30,12 @@ type Config struct {
 
 	BIOSLog string // file; none leaves it out
 	IMALog  string // file; none leaves it out
-	Hash    string // PCR bank: sha1, sha256, sha384 or sha512; "" = as the IMC would choose
-	TCTI    string // TPM; "" = as Settings say; none compares with none
+	// IMASaved are parts of the list that the kernel exported and deleted, oldest first.
+	IMASaved   []string
+	SystemdLog string // file; none leaves it out
+	Hash       string // PCR bank: sha1, sha256, sha384 or sha512; "" = as the IMC would choose
+	HTML       string // file that the outcome is written to as a page; "" writes none
+	TCTI       string // TPM; "" = as Settings say; none compares with none
 }
 
 // Outcome is what a verifier would be told; `--json` prints it, its field names
@@ -43,6 +48,10 @@ type Outcome struct {
 	AIK      string `json:"aik,omitempty"` // "certificate", "public key"
 	AIKError string `json:"aik_error,omitempty"`
 	*evidence.Report
+	html     bool   // a page is wanted
+	quoted   string // PCRs that the TPM signed for the page; "" where it was not asked
+	unsigned error  // why it did not sign
+
 	failed error // a TPM that is there or was named, and could not be read
 }
 
@@ -82,7 +91,8 @@ const notAsked = "not asked"
 // Run measures. What of it failed is in Err of the outcome.
 func Run(ctx context.Context, cfg Config) (*Outcome, error) {
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
-	collect.BIOSLog, collect.IMALog = logFile(cfg.BIOSLog), logFile(cfg.IMALog)
+	collect.BIOSLog, collect.IMALog, collect.SystemdLog = logFile(cfg.BIOSLog), logFile(cfg.IMALog), logFile(cfg.SystemdLog)
+	collect.IMASaved = cfg.IMASaved
 	set := quoter.FromSettings(cfg.Settings, cfg.Logger)
 	set.Explain = advice.TPM
 	if cfg.TCTI != "" {
@@ -90,7 +100,7 @@ func Run(ctx context.Context, cfg Config) (*Outcome, error) {
 	}
 	q := quoter.New(set)
 	defer q.Close()
-	m := &Outcome{}
+	m := &Outcome{html: cfg.HTML != ""}
 	bank, err := cfg.bank()
 	if err != nil {
 		return nil, err
@@ -174,6 +184,11 @@ func (m *Outcome) readTPM(ctx context.Context, q *quoter.Quoter, banks pts.HashA
 	} else {
 		return nil, fmt.Errorf("read PCRs: %w", err)
 	}
+	defer func() {
+		if m.AIK != "" && values != nil && m.html {
+			m.sign(ctx, q, b.alg)
+		}
+	}()
 	switch aik, err := q.AIK(ctx); {
 	case err != nil:
 		m.AIKError = err.Error()
@@ -183,6 +198,16 @@ func (m *Outcome) readTPM(ctx context.Context, q *quoter.Quoter, banks pts.HashA
 		m.AIK = "certificate"
 	}
 	return values, nil
+}
+
+// sign lets the TPM sign the PCRs that a boot extends, as a verifier would ask for it.
+func (m *Outcome) sign(ctx context.Context, q *quoter.Quoter, alg pts.HashAlgorithms) {
+	nonce := make([]byte, 20)
+	_, _ = rand.Read(nonce)
+	pcrs := pcr.Select(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+	if _, m.unsigned = q.Quote(ctx, alg, pcrs, nonce); m.unsigned == nil {
+		m.quoted = pcrs.String()
+	}
 }
 
 // Err says what a verifier would refuse, or what could not be measured or compared.

@@ -40,8 +40,8 @@ type Uncompared struct{ Sentence string }
 // Error says why nothing was compared.
 func (e *Uncompared) Error() string { return "nothing was compared: " + e.Sentence }
 
-// ExitCode returns ExitNothing.
-func (e *Uncompared) ExitCode() int { return ExitNothing }
+// CommandExit returns ExitNothing.
+func (e *Uncompared) CommandExit() int { return ExitNothing }
 
 // conclude sets the result and the sentence that explains it.
 func (m *Outcome) conclude() {

@@ -57,7 +57,7 @@ func TestConclude(t *testing.T) {
 			require.NoError(t, err)
 		case ExitNothing:
 			require.ErrorAs(t, err, &none)
-			require.Equal(t, ExitNothing, none.ExitCode())
+			require.Equal(t, ExitNothing, none.CommandExit())
 			require.Contains(t, err.Error(), m.Sentence)
 		default:
 			require.Error(t, err)

@@ -1,9 +1,11 @@
 package measure
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -44,6 +46,7 @@ func (m *Outcome) WriteTable(out io.Writer) {
 	}
 	_ = w.Flush()
 	m.writePCRs(out)
+	m.writeExplained(out)
 	if m.Result == Matches || m.Result == TPMLeftOut || m.Result == NoTPM || m.Result == Nothing {
 		fmt.Fprintf(out, "\n%s\n", m.Sentence) // the others are errors, which are said once
 	}
@@ -90,4 +93,49 @@ func (m *Outcome) writePCRs(out io.Writer) {
 		}
 	}
 	_ = w.Flush()
+}
+
+// writeExplained says who extended each PCR, and by what.
+func (m *Outcome) writeExplained(out io.Writer) {
+	if len(m.Explained) == 0 {
+		return
+	}
+	fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PCR\textended by\tentries\twhat")
+	for _, e := range m.byPCR() {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", register(e), e.By, e.Entries, shorten(e.What, 3))
+	}
+	_ = w.Flush()
+}
+
+// byPCR returns the explanations in the order of the PCRs, NvPCRs last.
+func (m *Outcome) byPCR() []evidence.Explanation {
+	all := slices.Clone(m.Explained)
+	slices.SortStableFunc(all, func(a, b evidence.Explanation) int {
+		return cmp.Or(cmp.Compare(a.NvPCR, b.NvPCR), cmp.Compare(a.PCR, b.PCR))
+	})
+	return all
+}
+
+func register(e evidence.Explanation) string {
+	if e.NvPCR != "" {
+		return "NvPCR " + e.NvPCR
+	}
+	return fmt.Sprint(e.PCR)
+}
+
+// shorten joins the first of some texts, each cut to a width for a terminal.
+func shorten(what []string, most int) string {
+	var out []string
+	for _, s := range what[:min(most, len(what))] {
+		if r := []rune(s); len(r) > 40 {
+			s = string(r[:39]) + "…"
+		}
+		out = append(out, s)
+	}
+	if len(what) > most {
+		out = append(out, "…")
+	}
+	return strings.Join(out, ", ")
 }

@@ -41,7 +41,7 @@ func ExitCode(err error) (code int, say bool) {
 	var printed *Printed
 	var wrong *usage.Error
 	var timeout *client.TimeoutError
-	var own interface{ ExitCode() int }
+	var own interface{ CommandExit() int }
 	switch {
 	case err == nil:
 		return ExitAllowed, false
@@ -51,8 +51,8 @@ func ExitCode(err error) (code int, say bool) {
 		return ExitUsage, true
 	case errors.As(err, &timeout):
 		return ExitTimeout, true
-	case errors.As(err, &own) && own.ExitCode() > ExitUsage:
-		return own.ExitCode(), true
+	case errors.As(err, &own) && own.CommandExit() > ExitUsage:
+		return own.CommandExit(), true
 	}
 	return ExitFailure, true
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -52,11 +53,13 @@ func target(path string) string {
 
 // rewrite puts lines first and removes those of earlier calls. The new file
 // replaces the old one at once; where that cannot be (a file that is mounted by
-// itself) it is written in place. Links stay links, and a file that was not there
+// itself, or that of another user, whom this one may not give it) it is written in
+// place. Links stay links, and a file that was not there
 // goes when nothing is in it any more.
 func (p *Place) rewrite(lines []string) error {
 	path := target(p.File)
 	mode := os.FileMode(0o644)
+	uid, gid := os.Geteuid(), os.Getegid()
 	before, err := readResolvConf(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -72,6 +75,9 @@ func (p *Place) rewrite(lines []string) error {
 	default:
 		if i, err := os.Stat(path); err == nil {
 			mode = i.Mode().Perm()
+			if st, ok := i.Sys().(*syscall.Stat_t); ok {
+				uid, gid = int(st.Uid), int(st.Gid)
+			}
 		}
 	}
 	var out strings.Builder
@@ -95,6 +101,9 @@ func (p *Place) rewrite(lines []string) error {
 	tmp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err == nil {
 		_, err = tmp.WriteString(out.String())
+		if uid != os.Geteuid() || gid != os.Getegid() { // it stays its owner's
+			err = errors.Join(err, tmp.Chown(uid, gid))
+		}
 		err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
 		if err == nil {
 			err = os.Rename(name, path)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func addrs(list ...string) (out []netip.Addr) {
@@ -163,4 +164,19 @@ func TestLinks(t *testing.T) {
 	loop := filepath.Join(dir, "loop")
 	require.NoError(t, os.Symlink(loop, loop))
 	require.Error(t, Find(t.Context(), Config{File: loop, Key: "home"}).Install(t.Context(), addrs("10.1.0.53"), nil))
+}
+
+// The file of another user stays that user's: a service that is not root leaves
+// nothing that belongs to it.
+func TestOwnerStays(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIP gives a file away: run as root")
+	}
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	require.NoError(t, os.Chown(file, 1234, 4321))
+	require.NoError(t, Find(t.Context(), Config{File: file, Key: "home"}).Install(t.Context(), addrs("10.1.0.53"), nil))
+	var st unix.Stat_t
+	require.NoError(t, unix.Stat(file, &st))
+	require.Equal(t, [2]uint32{1234, 4321}, [2]uint32{st.Uid, st.Gid})
 }

@@ -30,6 +30,9 @@ type Child struct {
 	Interface    string
 	IfIDIn       uint32 // XFRM interface IDs; 0 = the connection's
 	IfIDOut      uint32
+	CopyDF       bool   // the outer header takes the inner one's
+	CopyECN      bool   // the same
+	CopyDSCP     string // out, in, yes or no
 	MarkIn       Mark
 	MarkOut      Mark
 }
@@ -51,6 +54,7 @@ var childKeys = keys{
 	"local_ts": used, "remote_ts": used, "esp_proposals": used, "ah_proposals": used, "mode": used,
 	"start_action": used, "close_action": used, "dpd_action": used, "rekey_time": used, "life_time": used, "rand_time": used,
 	"replay_window": used, "updown": used, "interface": used, "mark_in": used, "mark_out": used, "if_id_in": used, "if_id_out": used,
+	"copy_df": used, "copy_ecn": used, "copy_dscp": used,
 
 	"rekey_bytes": without(byTime, "0").as(wholeNumber), "life_bytes": without(byTime, "0").as(wholeNumber), "rand_bytes": without(byTime, "0").as(wholeNumber),
 	"rekey_packets": without(byTime, "0").as(wholeNumber), "life_packets": without(byTime, "0").as(wholeNumber), "rand_packets": without(byTime, "0").as(wholeNumber),
@@ -63,9 +67,6 @@ var childKeys = keys{
 	"label": without("packets are not labelled"), "label_mode": without("packets are not labelled", "system").as(choice("system", "simple", "selinux")),
 	"tfc_padding": without("ESP packets are not padded", "0").as(either(choice("mtu"), wholeNumber)), "per_cpu_sas": without("one CHILD_SA serves all processors", no...).as(either(choice("encap"), valid(config.Value.Bool))),
 	"hw_offload": without(noOffload, no...).as(either(choice("auto", "crypto", "packet"), valid(config.Value.Bool))),
-	"copy_df":    without("the outer header's flag does not follow the inner one's", yes...).as(valid(config.Value.Bool)),
-	"copy_ecn":   without("the outer header's ECN does not follow the inner one's", yes...).as(valid(config.Value.Bool)),
-	"copy_dscp":  without("the outer header's DSCP does not follow the inner one's", "out").as(choice("out", "in", "yes", "no")),
 	"icmp":       without("ICMP errors are not let through on their own", no...).as(valid(config.Value.Bool)),
 }
 
@@ -88,6 +89,8 @@ func (m *Config) child(n *config.Node, bad func(*config.Error)) *Child {
 	c.IfIDIn, c.IfIDOut = uint32(r.integer("if_id_in", 0, 0, math.MaxUint32)), uint32(r.integer("if_id_out", 0, 0, math.MaxUint32))
 	c.MarkIn, c.MarkOut = typed(r, "mark_in", Mark{}, parseMark), typed(r, "mark_out", Mark{}, parseMark)
 	c.ReplayWindow = int(r.integer("replay_window", 32, 0, 1<<16))
+	c.CopyDF, c.CopyECN = r.boolean("copy_df", true), r.boolean("copy_ecn", true)
+	c.CopyDSCP = r.oneOf("copy_dscp", "out", "out", "in", "yes", "no")
 	c.Updown = r.str("updown", "")
 	c.Interface = r.str("interface", "")
 	m.unknown(n, childKeys, nil, nil, nil, bad)

@@ -35,6 +35,7 @@ var optionDocs = map[string]map[string]string{
 		"dpd_action": "clear, trap or restart", "rekey_time": "1h, or 10/11 of life_time", "life_time": "rekey_time and 10 %", "rand_time": "life_time less rekey_time",
 		"replay_window": "packets; 32", "updown": "program that is run up and down", "interface": "device of routes", "mark_in": "value/mask", "mark_out": "value/mask",
 		"if_id_in": "XFRM interface ID", "if_id_out": "XFRM interface ID",
+		"copy_df": "yes; with ESP in the kernel", "copy_ecn": "yes; with ESP in the kernel", "copy_dscp": "out, in, yes or no; with ESP in the kernel",
 	},
 	"authorities.<ca>": {"cacert": "file below x509ca", "file": "the same", "crl_uris": "where CRLs are", "ocsp_uris": "where OCSP responders are"},
 }
