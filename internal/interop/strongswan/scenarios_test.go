@@ -162,6 +162,10 @@ func TestScenarios(t *testing.T) {
 			name: "tnccs-11 isolated", edits: []edit{imvs("imv-test", "imv-scanner"), overEAPTNC, protocol("tnccs-1.1"), testIMC("command = isolate")},
 			imcs: []string{"imc-test", "imc-scanner"}, want: "isolated", net: isolateNet, logs: []string{"TNC recommendation is 'isolate'"},
 		},
+		{ // PT-EAP is the gateway's default; the setting of the protocol counts over it too
+			name: "tnccs-11 PT-EAP", edits: []edit{imvs("imv-test", "imv-scanner"), protocol("tnccs-1.1"), testIMV("rounds = 1"), testIMC("command = allow")},
+			imcs: []string{"imc-test", "imc-scanner"}, want: "allowed", net: allowNet, logs: []string{"TNC recommendation is 'allow'"},
+		},
 		{
 			name: "tnccs-20", edits: []edit{imvs("imv-test", "imv-scanner"), testIMV("rounds = 1"), testIMC("command = allow\n additional_ids = 2")},
 			imcs: []string{"imc-test", "imc-scanner"}, want: "allowed", net: allowNet, logs: []string{"PB-TNC access recommendation is 'Access Allowed'"},
