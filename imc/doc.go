@@ -55,6 +55,7 @@
 //	os_info              whether this IMC sends the platform where imc-os is not loaded (yes)
 //	retry                whether one more handshake is asked for after access was refused or
 //	                     isolated (no)
+//	ima_saved            parts of IMA's list that the kernel exported and deleted ()
 //	segmentation         whether segments are asked of verifiers (no)
 //	language             of texts for the user, as in RFC 5646 (that of the locale)
 //	measure_allow, measure_deny, measure_max_files, measure_max_bytes, measure_max_seconds

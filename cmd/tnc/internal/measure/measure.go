@@ -30,7 +30,8 @@ type Config struct {
 
 	BIOSLog string // file; none leaves it out
 	IMALog  string // file; none leaves it out
-	// IMASaved are parts of the list that the kernel exported and deleted, oldest first.
+	// IMASaved are parts of the list that the kernel exported and deleted, oldest first;
+	// none: as Settings say.
 	IMASaved   []string
 	SystemdLog string // file; none leaves it out
 	Hash       string // PCR bank: sha1, sha256, sha384 or sha512; "" = as the IMC would choose
@@ -92,7 +93,9 @@ const notAsked = "not asked"
 func Run(ctx context.Context, cfg Config) (*Outcome, error) {
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
 	collect.BIOSLog, collect.IMALog, collect.SystemdLog = logFile(cfg.BIOSLog), logFile(cfg.IMALog), logFile(cfg.SystemdLog)
-	collect.IMASaved = cfg.IMASaved
+	if len(cfg.IMASaved) > 0 {
+		collect.IMASaved = cfg.IMASaved
+	}
 	set := quoter.FromSettings(cfg.Settings, cfg.Logger)
 	set.Explain = advice.TPM
 	if cfg.TCTI != "" {

@@ -39,6 +39,7 @@ var (
 	PCR18After        = attestation.textOf(hex20, "pcr18_after", "", "PCR 18 after Trusted Boot extended it.")
 	DHGroups          = attestation.mine().textOf("list", "dh_groups", "all", "D-H groups that may be used: modp1024, modp1536, modp2048, ecp256, ecp384, ecp521.")
 	OSInfo            = attestation.mine().yesNo("os_info", true, "Report the platform where the IMC imc-os is not loaded.")
+	IMASaved          = attestation.mine().textOf("files", "ima_saved", "", "Parts of IMA's list that the kernel exported and deleted, oldest first.")
 	Retry             = attestation.mine().yesNo("retry", false, "Ask for one more handshake after access was refused or isolated.")
 	Segmentation      = attestation.mine().yesNo("segmentation", false, "Ask verifiers for segments.")
 	Language          = attestation.mine().textOf("text", "language", "that of the locale", "Language of texts for the user, as in RFC 5646.")
