@@ -50,7 +50,10 @@ func (c *checker) add(kind Kind, remedy, format string, args ...any) {
 	if kind == Error {
 		c.bad++
 	}
-	c.findings = append(c.findings, Finding{kind, c.words(fmt.Sprintf(format, args...)), c.words(remedy)})
+	f := Finding{kind, c.words(fmt.Sprintf(format, args...)), c.words(remedy)}
+	if !slices.Contains(c.findings, f) { // what holds for each connection is said once
+		c.findings = append(c.findings, f)
+	}
 }
 
 func (c *checker) fail(err error) { c.add(Error, "", "%v", err) }

@@ -49,6 +49,9 @@ func (c *checker) writable() {
 			return
 		}
 		seen[path] = true
+		if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+			return // /dev/null holds nothing
+		}
 		risk, err := ownership.Find(path)
 		if err != nil || risk == nil {
 			return

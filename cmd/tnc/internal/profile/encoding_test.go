@@ -86,6 +86,9 @@ func TestWritableFiles(t *testing.T) {
 		return said
 	}
 	require.Empty(t, check())
+	for _, f := range (Files{Strongswan: "/dev/null", Swanctl: filepath.Join(dir, "swanctl.conf"), TNCConfig: "/dev/null"}).Check(time.Now()) {
+		require.NotContains(t, f.Text, "may be changed", "there is nothing in a device")
+	}
 	for file, what := range map[string]string{
 		"swanctl.conf": "configuration", "strongswan.conf": "configuration", "tnc_config": "configuration", "private/carol.key": "private key", "x509ca/ca.pem": "CA certificate", "imc.so": `IMC "A"`,
 	} {
