@@ -50,10 +50,7 @@ func (c *checker) add(kind Kind, remedy, format string, args ...any) {
 	if kind == Error {
 		c.bad++
 	}
-	f := Finding{kind, c.words(fmt.Sprintf(format, args...)), c.words(remedy)}
-	if !slices.Contains(c.findings, f) { // what holds for each connection is said once
-		c.findings = append(c.findings, f)
-	}
+	c.findings = append(c.findings, Finding{kind, c.words(fmt.Sprintf(format, args...)), c.words(remedy)})
 }
 
 func (c *checker) fail(err error) { c.add(Error, "", "%v", err) }
@@ -78,7 +75,13 @@ func (f Files) Check(now time.Time) []Finding {
 		c.certificates()
 	}
 	c.writable()
-	return c.findings
+	var out []Finding
+	for _, f := range c.findings {
+		if !slices.Contains(out, f) { // what holds for each connection is said once
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // settings checks strongswan.conf.

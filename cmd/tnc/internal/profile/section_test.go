@@ -65,3 +65,25 @@ charon-nm {
 	require.Contains(t, out, "note strongswan.conf:1: section charon-systemd is not in force")
 	require.Contains(t, out, "warning strongswan.conf:2: setting charon-systemd.retransmit_tries is not in force")
 }
+
+// What is wrong in conn %default is wrong with each conn; config check says it once.
+func TestFindingsOfSeveralConnections(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "ipsec.conf")
+	require.NoError(t, os.WriteFile(conf, []byte("conn %default\n\tkeyexchange=ikev1\n\tauthby=secret\n\tright=192.168.0.1\n\tauto=add\nconn a\nconn b\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ipsec.secrets"), []byte(": PSK x\n"), 0o600))
+	f := Files{IPsecConf: conf, Strongswan: "/dev/null", TNCConfig: "/dev/null"}
+	all, err := f.Show("")
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	for _, s := range all {
+		require.Len(t, s.Problems, 1, s.Name)
+	}
+	said := 0
+	for _, found := range f.Check(time.Now()) {
+		if found.Kind == Error {
+			said++
+		}
+	}
+	require.Equal(t, 1, said)
+}
