@@ -196,3 +196,20 @@ func TestNothing(t *testing.T) {
 	require.Zero(t, caps)
 	require.Positive(t, tasks())
 }
+
+// No two processes of a program have the same user at a time: what ends one ends
+// all that its user has.
+func TestUsersAreApart(t *testing.T) {
+	u := userSet{taken: map[uint32]bool{}}
+	have := map[uint32]bool{}
+	for range 2000 {
+		uid := u.take()
+		require.False(t, have[uid])
+		require.GreaterOrEqual(t, uid, uint32(firstUser))
+		have[uid] = true
+	}
+	for uid := range have {
+		u.release(uid)
+	}
+	require.Empty(t, u.taken)
+}

@@ -4,7 +4,6 @@ package confine
 
 import (
 	"fmt"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,9 +21,6 @@ type Library struct {
 	Keep Caps
 }
 
-// users counts the users that were given away.
-var users atomic.Uint32
-
 // NewLibrary returns the plan for a process with a library.
 func NewLibrary(l Library) *Plan {
 	p := newPlan()
@@ -32,11 +28,13 @@ func NewLibrary(l Library) *Plan {
 	p.step(stepName, append([]byte(l.Name), 0))
 	p.step(stepOOMScore, []byte("1000\x00"))
 	groups, caps := access(l.Files.Write)
-	// A number of its own for each child of each process, until they are used up.
 	p.memory = l.Memory
-	uid := p.user(uint32(unix.Getpid())*16+users.Add(1)%16, l.Keep|caps, groups)
+	own := users.take()
+	uid := p.user(own, l.Keep|caps, groups)
 	if l.Calls.Groups && uid != nobody {
 		p.uid = uid
+	} else {
+		users.release(own)
 	}
 	p.limits(l, uid)
 	p.step(stepNoNew, nil)

@@ -5,9 +5,11 @@ package confine
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,23 +56,51 @@ func (s Caps) String() string {
 	return strings.Join(names, " ")
 }
 
-// Users that nobody has are chosen from here on, by a number that grows: neither
-// people nor systemd nor containers have them.
+// Users that nobody has are chosen at random from here on: neither people nor
+// systemd nor containers have them.
 const (
 	firstUser = 1_900_000_000
 	userRange = 100_000_000
 	nobody    = 65534
 )
 
-// user adds the change to a user that no other process has, and to the
-// capabilities keep. It returns that user, 0 where the process keeps its own.
-func (p *Plan) user(n uint32, keep Caps, groups []uint32) uint32 {
+// userSet is the users that this program's processes have. No two have the same
+// one at a time, since KillUser of one ends all processes of its user.
+type userSet struct {
+	mu    sync.Mutex
+	taken map[uint32]bool
+}
+
+var users = userSet{taken: map[uint32]bool{}}
+
+// take returns a user that is free until release.
+func (u *userSet) take() uint32 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for {
+		uid := firstUser + rand.Uint32N(userRange)
+		if !u.taken[uid] {
+			u.taken[uid] = true
+			return uid
+		}
+	}
+}
+
+func (u *userSet) release(uid uint32) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.taken, uid)
+}
+
+// user adds the change to the user uid, which no other process has, and to the
+// capabilities keep. It returns the user that it came to: another one where uid
+// has no number in this namespace, 0 where the process keeps its own.
+func (p *Plan) user(uid uint32, keep Caps, groups []uint32) uint32 {
 	own := Permitted()
 	keep &= own
 	if own.has(unix.CAP_SETPCAP) {
 		p.step(stepBounding, u64s(uint64(keep)))
 	}
-	uid := uint32(firstUser + n%userRange)
 	switch {
 	case !own.has(unix.CAP_SETUID) || !own.has(unix.CAP_SETGID):
 		uid = 0
@@ -178,9 +208,11 @@ func (p *Plan) KillUser() {
 			}
 		}
 		if !found {
-			return
+			break
 		}
 	}
+	users.release(p.uid)
+	p.uid = 0
 }
 
 // owner returns the state and the user of a process.
