@@ -161,10 +161,17 @@ func (d *demo) logger() *slog.Logger {
 
 const libraryName = "imc-attestation.so"
 
-// Libraries returns where the library of the program exe is looked for.
+// Libraries returns where the library of the program exe is looked for: beside it, and
+// in LIBDIR of the same installation, also where packages of Debian
+// (lib/x86_64-linux-gnu) and of Fedora (lib64) have it.
 func Libraries(exe string) []string {
 	dir := filepath.Dir(exe)
-	return []string{filepath.Join(dir, libraryName), filepath.Join(dir, "..", "lib", "gotnc", libraryName)}
+	out := []string{filepath.Join(dir, libraryName)}
+	for _, lib := range []string{"lib", "lib64"} {
+		out = append(out, filepath.Join(dir, "..", lib, "gotnc", libraryName))
+	}
+	multiarch, _ := filepath.Glob(filepath.Join(dir, "..", "lib", "*-linux-*", "gotnc", libraryName))
+	return append(out, multiarch...)
 }
 
 // findLibrary returns the IMC library: beside the program as in build/, or where

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,9 +10,14 @@ import (
 
 // After make install as in build/ the demo finds its library.
 func TestDemoFindsTheInstalledLibrary(t *testing.T) {
-	require.Equal(t, []string{"/opt/x/bin/imc-attestation.so", "/opt/x/lib/gotnc/imc-attestation.so"}, Libraries("/opt/x/bin/tnc"))
-	makefile, err := os.ReadFile("../../../../Makefile")
+	require.Equal(t, []string{"/opt/x/bin/imc-attestation.so", "/opt/x/lib/gotnc/imc-attestation.so", "/opt/x/lib64/gotnc/imc-attestation.so"}, Libraries("/opt/x/bin/tnc"))
+	script, err := os.ReadFile("../../../../dist/install.sh")
 	require.NoError(t, err)
-	require.Contains(t, string(makefile), "imc-attestation.so $(DESTDIR)$(PREFIX)/lib/gotnc/\n")
-	require.Contains(t, string(makefile), "$(BUILD)/tnc $(DESTDIR)$(PREFIX)/bin/\n")
+	require.Contains(t, string(script), `imc-attestation.so" "$LIBDIR/gotnc/imc-attestation.so"`)
+	require.Contains(t, string(script), `tnc" "$BINDIR/tnc"`)
+	root := t.TempDir()
+	debian := filepath.Join(root, "lib", "x86_64-linux-gnu", "gotnc", "imc-attestation.so")
+	require.NoError(t, os.MkdirAll(filepath.Dir(debian), 0o755))
+	require.NoError(t, os.WriteFile(debian, nil, 0o755))
+	require.Contains(t, Libraries(filepath.Join(root, "bin", "tnc")), debian)
 }
