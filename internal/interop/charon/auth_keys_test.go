@@ -28,7 +28,7 @@ func TestKeysOfEveryFormWithCharon(t *testing.T) {
 	der, err := pkcs8.MarshalPrivateKey(cl.PrivateKey, []byte("open sesame"), nil)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(in("private/own.pem"), pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}), 0o600))
-	s.refused(c, "passphrase")
+	s.refused(c, "own.pem is encrypted: add the section private-own-pem")
 	c.secrets = "private-own {\nfile = own.pem\nsecret = open sesame\n}\n"
 
 	code, says := s.tryClient(c)
