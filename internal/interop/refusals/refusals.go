@@ -30,7 +30,7 @@ var Table = []Refusal{
 	{"keys written into ipsec.conf", "put them into files", re(`a key in the configuration is not supported`)},
 	{"a trap for any peer (start_action without remote_addrs)", "there is nobody to connect to", re(`has no (remote_addrs|right|left):`)},
 	{"a password method without its secret", "it cannot work", re(`there is no eap secret`)},
-	{"a prefix longer than the address, version = 3, a port above 65535", "typing errors", re(`not a subnet such as|not a port from|version = 3: not`)},
+	{"a prefix longer than the address, version = 3, a port above 65535, a negative time", "typing errors", re(`not a subnet such as|not a port from|version = 3: not|= "-[^"]*": not a time`)},
 }
 
 func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }

@@ -162,7 +162,8 @@ func (m *Config) connection(n *config.Node) *Connection {
 	c.SendCert = r.oneOf("send_cert", "ifasked", "always", "never", "ifasked")
 	c.RekeyTime = r.duration("rekey_time", 4*time.Hour)
 	c.ReauthTime = r.duration("reauth_time", 0)
-	if _, ok := n.Lookup("rekey_time"); !ok && c.ReauthTime > 0 {
+	_, rekey := n.Lookup("rekey_time")
+	if _, reauth := n.Lookup("reauth_time"); reauth && !rekey { // also where it is 0
 		c.RekeyTime = 0 // as strongSwan: one of the two
 	}
 	c.OverTime = r.duration("over_time", max(c.RekeyTime, c.ReauthTime)/10)

@@ -16,7 +16,7 @@ var optionDocs = map[string]map[string]string{
 		"vips": "virtual IPs to ask for; 0.0.0.0 and :: are any", "encap": "force UDP encapsulation; no", "mobike": "RFC 4555; yes",
 		"dpd_delay": "time without packets until the gateway is probed; 0 is never", "dpd_timeout": "read; IKEv2 follows charon.retransmit_*",
 		"fragmentation": "yes, accept, force or no", "keyingtries": "attempts to connect, also where the connection is lost (each then at least 165 s); 1; 0 is for ever", "send_certreq": "name our CAs; yes",
-		"send_cert": "ifasked, always or never", "rekey_time": "4h; 0 is never", "reauth_time": "0 is never", "over_time": "end after that; 10 % of the longer of the two",
+		"send_cert": "ifasked, always or never", "rekey_time": "4h, or never where reauth_time is set; 0 is never", "reauth_time": "0 is never", "over_time": "end after that; 10 % of the longer of the two",
 		"rand_time": "random part that is taken off; over_time, at most half", "childless": "allow, prefer, force or never", "ppk_id": "postquantum preshared key of secrets.ppk",
 		"ppk_required": "no", "mediation": "refused unless no", "ocsp": "reply, request, both or never", "if_id_in": "XFRM interface ID", "if_id_out": "XFRM interface ID",
 	},

@@ -323,3 +323,18 @@ func derOf(p []byte) []byte {
 	b, _ := pem.Decode(p)
 	return b.Bytes
 }
+
+// Where reauth_time is set, to never too, rekey_time has no default (strongSwan 6).
+func TestReauthTimeAlone(t *testing.T) {
+	for line, want := range map[string][2]time.Duration{
+		"":                                  {4 * time.Hour, 0},
+		"reauth_time = 0s":                  {0, 0},
+		"reauth_time = 2h":                  {0, 2 * time.Hour},
+		"reauth_time = 0\n rekey_time = 1h": {time.Hour, 0},
+	} {
+		c, err := config.Parse("swanctl.conf", "connections {\n home {\n "+line+"\n }\n}\n")
+		require.NoError(t, err)
+		home := FromConfig(c, "swanctl.conf").Connections[0]
+		require.Equal(t, want, [2]time.Duration{home.RekeyTime, home.ReauthTime}, line)
+	}
+}
