@@ -29,14 +29,14 @@ unpack() {
 
 # Unpacked, not installed: they take resolv.conf over.
 unpacked=/var/cache/gotnc/unpacked
-unpack() {
+unpack_resolvers() {
 	for p in systemd-resolved openresolv; do
 		[ ! -d "$unpacked/$p" ] || continue
 		(cd "$(mktemp -d)" && { apt-get download -qq "$p" || { apt-get update -qq && apt-get download -qq "$p"; }; } && mkdir -p "$unpacked" && dpkg -x "$p"_*.deb "$unpacked/$p") >/dev/null 2>&1 ||
 			echo "could not unpack $p: the tests that need it are skipped, or fail where CI is set" >&2
 	done
 }
-if [ "${1:-}" != vm ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then unpack; fi
+if [ "${1:-}" != vm ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then unpack_resolvers; fi
 
 missing=
 for p in $packages; do
