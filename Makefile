@@ -116,9 +116,10 @@ bench: ## speed and costs beside strongSwan's (STRONGSWAN_PREFIX, GOTNC_RIG), op
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
 	$(GO) test -run '^$$' -bench Costs -benchtime 5x ./capi/capitest
 
+VMTESTS ?= .
 vmtest: ## boot Debian's kernel in qemu: its logs against an emulated TPM, quotes; ESP in the kernel; libreswan and OpenIKED (docs/peers.md)
 	@internal/interop/peers.sh vm
-	GOTNC_VMTEST=1 $(GO) test -count=1 -v -timeout 30m ./internal/interop/vm
+	GOTNC_VMTEST=1 $(GO) test -count=1 -v -timeout 30m -run '$(VMTESTS)' ./internal/interop/vm
 
 packagetest: ## install the packages in a clean Debian (root, debootstrap, lintian, rpm): minutes
 	GOTNC_PACKAGETEST=1 $(GO) test -count=1 -v -timeout 60m ./internal/interop/packages

@@ -94,6 +94,23 @@ func TestKernelWithoutESP(t *testing.T) {
 	require.ErrorIs(t, d.install(child(0xc0000001), false), ErrNoESP)
 }
 
+// The state of a probe that was killed goes with the next one; so does one that
+// another process has removed meanwhile.
+func TestProbeRemovesWhatIsThere(t *testing.T) {
+	var kinds []uint16
+	for _, removed := range []error{nil, unix.ESRCH} {
+		kinds = nil
+		require.NoError(t, probe(func(r request) error {
+			kinds = append(kinds, r.kind)
+			if r.kind == nl.XFRM_MSG_NEWSA {
+				return unix.EEXIST
+			}
+			return removed
+		}))
+		require.Equal(t, []uint16{nl.XFRM_MSG_NEWSA, nl.XFRM_MSG_DELSA}, kinds)
+	}
+}
+
 // The kernel of this machine either has ESP, or says what is missing.
 func TestProbeHere(t *testing.T) {
 	if os.Geteuid() != 0 {

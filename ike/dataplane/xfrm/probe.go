@@ -51,9 +51,10 @@ func probe(send func(request) error) error {
 	}
 	err = send(r)
 	switch {
-	case err == nil:
-		return send(deleteState(s))
-	case errors.Is(err, unix.EEXIST):
+	case err == nil, errors.Is(err, unix.EEXIST): // there: of one that was killed, or that probes now
+		if err := send(deleteState(s)); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("remove a state: %w", err)
+		}
 		return nil
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("add a state: %w: %w", err, dataplane.ErrNoRight)
