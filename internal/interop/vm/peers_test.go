@@ -24,10 +24,7 @@ var peers = map[string]image{
 	"OpenIKED": {libraries: []string{"/usr/lib/*/ossl-modules/*.so"}},
 }
 
-var (
-	cellLine = regexp.MustCompile(`(?m)^CELL\|([^|]*)\|([^|]*)\|(.*?)\r?$`)
-	timeLine = regexp.MustCompile(`(?m)^TIME\|(.*?)\r?$`)
-)
+var cellLine = regexp.MustCompile(`(?m)^CELL\|([^|]*)\|([^|]*)\|(.*?)\r?$`)
 
 // unpacked is the folder of a peer's package, as peers.sh vm leaves it.
 func unpacked(t *testing.T, peer string) string {
