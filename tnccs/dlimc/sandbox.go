@@ -156,6 +156,9 @@ func (s Sandbox) tpm(f *confine.Files, c *confine.Calls) {
 // plan returns how the child of e is confined; nil is not at all.
 func (s Sandbox) plan(e Entry) (*confine.Plan, SandboxLevel, error) {
 	level := s.level(e)
+	if level == SandboxOff {
+		return nil, level, nil
+	}
 	l := confine.Library{
 		Name:   childName,
 		Files:  confine.Files{Hidden: s.hidden()},
@@ -169,8 +172,6 @@ func (s Sandbox) plan(e Entry) (*confine.Plan, SandboxLevel, error) {
 		l.Processes = DefaultProcesses
 	}
 	switch level {
-	case SandboxOff:
-		return nil, level, nil
 	case SandboxReadonly:
 		l.Files.Execute = []string{"/"}
 		l.Calls = confine.Calls{Netlink: true, Code: true}

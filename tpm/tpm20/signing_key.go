@@ -50,8 +50,9 @@ type SigningKey struct {
 	password []byte
 	policy   []PolicyCommand
 
-	mu     sync.Mutex
-	loaded *object // nil once closed, and for a persistent key
+	mu     sync.Mutex // taken while the TPM is held, not before
+	closed bool
+	loaded *object // nil for a persistent key
 }
 
 // Errors of signing keys.
@@ -226,8 +227,8 @@ func (k *SigningKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (s
 func (k *SigningKey) sign(s *session, digest []byte, hash pcr.Hash, scheme Scheme) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.key == nil {
-		return nil, attest.ErrNoKey
+	if k.closed {
+		return nil, fmt.Errorf("%w: it was closed", attest.ErrNoKey) // its handle may be another key's
 	}
 	alg := tpm2.TPMAlgID(scheme)
 	use := withPassword(k.handle, k.key.name, k.password)
@@ -265,16 +266,17 @@ func hashOf(h crypto.Hash) pcr.Hash {
 // Close takes the key out of the TPM, where it was loaded, and forgets its
 // password. The TPM stays open.
 func (k *SigningKey) Close() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	clear(k.password)
-	if k.loaded == nil {
-		return nil
-	}
-	o := k.loaded
-	k.loaded = nil
 	return k.t.do(context.Background(), "unload key", func(s *session) error {
-		s.flush(o)
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.closed {
+			return nil
+		}
+		k.closed = true
+		clear(k.password)
+		if k.loaded != nil {
+			s.flush(k.loaded)
+		}
 		return nil
 	})
 }

@@ -89,8 +89,34 @@ func TestSigningKeys(t *testing.T) {
 			require.NoError(t, k.Close())
 			require.NoError(t, k.Close())
 			_, err = k.Sign(rand.Reader, s256[:], crypto.SHA256)
-			require.Error(t, err, "closed")
+			require.ErrorIs(t, err, tpm.ErrNoKey, "closed")
 		})
+	}
+}
+
+// A key that was closed does not sign with the one that has its handle now, and
+// closing waits for a signature under way instead of both for each other.
+func TestClosedSigningKey(t *testing.T) {
+	p := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)
+	ctx := t.Context()
+	w, err := p.CreateSigningKey(ctx, tpm20.SigningKeyRequest{ECC: true}, tpm20.Auth{})
+	require.NoError(t, err)
+	digest := sha256.Sum256([]byte("message"))
+	for range 20 {
+		k, err := p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Wrapped: w})
+		require.NoError(t, err)
+		signed := make(chan struct{})
+		go func() {
+			defer close(signed)
+			_, _ = k.Sign(rand.Reader, digest[:], crypto.SHA256)
+		}()
+		require.NoError(t, k.Close())
+		<-signed
+		other, err := p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Wrapped: w})
+		require.NoError(t, err)
+		_, err = k.Sign(rand.Reader, digest[:], crypto.SHA256)
+		require.ErrorIs(t, err, tpm.ErrNoKey)
+		require.NoError(t, other.Close())
 	}
 }
 

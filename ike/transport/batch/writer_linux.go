@@ -115,10 +115,13 @@ func (w *Writer) writeJoined(to netip.AddrPort, packets [][]byte) (sent bool, er
 		return true, err
 	}
 	clear(w.iovs[:len(packets)])
+	if w.err == nil {
+		return true, nil
+	}
 	for _, e := range []syscall.Errno{unix.EOPNOTSUPP, unix.ENOTSUP, unix.EINVAL, unix.EIO, unix.EMSGSIZE, unix.ENOPROTOOPT} {
 		w.single = w.single || errors.Is(w.err, e)
 	}
-	return w.err == nil, nil
+	return false, nil
 }
 
 // address fills the header with the address; it reports whether the socket has
