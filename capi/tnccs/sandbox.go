@@ -25,20 +25,12 @@ func sandbox(env []string) dlimc.Sandbox {
 	if err != nil {
 		return dlimc.Sandbox{}
 	}
-	s := dlimc.Sandbox{
+	return dlimc.Sandbox{
 		Level:     dlimc.SandboxLevel(table.Sandbox.In(cfg)),
-		Levels:    map[string]dlimc.SandboxLevel{},
+		Levels:    table.OfIMCs[dlimc.SandboxLevel](table.SandboxOfIMC, cfg),
 		Memory:    uint64(table.IMCMemory.In(cfg)) << 20,
 		Processes: table.IMCProcesses.In(cfg),
-		TPM:       table.TCTIName.In(cfg),
+		TPM:       table.TCTI(cfg),
 		Shown:     cfg.View(table.Sections...).List(table.MeasureAllow.Key()),
 	}
-	if opts := table.TCTIOpts.In(cfg); opts != "" {
-		s.TPM += ":" + opts
-	}
-	imcs := cfg.View("tnc.imc")
-	for _, name := range imcs.Sections("") {
-		s.Levels[name] = dlimc.SandboxLevel(table.SandboxOfIMC.At(imcs.Below(name)))
-	}
-	return s
 }

@@ -16,18 +16,11 @@ func (p *Profile) sandbox() dlimc.Sandbox {
 	sc := p.Strongswan
 	s := dlimc.Sandbox{
 		Level:     dlimc.SandboxLevel(settings.Sandbox.In(sc)),
-		Levels:    map[string]dlimc.SandboxLevel{},
+		Levels:    settings.OfIMCs[dlimc.SandboxLevel](settings.SandboxOfIMC, sc),
 		Memory:    uint64(settings.IMCMemory.In(sc)) << 20,
 		Processes: settings.IMCProcesses.In(sc),
-		TPM:       settings.TCTIName.In(sc),
+		TPM:       settings.TCTI(sc),
 		Shown:     sc.View(settings.Sections...).List(settings.MeasureAllow.Key()),
-	}
-	if opts := settings.TCTIOpts.In(sc); opts != "" {
-		s.TPM += ":" + opts
-	}
-	imcs := sc.View("tnc.imc")
-	for _, name := range imcs.Sections("") {
-		s.Levels[name] = dlimc.SandboxLevel(settings.SandboxOfIMC.At(imcs.Below(name)))
 	}
 	if p.Swanctl == nil {
 		return s

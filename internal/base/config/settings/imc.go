@@ -1,6 +1,10 @@
 package settings
 
-import "math"
+import (
+	"math"
+
+	"github.com/gotnc/gotnc/internal/base/config"
+)
 
 // Sections are where an IMC's settings are looked up in turn when tnc loads it.
 // In another host its own name is in front: charon, charon-systemd, …
@@ -69,3 +73,12 @@ var (
 	MeasureMaxBytes   = measuring.textOf("number", "measure_max_bytes", "68719476736", "Most octets read for one request.")
 	MeasureMaxSeconds = measuring.textOf("number", "measure_max_seconds", "60", "Seconds until the answer, at most 86,400.")
 )
+
+// TCTI returns where the TPM is in one piece, as in "swtpm:port=2321".
+func TCTI(c *config.Config) string {
+	name := TCTIName.In(c)
+	if opts := TCTIOpts.In(c); opts != "" {
+		return name + ":" + opts
+	}
+	return name
+}
