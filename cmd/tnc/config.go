@@ -7,11 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 func newConfig() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: subcommand, RunE: helpOnly}
+	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: usage.Subcommand, RunE: report.HelpOnly}
 	var o options
 	check := &cobra.Command{
 		Use:   "check",
@@ -20,7 +22,7 @@ func newConfig() *cobra.Command {
 certificates, and tnc_config. What would keep a connection from working is an
 error, what has no effect a warning. Exit code 1 where there is an error.`,
 		Example: "  tnc config check\n  tnc config check --swanctl ./swanctl.conf",
-		Args:    noArgs,
+		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			bad := 0
 			for _, f := range o.Check(time.Now()) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/demo"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 func newDemo() *cobra.Command {
@@ -21,7 +22,7 @@ asked and measured follows. Nothing is left behind.
 ` + report.ExitHelp,
 		Example: `  tnc demo
   tnc demo --fail     one measured file differs: the gateway isolates, exit code 3`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.Version, d.Stdout, d.Stderr = version, cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return demo.Run(cmd.Context(), d)

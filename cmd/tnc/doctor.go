@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/doctor"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/internal/base/text"
 )
 
@@ -21,7 +22,7 @@ func newDoctor() *cobra.Command {
 the configuration files. Nothing is changed. Exit code 1 where something would
 keep every connection from working.`,
 		Example: "  sudo tnc doctor",
-		Args:    noArgs,
+		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			bad := 0
 			for _, f := range doctor.Examine(o.Files, time.Now()) {

@@ -7,14 +7,15 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 func newIMC() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "imc",
 		Short: "Look at the IMCs of tnc_config",
-		Args:  subcommand,
-		RunE:  helpOnly,
+		Args:  usage.Subcommand,
+		RunE:  report.HelpOnly,
 	}
 	cmd.AddCommand(newIMCList())
 	return cmd
@@ -30,11 +31,11 @@ prints its version of IF-IMC and the message types that it subscribes to, or why
 it does not load. Nothing is sent. Exits 1 where an entry fails.`,
 		Example: `  tnc imc list
   tnc imc list --tnc-config ./tnc_config --json`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return imcList(cmd, &o) },
 	}
 	f := cmd.Flags()
-	strongswanFlag(cmd, &o.Strongswan)
+	usage.StrongswanFlag(cmd, &o.Strongswan)
 	tncConfigFlag(cmd, &o.TNCConfig)
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.CountVarP(&o.verbose, "verbose", "v", "log what the IMCs say, on standard error; twice for details")

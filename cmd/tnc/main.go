@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/internal/base/text"
@@ -71,13 +72,13 @@ IMCs of tnc_config, and says what they decided.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       programVersion(),
-		Args:          subcommand,
-		RunE:          helpOnly,
+		Args:          usage.Subcommand,
+		RunE:          report.HelpOnly,
 	}
 	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usage.Error{Err: err} })
-	root.AddCommand(newAttest(), newUp(), newDown(), newStatus(), newConfig(), newDoctor(), newMeasure(), newAIK(), newPTTLS(), newDemo(), newIMC(), newVersion())
+	root.AddCommand(newAttest(), newUp(), newDown(), newStatus(), newConfig(), newDoctor(), newMeasure(), aik.Command(), newPTTLS(), newDemo(), newIMC(), newVersion())
 	root.SetHelpCommand(newHelp(root))
 	return root
 }
@@ -92,7 +93,7 @@ func newHelp(root *cobra.Command) *cobra.Command {
 			if err != nil {
 				return usage.Errorf("%v", err)
 			}
-			if err := subcommand(cmd, rest); err != nil {
+			if err := usage.Subcommand(cmd, rest); err != nil {
 				return err
 			}
 			cmd.InitDefaultHelpFlag()
@@ -105,7 +106,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  noArgs,
+		Args:  usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			fmt.Fprintln(cmd.OutOrStdout(), programVersion())
 			return nil
@@ -120,27 +121,6 @@ func programVersion() string {
 		v = bi.Main.Version
 	}
 	return fmt.Sprintf("tnc %s, %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage.Errorf("%s takes no argument, got %q", cmd.CommandPath(), args[0])
-	}
-	return nil
-}
-
-// subcommand refuses what is no command of a group.
-func subcommand(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage.Errorf("%q is not a command of %s", args[0], cmd.CommandPath())
-	}
-	return nil
-}
-
-// helpOnly is what a group does without a command.
-func helpOnly(cmd *cobra.Command, _ []string) error {
-	_ = cmd.Help()
-	return &report.Printed{Code: report.ExitUsage}
 }
 
 // oneConnection checks that exactly one connection is named.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/measure"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/imc/evidence"
 )
 
@@ -30,11 +31,11 @@ Exit codes:
   sudo tnc measure --json | jq -r '.result, .sentence'
   sudo tnc measure --html booted.html
   tnc measure --ima-log ./binary_runtime_measurements --bios-log ./binary_bios_measurements`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runMeasure(cmd, &o, m) },
 	}
 	f := cmd.Flags()
-	strongswanFlag(cmd, &o.Strongswan)
+	usage.StrongswanFlag(cmd, &o.Strongswan)
 	f.StringVar(&m.BIOSLog, "bios-log", evidence.DefaultBIOSLog, "firmware event log; none leaves it out")
 	f.StringVar(&m.IMALog, "ima-log", evidence.DefaultIMALog, "IMA runtime measurement list, binary; none leaves it out")
 	f.StringArrayVar(&m.IMASaved, "ima-saved", nil, "part of the list that the kernel exported and deleted; may be given again, oldest first")

@@ -29,12 +29,8 @@ func (o *options) fileFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.Swanctl, "swanctl", "", "swanctl.conf to read (default $SWANCTL_DIR/swanctl.conf, then /etc/swanctl/swanctl.conf)")
 	f.StringVar(&o.IPsecConf, "ipsec-conf", "", "ipsec.conf to read in place of swanctl.conf, with ipsec.secrets and ipsec.d beside it")
-	strongswanFlag(cmd, &o.Strongswan)
+	usage.StrongswanFlag(cmd, &o.Strongswan)
 	tncConfigFlag(cmd, &o.TNCConfig)
-}
-
-func strongswanFlag(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
 }
 
 func tncConfigFlag(cmd *cobra.Command, to *string) {

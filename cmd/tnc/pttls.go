@@ -73,7 +73,7 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	f.StringVar(&o.secretFile, "secret-file", "", "file whose first line is the password")
 	f.StringVar(&o.secret, "secret", "", "the password itself; others on this machine can read it, --secret-file is better")
 	f.StringVar(&o.ServerName, "server-name", "", "name in the server's certificate, where it is not HOST")
-	strongswanFlag(cmd, &o.files.Strongswan)
+	usage.StrongswanFlag(cmd, &o.files.Strongswan)
 	tncConfigFlag(cmd, &o.files.TNCConfig)
 	timeoutFlag(cmd, &o.timeout)
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")

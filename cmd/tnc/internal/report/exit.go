@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
+	"github.com/spf13/cobra"
 )
 
 // Exit codes; README.md and the help text list them.
@@ -34,6 +35,12 @@ const ExitHelp = `Exit codes:
 type Printed struct{ Code int }
 
 func (e *Printed) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+// HelpOnly is what a group does without a command.
+func HelpOnly(cmd *cobra.Command, _ []string) error {
+	_ = cmd.Help()
+	return &Printed{Code: ExitUsage}
+}
 
 // ExitCode returns with which code the program ends after err, and whether err
 // has to be printed.

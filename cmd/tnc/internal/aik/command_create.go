@@ -1,15 +1,14 @@
-package main
+package aik
 
 import (
 	"encoding/json"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/spf13/cobra"
-
-	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 )
 
 func newAIKCreate() *cobra.Command {
-	var o aik.Create
+	var o Create
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "create",
@@ -26,9 +25,9 @@ storage root key with the well-known secret; --take-ownership makes that so.`,
 		Example: `  sudo tnc aik create
   sudo tnc aik create --scheme ecdsa --name laptop17 --out /etc/swanctl/aik
   sudo tnc aik create --take-ownership --owner-password-file /root/tpm-owner    # TPM 1.2`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Logger = (&options{}).logger(cmd.ErrOrStderr())
+			o.Logger = logger(cmd)
 			c, err := o.Run(cmd.Context())
 			if err != nil {
 				return err

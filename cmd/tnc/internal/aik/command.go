@@ -1,12 +1,16 @@
-package main
+package aik
 
 import (
-	"github.com/spf13/cobra"
+	"log/slog"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
+	"github.com/spf13/cobra"
 )
 
-func newAIK() *cobra.Command {
+// Command returns the group of commands.
+func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "aik",
 		Short: "Make the TPM's attestation key and get it certified",
@@ -19,18 +23,23 @@ the machine being carried there:
   here      tnc aik activate aik.answer         only this TPM can open it: aik.crt
 
 The CA's part needs no TPM.`,
-		Args: subcommand,
-		RunE: helpOnly,
+		Args: usage.Subcommand,
+		RunE: report.HelpOnly,
 	}
 	cmd.AddCommand(newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue())
 	return cmd
 }
 
 // tpmFlags adds the flags of the commands that use the TPM.
-func tpmFlags(cmd *cobra.Command, d *aik.Device) {
+func tpmFlags(cmd *cobra.Command, d *Device) {
 	f := cmd.Flags()
-	strongswanFlag(cmd, &d.Strongswan)
+	usage.StrongswanFlag(cmd, &d.Strongswan)
 	f.StringVar(&d.TCTI, "tcti", "", "TPM, as in device:/dev/tpmrm0 or swtpm:host=127.0.0.1,port=2321 (default plugins.tpm.tcti of strongswan.conf)")
 	f.StringVar(&d.OwnerFile, "owner-password-file", "", "file whose first line is the password of the TPM's owner (default: none; of a TPM 1.2 the well-known secret)")
 	f.StringVar(&d.EndorsementFile, "endorsement-password-file", "", "file whose first line is the password of a TPM 2.0's endorsement hierarchy (default: none)")
+}
+
+// logger writes warnings to standard error.
+func logger(cmd *cobra.Command) *slog.Logger {
+	return profile.LogLevels(nil).Logger(cmd.ErrOrStderr(), 0)
 }

@@ -1,15 +1,14 @@
-package main
+package aik
 
 import (
 	"encoding/json"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/spf13/cobra"
-
-	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 )
 
 func newAIKShow() *cobra.Command {
-	var o aik.Device
+	var o Device
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show",
@@ -18,9 +17,9 @@ func newAIKShow() *cobra.Command {
 with imc-attestation.aik_cert, and prints the public key last, in PEM.`,
 		Example: `  sudo tnc aik show
   sudo tnc aik show --handle 0x81010003 --json | jq -r .key_id`,
-		Args: noArgs,
+		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Logger = (&options{}).logger(cmd.ErrOrStderr())
+			o.Logger = logger(cmd)
 			s, err := o.Show(cmd.Context())
 			if err != nil {
 				return err

@@ -1,14 +1,13 @@
-package main
+package aik
 
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 func newAIKActivate() *cobra.Command {
-	var o aik.Activate
+	var o Activate
 	cmd := &cobra.Command{
 		Use:   "activate ANSWER",
 		Short: "Open a privacy CA's answer with the TPM: the key's certificate",
@@ -17,14 +16,9 @@ writes the certificate that is in it. A file of tpm2_makecredential is opened
 too: then the secret in it is written.`,
 		Example: `  sudo tnc aik activate aik.answer --out /etc/swanctl/aik/aik.crt
   sudo tnc aik activate credential.bin --ek ecc --out secret`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage.Errorf("tnc aik activate needs one file, as in: tnc aik activate aik.answer")
-			}
-			return nil
-		},
+		Args: usage.OneFile("aik.answer"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Logger, o.Named = (&options{}).logger(cmd.ErrOrStderr()), cmd.Flags().Changed("out")
+			o.Logger, o.Named = logger(cmd), cmd.Flags().Changed("out")
 			return o.Run(cmd.Context(), cmd.OutOrStdout(), args[0])
 		},
 	}

@@ -1,14 +1,13 @@
-package main
+package aik
 
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 func newAIKIssue() *cobra.Command {
-	var o aik.Issue
+	var o Issue
 	cmd := &cobra.Command{
 		Use:   "issue REQUEST",
 		Short: "Be the privacy CA: certify the attestation key of a request",
@@ -18,12 +17,7 @@ be opened by that TPM alone (` + "`tnc aik activate`" + `): it may go over any n
 is needed here.`,
 		Example: `  tnc aik issue aik.request --ca-cert ca.pem --ca-key ca.key --ek-ca manufacturer.pem
   tnc aik issue aik.request --ca-cert ca.pem --ca-key ca.key --ek-sha256 6f3a…  # a TPM without certificate`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage.Errorf("tnc aik issue needs one file, as in: tnc aik issue aik.request")
-			}
-			return nil
-		},
+		Args: usage.OneFile("aik.request"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.Run(cmd.OutOrStdout(), args[0]) },
 	}
 	f := cmd.Flags()

@@ -1,0 +1,34 @@
+package usage
+
+import "github.com/spf13/cobra"
+
+// NoArgs refuses arguments.
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return Errorf("%s takes no argument, got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// Subcommand refuses what is no command of a group.
+func Subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return Errorf("%q is not a command of %s", args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// OneFile returns a check that there is one argument, a file; example is one.
+func OneFile(example string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return Errorf("%s needs one file, as in: %s %s", cmd.CommandPath(), cmd.CommandPath(), example)
+		}
+		return nil
+	}
+}
+
+// StrongswanFlag adds the flag that names strongswan.conf.
+func StrongswanFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
+}
