@@ -68,7 +68,7 @@ type devicePlatform struct {
 // Attribute implements imc.Platform.
 func (p devicePlatform) Attribute(ctx context.Context, t patnc.Type) (patnc.Value, error) {
 	if t == patnc.TypeITADeviceID {
-		h, err := quoter.ParseHandle(p.handle)
+		h, err := settings.ParseHandle(p.handle)
 		if err == nil {
 			var id string
 			if id, err = p.quoter.KeyID(ctx, h); err == nil {

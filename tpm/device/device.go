@@ -75,6 +75,24 @@ func ParseTCTI(s string) Config {
 	return Config{Name: name, Opts: opts}
 }
 
+// Validate returns an error where name and options name no transport, without
+// opening it.
+func (c Config) Validate() error {
+	switch c.Name {
+	case "", "device":
+		return nil
+	case "swtpm", "mssim":
+		a, err := parseAddress(c.Opts)
+		if err == nil && c.Name == "mssim" {
+			err = a.checkSimulator()
+		}
+		return err
+	case "tabrmd":
+		return ErrBroker
+	}
+	return fmt.Errorf("unknown plugins.tpm.tcti.name %q: it must be device, swtpm or mssim", c.Name)
+}
+
 // String returns name and options in the form that ParseTCTI decodes, "default"
 // where there is no name.
 func (c Config) String() string {
@@ -111,21 +129,12 @@ func openTransport(ctx context.Context, cfg Config) (tpm.Transport, error) {
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	switch name := cfg.Name; name {
-	case "", "device":
-		path := cfg.Opts
-		if path == "" {
-			var err error
-			if path, err = find(); err != nil {
-				return nil, err
-			}
-		}
-		return openCharacter(ctx, path, timeout)
 	case "swtpm", "mssim":
-		addr, err := parseAddress(cfg.Opts)
-		if err != nil {
-			return nil, err
-		}
+		addr, _ := parseAddress(cfg.Opts)
 		if name == "mssim" {
 			return openSimulator(ctx, addr, timeout)
 		}
@@ -134,10 +143,15 @@ func openTransport(ctx context.Context, cfg Config) (tpm.Transport, error) {
 			return nil, err
 		}
 		return newStream(c, plainFrame{}, timeout), nil
-	case "tabrmd":
-		return nil, ErrBroker
 	default:
-		return nil, fmt.Errorf("unknown plugins.tpm.tcti.name %q: it must be device, swtpm or mssim", name)
+		path := cfg.Opts
+		if path == "" {
+			var err error
+			if path, err = find(); err != nil {
+				return nil, err
+			}
+		}
+		return openCharacter(ctx, path, timeout)
 	}
 }
 

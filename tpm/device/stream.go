@@ -170,12 +170,17 @@ func readU32(r io.Reader) (uint32, error) {
 	return binary.BigEndian.Uint32(b[:]), nil
 }
 
+// checkSimulator returns an error for an address that the simulator cannot have.
+func (a address) checkSimulator() error {
+	if a.path != "" {
+		return errors.New("plugins.tpm.tcti.opts: mssim has no option path: it needs host and port")
+	}
+	return nil
+}
+
 // openSimulator connects to the reference simulator: power and non-volatile
 // memory are turned on over the platform port, one above the command port.
 func openSimulator(ctx context.Context, a address, timeout time.Duration) (tpm.Transport, error) {
-	if a.path != "" {
-		return nil, errors.New("plugins.tpm.tcti.opts: mssim has no option path: it needs host and port")
-	}
 	c, err := a.dial(ctx, 0)
 	if err != nil {
 		return nil, err

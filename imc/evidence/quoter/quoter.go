@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -82,7 +80,7 @@ func FromSettings(s Settings, logger *slog.Logger) Config {
 	}
 	if h := settings.AIKHandle.Read(s); h != "" {
 		var err error
-		if c.AIK.Handle, err = ParseHandle(h); err != nil {
+		if c.AIK.Handle, err = settings.ParseHandle(h); err != nil {
 			log.Warnf(l, "imc-attestation.aik_handle: %v", err)
 		}
 	}
@@ -99,15 +97,6 @@ func quoteKind(useQuote2, useVersionInfo bool) tpm.QuoteKind {
 		return tpm.QuoteInfo2Version
 	}
 	return tpm.QuoteInfo2
-}
-
-// ParseHandle reads a handle in hex, with 0x or without.
-func ParseHandle(s string) (uint32, error) {
-	h, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(s)), "0x"), 16, 32)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a handle in hex, as in 0x81010003", s)
-	}
-	return uint32(h), nil
 }
 
 func readFile(name string) ([]byte, error) {

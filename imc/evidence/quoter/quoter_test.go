@@ -70,18 +70,6 @@ func TestFromSettings(t *testing.T) {
 	require.Equal(t, tpm.AIK{}, c.AIK, "what cannot be read is left out")
 }
 
-func TestParseHandle(t *testing.T) {
-	for in, want := range map[string]uint32{"0x81010003": 0x81010003, "81010001": 0x81010001, " 0X8101FFFF ": 0x8101FFFF, "2": 2} {
-		got, err := ParseHandle(in)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-	for _, bad := range []string{"", "0x", "zz", "0x181010003"} {
-		_, err := ParseHandle(bad)
-		require.Error(t, err)
-	}
-}
-
 func of(f *tpmtest.Fake) *Quoter {
 	return New(Config{AIK: tpm.AIK{Handle: tpm20.FirstAKHandle}, Open: func(context.Context) (tpm.TPM, error) { return f, nil }})
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
-	"github.com/gotnc/gotnc/imc/evidence/quoter"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/privacyca"
@@ -174,7 +174,7 @@ func (o *Create) create20(ctx context.Context, t *openTPM, p *tpm20.TPM, templat
 	}
 	var handle uint32 // not the one of strongswan.conf: that key is in use
 	if o.Handle != "" {
-		handle, _ = quoter.ParseHandle(o.Handle)
+		handle, _ = settings.ParseHandle(o.Handle)
 	}
 	if o.Replace && handle != 0 { // the old key goes only where the new one can be certified
 		if _, err := p.EndorsementKey(ctx, ek, t.auth); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/tpm12"
@@ -80,7 +81,7 @@ func (d *Device) open(ctx context.Context) (*openTPM, error) {
 	set := quoter.FromSettings(view, d.Logger)
 	t.aik = set.AIK
 	if d.Handle != "" {
-		if t.aik.Handle, err = quoter.ParseHandle(d.Handle); err != nil {
+		if t.aik.Handle, err = settings.ParseHandle(d.Handle); err != nil {
 			return nil, usage.Errorf("--handle: %v", err)
 		}
 	}

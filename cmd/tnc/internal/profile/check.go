@@ -279,6 +279,9 @@ func (c *checker) imcs() {
 			}
 		}
 	}
+	if !broken {
+		c.sectionsOfIMCs()
+	}
 	for _, e := range c.IMCs {
 		i, err := os.Stat(e.Path)
 		switch {
@@ -288,6 +291,16 @@ func (c *checker) imcs() {
 			c.add(Error, "name the library itself", "%s:%d: IMC %q: %s is no file", e.File, e.Line, e.Name, e.Path)
 		default:
 			c.add(OK, "", "%s:%d: IMC %q", e.File, e.Line, e.Name)
+		}
+	}
+}
+
+// sectionsOfIMCs warns of sections of tnc.imc whose IMC tnc_config does not load.
+func (c *checker) sectionsOfIMCs() {
+	for _, name := range c.Strongswan.Node("tnc.imc").Sections() {
+		if !slices.ContainsFunc(c.IMCs, func(e dlimc.Entry) bool { return e.Name == name }) {
+			pos := c.Strongswan.Node("tnc.imc." + name).Pos()
+			c.warn(pos.Errorf("section tnc.imc.%s has no effect: tnc_config names no IMC %q", name, name))
 		}
 	}
 }

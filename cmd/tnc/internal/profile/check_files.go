@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/ownership"
+	"github.com/gotnc/gotnc/tpm/device"
 )
 
 // attests reports whether a connection may be asked for measurements: those that
@@ -21,8 +23,11 @@ func attests(conn *swanctl.Connection) bool {
 	})
 }
 
-// attestation checks the files that imc-attestation's settings name.
+// attestation checks the files and the TPM that imc-attestation's and imc-os's
+// settings name.
 func (c *checker) attestation() {
+	c.deviceFiles()
+	c.tpm()
 	named := 0
 	for _, file := range []settings.Text{settings.AIKBlob, settings.AIKCert, settings.AIKPubkey} {
 		val, ok := file.Lookup(c.Strongswan)
@@ -36,6 +41,50 @@ func (c *checker) attestation() {
 	}
 	if val, ok := settings.AIKHandle.Lookup(c.Strongswan); ok && named == 0 && val.Text != "" {
 		c.warn(val.Errorf("aik_handle is set, aik_cert is not: verifiers that want a certificate of the attestation key refuse it"))
+	}
+}
+
+// deviceFiles checks the files that the Device ID is taken from, and the saved
+// parts of IMA's list.
+func (c *checker) deviceFiles() {
+	for _, file := range []settings.Text{settings.DevicePubkey, settings.DeviceCert, settings.IMASaved} {
+		val, ok := file.Lookup(c.Strongswan)
+		if !ok {
+			continue
+		}
+		names := []string{val.Text}
+		if val.Key == "ima_saved" {
+			names = strings.FieldsFunc(val.Text, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
+		}
+		for _, name := range names {
+			if name == "" {
+				continue
+			}
+			if st, err := os.Stat(name); err != nil {
+				c.fail(val.Errorf("%s: %w: put the file there, or correct its name", val.Key, err))
+			} else if !st.Mode().IsRegular() {
+				c.fail(val.Errorf("%s: %s is not a regular file: correct its name", val.Key, name))
+			}
+		}
+	}
+}
+
+// tpm checks where the settings say that the TPM is.
+func (c *checker) tpm() {
+	d := device.Config{Name: settings.TCTIName.In(c.Strongswan), Opts: settings.TCTIOpts.In(c.Strongswan)}
+	val, ok := settings.TCTIOpts.Lookup(c.Strongswan)
+	if !ok || val.Text == "" {
+		return
+	}
+	switch d.Name {
+	case "", "device":
+		if _, err := os.Stat(d.Opts); err != nil {
+			c.warn(val.Errorf("tcti.opts: %w: the TPM is not there: name /dev/tpmrm0, or take the setting out", err))
+		}
+	case "swtpm", "mssim":
+		if err := d.Validate(); err != nil {
+			c.warn(val.Errorf("tcti: %w: correct name or opts, as in host=127.0.0.1,port=2321", err))
+		}
 	}
 }
 

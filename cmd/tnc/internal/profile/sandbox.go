@@ -2,13 +2,34 @@ package profile
 
 import (
 	"path/filepath"
+	"slices"
+	"strconv"
 
+	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
+	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
 
 // privateFolders are those of swanctl.conf's credentials that hold secrets.
 var privateFolders = []string{"private", "rsa", "ecdsa", "pkcs8", "pkcs12", "conf.d"}
+
+// checkSandbox returns an error with its place for a level of tnc.imc that is none.
+func checkSandbox(sc *config.Config) error {
+	levels := []dlimc.SandboxLevel{dlimc.SandboxStrict, dlimc.SandboxReadonly, dlimc.SandboxOff}
+	imcs := sc.View("tnc.imc")
+	views := []config.View{imcs}
+	for _, name := range imcs.Sections("") {
+		views = append(views, imcs.Below(name))
+	}
+	for _, v := range views {
+		val, ok := v.Lookup("sandbox")
+		if ok && val.Text != "" && !slices.Contains(levels, dlimc.SandboxLevel(val.Text)) {
+			return val.Errorf("sandbox = %s: use strict, readonly or off: no IMC is loaded with another word", strconv.Quote(text.Clip(val.Text, 64)))
+		}
+	}
+	return nil
+}
 
 // sandbox returns how the processes of IMCs are confined: they see no secret of
 // the connections, and reach the TPM.

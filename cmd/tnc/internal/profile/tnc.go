@@ -93,6 +93,9 @@ func (p *Profile) TNC(logger *slog.Logger, mutual bool) (tnccs.Config, error) {
 			Version: uint8(settings.TestVersion.In(sc)),
 		},
 	}
+	if err := checkSandbox(sc); err != nil {
+		return cfg, err
+	}
 	required := p.MutualRequired()
 	if mutual || settings.MutualMeasurement.In(sc) {
 		policy, err := mutualPolicy(p.Strongswan)

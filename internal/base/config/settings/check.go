@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config"
+	printable "github.com/gotnc/gotnc/internal/base/text"
 )
 
 // ours are the sections whose settings are meant for this module; others are of
@@ -13,9 +14,10 @@ import (
 var ours = []string{"charon", "tnc", "libimcv", "libtls", "libtnccs"}
 
 // Check returns a complaint with file and line about each setting of cfg that
-// has no effect: one that is not known, or one of strongSwan that nothing here
-// reads. Settings of IMCs other than this module's are theirs to judge. Values
-// that cannot be used are in cfg's Warnings afterwards.
+// has no effect: one that is not known, one of strongSwan that nothing here reads,
+// or one whose text cannot be used. Settings of IMCs other than this module's are
+// theirs to judge. Values of other kinds that cannot be used are in cfg's Warnings
+// afterwards.
 func Check(cfg *config.Config) (complaints []*config.Error) {
 	for _, s := range all {
 		if s.validate != nil {
@@ -74,8 +76,8 @@ func notInForce(cfg *config.Config) (complaints []*config.Error) {
 func complain(section string, v config.Value) *config.Error {
 	name := section + "." + v.Key
 	name = inCharon(name)
-	if _, ok := known(name); ok {
-		return nil
+	if s, ok := known(name); ok {
+		return s.unusable(v)
 	}
 	if why, ok := whyUnread(name); ok {
 		if why != "" {
@@ -101,6 +103,18 @@ func complain(section string, v config.Value) *config.Error {
 		return nil // of strongSwan's IMCs
 	}
 	return v.Errorf("setting %q is not known in %s%s", v.Key, section, suggest(inCharon(section), v.Key))
+}
+
+// unusable returns what a value of the setting must be, nil where it can be used.
+func (s Setting) unusable(v config.Value) *config.Error {
+	if s.problem == nil || v.Text == "" {
+		return nil
+	}
+	why := s.problem(v.Text)
+	if why == "" {
+		return nil
+	}
+	return v.Errorf("%s = %s cannot be used: %s", v.Key, strconv.Quote(printable.Clip(v.Text, 64)), why)
 }
 
 // suggest returns the setting of the section that a name is probably meant to be.

@@ -95,7 +95,7 @@ var (
 var (
 	TNCProtocol       = eapTNC.text("protocol", "", "TNCCS protocol: tnccs-2.0, tnccs-1.1 or tnccs-dynamic; not set, the server's.")
 	TNCConfig         = libtnccs.text("tnc_config", "/etc/tnc_config", "File that names the IMCs.")
-	PreferredLanguage = tncIMC.text("preferred_language", "", "Language of texts for the user, as in RFC 3282.")
+	PreferredLanguage = tncIMC.text("preferred_language", "", "Language of texts for the user, as in RFC 3282.").mustBe(languages)
 	InProcess         = tncIMC.mine().yesNo("in_process", false, "Load all IMCs into this process instead of a child each.")
 	AllowWritable     = tncIMC.mine().yesNo("allow_writable", false, "As root, load IMCs too that others than root may change, by writing the library or a folder on the way to it.")
 	CallTimeout       = tncIMC.mine().time("call_timeout", 0, "120", "Time that a call of an IMC may take.")
@@ -114,11 +114,11 @@ var (
 // Of mutual measurement.
 var (
 	MutualRequired   = mutual.yesNo("required", false, "Refuse a gateway that does not let itself be measured.")
-	MutualHash       = mutual.text("hash", "", "Strongest measurement algorithm: sha1, sha256, sha384 or sha512; not set, sha256.")
+	MutualHash       = mutual.text("hash", "", "Strongest measurement algorithm: sha1, sha256, sha384 or sha512; not set, sha256.").mustBe(oneWord("sha1", "sha256", "sha384", "sha512"))
 	MutualProduct    = mutual.text("product", "", "What the name of the gateway's platform has to begin with.")
-	MutualForce      = mutual.text("force", "", "Decision whatever was measured: allow, isolate or deny.")
-	MutualOnSilence  = mutual.text("on_silence", "", "Decision where the gateway has no Attestation IMC: allow, isolate or deny; not set, deny.")
-	MutualOnMismatch = mutual.text("on_mismatch", "", "Decision where a measurement differs: allow, isolate or deny; not set, isolate.")
-	MutualFilePath   = mutual.text("files.<name>.path", "", "A file on the gateway that is measured.")
+	MutualForce      = mutual.text("force", "", "Decision whatever was measured: allow, isolate or deny.").mustBe(oneWord("allow", "isolate", "deny"))
+	MutualOnSilence  = mutual.text("on_silence", "", "Decision where the gateway has no Attestation IMC: allow, isolate or deny; not set, deny.").mustBe(oneWord("allow", "isolate", "deny"))
+	MutualOnMismatch = mutual.text("on_mismatch", "", "Decision where a measurement differs: allow, isolate or deny; not set, isolate.").mustBe(oneWord("allow", "isolate", "deny"))
+	MutualFilePath   = mutual.text("files.<name>.path", "", "A file on the gateway that is measured.").mustBe(absolutePath)
 	MutualFileDigest = mutual.text("files.<name>.digest", "", "Its digest in hex.")
 )

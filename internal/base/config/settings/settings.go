@@ -37,6 +37,7 @@ type Setting struct {
 	Own     bool   // strongSwan has no such setting
 
 	validate func(*config.Config) // leaves what is wrong in the Warnings
+	problem  problem              // nil = any text can be used
 }
 
 // Group is a part of the table.

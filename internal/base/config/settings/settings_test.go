@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -285,4 +286,55 @@ tnc { mutual { files { x { path = /x
 	s, ok := known("libimcv.os_info.version")
 	require.True(t, ok)
 	require.Equal(t, "imcv.os_info.version", s.Key)
+}
+
+func TestParseHandle(t *testing.T) {
+	for in, want := range map[string]uint32{"0x81010003": 0x81010003, "81010001": 0x81010001, " 0X8101FFFF ": 0x8101FFFF, "2": 2} {
+		got, err := ParseHandle(in)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	for _, bad := range []string{"", "0x", "zz", "0x181010003"} {
+		_, err := ParseHandle(bad)
+		require.Error(t, err)
+	}
+}
+
+// A text that its readers cannot use is a complaint with what it must be; one of
+// each kind that they can use is none.
+func TestCheckOfTexts(t *testing.T) {
+	good := map[string][]string{
+		"preferred_language": {"de", "de, en-GB;q=0.8, *"}, "hash": {"sha384"}, "force": {"deny"},
+		"path": {"/usr/sbin/sshd"}, "hash_algorithm": {"sha512"}, "aik_handle": {"0x81010003", "81010003"}, "device_handle": {"0x81010004"},
+		"pcr17_meas": {strings.Repeat("aB", 20)}, "dh_groups": {"ecp256 MODP2048, ecp521"}, "ima_saved": {"/var/a,/var/b"}, "language": {"de", "en-GB"},
+		"name": {"swtpm"}, "measure_allow": {"/etc/* /usr/**, /a[!b]"}, "measure_deny": {"/"}, "measure_max_files": {"10000000"},
+		"measure_max_bytes": {"68719476736"}, "measure_max_seconds": {"1"},
+	}
+	bad := map[string][]string{
+		"measure_max_files": {"0", "-1", "10000001", "many"}, "measure_max_seconds": {"86401"}, "measure_deny": {"etc", "/etc/ ..", "/a/../b", "/[a"},
+		"aik_handle": {"0x", "0x181010003"}, "pcr18_after": {"00", "zz"}, "language": {"de_DE", "deutsch-"}, "preferred_language": {"de;en"},
+	}
+	n := 0
+	for _, s := range All() {
+		if s.problem == nil {
+			continue
+		}
+		n++
+		name := strings.ReplaceAll(s.Names[0], "<name>", "foo")
+		path := strings.Split(name, ".")
+		key := path[len(path)-1]
+		says := func(text string) []*config.Error {
+			sections := path[:len(path)-1]
+			return Check(parse(t, strings.Join(sections, " {\n")+" {\n"+key+" = "+text+"\n"+strings.Repeat("}\n", len(sections))))
+		}
+		for _, text := range good[key] {
+			require.Empty(t, says(text), "%s = %s", name, text)
+		}
+		for _, text := range append(bad[key], "not/this!") {
+			require.Len(t, says(text), 1, "%s = %s", name, text)
+			require.Contains(t, says(text)[0].Error(), key+" = "+strconv.Quote(text)+" cannot be used: ")
+		}
+		require.Empty(t, says(""), name)
+	}
+	require.Greater(t, n, 20)
 }
