@@ -57,21 +57,33 @@ func (a *authentication) start(sa *ikeSA) error {
 	return a.startRound(sa)
 }
 
-// startRound begins our next round, after the OCSP responses that it needs.
+// startRound begins our next round, after the OCSP responses and the signature that
+// it needs.
 func (a *authentication) startRound(sa *ikeSA) error {
 	l := &a.cfg.LocalRounds[a.own.done]
 	a.localID, a.own.idi = l.ID, l.ID.Body()
 	a.own.eapRounds, a.own.eapErr = 0, nil
-	if l.EAP != nil || len(l.PSK) > 0 {
+	switch {
+	case l.EAP != nil:
 		return a.sendRound(sa, l, nil, nil)
+	case len(l.PSK) > 0:
+		log.Infof(a.ike, "authentication of '%s' (myself) with pre-shared key", l.ID)
+		auth, err := a.prove(sa, func(octets, _ []byte) (*message.Auth, error) {
+			return &message.Auth{Method: message.AuthSharedKey, Data: crypto.AuthShared(sa.prf, l.PSK, octets)}, nil
+		})
+		if err != nil {
+			return err
+		}
+		return a.sendRound(sa, l, nil, auth)
 	}
 	c := a.credential(l.Credentials)
+	sign := signing{a, sa, l, c}
 	if !a.wantsStatus(c) {
-		return a.sendRound(sa, l, c, nil)
+		return sign.start(nil)
 	}
 	r := &StatusRequest{Credential: c}
 	r.w = a.await(stateStatus, statusTimeout, func(r Result) {
-		if err := a.sendRound(sa, l, c, r.responses); err != nil {
+		if err := sign.start(r.responses); err != nil {
 			a.refuse(sa, err)
 		}
 	})
@@ -88,11 +100,12 @@ func (a *authentication) refuse(sa *ikeSA, err error) {
 	a.fail(err)
 }
 
-// sendRound sends the request that begins our round l.
-func (a *authentication) sendRound(sa *ikeSA, l *LocalRound, c *Credential, ocsp [][]byte) error {
-	id, auth, err := a.roundPayloads(sa, l, c, ocsp)
-	if err != nil {
-		return err
+// sendRound sends the request that begins our round l, with its CERT payloads and,
+// unless it is EAP, its AUTH and the notifies beside that.
+func (a *authentication) sendRound(sa *ikeSA, l *LocalRound, certs, auth []message.Payload) (err error) {
+	id := append([]message.Payload{&message.IDi{Identity: l.ID}}, certs...)
+	if l.EAP == nil && a.own.done+1 < len(a.cfg.LocalRounds) {
+		auth = append(auth, &message.Notify{NotifyType: message.AnotherAuthFollows})
 	}
 	ps := append(id, auth...)
 	if !a.sent {
@@ -140,36 +153,6 @@ func (a *authentication) firstPayloads(id, auth []message.Payload) ([]message.Pa
 		ps = append(ps, &message.Notify{NotifyType: message.EAPOnlyAuthentication})
 	}
 	return ps, nil
-}
-
-// roundPayloads makes IDi and CERT, and where the round needs no EAP its AUTH.
-func (a *authentication) roundPayloads(sa *ikeSA, l *LocalRound, c *Credential, ocsp [][]byte) (id, auth []message.Payload, err error) {
-	id = []message.Payload{&message.IDi{Identity: l.ID}}
-	switch {
-	case l.EAP != nil:
-		return id, nil, nil
-	case c == nil:
-		log.Infof(a.ike, "authentication of '%s' (myself) with pre-shared key", l.ID)
-		auth, err = a.prove(sa, func(octets, _ []byte) (*message.Auth, error) {
-			return &message.Auth{Method: message.AuthSharedKey, Data: crypto.AuthShared(sa.prf, l.PSK, octets)}, nil
-		})
-	default:
-		id = append(id, a.certificates(c, ocsp)...)
-		o := l.Signature
-		o.PeerHashes, o.SHA1 = a.peer.hashes, a.cfg.Authentication.SHA1
-		var scheme signature.Scheme
-		auth, err = a.prove(sa, func(octets, _ []byte) (m *message.Auth, err error) {
-			m, scheme, err = signature.Sign(a.rand, c.Key, octets, o)
-			return m, err
-		})
-		if err == nil {
-			log.Infof(a.ike, "authentication of '%s' (myself) with %s successful", l.ID, scheme)
-		}
-	}
-	if err == nil && a.own.done+1 < len(a.cfg.LocalRounds) {
-		auth = append(auth, &message.Notify{NotifyType: message.AnotherAuthFollows})
-	}
-	return id, auth, err
 }
 
 // refusal turns an error notify that refuses us into a reason. l is the round

@@ -14,7 +14,7 @@ import (
 
 // Config describes one connection. New validates it once; what it points to
 // must not change afterwards. No function in it may block, except those that a
-// Work carries out (EAP.Handle, Verifier.Verify, Credential.OCSP).
+// Work carries out (EAP.Handle, Verifier.Verify, Credential.OCSP, Credential.Key.Sign).
 type Config struct {
 	// Name of the connection in the log; "" = "ike".
 	Name string
@@ -62,7 +62,8 @@ type Config struct {
 	// Retransmission schedule.
 	Retransmission Retransmission
 
-	// Rand is the source of SPIs, nonces and keys; nil = crypto/rand.
+	// Rand is the source of SPIs, nonces and keys; nil = crypto/rand. Who carries out a
+	// SignRequest reads it too.
 	Rand io.Reader
 	// KeyLog, where set, gets the keys of every IKE_SA as a line of Wireshark's
 	// ikev2_decryption_table: for debugging only, it gives all secrecy away.

@@ -24,6 +24,7 @@ const (
 	stateIntermediate              // IKE_INTERMEDIATE request is out
 	stateAuth                      // IKE_AUTH request without EAP is out
 	stateStatus                    // OCSP responses for our certificate are being fetched; nothing is out
+	stateSign                      // our AUTH is being signed; nothing is out
 	stateVerify                    // the gateway's certificate is being verified; nothing is out
 	stateEAP                       // IKE_AUTH request with EAP is out
 	stateEAPPending                // EAP makes its answer; nothing is out
@@ -34,7 +35,7 @@ const (
 )
 
 func (s state) String() string {
-	return [...]string{"CREATED", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "ESTABLISHED", "DELETING", "DESTROYING"}[s]
+	return [...]string{"CREATED", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "CONNECTING", "ESTABLISHED", "DELETING", "DESTROYING"}[s]
 }
 
 // core is what the parts of a Machine share: the configuration, the loggers,

@@ -20,6 +20,8 @@ var (
 	ErrAuthFailed = errors.New("the gateway refused our authentication")
 	// ErrGatewayAuth: the gateway did not prove who it is.
 	ErrGatewayAuth = errors.New("the gateway could not be authenticated")
+	// ErrSignature: our private key did not sign.
+	ErrSignature = errors.New("our private key did not sign")
 	// ErrEAP: the EAP conversation failed.
 	ErrEAP = errors.New("EAP authentication failed")
 	// ErrProtocol: the gateway broke the protocol.

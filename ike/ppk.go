@@ -41,26 +41,46 @@ func (a *authentication) agreePPK(msg *message.Message) error {
 // prove makes our AUTH with sign, which is given the octets to cover and SK_pi;
 // with a PPK it comes with the notifies that name it.
 func (a *authentication) prove(sa *ikeSA, sign func(octets, skp []byte) (*message.Auth, error)) ([]message.Payload, error) {
-	plain, err := sign(a.ourOctets(sa, sa.keys.Pi), sa.keys.Pi)
-	if err != nil || !a.ppk.agreed {
-		return []message.Payload{plain}, err
-	}
-	mixed, err := sa.keys.PPK(sa.prf, a.cfg.Authentication.PPK.Key)
+	var auths []*message.Auth
+	err := a.cover(sa, func(octets, skp []byte) error {
+		auth, err := sign(octets, skp)
+		auths = append(auths, auth)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer mixed.Zero()
-	auth, err := sign(a.ourOctets(sa, mixed.Pi), mixed.Pi)
-	if err != nil {
-		return nil, err
+	return a.ppk.payloads(auths, a.cfg.Authentication.PPK), nil
+}
+
+// cover calls each with the octets that an AUTH of ours has to cover, and their SK_pi:
+// once, with a PPK that the gateway may do without twice, that without it last.
+func (a *authentication) cover(sa *ikeSA, each func(octets, skp []byte) error) error {
+	if a.ppk.agreed {
+		mixed, err := sa.keys.PPK(sa.prf, a.cfg.Authentication.PPK.Key)
+		if err != nil {
+			return err
+		}
+		defer mixed.Zero()
+		if err := each(a.ourOctets(sa, mixed.Pi), mixed.Pi); err != nil || a.cfg.Authentication.PPK.Required {
+			return err
+		}
 	}
-	a.ppk.asked = true
-	ps := []message.Payload{auth,
-		&message.Notify{NotifyType: message.PPKIdentity, Data: append([]byte{ppkIDFixed}, a.cfg.Authentication.PPK.ID...)}}
-	if !a.cfg.Authentication.PPK.Required {
-		ps = append(ps, &message.Notify{NotifyType: message.NoPPKAuth, Data: plain.Data})
+	return each(a.ourOctets(sa, sa.keys.Pi), sa.keys.Pi)
+}
+
+// payloads returns the payloads of what cover asked for.
+func (u *ppkUse) payloads(auths []*message.Auth, ppk *PPK) []message.Payload {
+	ps := []message.Payload{auths[0]}
+	if !u.agreed {
+		return ps
 	}
-	return ps, nil
+	u.asked = true
+	ps = append(ps, &message.Notify{NotifyType: message.PPKIdentity, Data: append([]byte{ppkIDFixed}, ppk.ID...)})
+	if len(auths) > 1 {
+		ps = append(ps, &message.Notify{NotifyType: message.NoPPKAuth, Data: auths[1].Data})
+	}
+	return ps
 }
 
 // confirmPPK reads the answer to the request that named the PPK, and mixes the

@@ -406,6 +406,7 @@ type network struct {
 	drop    func(toGateway bool, n int, b []byte) bool // n counts packets of a direction
 	n       [2]int
 	hold    bool                    // work is kept
+	signs   bool                    // all but the signature of ours is kept
 	work    []Work                  // that was kept
 	hostile func(b []byte) [][]byte // what arrives before each packet of the gateway
 }
@@ -453,7 +454,7 @@ func (n *network) run(out Outputs) {
 		n.deliver(n.r.handle(p), p)
 	}
 	for _, w := range out.Work {
-		if n.hold {
+		if _, signs := w.(*SignRequest); n.hold && (!signs || !n.signs) {
 			n.work = append(n.work, w)
 			continue
 		}

@@ -25,13 +25,18 @@ type LocalRound struct {
 	// Credentials are keys with their certificates: the first one is used that
 	// fits a CA that the gateway asks for, else the first.
 	Credentials []Credential
-	// Signature chooses among the schemes; its PeerHashes are filled in.
+	// Signature chooses among the schemes; PeerHashes, Able and SHA1
+	// are filled in.
 	Signature signature.Options
 }
 
 // Credential is a private key with its certificates.
 type Credential struct {
+	// Key signs, and may block: it is used by who carries out a SignRequest. Its Public
+	// is called by the Machine and may not.
 	Key gocrypto.Signer
+	// Schemes, where not empty, are the only ones that Key makes.
+	Schemes []signature.Scheme
 	// Certs are sent where SendCert says so: our certificate, then those of
 	// intermediate CAs, DER. Empty: the gateway knows the public key.
 	Certs [][]byte

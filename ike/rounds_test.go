@@ -273,7 +273,7 @@ func TestVerifierAnswersLater(t *testing.T) {
 	for _, ends := range []string{"well", "refused", "too late"} {
 		t.Run(ends, func(t *testing.T) {
 			n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) { signed(c, r, own, theirs) })
-			n.hold = true
+			n.hold, n.signs = true, true
 			n.start()
 			require.False(t, n.m.Done())
 			require.Equal(t, n.now.Add(DefaultEstablishTimeout), n.m.NextDeadline(), "nothing is retransmitted meanwhile")

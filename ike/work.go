@@ -12,13 +12,14 @@ import (
 const statusTimeout = 10 * time.Second
 
 // Work is what a Machine waits for and does not do itself, because it may take
-// time: *EAPRequest, *VerifyRequest or *StatusRequest. Whoever carries out the
+// time: *EAPRequest, *VerifyRequest, *StatusRequest or *SignRequest. Whoever carries out the
 // Outputs calls Do, in a goroutine of its own where it must not wait, and hands
 // the Result to Machine.Resume. At most one Work of a Machine is waited for; the
 // next one of an EAP method comes after the Result of the last.
 type Work interface {
 	// Do carries the work out, and may block. A StatusRequest ends with ctx, a
-	// VerifyRequest where its Verifier heeds it; an EAPRequest has no context.
+	// VerifyRequest where its Verifier heeds it; an EAPRequest and a SignRequest end with
+	// what their method and key heed.
 	Do(ctx context.Context) Result
 }
 
@@ -29,6 +30,7 @@ type Result struct {
 	status    EAPStatus
 	keys      []gocrypto.PublicKey
 	responses [][]byte
+	signed    [][]byte
 	err       error
 }
 
