@@ -36,10 +36,39 @@ func namespaceInode(link string) string {
 }
 
 // inFirstNamespace reports whether this process is in the network namespace of PID
-// 1, where it may look at that.
+// 1, where it may look at that, or could before it dropped capabilities.
 func inFirstNamespace() (first, known bool) {
-	link, err := os.Readlink("/proc/1/ns/net")
-	return link == netNS(), err == nil
+	if link, err := os.Readlink("/proc/1/ns/net"); err == nil {
+		return link == netNS(), true
+	}
+	switch os.Getenv(namespaceVariable) {
+	case firstNamespace + netNS():
+		return true, true
+	case otherNamespace + netNS():
+		return false, true
+	}
+	return false, false
+}
+
+// namespaceVariable is the environment variable that holds what inFirstNamespace
+// knew before capabilities were dropped: the link of PID 1 cannot be read then.
+const (
+	namespaceVariable = "TNC_NETNS"
+	firstNamespace    = "first "
+	otherNamespace    = "other "
+)
+
+// NamespaceVariable returns what is to be in the environment of a program that is
+// started with fewer capabilities, so that it uses the run folder that this one does.
+func NamespaceVariable() (variable string) {
+	first, known := inFirstNamespace()
+	switch {
+	case first:
+		return namespaceVariable + "=" + firstNamespace + netNS()
+	case known:
+		return namespaceVariable + "=" + otherNamespace + netNS()
+	}
+	return namespaceVariable + "="
 }
 
 // namespaceCookie returns the number of the network namespace that no other one
