@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gotnc/gotnc/internal/base/secrets"
 )
 
 // maxNamed bounds how many entries of directories are looked at for what the
@@ -21,10 +23,7 @@ const maxListed = 16
 
 // secretPlaces are where the secrets of checkSecret are on most systems. Under
 // other names they are known as secrets only if they are found here.
-var secretPlaces = mustPatterns(
-	"/etc/shadow*", "/etc/gshadow*", "/etc/ipsec.*secrets*", "/etc/ipsec.d/private", "/etc/*.keytab", "/root/.ssh", "/home/*/.ssh", stateFolder,
-	"/etc/swanctl/swanctl.conf*", "/etc/swanctl/conf.d", "/etc/swanctl/private", "/etc/swanctl/rsa", "/etc/swanctl/ecdsa", "/etc/swanctl/pkcs8", "/etc/swanctl/pkcs12",
-)
+var secretPlaces = mustPatterns(secrets.Places...)
 
 // object is what a file is, whatever it is called.
 type object struct{ dev, ino uint64 }

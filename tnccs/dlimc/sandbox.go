@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/internal/base/confine"
+	"github.com/gotnc/gotnc/internal/base/secrets"
 )
 
 // SandboxLevel says how far the child of an IMC is confined.
@@ -45,7 +46,7 @@ type Sandbox struct {
 	Level SandboxLevel
 	// Levels are those of single IMCs by their names in tnc_config.
 	Levels map[string]SandboxLevel
-	// Hidden are files and folders that an IMC does not see, beside Secrets.
+	// Hidden are files and folders that an IMC does not see, beside secrets.Places.
 	// What a pattern (filepath.Match) of Shown names, it sees all the same.
 	Hidden, Shown []string
 	// TPM is where the TPM is, as in "device:/dev/tpmrm0" or
@@ -83,28 +84,22 @@ func isOurs(path string) bool {
 	return err == nil && info.Path == ours
 }
 
-// Secrets are patterns (filepath.Match) of the files and folders that no IMC sees:
-// passwords and private keys of the system, of strongSwan, and the state of tnc.
-var Secrets = []string{
-	"/etc/shadow*", "/etc/gshadow*", "/etc/shadow", "/etc/gshadow", "/etc/*.keytab",
-	"/etc/ipsec.secrets*", "/etc/ipsec.secrets", "/etc/ipsec.*.secrets", "/etc/ipsec.d/private",
-	"/etc/swanctl/swanctl.conf*", "/etc/swanctl/swanctl.conf", "/etc/swanctl/conf.d", "/etc/swanctl/private", "/etc/swanctl/rsa", "/etc/swanctl/ecdsa", "/etc/swanctl/pkcs8", "/etc/swanctl/pkcs12",
-	"/etc/strongswan/swanctl", "/etc/strongswan/ipsec.secrets", "/etc/strongswan/ipsec.d/private",
-	"/root/.ssh", "/home/*/.ssh", "/run/tnc",
-}
-
-// hidden returns the paths of s.Hidden and Secrets, those that lead nowhere yet
+// hidden returns the paths of s.Hidden and secrets.Places, those that lead nowhere yet
 // included, without those of s.Shown.
 func (s Sandbox) hidden() []string {
 	var out []string
-	for _, pattern := range slices.Concat(Secrets, s.Hidden) {
+	for _, pattern := range slices.Concat(secrets.Places, s.Hidden) {
 		found, err := filepath.Glob(pattern)
 		if err != nil || !strings.ContainsAny(pattern, "*?[") {
 			found = []string{pattern}
 		}
+		if file := strings.TrimSuffix(pattern, "*"); !strings.ContainsAny(file, "*?[") {
+			found = append(found, file) // with those that are not there yet
+		}
 		out = append(out, found...)
 	}
-	return slices.DeleteFunc(out, s.shows)
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), s.shows)
 }
 
 // shows reports whether s.Shown names a path, or what is below it. A pattern whose

@@ -7,12 +7,10 @@ import (
 
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
+	"github.com/gotnc/gotnc/internal/base/secrets"
 	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
-
-// privateFolders are those of swanctl.conf's credentials that hold secrets.
-var privateFolders = []string{"private", "rsa", "ecdsa", "pkcs8", "pkcs12", "conf.d"}
 
 // checkSandbox returns an error with its place for a level of tnc.imc that is none.
 func checkSandbox(sc *config.Config) error {
@@ -46,7 +44,7 @@ func (p *Profile) sandbox() dlimc.Sandbox {
 	if p.Swanctl == nil {
 		return s
 	}
-	for _, folder := range privateFolders {
+	for _, folder := range secrets.Swanctl {
 		dir, ok := p.Swanctl.Folders[folder]
 		if !ok {
 			dir = filepath.Join(p.Swanctl.Dir, folder)
