@@ -17,7 +17,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{0x921, command.ErrLocked, "TPM_RC_LOCKOUT"},
 		{0x922, command.ErrBusy, "TPM_RC_RETRY"},
-		{0x98e, nil, "the password is wrong"},
+		{0x98e, ErrPassword, "the password is wrong"},
 		{0x18b, attest.ErrNoKey, "there is no key at that handle"},
 		{0x910, attest.ErrNoKey, "no object at that handle"},
 		{0xabc, nil, "0xabc"},

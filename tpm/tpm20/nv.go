@@ -1,6 +1,7 @@
 package tpm20
 
 import (
+	"context"
 	"errors"
 
 	"github.com/google/go-tpm/tpm2"
@@ -11,6 +12,16 @@ import (
 // nvChunk is how many octets of an NV index one command reads; TPM_PT_NV_BUFFER_MAX
 // is at least 512 (TCG PC Client Platform TPM Profile section 4.2).
 const nvChunk = 512
+
+// ReadNV returns the octets of an NV index, which its own empty password, else the
+// owner's, authorizes. The error wraps ErrNoKey where there is no such index.
+func (t *TPM) ReadNV(ctx context.Context, index uint32, auth Auth) (b []byte, err error) {
+	err = t.do(ctx, "read NV index", func(s *session) error {
+		b, err = s.readNV(index, auth.Owner)
+		return err
+	})
+	return b, err
+}
 
 // readNV reads a whole NV index, authorized by its own empty password where its
 // attributes allow that, else by the owner's. The error wraps ErrNoKey where there

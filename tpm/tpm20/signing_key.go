@@ -40,8 +40,9 @@ type SigningKeyConfig struct {
 }
 
 // SigningKey is a key in the TPM that signs any digest: a
-// crypto.Signer for TLS, IKE and certificate requests. It takes one command a
-// signature, three where a policy binds it. Close it. It is safe for concurrent use.
+// crypto.Signer for TLS, IKE and certificate requests. A signature takes one command,
+// three and more where a policy binds the key and Prepare was not called. Close it. It
+// is safe for concurrent use.
 type SigningKey struct {
 	t        *TPM
 	ctx      context.Context
@@ -49,10 +50,12 @@ type SigningKey struct {
 	handle   tpm2.TPMHandle
 	password []byte
 	policy   []PolicyCommand
+	hashes   []pcr.Hash // that the TPM has
 
-	mu     sync.Mutex // taken while the TPM is held, not before
-	closed bool
-	loaded *object // nil for a persistent key
+	mu      sync.Mutex // taken while the TPM is held, not before
+	closed  bool
+	loaded  *object      // nil for a persistent key
+	session tpm2.Session // in which the policy was run, for the next signature; nil = none
 }
 
 // Errors of signing keys.
@@ -62,6 +65,10 @@ var (
 	ErrRestricted = errors.New("the key is restricted to what the TPM makes itself (an attestation key)")
 	// ErrNotSigning is returned for a key that does not sign.
 	ErrNotSigning = errors.New("the key does not sign")
+	// ErrPassword is returned where the key's password is wrong, or is missing.
+	ErrPassword = errors.New("the password is wrong")
+	// ErrPCRs is returned where PCRs have other values than the key is bound to.
+	ErrPCRs = errors.New("the PCRs have other values than those that the key is bound to")
 	// ErrSaltLength is returned where the TPM made a RSASSA-PSS signature with another
 	// salt than was asked for, which the other side would refuse.
 	ErrSaltLength = errors.New("the TPM chose another length for the salt of RSASSA-PSS")
@@ -72,22 +79,19 @@ var (
 func (t *TPM) SigningKey(ctx, life context.Context, cfg SigningKeyConfig) (key *SigningKey, err error) {
 	k := &SigningKey{t: t, ctx: life, password: bytes.Clone(cfg.Password), handle: tpm2.TPMHandle(cfg.Handle)}
 	err = t.do(ctx, "load key", func(s *session) error {
-		if cfg.Wrapped != nil {
-			k.policy = cfg.Wrapped.Policy
-			o, err := s.load(cfg.Wrapped, cfg.Auth)
-			if err != nil {
+		if cfg.Wrapped == nil {
+			if k.key, err = s.readPublic(cfg.Handle); err != nil {
 				return err
 			}
-			k.loaded, k.handle, k.key = o, o.handle, o.pub
-		} else if k.key, err = s.readPublic(cfg.Handle); err != nil {
-			return err
+		} else {
+			k.policy = cfg.Wrapped.Policy
+			if k.loaded, err = s.load(cfg.Wrapped, cfg.Auth); err != nil {
+				return err
+			}
+			k.handle, k.key = k.loaded.handle, k.loaded.pub
 		}
-		a := k.key.area.ObjectAttributes
-		switch {
-		case a.Restricted:
-			err = ErrRestricted
-		case !a.SignEncrypt:
-			err = ErrNotSigning
+		if k.hashes, err = s.hashes(); err == nil {
+			err = k.key.signs()
 		}
 		if err != nil && k.loaded != nil {
 			s.flush(k.loaded)
@@ -189,7 +193,12 @@ func (k *SigningKey) Name() []byte { return bytes.Clone(k.key.name) }
 // Sign signs a digest: RSASSA, or RSASSA-PSS where opts is *rsa.PSSOptions, or ECDSA
 // in the encoding of X.509. The TPM decides on the length of PSS's salt: where it is
 // not the one of opts the error is ErrSaltLength.
-func (k *SigningKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
+func (k *SigningKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return k.SignContext(k.ctx, digest, opts)
+}
+
+// SignContext is Sign, which ends with ctx.
+func (k *SigningKey) SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
 	hash := hashOf(opts.HashFunc())
 	if hash == 0 || len(digest) != hash.Size() {
 		return nil, fmt.Errorf("sign with a TPM's key: %d octets are no digest of %v", len(digest), opts.HashFunc())
@@ -202,7 +211,7 @@ func (k *SigningKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (s
 	case isPSS:
 		scheme = RSAPSS
 	}
-	err = k.t.do(k.ctx, "sign", func(s *session) error {
+	err = k.t.do(ctx, "sign", func(s *session) error {
 		sig, err = k.sign(s, digest, hash, scheme)
 		return err
 	})
@@ -224,16 +233,56 @@ func (k *SigningKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) (s
 	return sig, nil
 }
 
+// Prepare runs the policy that binds the key, if any does, so that the next
+// signature takes one command. Where PCRs have other values than the key is bound to
+// the error is ErrPCRs.
+func (k *SigningKey) Prepare(ctx context.Context) error {
+	if len(k.policy) == 0 {
+		return nil
+	}
+	return k.t.do(ctx, "authorize key", func(s *session) error {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.closed || k.session != nil {
+			return nil
+		}
+		var err error
+		k.session, err = s.startPolicy(k.key.area.NameAlg, k.policy, k.password)
+		return err
+	})
+}
+
+// sign sends TPM2_Sign. A policy that was run too early, before a PCR was extended,
+// is run once more.
 func (k *SigningKey) sign(s *session, digest []byte, hash pcr.Hash, scheme Scheme) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
 		return nil, fmt.Errorf("%w: it was closed", attest.ErrNoKey) // its handle may be another key's
 	}
+	early := k.session != nil
+	sig, err := k.signOnce(s, digest, hash, scheme)
+	re := new(command.ResponseError)
+	if early && errors.As(err, &re) && re.Name == "TPM_RC_PCR_CHANGED" {
+		sig, err = k.signOnce(s, digest, hash, scheme)
+	}
+	return sig, err
+}
+
+func (k *SigningKey) signOnce(s *session, digest []byte, hash pcr.Hash, scheme Scheme) (sig []byte, err error) {
 	alg := tpm2.TPMAlgID(scheme)
 	use := withPassword(k.handle, k.key.name, k.password)
 	if len(k.policy) > 0 {
-		use.Auth = policySession(k.key.area.NameAlg, k.policy, k.password)
+		if use.Auth, k.session = k.session, nil; use.Auth == nil {
+			if use.Auth, err = s.startPolicy(k.key.area.NameAlg, k.policy, k.password); err != nil {
+				return nil, err
+			}
+		}
+		defer func() {
+			if err != nil {
+				s.flushPolicy(use.Auth)
+			}
+		}()
 	}
 	rsp, err := tpm2.Sign{
 		KeyHandle: use,
@@ -246,21 +295,10 @@ func (k *SigningKey) sign(s *session, digest []byte, hash pcr.Hash, scheme Schem
 	if err != nil {
 		return nil, err
 	}
-	sig, _, err := signature(&rsp.Signature, k.key.key)
-	if err != nil {
+	if sig, _, err = signature(&rsp.Signature, k.key.key); err != nil {
 		return nil, command.ReplyError("TPM2_Sign", err)
 	}
 	return sig, nil
-}
-
-// hashOf returns the TPM's number of a hash, 0 where TPMs have none.
-func hashOf(h crypto.Hash) pcr.Hash {
-	for _, p := range []pcr.Hash{pcr.SHA1, pcr.SHA256, pcr.SHA384, pcr.SHA512} {
-		if p.Crypto() == h {
-			return p
-		}
-	}
-	return 0
 }
 
 // Close takes the key out of the TPM, where it was loaded, and forgets its
@@ -274,6 +312,7 @@ func (k *SigningKey) Close() error {
 		}
 		k.closed = true
 		clear(k.password)
+		s.flushPolicy(k.session)
 		if k.loaded != nil {
 			s.flush(k.loaded)
 		}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,7 +42,9 @@ func verify(t *testing.T, key crypto.PublicKey, hash crypto.Hash, digest, sig []
 // Keys of every kind are made, written to a file, read, loaded, and sign in every
 // way that TLS and IKE ask for.
 func TestSigningKeys(t *testing.T) {
-	p := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)
+	e := tpmtest.Swtpm(t, tpm.TPM20)
+	e.Config.Timeout = 2 * time.Minute // RSA keys take long to make
+	p := e.Open(t).(*tpm20.TPM)
 	ctx := t.Context()
 	s256, s384, s512 := sha256.Sum256([]byte("message")), sha512.Sum384([]byte("message")), sha512.Sum512([]byte("message"))
 	for _, req := range []tpm20.SigningKeyRequest{
@@ -143,8 +146,8 @@ func (c *counting) Exchange(ctx context.Context, cmd []byte) ([]byte, error) {
 	return c.Transport.Exchange(ctx, cmd)
 }
 
-// A signature takes one command, three where a policy binds the key: everything
-// else is done when the key is loaded.
+// A signature takes one command, three where a policy binds the key and was not run
+// before: everything else is done when the key is loaded.
 func TestCommandsOfASignature(t *testing.T) {
 	e := tpmtest.Swtpm(t, tpm.TPM20)
 	e.Open(t).Close() // started
@@ -159,10 +162,76 @@ func TestCommandsOfASignature(t *testing.T) {
 		require.NoError(t, err)
 		k, err := p.SigningKey(t.Context(), t.Context(), tpm20.SigningKeyConfig{Wrapped: w})
 		require.NoError(t, err)
-		c.n = 0
-		_, err = k.Sign(rand.Reader, digest[:], crypto.SHA256)
-		require.NoError(t, err)
-		require.Equal(t, want, c.n)
+		sign := func() int {
+			t.Helper()
+			c.n = 0
+			sig, err := k.Sign(rand.Reader, digest[:], crypto.SHA256)
+			require.NoError(t, err)
+			verify(t, k.Public(), crypto.SHA256, digest[:], sig, false)
+			return c.n
+		}
+		require.Equal(t, want, sign())
+		require.NoError(t, k.Prepare(t.Context()))
+		require.NoError(t, k.Prepare(t.Context()))
+		require.Equal(t, 1, sign(), "prepared")
+		require.Equal(t, want, sign(), "once")
+		require.NoError(t, k.Prepare(t.Context()))
+		require.NoError(t, p.ExtendPCR(t.Context(), 10, map[pcr.Hash][]byte{pcr.SHA256: digest[:]}))
+		sign() // a PCR that does not bind it was extended meanwhile
+		require.NoError(t, k.Prepare(t.Context()))
 		require.NoError(t, k.Close())
 	}
+}
+
+// Sessions that fail leave nothing in the TPM, which has room for three.
+func TestFailedPoliciesLeaveNoSessions(t *testing.T) {
+	p := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)
+	ctx := t.Context()
+	digest := sha256.Sum256([]byte("message"))
+	w, err := p.CreateSigningKey(ctx, tpm20.SigningKeyRequest{ECC: true, Bank: pcr.SHA256, PCRs: pcr.Select(7)}, tpm20.Auth{})
+	require.NoError(t, err)
+	require.NoError(t, p.ExtendPCR(ctx, 7, map[pcr.Hash][]byte{pcr.SHA256: digest[:]}))
+	k, err := p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Wrapped: w})
+	require.NoError(t, err)
+	for range 8 {
+		require.ErrorIs(t, k.Prepare(ctx), tpm20.ErrPCRs)
+		_, err = k.Sign(rand.Reader, digest[:], crypto.SHA256)
+		require.ErrorIs(t, err, tpm20.ErrPCRs)
+	}
+}
+
+// What a key can make is what its type and the TPM allow; wrong passwords of a
+// guarded key count, and lock the TPM in the end.
+func TestSchemesOfKeys(t *testing.T) {
+	p := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)
+	ctx := t.Context()
+	w, err := p.CreateSigningKey(ctx, tpm20.SigningKeyRequest{ECC: true, Password: []byte("secret")}, tpm20.Auth{})
+	require.NoError(t, err)
+	require.True(t, w.NeedsPassword())
+	k, err := p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Wrapped: w})
+	require.NoError(t, err)
+	require.Equal(t, []tpm20.SignatureScheme{{Scheme: tpm20.ECDSA, Hash: pcr.SHA1}, {Scheme: tpm20.ECDSA, Hash: pcr.SHA256}, {Scheme: tpm20.ECDSA, Hash: pcr.SHA384}, {Scheme: tpm20.ECDSA, Hash: pcr.SHA512}}, k.Schemes())
+	require.True(t, k.Guarded())
+	pub, err := w.PublicKey()
+	require.NoError(t, err)
+	require.Equal(t, k.Public(), pub)
+	before, err := p.Lockout(ctx)
+	require.NoError(t, err)
+	require.False(t, before.Locked)
+	digest := sha256.Sum256([]byte("message"))
+	_, err = k.Sign(rand.Reader, digest[:], crypto.SHA256)
+	require.ErrorIs(t, err, tpm20.ErrPassword)
+	after, err := p.Lockout(ctx)
+	require.NoError(t, err)
+	require.Equal(t, before.Left-1, after.Left)
+	for range after.Left {
+		_, err = k.Sign(rand.Reader, digest[:], crypto.SHA256)
+		require.Error(t, err)
+	}
+	_, err = k.Sign(rand.Reader, digest[:], crypto.SHA256)
+	require.ErrorIs(t, err, tpm.ErrLocked)
+	after, err = p.Lockout(ctx)
+	require.NoError(t, err)
+	require.True(t, after.Locked)
+	require.NoError(t, k.Close())
 }
