@@ -25,6 +25,7 @@ const (
 	blockBinding       = "TPM IDENTITY BINDING"
 	headerLabel        = "Label"
 	headerEK           = "Endorsement-Key"
+	headerProduct      = "Product"
 )
 
 // Request asks a privacy CA for the certificate of an attestation key.
@@ -36,6 +37,9 @@ type Request struct {
 	// EKCertificate is the manufacturer's certificate of EK, X.509 in DER; nil
 	// where the TPM holds none.
 	EKCertificate []byte
+	// Product names the operating system of the holder as its IMC reports it,
+	// "Debian 13 x86_64"; empty where that is not known. Nothing vouches for it.
+	Product string
 
 	// Area and CSR are set for a TPM 2.0: TPMT_PUBLIC of the attestation key, and
 	// a PKCS #10 certificate request that it signed.
@@ -51,7 +55,7 @@ type Request struct {
 
 // Encode returns the request as text.
 func (r *Request) Encode() ([]byte, error) {
-	if strings.ContainsAny(r.Label, "\r\n") {
+	if strings.ContainsAny(r.Label+r.Product, "\r\n") {
 		return nil, errors.New("encode request: the name holds a line break")
 	}
 	var out []byte
@@ -64,7 +68,11 @@ func (r *Request) Encode() ([]byte, error) {
 	add(blockArea, r.Area, nil)
 	add(blockPubkey, r.Pubkey, nil)
 	add(blockBinding, r.Binding, map[string]string{headerLabel: r.Label})
-	add(blockEK, r.EK, map[string]string{headerEK: r.EKType.String()})
+	about := map[string]string{headerEK: r.EKType.String()}
+	if r.Product != "" {
+		about[headerProduct] = r.Product
+	}
+	add(blockEK, r.EK, about)
 	add(blockEKCertificate, r.EKCertificate, nil)
 	if len(out) > MaxFile {
 		return nil, fmt.Errorf("encode request: longer than %d octets", MaxFile)
@@ -94,6 +102,7 @@ func parseRequest(b []byte) (*Request, error) {
 	if r.EKType, err = parseKeyType(all[blockEK].Headers[headerEK]); err != nil {
 		return nil, err
 	}
+	r.Product = all[blockEK].Headers[headerProduct]
 	if p := all[blockEKCertificate]; p != nil {
 		r.EKCertificate = p.Bytes
 	}

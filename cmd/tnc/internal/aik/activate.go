@@ -52,7 +52,13 @@ func (o *Activate) Run(ctx context.Context, w io.Writer, file string) error {
 		return err
 	}
 	fmt.Fprintf(w, "certificate of %q, issued by %q, good until %s\n", cert.Subject, cert.Issuer, cert.NotAfter.Format("2006-01-02"))
-	writeSetting(w, "aik_cert", absolute(o.Out))
+	k := t.trusted(cert)
+	k.certificate = absolute(o.Out)
+	if o.Blob != "" {
+		k.blob = absolute(o.Blob)
+	}
+	k.writeSettings(w)
+	k.writeVerifier(w)
 	return nil
 }
 

@@ -26,6 +26,7 @@ is needed here.`,
 	f.StringArrayVar(&o.EKCAs, "ek-ca", nil, "file with CA certificates of TPM manufacturers, roots and intermediates; may be repeated")
 	f.StringArrayVar(&o.EKKeys, "ek-sha256", nil, "SHA-256 of the endorsement key (SubjectPublicKeyInfo) of a TPM that is known otherwise; may be repeated")
 	f.StringVar(&o.Name, "name", "", "common name (default what the request asks for)")
+	f.StringVar(&o.Product, "product", "", "operating system for the verifier's database, as in \"Debian 13 x86_64\" (default what the request says)")
 	f.IntVar(&o.Days, "days", 365, "how long the certificate is good; not longer than the CA's own")
 	f.StringVar(&o.Out, "out", "aik.answer", "file for the answer")
 	f.StringVar(&o.CertOut, "cert-out", "", "file for a copy of the certificate, PEM (default: none)")

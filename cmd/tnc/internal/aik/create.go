@@ -46,7 +46,10 @@ type Created struct {
 	Endorsement string   `json:"endorsement_key"`
 	EKSHA256    string   `json:"endorsement_key_sha256"` // of its SubjectPublicKeyInfo
 	Files       []string `json:"files"`
+	Settings    string   `json:"strongswan_conf"` // with which a verifier knows the machine
+	DeviceSQL   string   `json:"device_sql"`      // that makes strongSwan's verifier trust it
 
+	trusted trusted
 	handle  uint32 // of a TPM 2.0
 	tpm     string // what the TPM is
 	request *privacyca.Request
@@ -127,12 +130,18 @@ func (o *Create) Run(ctx context.Context) (*Created, error) {
 		return nil, err
 	}
 	c.Generation, c.tpm = t.Generation().String(), tpmName(t.info)
+	c.request.Product = product(t.view)
 	if err := o.write(c, files); err != nil {
 		if p, ok := t.TPM.(*tpm20.TPM); ok { // nobody would know of it
 			err = errors.Join(err, p.RemoveKey(ctx, c.handle, t.auth))
 		}
 		return nil, err
 	}
+	c.trusted = trusted{handle: c.Handle, tpm: t.tcti, keyID: c.KeyID, product: c.request.Product}
+	if c.blob != nil {
+		c.trusted.public, c.trusted.blob = absolute(c.Files[0]), absolute(c.Files[2])
+	}
+	c.Settings, c.DeviceSQL = c.trusted.settings(), c.trusted.sql()
 	return c, nil
 }
 
@@ -156,12 +165,9 @@ func (o *Create) canWrite(files []string) error {
 func (c *Created) WriteTable(w io.Writer) {
 	report.Rows(w, [2]string{"TPM", c.tpm}, [2]string{"key", c.Key}, [2]string{"handle", c.Handle},
 		[2]string{"key ID", c.KeyID + " (strongSwan's device ID)"}, [2]string{"endorsement key", c.Endorsement}, [2]string{"written", strings.Join(c.Files, " ")})
-	if c.blob != nil {
-		writeSetting(w, "aik_blob", absolute(c.Files[len(c.Files)-1]))
-	} else {
-		writeSetting(w, "aik_handle", c.Handle)
-	}
-	fmt.Fprintln(w, "\nThen send aik.request to the privacy CA, and open its answer with `tnc aik activate`.")
+	c.trusted.writeSettings(w)
+	c.trusted.writeVerifier(w)
+	fmt.Fprintln(w, "\nThat is all without a certificate. For one, send aik.request to the privacy CA (`tnc aik issue`)\nand open its answer with `tnc aik activate`, which prints the settings with the certificate.")
 }
 
 func (o *Create) create20(ctx context.Context, t *openTPM, p *tpm20.TPM, template tpm20.KeyTemplate) (*Created, error) {

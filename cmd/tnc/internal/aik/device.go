@@ -12,6 +12,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/imc/evidence/quoter"
+	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
@@ -62,6 +63,8 @@ type openTPM struct {
 	info tpm.Info
 	aik  tpm.AIK
 	auth tpm20.Auth
+	view config.View
+	tcti *device.Config // of the flag; nil where strongswan.conf says which TPM
 }
 
 // owner returns the owner's secret as a TPM 1.2 knows it.
@@ -74,7 +77,7 @@ func (d *Device) open(ctx context.Context) (*openTPM, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &openTPM{}
+	t := &openTPM{view: view}
 	if t.auth, err = d.passwords(); err != nil {
 		return nil, err
 	}
@@ -91,7 +94,11 @@ func (d *Device) open(ctx context.Context) (*openTPM, error) {
 		}
 	}
 	if d.TCTI != "" {
-		set.Device = device.ParseTCTI(d.TCTI)
+		named := device.ParseTCTI(d.TCTI)
+		if named != set.Device {
+			t.tcti = &named
+		}
+		set.Device = named
 	}
 	set.Device.Timeout = keyTimeout
 	if t.TPM, err = device.Open(ctx, set.Device); err != nil {

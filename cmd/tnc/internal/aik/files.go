@@ -3,7 +3,6 @@ package aik
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,9 +61,4 @@ func absolute(path string) string {
 		return a
 	}
 	return path
-}
-
-// writeSetting writes a setting of imc-attestation as strongswan.conf wants it.
-func writeSetting(out io.Writer, key, value string) {
-	fmt.Fprintf(out, "\nIn strongswan.conf:\n\n  libimcv {\n    plugins {\n      imc-attestation {\n        %s = %s\n      }\n    }\n  }\n", key, value)
 }

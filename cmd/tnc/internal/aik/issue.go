@@ -27,6 +27,7 @@ type Issue struct {
 	EKCAs   []string // files with CA certificates of TPM manufacturers
 	EKKeys  []string // SHA-256 of endorsement keys that are known otherwise, in hex
 	Name    string   // common name; "" = what the request asks for
+	Product string   // of the machine, for the verifier's database; "" = what the request says
 	Days    int      // how long the certificate is valid
 	Out     string   // file for the answer
 	CertOut string   // file for a copy of the certificate; "" = none
@@ -117,9 +118,11 @@ func (o *Issue) Run(w io.Writer, file string) error {
 	if err := writeNew(o.Out, answer.Encode(), 0o644, o.Replace); err != nil {
 		return err
 	}
+	known := trusted{keyID: keyID(cert.RawSubjectPublicKeyInfo), product: cmp.Or(o.Product, r.Product), issuer: o.CACert}
 	ek := sha256.Sum256(r.EK)
 	report.Rows(w, [2]string{"certified", fmt.Sprintf("%q until %s", cert.Subject, cert.NotAfter.Format("2006-01-02"))},
-		[2]string{"key", keyName(cert.PublicKey)}, [2]string{"key ID", keyID(cert.RawSubjectPublicKeyInfo) + " (strongSwan's device ID: devices.value of its database)"},
+		[2]string{"key", keyName(cert.PublicKey)}, [2]string{"key ID", keyID(cert.RawSubjectPublicKeyInfo) + " (strongSwan's device ID)"},
 		[2]string{"TPM", fmt.Sprintf("%v, endorsement key %v, SHA-256 %x", r.Generation, r.EKType, ek)}, [2]string{"answer", o.Out})
+	known.writeVerifier(w)
 	return nil
 }

@@ -9,6 +9,11 @@ import (
 	"io"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/imc/evidence/quoter"
+	"github.com/gotnc/gotnc/imc/measure"
+	"github.com/gotnc/gotnc/imc/patnc"
+	"github.com/gotnc/gotnc/internal/base/config/settings"
+	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tpm/tpm12"
 	"github.com/gotnc/gotnc/tpm/tpm20"
 )
@@ -24,9 +29,13 @@ type Shown struct {
 	Certificate string   `json:"certificate,omitempty"`
 	Issuer      string   `json:"issuer,omitempty"`
 	NotAfter    string   `json:"not_after,omitempty"`
+	DeviceID    string   `json:"device_id"`                    // what the IMC reports; verifiers want the key ID
+	Settings    string   `json:"strongswan_conf"`              // with which a verifier knows the machine
+	DeviceSQL   string   `json:"device_sql"`                   // that makes strongSwan's verifier trust it
 	Handles     []string `json:"persistent_handles,omitempty"` // all of the TPM
 
-	tpm string // what the TPM is
+	trusted trusted
+	tpm     string // what the TPM is
 }
 
 // Show reads the attestation key that strongswan.conf names, and its certificate.
@@ -46,29 +55,63 @@ func (d *Device) Show(ctx context.Context) (*Shown, error) {
 		return nil, err
 	}
 	s.KeyID = keyID(spki)
+	var cert *x509.Certificate
 	s.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}))
 	if len(t.aik.Certificate) > 0 {
 		id, err := t.Identity(ctx, t.aik) // says where it is of another key
 		if err != nil {
 			return nil, err
 		}
-		cert, err := x509.ParseCertificate(id.DER)
-		if err != nil {
+		if cert, err = x509.ParseCertificate(id.DER); err != nil {
 			return nil, err
 		}
 		s.Certificate, s.Issuer, s.NotAfter = cert.Subject.String(), cert.Issuer.String(), cert.NotAfter.UTC().Format("2006-01-02T15:04:05Z")
 	}
+	s.trusted = t.trusted(cert)
+	if d.Blob != "" {
+		s.trusted.blob = absolute(d.Blob)
+	}
+	s.trusted.keyID = s.KeyID
+	s.Settings, s.DeviceSQL = s.trusted.settings(), s.trusted.sql()
+	s.DeviceID = deviceID(ctx, t)
 	return s, nil
 }
 
-// WriteTable writes the key for people, its public key in PEM last.
+// deviceID returns the Device ID that the IMC reports with these settings; empty
+// where there is none.
+func deviceID(ctx context.Context, t *openTPM) string {
+	if h := settings.DeviceHandle.Read(t.view); h != "" && settings.DeviceID.Read(t.view) == "" {
+		handle, err := quoter.ParseHandle(h)
+		if p, ok := t.TPM.(*tpm20.TPM); ok && err == nil {
+			if k, err := p.Key(ctx, handle); err == nil {
+				if spki, err := x509.MarshalPKIXPublicKey(k.PublicKey); err == nil {
+					return keyID(spki)
+				}
+			}
+		}
+	}
+	v, err := measure.PlatformFromSettings(t.view, nil).Attribute(ctx, patnc.TypeITADeviceID)
+	if err != nil {
+		return ""
+	}
+	return v.(patnc.DeviceID).ID
+}
+
+// WriteTable writes the key for people, with the settings that lead to trust in it,
+// its public key in PEM last.
 func (s *Shown) WriteTable(w io.Writer) {
 	certificate := "none: imc-attestation.aik_cert is not set; verifiers get the bare key"
 	if s.Certificate != "" {
 		certificate = fmt.Sprintf("%q, issued by %q, good until %s", s.Certificate, s.Issuer, s.NotAfter)
 	}
+	device := s.DeviceID
+	if device != s.KeyID {
+		device += ", which is not the key ID: verifiers do not trust the key; see the settings of imc-os below"
+	}
 	report.Rows(w, [2]string{"TPM", s.tpm}, [2]string{"key", s.Key}, [2]string{"handle", s.Handle},
-		[2]string{"key ID", s.KeyID + " (strongSwan's device ID)"}, [2]string{"certificate", certificate})
+		[2]string{"key ID", s.KeyID + " (strongSwan's device ID)"}, [2]string{"device ID", text.Printable(device)}, [2]string{"certificate", certificate})
+	s.trusted.writeSettings(w)
+	s.trusted.writeVerifier(w)
 	fmt.Fprintf(w, "\n%s", s.PublicKey)
 }
 
