@@ -9,7 +9,6 @@ import (
 	"io"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
-	"github.com/gotnc/gotnc/imc/evidence/quoter"
 	"github.com/gotnc/gotnc/imc/measure"
 	"github.com/gotnc/gotnc/imc/patnc"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
@@ -81,7 +80,7 @@ func (d *Device) Show(ctx context.Context) (*Shown, error) {
 // where there is none.
 func deviceID(ctx context.Context, t *openTPM) string {
 	if h := settings.DeviceHandle.Read(t.view); h != "" && settings.DeviceID.Read(t.view) == "" {
-		handle, err := quoter.ParseHandle(h)
+		handle, err := settings.ParseHandle(h)
 		if p, ok := t.TPM.(*tpm20.TPM); ok && err == nil {
 			if k, err := p.Key(ctx, handle); err == nil {
 				if spki, err := x509.MarshalPKIXPublicKey(k.PublicKey); err == nil {
