@@ -3,7 +3,8 @@
 # Debian and one is missing; elsewhere says what the skipped tests would need.
 set -eu
 packages="strongswan-charon libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-swanctl
-hostapd eapoltest dbus-daemon swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl"
+hostapd eapoltest dbus-daemon swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl
+libpolkit-gobject-1-0 libduktape207"
 
 # peers.sh vm: what make vmtest needs; the libraries of the gateways that it unpacks
 if [ "${1:-}" = vm ]; then
@@ -27,10 +28,10 @@ unpack() {
 	(cd "$to" && apt-get download -qq "$1" && dpkg -x "$1"_*.deb . && rm -f "$1"_*.deb)
 }
 
-# Unpacked, not installed: they take resolv.conf over.
+# Unpacked, not installed: they take resolv.conf over, or start a service.
 unpacked=/var/cache/gotnc/unpacked
 unpack_resolvers() {
-	for p in systemd-resolved openresolv; do
+	for p in systemd-resolved openresolv polkitd; do
 		[ ! -d "$unpacked/$p" ] || continue
 		(cd "$(mktemp -d)" && { apt-get download -qq "$p" || { apt-get update -qq && apt-get download -qq "$p"; }; } && mkdir -p "$unpacked" && dpkg -x "$p"_*.deb "$unpacked/$p") >/dev/null 2>&1 ||
 			echo "could not unpack $p: the tests that need it are skipped, or fail where CI is set" >&2

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,4 +206,84 @@ printf 'nameserver 192.0.2.1\nsearch home.test\n' | /run/resolvconf-command -a e
 	require.NoError(t, p.Remove(t.Context()))
 	require.Equal(t, before, read())
 	require.NoError(t, p.Remove(t.Context()), "nothing to remove")
+}
+
+// What the part of a test that runs as another user is told: what it may do, and
+// where resolvectl is.
+const (
+	asVariable  = "GOTNC_TEST_AS"
+	ctlVariable = "GOTNC_TEST_RESOLVECTL"
+)
+
+// The unit's user, which is not root, gives systemd-resolved name servers because of
+// dist/tnc.rules; another user may not, and without the rule neither may.
+func TestPolkitRule(t *testing.T) {
+	if as := os.Getenv(asVariable); as != "" {
+		p := Find(t.Context(), Config{Key: "home", Device: "tnc0"})
+		require.Equal(t, Resolved, p.Way, p.Why)
+		err := p.Install(t.Context(), addrs("10.1.0.53"), []string{"corp.test"})
+		if as != "allowed" {
+			require.Error(t, err)
+			require.NotContains(t, output(t, os.Getenv(ctlVariable), "dns", "tnc0"), "10.1.0.53")
+			return
+		}
+		require.NoError(t, err)
+		require.Contains(t, output(t, os.Getenv(ctlVariable), "dns", "tnc0"), "10.1.0.53")
+		require.NoError(t, p.Remove(t.Context()))
+		require.NotContains(t, output(t, os.Getenv(ctlVariable), "dns", "tnc0"), "10.1.0.53")
+		return
+	}
+	resolvectl := resolved.Program(t, "/usr/bin/resolvectl", "systemd-resolved")
+	polkitd := resolved.Program(t, "/usr/lib/polkit-1/polkitd", "polkitd")
+	rule, err := filepath.Abs("../../../../dist/tnc.rules")
+	require.NoError(t, err)
+	if !inside(t, `
+cp `+rule+` /run/tnc.rules
+mkdir -p /run/share/polkit-1/actions /run/rules
+cp `+filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(resolvectl))), "usr/share/polkit-1/actions/org.freedesktop.resolve1.policy")+` /run/share/polkit-1/actions/
+mount -t overlay -o lowerdir=/run/share:/usr/share overlay /usr/share
+[ ! -d /usr/share/polkit-1/rules.d ] || mount --bind /run/rules /usr/share/polkit-1/rules.d
+rm -rf /etc/polkit-1
+mkdir -p /etc/polkit-1/rules.d
+mkdir -p /run/lib && mount --bind /run/lib /var/lib && mkdir -p /var/lib/polkit-1
+grep -q ^polkitd: /etc/passwd || { echo polkitd:x:64502:64502::/:/bin/false >>/etc/passwd; echo polkitd:x:64502: >>/etc/group; }
+echo tnc:x:64501:64501::/:/bin/false >>/etc/passwd
+echo tnc:x:64501: >>/etc/group
+`+resolved.Start(t)) {
+		return
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	b, err := os.ReadFile(self)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile("/run/self", b, 0o755)) // other users cannot read go test's folder
+	run := func(as string, uid uint32) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "/run/self", "-test.run", "^TestPolkitRule$", "-test.v")
+		cmd.Dir = "/"
+		cmd.Env = append(os.Environ(), asVariable+"="+as, ctlVariable+"="+resolvectl)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s: %s", as, out)
+	}
+	polkit := func() func() {
+		cmd := exec.Command(polkitd, "--no-debug")
+		cmd.Stderr = os.Stderr
+		require.NoError(t, cmd.Start())
+		require.Eventually(t, func() bool {
+			return exec.Command("dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.DBus.Peer.Ping").Run() == nil
+		}, 20*time.Second, 100*time.Millisecond)
+		return func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	}
+	stop := polkit()
+	run("refused, no rule", 64501)
+	stop()
+	b, err = os.ReadFile("/run/tnc.rules")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile("/etc/polkit-1/rules.d/50-tnc.rules", b, 0o644))
+	defer polkit()()
+	run("allowed", 64501)
+	run("refused, another user", 65534)
 }
