@@ -26,7 +26,7 @@ unless --dataplane says so; no rights are needed beyond those to measure.
 			if o.dataplane == "auto" {
 				o.dataplane = "none" // nothing is to be carried
 			}
-			return o.connect(cmd, args[0], 0, false)
+			return o.connect(cmd, args[0], false)
 		},
 	}
 	o.flags(cmd)

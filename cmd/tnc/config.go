@@ -6,10 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
-	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 func newConfig() *cobra.Command {
@@ -24,24 +22,22 @@ error, what has no effect a warning. Exit code 1 where there is an error.`,
 		Example: "  tnc config check\n  tnc config check --swanctl ./swanctl.conf",
 		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			bad := 0
-			for _, f := range o.Check(time.Now()) {
-				what := text.Printable(f.Text)
-				if f.Remedy != "" {
-					what += ": " + f.Remedy
+			found := report.NewFindings(o.Check(time.Now()))
+			if o.json {
+				if err := report.WriteJSON(cmd.OutOrStdout(), found); err != nil {
+					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s\n", f.Kind, what)
-				if f.Kind == profile.Error {
-					bad++
-				}
+			} else {
+				found.Write(cmd.OutOrStdout(), false)
 			}
-			if bad > 0 {
+			if bad := found.Errors(); bad > 0 {
 				return fmt.Errorf("errors in the configuration: %d", bad)
 			}
 			return nil
 		},
 	}
 	o.fileFlags(check)
+	usage.JSONFlag(check, &o.json)
 	cmd.AddCommand(check, newConfigShow())
 	return cmd
 }

@@ -48,6 +48,6 @@ connects to nothing.`,
 		},
 	}
 	o.fileFlags(cmd)
-	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	usage.JSONFlag(cmd, &o.json)
 	return cmd
 }

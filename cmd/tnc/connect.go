@@ -14,8 +14,8 @@ import (
 )
 
 // connect runs a connection and prints its outcome: at the end, or where it
-// stays up as soon as it is. verbosity is that without -v.
-func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay bool) error {
+// stays up as soon as it is.
+func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 	p, err := o.load(name)
 	if err != nil {
 		return err
@@ -25,16 +25,15 @@ func (o *options) connect(cmd *cobra.Command, name string, verbosity int, stay b
 		return err
 	}
 	report.WriteWarnings(cmd.ErrOrStderr(), p.Warnings)
-	verbosity += o.verbose
 	var progress *report.Progress
-	if verbosity == 0 {
+	if o.verbose == 0 {
 		progress = report.NewProgress(cmd.ErrOrStderr())
 		defer progress.End()
 	}
 	var transcript *explain.Transcript
 	var keys *os.File
 	cfg := client.Config{
-		Profile: p, Version: version, Logger: p.LogLevels.Logger(cmd.ErrOrStderr(), verbosity), Dataplane: o.dataplane,
+		Profile: p, Version: version, Logger: p.LogLevels.Logger(cmd.ErrOrStderr(), o.verbose), Dataplane: o.dataplane,
 		Stay: stay, Reattest: o.reattest, Progress: progress.Note,
 	}
 	if o.explain {

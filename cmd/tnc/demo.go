@@ -16,12 +16,13 @@ func newDemo() *cobra.Command {
 		Long: `Starts the reference gateway on the loopback interface, with a CA and
 certificates made on the fly, connects to it with a swanctl.conf, attests with
 the IMC library through dlopen, and sends a ping through the CHILD_SA in user
-space. The log has the order and wording of strongSwan's; a table of what was
-asked and measured follows. Nothing is left behind.
+space. It prints what was asked and measured, and the decision. With -v the log
+has the order and wording of strongSwan's. Nothing is left behind.
 
 ` + report.ExitHelp,
 		Example: `  tnc demo
-  tnc demo --fail     one measured file differs: the gateway isolates, exit code 3`,
+  tnc demo --fail     one measured file differs: the gateway isolates, exit code 3
+  tnc demo -v         with the log of the run`,
 		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.Version, d.Stdout, d.Stderr = version, cmd.OutOrStdout(), cmd.ErrOrStderr()
@@ -31,7 +32,7 @@ asked and measured follows. Nothing is left behind.
 	f := cmd.Flags()
 	f.BoolVar(&d.Fail, "fail", false, "alter one of the measured files before the client connects")
 	f.StringVar(&d.Library, "library", "", "IMC library (default imc-attestation.so beside this program, or in ../lib/gotnc from there)")
-	f.BoolVar(&d.JSON, "json", false, "print the outcome as JSON, without log and tables")
-	f.CountVarP(&d.Verbose, "verbose", "v", "log details")
+	usage.JSONFlag(cmd, &d.JSON)
+	f.CountVarP(&d.Verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 	return cmd
 }

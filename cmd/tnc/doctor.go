@@ -8,9 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/doctor"
-	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
-	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 func newDoctor() *cobra.Command {
@@ -24,17 +23,15 @@ keep every connection from working.`,
 		Example: "  sudo tnc doctor",
 		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			bad := 0
-			for _, f := range doctor.Examine(o.Files, time.Now()) {
-				fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s\n", f.Kind, text.Printable(f.Text))
-				if f.Remedy != "" {
-					fmt.Fprintf(cmd.OutOrStdout(), "%-8s   %s\n", "", f.Remedy)
+			found := report.NewFindings(doctor.Examine(o.Files, time.Now()))
+			if o.json {
+				if err := report.WriteJSON(cmd.OutOrStdout(), found); err != nil {
+					return err
 				}
-				if f.Kind == profile.Error {
-					bad++
-				}
+			} else {
+				found.Write(cmd.OutOrStdout(), true)
 			}
-			switch {
+			switch bad := found.Errors(); {
 			case bad == 1:
 				return errors.New("one error keeps connections from working")
 			case bad > 1:
@@ -44,5 +41,6 @@ keep every connection from working.`,
 		},
 	}
 	o.fileFlags(cmd)
+	usage.JSONFlag(cmd, &o.json)
 	return cmd
 }

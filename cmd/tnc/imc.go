@@ -37,7 +37,7 @@ it does not load. Nothing is sent. Exits 1 where an entry fails.`,
 	f := cmd.Flags()
 	usage.StrongswanFlag(cmd, &o.Strongswan)
 	tncConfigFlag(cmd, &o.TNCConfig)
-	f.BoolVar(&o.json, "json", false, "print JSON")
+	usage.JSONFlag(cmd, &o.json)
 	f.CountVarP(&o.verbose, "verbose", "v", "log what the IMCs say, on standard error; twice for details")
 	return cmd
 }
@@ -56,7 +56,10 @@ func imcList(cmd *cobra.Command, o *options) error {
 			return err
 		}
 	} else {
-		imclist.WriteTable(cmd.OutOrStdout(), p.TNCConfigPath(), entries)
+		imclist.WriteTable(cmd.OutOrStdout(), entries)
+	}
+	if len(entries) == 0 {
+		return fmt.Errorf("%s names no IMC: add a line IMC \"Attestation\" /path/of/imc-attestation.so", p.TNCConfigPath())
 	}
 	if failed := imclist.Failed(entries); failed > 0 {
 		return fmt.Errorf("%d of %d entries of %s fail: a connection would not start", failed, len(entries), p.TNCConfigPath())

@@ -49,9 +49,9 @@ func TestIMCList(t *testing.T) {
 	require.Contains(t, got[3].Error, "double quotes")
 
 	write("")
-	stdout, _, code = runTNC(t, args...)
-	require.Equal(t, report.ExitAllowed, code)
-	require.Contains(t, stdout, "names no IMC")
+	_, stderr, code = runTNC(t, args...)
+	require.Equal(t, report.ExitFailure, code)
+	oneSentence(t, stderr, list+" names no IMC", "add a line IMC")
 	require.NoError(t, os.Remove(list))
 	_, stderr, code = runTNC(t, args...)
 	require.Equal(t, report.ExitFailure, code)

@@ -31,7 +31,7 @@ func (s *site) stay(ikeSAs int, more ...string) (log string, code int) {
 	defer f.Close()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, append(append([]string{"up", "home", "--dataplane", "none"}, s.args...), more...), io.Discard, f)
+		ended <- run(ctx, append(append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), more...), io.Discard, f)
 	}()
 	established := func() (n int) {
 		for _, c := range s.gw.Report().Clients {

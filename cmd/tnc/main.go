@@ -16,8 +16,8 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
-	"github.com/gotnc/gotnc/internal/base/text"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	code, say := report.ExitCode(err)
 	if say {
 		// It may hold what came over the network, from whom nobody knows yet.
-		fmt.Fprintf(stderr, "tnc: %s\n", text.Printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		terminal.Line(stderr, 5, "tnc: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 		if code == report.ExitUsage {
 			fmt.Fprintf(stderr, "Run 'tnc help' for the commands and flags.\n")
 		}

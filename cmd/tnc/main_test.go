@@ -219,46 +219,62 @@ func TestUsage(t *testing.T) {
 	require.True(t, strings.HasPrefix(out, "tnc "), out)
 }
 
-// The demo shows the seed's run, in its order, and ends with a ping.
+// The demo prints what was asked and the decision, and with -v shows the seed's run on
+// standard error, in its order.
 func TestDemo(t *testing.T) {
 	start := time.Now()
-	out, stderr, code := runTNC(t, "demo", "--library", library)
+	out, stderr, code := runTNC(t, "demo", "-v", "--library", library)
 	require.Zero(t, code, "%s%s", out, stderr)
-	at := 0
-	for _, line := range []string{
-		"[TNC] loading IMCs from",
-		"[IMC] IMC 1 \"Attestation\" initialized",
-		"[PTS]   mandatory PTS measurement algorithm HASH_SHA1[go] available",
-		"[TNC] IMC 1 \"Attestation\" loaded from",
-		"[IKE] initiating IKE_SA home[1] to 127.0.0.1",
-		"[ENC] generating IKE_SA_INIT request 0 [ SA KE No N(NATD_S_IP) N(NATD_D_IP)",
-		"[ENC] parsed IKE_SA_INIT response 0 [",
-		"[IKE] establishing CHILD_SA home",
-		"[ENC] generating IKE_AUTH request 1 [ IDi N(INIT_CONTACT)",
-		"[IKE] server requested EAP_TTLS authentication",
-		"[TLS] EAP_TTLS version is v0",
-		"[TLS] negotiated TLS 1.3",
-		"[IKE] server requested EAP_MD5 authentication",
-		"[IKE] server requested EAP_PT_EAP authentication",
-		"[TNC] assigned TNCCS Connection ID 1",
-		"[IMC] IMC 1 \"Attestation\" created a state for IF-TNCCS 2.0 Connection ID 1: +long +excl -soh",
-		"[IMC] IMC 1 \"Attestation\" changed state of Connection ID 1 to 'Handshake'",
-		"[TNC] creating PB-TNC CDATA batch",
-		"[PTS] supported PTS protocol capabilities:",
-		"[PTS] selected PTS measurement algorithm is HASH_SHA2_256",
-		"[TNC] PB-TNC access recommendation is 'Access Allowed'",
-		"[TNC] creating PB-TNC CLOSE batch",
-		"[IKE] CHILD_SA home{1} established",
-		"What moon.example.org asked and got",
-		"site/agent.conf",
-		"access allowed",
-		"answered",
+	for _, c := range []struct {
+		text  string
+		lines []string
+	}{
+		{stderr, []string{
+			"[TNC] loading IMCs from",
+			"[IMC] IMC 1 \"Attestation\" initialized",
+			"[PTS]   mandatory PTS measurement algorithm HASH_SHA1[go] available",
+			"[TNC] IMC 1 \"Attestation\" loaded from",
+			"[IKE] initiating IKE_SA home[1] to 127.0.0.1",
+			"[ENC] generating IKE_SA_INIT request 0 [ SA KE No N(NATD_S_IP) N(NATD_D_IP)",
+			"[ENC] parsed IKE_SA_INIT response 0 [",
+			"[IKE] establishing CHILD_SA home",
+			"[ENC] generating IKE_AUTH request 1 [ IDi N(INIT_CONTACT)",
+			"[IKE] server requested EAP_TTLS authentication",
+			"[TLS] EAP_TTLS version is v0",
+			"[TLS] negotiated TLS 1.3",
+			"[IKE] server requested EAP_MD5 authentication",
+			"[IKE] server requested EAP_PT_EAP authentication",
+			"[TNC] assigned TNCCS Connection ID 1",
+			"[IMC] IMC 1 \"Attestation\" created a state for IF-TNCCS 2.0 Connection ID 1: +long +excl -soh",
+			"[IMC] IMC 1 \"Attestation\" changed state of Connection ID 1 to 'Handshake'",
+			"[TNC] creating PB-TNC CDATA batch",
+			"[PTS] supported PTS protocol capabilities:",
+			"[PTS] selected PTS measurement algorithm is HASH_SHA2_256",
+			"[TNC] PB-TNC access recommendation is 'Access Allowed'",
+			"[TNC] creating PB-TNC CLOSE batch",
+			"[IKE] CHILD_SA home{1} established",
+		}},
+		{out, []string{
+			"What moon.example.org asked and got",
+			"site/agent.conf",
+			"access allowed",
+			"answered",
+		}},
 	} {
-		i := strings.Index(out[at:], line)
-		require.GreaterOrEqual(t, i, 0, "%q comes after the lines before it in:\n%s", line, out)
-		at += i
+		at := 0
+		for _, line := range c.lines {
+			i := strings.Index(c.text[at:], line)
+			require.GreaterOrEqual(t, i, 0, "%q comes after the lines before it in:\n%s", line, c.text)
+			at += i
+		}
 	}
+	require.NotContains(t, out, "[IKE]")
 	require.Less(t, time.Since(start), 30*time.Second)
+
+	out, stderr, code = runTNC(t, "demo", "--library", library)
+	require.Zero(t, code, "%s%s", out, stderr)
+	require.Contains(t, out, "access allowed")
+	require.Empty(t, stderr, "quiet without -v")
 	noChildren(t)
 }
 

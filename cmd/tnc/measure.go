@@ -43,7 +43,7 @@ Exit codes:
 	f.StringVar(&m.Hash, "hash", "", "PCR bank: sha1, sha256, sha384 or sha512 (default: as the IMC would choose)")
 	f.StringVar(&m.TCTI, "tcti", "", "TPM, as in device:/dev/tpmrm0 or swtpm:host=127.0.0.1,port=2321; none compares with no TPM (default plugins.tpm.tcti of strongswan.conf)")
 	f.StringVar(&m.HTML, "html", "", "write the outcome as a page to this file, which loads nothing else")
-	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
+	usage.JSONFlag(cmd, &o.json)
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 	return cmd
 }

@@ -49,7 +49,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringVar(&o.keylog, "keylog", "", "write the keys of the IKE_SAs to this new file for Wireshark (its ikev2_decryption_table): who has it reads everything")
 	f.StringVar(&o.levels, "log", "", "log levels by group, from -1 (silent) to 4, as in charondebug: \"tnc 3, imc 2, default 0\"")
 	timeoutFlag(cmd, &o.timeout)
-	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
+	usage.JSONFlag(cmd, &o.json)
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 }
 

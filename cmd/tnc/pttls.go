@@ -76,7 +76,7 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	usage.StrongswanFlag(cmd, &o.files.Strongswan)
 	tncConfigFlag(cmd, &o.files.TNCConfig)
 	timeoutFlag(cmd, &o.timeout)
-	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
+	usage.JSONFlag(cmd, &o.json)
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 	f.BoolVar(&o.Mutual, "mutual", false, "measure the server too, as tnc.mutual of strongswan.conf says")
 	f.BoolVar(&o.Stay, "stay", false, "stay connected for later assessments")
@@ -140,6 +140,9 @@ func (o *ptTLS) complete(cmd *cobra.Command, args []string) error {
 // run attests and prints the outcome.
 func (o *ptTLS) run(cmd *cobra.Command) (err error) {
 	if o.Profile, err = o.files.LoadIMCs(); err != nil {
+		return err
+	}
+	if err := o.Profile.RequireIMC(); err != nil {
 		return err
 	}
 	report.WriteWarnings(cmd.ErrOrStderr(), o.Profile.Warnings)

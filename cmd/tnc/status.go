@@ -54,6 +54,6 @@ func newStatus() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	usage.JSONFlag(cmd, &asJSON)
 	return cmd
 }

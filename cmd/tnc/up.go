@@ -23,7 +23,7 @@ needs root, or CAP_NET_ADMIN, unless --dataplane none.
   sudo tnc up home --dataplane tun -v`,
 		Args:              oneConnection,
 		ValidArgsFunction: o.completeConnection,
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.connect(cmd, args[0], 1, true) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.connect(cmd, args[0], true) },
 	}
 	o.flags(cmd)
 	cmd.Flags().DurationVar(&o.reattest, "reattest", 0, "attest again at this interval, over a new IKE_SA that takes the place of the old one (0 = when an IMC asks)")

@@ -367,7 +367,7 @@ const (
 // The main road: up, ping through the tunnel, down, nothing left.
 func TestTunnelCarriesAPing(t *testing.T) {
 	s := newSite(t, options{proposals: usualIKE, esp: usualESP})
-	cmd := netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", dataplane())...)
+	cmd := netns.Command(context.Background(), s.Client, s.args("up", "-v", "--dataplane", dataplane())...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	require.NoError(t, cmd.Start())

@@ -41,7 +41,7 @@ func TestStatusAndDown(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &all), out)
 	require.Equal(t, "up", all[0]["state"])
 	// Up once only.
-	out, err = netns.Run(s.Client, append([]string{"env", "TNC_RUN_DIR=" + filepath.Join(s.dir, "run")}, s.args("up", "--dataplane", dataplane())...)...)
+	out, err = netns.Run(s.Client, append([]string{"env", "TNC_RUN_DIR=" + filepath.Join(s.dir, "run")}, s.args("up", "-v", "--dataplane", dataplane())...)...)
 	require.Error(t, err)
 	require.Contains(t, out, `connection "home" is up already`)
 	out, err = s.tool("down", "home")
@@ -102,7 +102,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 // upUntil runs tnc up and kills it as soon as it has said a text.
 func (s *site) upUntil(text string) {
 	s.t.Helper()
-	cmd := netns.Command(context.Background(), s.Client, s.args("up", "--dataplane", dataplane())...)
+	cmd := netns.Command(context.Background(), s.Client, s.args("up", "-v", "--dataplane", dataplane())...)
 	cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
 	killer := &killAt{text: text, kill: func() { _ = cmd.Process.Kill() }}
 	cmd.Stdout, cmd.Stderr = killer, killer

@@ -59,7 +59,7 @@ func (s *site) up(more ...string) *running {
 func (s *site) begin(more ...string) *running {
 	s.t.Helper()
 	r := &running{s: s, exit: make(chan error, 1)}
-	args := s.args("up", append([]string{"--dataplane", dataplane()}, more...)...)
+	args := s.args("up", append([]string{"-v", "--dataplane", dataplane()}, more...)...)
 	r.cmd = netns.Command(context.Background(), s.Client, append(s.machine, args...)...)
 	r.cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out

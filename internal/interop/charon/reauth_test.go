@@ -73,7 +73,7 @@ conn home
 	auto=add
 `, s.ClientAddr, user, said, s.GatewayAddr, gatewayID, usualIKE, usualESP)
 	r := &running{s: s, exit: make(chan error, 1)}
-	r.cmd = netns.Command(context.Background(), s.Client, s.tnc, "up", "home", "--ipsec-conf", filepath.Join(s.dir, "ip", "ipsec.conf"),
+	r.cmd = netns.Command(context.Background(), s.Client, s.tnc, "up", "home", "-v", "--ipsec-conf", filepath.Join(s.dir, "ip", "ipsec.conf"),
 		"--strongswan-conf", filepath.Join(s.dir, "cl", "strongswan.conf"), "--tnc-config", "/dev/null", "--dataplane", "auto")
 	r.cmd.Env = append(os.Environ(), "TNC_RUN_DIR="+filepath.Join(s.dir, "run"))
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out

@@ -176,7 +176,7 @@ func TestUpCarriesAPing(t *testing.T) {
 	r.must("client", r.lib)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := r.client(ctx, "up", "--dataplane", "tun")
+	cmd := r.client(ctx, "up", "-v", "--dataplane", "tun")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
 	var out bytes.Buffer

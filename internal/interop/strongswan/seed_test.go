@@ -156,7 +156,7 @@ func TestSeedRun(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", "carol", r.tnc, "up", "home", "--ipsec-conf", filepath.Join(dir, "ipsec.conf"),
+	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", "carol", r.tnc, "up", "home", "-v", "--ipsec-conf", filepath.Join(dir, "ipsec.conf"),
 		"--strongswan-conf", filepath.Join(r.dir, "client", "strongswan.conf"), "--tnc-config", filepath.Join(dir, "tnc_config"))
 	var log output.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -176,7 +176,7 @@ func TestSeedRun(t *testing.T) {
 		var doc bytes.Buffer
 		fmt.Fprintf(&doc, "# The seed's run, then and now\n\n"+
 			"On the left the log of strongSwan 4.6.2 on its wiki page \"TNC Client with PTS-IMC\" (29.11.2011), without\ntime and thread. "+
-			"On the right `tnc up home` with the same ipsec.conf against strongSwan 6 as the gateway,\nwritten by\n`go test ./internal/interop/strongswan -run TestSeedRun -update`, which fails where a line is missing.\n\n"+
+			"On the right `tnc up home -v` with the same ipsec.conf against strongSwan 6 as the gateway,\nwritten by\n`go test ./internal/interop/strongswan -run TestSeedRun -update`, which fails where a line is missing.\n\n"+
 			"```\n%s```\n\n| then | now |\n|---|---|\n", seedConf)
 		for i, s := range seedLines {
 			now := "*" + s.why + "*"

@@ -50,6 +50,6 @@ storage root key with the well-known secret; --take-ownership makes that so.`,
 	f.StringVar(&o.Out, "out", ".", "folder for the files")
 	f.BoolVar(&o.Replace, "replace", false, "replace files, and the key at --handle")
 	f.BoolVar(&o.TakeOwnership, "take-ownership", false, "make the holder of --owner-password-file the TPM's owner (TPM 1.2)")
-	f.BoolVar(&asJSON, "json", false, "print the outcome as JSON")
+	usage.JSONFlag(cmd, &asJSON)
 	return cmd
 }

@@ -35,6 +35,6 @@ with imc-attestation.aik_cert, and prints the public key last, in PEM.`,
 	f := cmd.Flags()
 	f.StringVar(&o.Handle, "handle", "", "persistent handle (default imc-attestation.aik_handle) (TPM 2.0)")
 	f.StringVar(&o.Blob, "blob", "", "file with the key (default imc-attestation.aik_blob) (TPM 1.2)")
-	f.BoolVar(&asJSON, "json", false, "print it as JSON")
+	usage.JSONFlag(cmd, &asJSON)
 	return cmd
 }

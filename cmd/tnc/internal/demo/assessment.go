@@ -1,31 +1,32 @@
 package demo
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 	"github.com/gotnc/gotnc/imc/imv"
-	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // writeAssessment prints what the verifier asked and what it was answered.
 func (d *demo) writeAssessment(r imv.Report) {
-	t := tabwriter.NewWriter(d.Stdout, 0, 0, 2, ' ', 0)
-	row := func(cells ...string) {
-		for i, c := range cells {
-			cells[i] = text.Printable(c)
-		}
-		fmt.Fprintf(t, "  %s\n", strings.Join(cells, "\t"))
-	}
+	t := terminal.NewTable(d.Stdout, 2)
+	row := t.Row
 	row("asked", "of", "answer", "result")
 	row("product", "-", r.Product, "-")
 	row("version", "-", r.Version, "-")
 	row("device ID", "-", r.DeviceID, "-")
 	row("PTS algorithm", "-", r.Hash, "-")
 	for _, f := range r.Files {
-		row("measurement", d.short(f.Path), fmt.Sprintf("%x", f.Digest), f.Result.String())
+		result := terminal.Cell{Text: f.Result.String(), Colour: terminal.Good}
+		if f.Result != imv.Match {
+			result.Colour = terminal.Bad
+		}
+		t.Cells(terminal.Cell{Text: "measurement"}, terminal.Cell{Text: d.short(f.Path)},
+			terminal.Cell{Text: t.Digest(hex.EncodeToString(f.Digest))}, result)
 	}
 	for _, m := range r.Metadata {
 		row("metadata", d.short(m.Path), fmt.Sprintf("%d octets, owner %d, group %d, modified %s",
@@ -34,10 +35,33 @@ func (d *demo) writeAssessment(r imv.Report) {
 	for _, e := range r.Errors {
 		row("error", "-", e, "-")
 	}
-	_ = t.Flush()
+	t.Flush()
 	for _, f := range r.Findings {
-		fmt.Fprintf(d.Stdout, "  finding: %s\n", text.Printable(d.short(f)))
+		terminal.Line(d.Stdout, 4, "  finding: %s", d.short(f))
 	}
+}
+
+// measurement is a file that was measured, as --json prints it.
+type measurement struct {
+	File   string `json:"file"`
+	Digest string `json:"digest"`
+	Result string `json:"result"` // match, mismatch
+}
+
+// Outcome is what the demo came to, as --json prints it; its field names are an
+// interface for scripts.
+type Outcome struct {
+	*report.Outcome
+	Measurements []measurement `json:"measurements,omitempty"`
+}
+
+// outcome adds what the verifier measured.
+func (d *demo) outcome(o *report.Outcome, r imv.Report) Outcome {
+	out := Outcome{Outcome: o}
+	for _, f := range r.Files {
+		out.Measurements = append(out.Measurements, measurement{d.short(f.Path), hex.EncodeToString(f.Digest), f.Result.String()})
+	}
+	return out
 }
 
 // short leaves the demo's own directory out of a path.

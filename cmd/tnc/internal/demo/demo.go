@@ -32,12 +32,12 @@ const (
 )
 
 // Config describes a run. The zero value attests with the library beside the
-// program and prints log and tables.
+// program and prints tables.
 type Config struct {
 	Fail    bool   // alter one of the measured files before the client connects
 	Library string // IMC library; "" = see Libraries
-	JSON    bool   // print the outcome as JSON, without log and tables
-	Verbose int    // more details of the log
+	JSON    bool   // print the outcome as JSON, without tables
+	Verbose int    // 1 = log on Stderr, 2 = with details
 	Version string // of this program, for the log
 
 	Stdout, Stderr io.Writer
@@ -79,19 +79,25 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := client.New(ctx, client.Config{Profile: p, Version: d.Version, Logger: d.logger(), Plane: ping})
+	var progress *report.Progress
+	if d.Verbose == 0 {
+		progress = report.NewProgress(d.Stderr)
+		defer progress.End()
+	}
+	c, err := client.New(ctx, client.Config{Profile: p, Version: d.Version, Logger: d.logger(), Plane: ping, Progress: progress.Note})
 	if err != nil {
 		return err
 	}
 	r, err := c.Run(ctx)
 	c.Close()
+	progress.End()
 	err = report.Explain(r, err)
 	out := report.NewOutcome(r, err)
 	if d.JSON {
-		_ = report.WriteJSON(d.Stdout, out)
+		_ = report.WriteJSON(d.Stdout, d.outcome(out, gw.Report().Last().Assessment))
 		return out.Exit(err)
 	}
-	fmt.Fprintf(d.Stdout, "\nWhat %s asked and got\n", gatewayName)
+	fmt.Fprintf(d.Stdout, "What %s asked and got\n", gatewayName)
 	d.writeAssessment(gw.Report().Last().Assessment)
 	fmt.Fprintln(d.Stdout)
 	out.WriteTable(d.Stdout, ping.rows()...)
@@ -137,25 +143,25 @@ func (d *demo) startGateway(password string) (*runningGateway, []byte, error) {
 
 func (g *runningGateway) close() error { return errors.Join(g.Close(), <-g.served) }
 
-// logger prints the run: strongSwan's level 1, and level 2 of what attests, as
-// the runs that strongSwan's documentation shows.
+// logger prints the run where it is wanted: strongSwan's level 1, and level 2 of what
+// attests, as the runs that strongSwan's documentation shows.
 func (d *demo) logger() *slog.Logger {
-	if d.JSON {
-		return log.Discard()
+	if d.Verbose == 0 {
+		return log.NewWriter(d.Stderr, slog.LevelWarn)
 	}
 	least := slog.Leveler(log.LevelDetail)
-	if d.Verbose > 0 {
+	if d.Verbose > 1 {
 		least = slog.LevelDebug
 	}
 	return slog.New(log.NewHandler(least, func(r log.Record) {
 		switch r.Group {
 		case log.TNC, log.IMC, log.PTS:
 		default:
-			if r.Level < slog.LevelInfo && d.Verbose == 0 {
+			if r.Level < slog.LevelInfo && d.Verbose == 1 {
 				return
 			}
 		}
-		fmt.Fprintf(d.Stdout, "[%s] %s\n", r.Group, r)
+		fmt.Fprintln(d.Stderr, r.Line())
 	}))
 }
 

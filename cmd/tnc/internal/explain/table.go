@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
-	"github.com/gotnc/gotnc/internal/base/text"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 )
 
 // WriteTable prints the table for people.
@@ -15,8 +14,8 @@ func WriteTable(w io.Writer, rows []Row) {
 		fmt.Fprintln(w, "The gateway asked for nothing, and nothing about this machine was sent.")
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "asked by\twhat\tanswered by\twith\n")
+	t := terminal.NewTable(w, 0)
+	t.Row("asked by", "what", "answered by", "with")
 	for _, r := range rows {
 		who := r.Verifier
 		if who == "" {
@@ -29,9 +28,9 @@ func WriteTable(w io.Writer, rows []Row) {
 		if with == "" {
 			with = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", text.Printable(who), text.Printable(r.Asked), text.Printable(imc), text.Printable(with))
+		t.Row(who, r.Asked, imc, with)
 	}
-	_ = t.Flush()
+	t.Flush()
 }
 
 // summary shortens many answers to one question.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
-	"github.com/gotnc/gotnc/internal/base/text"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
 )
@@ -99,39 +99,37 @@ func load(e dlimc.Entry, cfg dlimc.Config) Entry {
 	return out
 }
 
-// WriteTable writes the entries of the tnc_config of that path for people.
-func WriteTable(w io.Writer, path string, entries []Entry) {
-	if len(entries) == 0 {
-		fmt.Fprintf(w, "%s names no IMC\n", path)
-		return
-	}
+// WriteTable writes the entries for people.
+func WriteTable(w io.Writer, entries []Entry) {
 	for _, e := range entries {
 		name := fmt.Sprintf("IMC %q", e.Name)
 		if e.Path == "" {
 			name = "bad line"
 		}
-		fmt.Fprintf(w, "%s:%d  %s\n", e.File, e.Line, text.Printable(name))
-		say := func(what, value string) { fmt.Fprintf(w, "  %-8s  %s\n", what, text.Printable(value)) }
+		terminal.Line(w, 2, "%s:%d  %s", e.File, e.Line, name)
+		t := terminal.NewTable(w, 2)
 		if e.Path != "" {
-			say("library", e.Path)
+			t.Row("library", e.Path)
 		}
-		if e.Error != "" {
-			say("FAILS", e.Error)
-			continue
+		switch {
+		case e.Error != "":
+			t.Cells(terminal.Cell{Text: "FAILS   ", Colour: terminal.Bad}, terminal.Cell{Text: e.Error})
+		default:
+			if e.Unsafe != "" {
+				t.Cells(terminal.Cell{Text: "UNSAFE", Colour: terminal.Doubtful}, terminal.Cell{Text: e.Unsafe})
+			}
+			// IF-IMC 1.0 to 1.3 share version 1.
+			kind := "1.3, long message types"
+			if !e.Long {
+				kind = "1.2 or older, short message types only"
+			}
+			t.Row("IF-IMC", fmt.Sprintf("version %d (%s)", e.Version, kind))
+			types := strings.Join(e.Types, ", ")
+			if types == "" {
+				types = "none: it only sends"
+			}
+			t.Row("receives", types)
 		}
-		if e.Unsafe != "" {
-			say("UNSAFE", e.Unsafe)
-		}
-		// IF-IMC 1.0 to 1.3 share version 1.
-		kind := "1.3, long message types"
-		if !e.Long {
-			kind = "1.2 or older, short message types only"
-		}
-		say("IF-IMC", fmt.Sprintf("version %d (%s)", e.Version, kind))
-		types := strings.Join(e.Types, ", ")
-		if types == "" {
-			types = "none: it only sends"
-		}
-		say("receives", types)
+		t.Flush()
 	}
 }

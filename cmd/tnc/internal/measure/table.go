@@ -7,16 +7,17 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 	"github.com/gotnc/gotnc/imc/evidence"
 )
 
 // WriteTable writes the outcome for people.
 func (m *Outcome) WriteTable(out io.Writer) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(name, format string, v ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, v...)) }
+	w := terminal.NewTable(out, 0)
+	row := func(name, format string, v ...any) { w.Row(name, fmt.Sprintf(format, v...)) }
 	if t := m.TPM; t != nil {
 		row("TPM", "%s %s %s, revision %s, firmware %s", t.Generation, t.Manufacturer, t.Vendor, t.Revision, t.Firmware)
 		row("banks", "%s", strings.Join(t.Banks, " "))
@@ -44,11 +45,12 @@ func (m *Outcome) WriteTable(out io.Writer) {
 	for _, n := range m.Notes {
 		row("note", "%s", n)
 	}
-	_ = w.Flush()
+	w.Flush()
 	m.writePCRs(out)
 	m.writeExplained(out)
 	if m.Result == Matches || m.Result == TPMLeftOut || m.Result == NoTPM || m.Result == Nothing {
-		fmt.Fprintf(out, "\n%s\n", m.Sentence) // the others are errors, which are said once
+		fmt.Fprintln(out)
+		terminal.Line(out, 0, "%s", m.Sentence) // the others are errors, which are said once
 	}
 }
 
@@ -80,19 +82,23 @@ func (m *Outcome) writePCRs(out io.Writer) {
 		return
 	}
 	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PCR\tentries\t\treplayed")
+	w := terminal.NewTable(out, 0)
+	w.Row("PCR", "entries", "", "replayed")
 	for _, p := range m.PCRs {
+		row := []terminal.Cell{{Text: strconv.FormatUint(uint64(p.PCR), 10)}, {Text: strconv.Itoa(p.Entries)}, {}, {Text: w.Digest(p.Replayed)}}
 		switch {
 		case p.Matches == nil:
-			fmt.Fprintf(w, "%d\t%d\t\t%s\n", p.PCR, p.Entries, p.Replayed)
+			w.Cells(row...)
 		case *p.Matches:
-			fmt.Fprintf(w, "%d\t%d\tas the TPM\t%s\n", p.PCR, p.Entries, p.Replayed)
+			row[2] = terminal.Cell{Text: "as the TPM", Colour: terminal.Good}
+			w.Cells(row...)
 		default:
-			fmt.Fprintf(w, "%d\t%d\tDIFFERS\t%s\n\t\tTPM\t%s\n", p.PCR, p.Entries, p.Replayed, p.TPM)
+			row[2] = terminal.Cell{Text: "DIFFERS", Colour: terminal.Bad}
+			w.Cells(row...)
+			w.Row("", "", "TPM", w.Digest(p.TPM))
 		}
 	}
-	_ = w.Flush()
+	w.Flush()
 }
 
 // writeExplained says who extended each PCR, and by what.
@@ -101,12 +107,12 @@ func (m *Outcome) writeExplained(out io.Writer) {
 		return
 	}
 	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PCR\textended by\tentries\twhat")
+	w := terminal.NewTable(out, 0)
+	w.Row("PCR", "extended by", "entries", "what")
 	for _, e := range m.byPCR() {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", register(e), e.By, e.Entries, shorten(e.What, 3))
+		w.Row(register(e), e.By, strconv.Itoa(e.Entries), shorten(e.What, 3))
 	}
-	_ = w.Flush()
+	w.Flush()
 }
 
 // byPCR returns the explanations in the order of the PCRs, NvPCRs last.

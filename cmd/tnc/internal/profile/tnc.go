@@ -54,7 +54,13 @@ func (p *Profile) readTNCConfig() error {
 func (p *Profile) RequireIMC() error {
 	path := p.TNCConfigPath()
 	st, err := os.Stat(path)
-	if len(p.IMCs) > 0 || !attests(p.Connection) || err != nil || !st.Mode().IsRegular() {
+	if len(p.IMCs) > 0 || err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	if p.Connection == nil { // PT-TLS is for nothing else
+		return fmt.Errorf("%s names no IMC, and the server asks for measurements: add a line IMC \"Attestation\" /path/of/imc-attestation.so, or give --tnc-config /dev/null", path)
+	}
+	if !attests(p.Connection) {
 		return nil
 	}
 	return fmt.Errorf("%s names no IMC, and connection %q may be asked for measurements: add a line IMC \"Attestation\" /path/of/imc-attestation.so, or give --tnc-config /dev/null", path, p.Connection.Name)

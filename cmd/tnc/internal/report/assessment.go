@@ -56,18 +56,18 @@ func (a *Assessment) decision(why string) string {
 }
 
 // write writes the rows of the decision; peer names who was measured by this end.
-func (a *Assessment) write(row func(name, format string, args ...any), why, peer string) {
-	row("decision", "%s", a.decision(why))
+func (a *Assessment) write(t table, why, peer string) {
+	t.decision(a.Recommendation, "decision", a.decision(why))
 	if a.Assessment != "" {
-		row("assessment", "%s", a.Assessment)
+		t.row("assessment", "%s", a.Assessment)
 	}
 	for _, r := range a.Reasons {
-		row("reason", "%s", r.Text)
+		t.row("reason", "%s", r.Text)
 	}
 	for _, r := range a.Remediation {
-		row("what to do", "%s", r.Text)
+		t.row("what to do", "%s", r.Text)
 	}
 	if a.Peer != "" {
-		row("our verdict", "%s %s", peer, a.Peer)
+		t.row("our verdict", "%s %s", peer, a.Peer)
 	}
 }

@@ -48,7 +48,7 @@ func WriteConnection(w io.Writer, s profile.Shown) {
 	for _, ch := range s.Children {
 		t.childConfig(ch)
 	}
-	_ = t.Flush()
+	t.Flush()
 }
 
 func (t table) round(r profile.ShownRound, unnamed string) {

@@ -63,7 +63,7 @@ func (o *Outcome) WriteTable(w io.Writer, more ...[2]string) {
 	if why == "" {
 		why = "the gateway asked for no attestation"
 	}
-	o.write(t.row, why, "gateway")
+	o.write(t, why, "gateway")
 	if o.PDP != "" {
 		t.row("policy server", "%s, which `tnc pt-tls` attests to", o.PDP)
 	}
@@ -83,7 +83,7 @@ func (o *Outcome) WriteTable(w io.Writer, more ...[2]string) {
 	for _, m := range more {
 		t.row(m[0], "%s", m[1])
 	}
-	_ = t.Flush()
+	t.Flush()
 }
 
 // child writes the row of a CHILD_SA, which begins with prefix.

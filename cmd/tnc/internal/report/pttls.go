@@ -60,7 +60,7 @@ func (out *PTTLSOutcome) Exit() error { return exitWith(out.ExitCode, out.err) }
 // WriteTable writes the outcome for people.
 func (out *PTTLSOutcome) WriteTable(w io.Writer) {
 	t := newTable(w, out.Server)
-	out.write(t.row, out.Error, "server")
+	out.write(t, out.Error, "server")
 	t.row("server", "%s, %s", out.ServerID, out.TLS)
 	who := out.Authentication
 	if out.Identity != "" {
@@ -71,5 +71,5 @@ func (out *PTTLSOutcome) WriteTable(w io.Writer) {
 		t.row("measured by", "%s", strings.Join(out.IMCs, ", "))
 	}
 	t.row("cost", "%d batches, %d octets sent, %d received, %v", out.Batches, out.BytesSent, out.BytesReceived, duration(out.Seconds))
-	_ = t.Flush()
+	t.Flush()
 }

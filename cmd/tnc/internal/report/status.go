@@ -30,7 +30,7 @@ func WriteStatus(w io.Writer, s client.Status) {
 	if s.Assessment != "" {
 		decision += ", " + s.Assessment
 	}
-	t.row("decision", "%s", decision)
+	t.decision(s.Recommendation, "decision", decision)
 	if s.IKEProposal != "" {
 		t.row("IKE_SA", "%s", strings.TrimPrefix(s.IKEProposal, "IKE:"))
 	}
@@ -46,7 +46,7 @@ func WriteStatus(w io.Writer, s client.Status) {
 	t.row("data plane", "%s %s", s.Dataplane, s.Device)
 	t.row("traffic", "in %d packets, %d bytes; out %d packets, %d bytes", s.PacketsIn, s.BytesIn, s.PacketsOut, s.BytesOut)
 	t.row("rekeyings", "%d, reconnections %d", s.Rekeyings, s.Reconnects)
-	_ = t.Flush()
+	t.Flush()
 }
 
 // over names the transport where it is not the usual one.

@@ -1,13 +1,14 @@
 package report
 
 import (
-	"fmt"
 	"io"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 )
 
 // WriteWarnings writes warnings, one a line.
 func WriteWarnings(w io.Writer, warnings []error) {
 	for _, err := range warnings {
-		fmt.Fprintf(w, "tnc: warning: %v\n", err)
+		terminal.Line(w, 5, "tnc: warning: %v", err)
 	}
 }

@@ -32,3 +32,8 @@ func OneFile(example string) cobra.PositionalArgs {
 func StrongswanFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
 }
+
+// JSONFlag adds the flag that asks for JSON.
+func JSONFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "json", false, "print JSON (docs/json.md)")
+}
