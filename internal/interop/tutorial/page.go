@@ -9,7 +9,8 @@
 // with 0 or the next one is `echo $?`.
 //
 // The comment <!-- needs: … --> at the top says what the page needs, with ";" between:
-// root; program NAME PACKAGE; file PATH PACKAGE; strongswan. The comment
+// root; program NAME PACKAGE; file PATH PACKAGE; strongswan, a host with strongSwan's
+// client as a service, and its gateway. The comment
 // <!-- not run: REASON --> before a block of a how-to takes that block out.
 package tutorial
 
@@ -19,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -29,6 +31,9 @@ type page struct {
 	steps []step
 	left  []string // reasons of blocks that are not run
 }
+
+// wants reports whether the page needs that.
+func (p *page) wants(what string) bool { return slices.Contains(p.needs, what) }
 
 // step is a command with the output that the page shows, or a file.
 type step struct {

@@ -93,7 +93,9 @@ func enterPage(t testing.TB, p page) *shell {
 	argv := []string{"bash", "--noprofile", "--norc"}
 	if os.Geteuid() == 0 {
 		require.NoError(t, os.WriteFile(filepath.Join(tools, "sudo"), []byte(sudo), 0o755))
-		prepare(t, p, tools, home)
+		if p.wants("strongswan") {
+			env = append(env, strongSwan(t, tools, home)...)
+		}
 		argv = []string{"unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private",
 			"bash", "-c", enter, "bash", made.root}
 		env = append(env, "PATH="+tools+":/usr/local/bin:"+path)
@@ -123,9 +125,4 @@ func meet(t testing.TB, p page) {
 			t.Fatalf("%s: what is %q that it needs?", p.name, n)
 		}
 	}
-}
-
-// prepare puts beside the commands of a page what stands for services that no test has.
-func prepare(t testing.TB, p page, tools, home string) {
-	t.Helper()
 }

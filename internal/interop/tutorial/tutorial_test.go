@@ -50,6 +50,11 @@ func follow(t *testing.T, p page) {
 	}
 	meet(t, p)
 	sh := enterPage(t, p)
+	if p.wants("strongswan") {
+		out, code, err := sh.run(startStrongSwan, patience)
+		require.NoError(t, err, out)
+		require.Zero(t, code, out)
+	}
 	for i, s := range p.steps {
 		if s.file != "" {
 			s.text = "mkdir -p \"$(dirname " + s.file + ")\" && cat > " + s.file + " <<'END OF FILE'\n" + s.text + "END OF FILE\n"
