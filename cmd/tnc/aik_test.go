@@ -170,7 +170,7 @@ func TestAIK20(t *testing.T) {
 	ek, err := p.EndorsementKey(t.Context(), tpm20.RSA, tpm20.Auth{})
 	require.NoError(t, err)
 	require.NoError(t, p.Close())
-	c, err := tpm20.MakeCredential(ek.PublicKey, key.Name, []byte("the secret"))
+	c, err := tpm20.MakeCredential(tpm20.RSA, ek.PublicKey, key.Name, []byte("the secret"))
 	require.NoError(t, err)
 	b, err := c.AppendBinary(nil)
 	require.NoError(t, err)

@@ -4,8 +4,11 @@
 package advice
 
 import (
+	"crypto/x509"
 	"errors"
+	"fmt"
 
+	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/device"
 	"github.com/gotnc/gotnc/tpm/privacyca"
@@ -74,10 +77,22 @@ func ForTPM(err error) string {
 	if errors.As(err, &re) {
 		return responses[re.Name]
 	}
+	if unknown := new(privacyca.UnknownIssuerError); errors.As(err, &unknown) {
+		return addIssuer(unknown.Certificate)
+	}
 	for _, c := range causes {
 		if errors.Is(err, c.cause) {
 			return c.remedy
 		}
 	}
 	return ""
+}
+
+// addIssuer says where the certificate of a certificate's issuer is.
+func addIssuer(c *x509.Certificate) string {
+	from := "from the TPM's manufacturer"
+	if len(c.IssuingCertificateURL) > 0 {
+		from = "from " + text.Printable(c.IssuingCertificateURL[0])
+	}
+	return fmt.Sprintf("get the certificate of that CA %s, make sure that it is the manufacturer's, and put it into a file or the folder of --ek-ca", from)
 }

@@ -3,6 +3,7 @@ package attest
 import (
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -17,9 +18,9 @@ var ErrOtherKey = errors.New("the endorsement key's certificate is of another ke
 // some manufacturers made the index too long. A certificate of another key than
 // the given one is ErrOtherKey.
 func EndorsementCertificate(b []byte, key crypto.PublicKey) ([]byte, error) {
-	cert, err := parseFirst(b)
+	cert, err := ParseEndorsementCertificate(b)
 	if err != nil {
-		return nil, fmt.Errorf("endorsement key's certificate: %w", err)
+		return nil, err
 	}
 	if !EqualKeys(cert.PublicKey, key) {
 		return nil, ErrOtherKey
@@ -27,11 +28,53 @@ func EndorsementCertificate(b []byte, key crypto.PublicKey) ([]byte, error) {
 	return cert.Raw, nil
 }
 
-// parseFirst parses the certificate at the start of b.
-func parseFirst(b []byte) (*x509.Certificate, error) {
-	var v asn1.RawValue
-	if _, err := asn1.Unmarshal(b, &v); err != nil {
-		return nil, err
+// oidRSAOAEP is id-RSAES-OAEP (RFC 4055 section 4.1), as which some manufacturers
+// certify endorsement keys.
+var oidRSAOAEP = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 7}
+
+// ParseEndorsementCertificate parses the certificate at the start of b. The public
+// key is set also where it is certified for RSAES-OAEP alone.
+func ParseEndorsementCertificate(b []byte) (*x509.Certificate, error) {
+	cert, _, err := parseFirst(b)
+	if err != nil {
+		return nil, fmt.Errorf("endorsement key's certificate: %w", err)
 	}
-	return x509.ParseCertificate(v.FullBytes)
+	if cert.PublicKey == nil {
+		var info struct {
+			Algorithm pkix.AlgorithmIdentifier
+			Key       asn1.BitString
+		}
+		if _, err := asn1.Unmarshal(cert.RawSubjectPublicKeyInfo, &info); err == nil && info.Algorithm.Algorithm.Equal(oidRSAOAEP) {
+			if key, err := x509.ParsePKCS1PublicKey(info.Key.RightAlign()); err == nil {
+				cert.PublicKey = key
+			}
+		}
+	}
+	if cert.PublicKey == nil {
+		return nil, errors.New("endorsement key's certificate: a public key of an unknown kind")
+	}
+	return cert, nil
+}
+
+// Certificates returns the certificates that stand one after the other in b, in DER;
+// what is none ends them.
+func Certificates(b []byte) (out [][]byte) {
+	for len(b) > 0 {
+		cert, rest, err := parseFirst(b)
+		if err != nil {
+			break
+		}
+		out, b = append(out, cert.Raw), rest
+	}
+	return out
+}
+
+// parseFirst parses the certificate at the start of b.
+func parseFirst(b []byte) (cert *x509.Certificate, rest []byte, err error) {
+	var v asn1.RawValue
+	if rest, err = asn1.Unmarshal(b, &v); err != nil {
+		return nil, nil, err
+	}
+	cert, err = x509.ParseCertificate(v.FullBytes)
+	return cert, rest, err
 }

@@ -66,7 +66,7 @@ func parseAnswer(b []byte) (*Answer, error) {
 	if a.Credential, err = need(all, typ); err != nil {
 		return nil, err
 	}
-	if a.EKType, err = parseKeyType(all[typ].Headers[headerEK]); err != nil {
+	if a.EKType, err = tpm20.ParseKeyType(all[typ].Headers[headerEK]); err != nil {
 		return nil, err
 	}
 	a.Sealed, err = need(all, blockSealed)

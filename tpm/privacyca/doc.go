@@ -16,7 +16,8 @@
 // The holder, with the TPM:
 //
 //	key, err := t.CreateAK(ctx, tpm20.AKRequest{}, tpm20.Auth{})
-//	request, err := privacyca.NewRequest20(ctx, t, key.Handle, tpm20.RSA, "laptop17", tpm20.Auth{})
+//	ek, err := t.EndorsementKey(ctx, tpm20.RSA, tpm20.Auth{})
+//	request, err := privacyca.NewRequest20(ctx, t, key.Handle, ek, "laptop17")
 //	text, err := request.Encode()
 //
 // The CA, without one:

@@ -38,7 +38,8 @@ type Trust struct {
 // intermediates; where none is self-signed all become roots.
 func NewTrust(cas []*x509.Certificate) Trust {
 	var t Trust
-	root := func(c *x509.Certificate) bool { return c.CheckSignatureFrom(c) == nil }
+	// not by the signature, which old roots made with SHA-1: nothing depends on it
+	root := func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
 	all := !slices.ContainsFunc(cas, root)
 	for _, c := range cas {
 		if all || root(c) {
@@ -56,17 +57,17 @@ var ErrNoCertificate = errors.New("the TPM has no certificate of its endorsement
 
 // verify says why the endorsement key is not trusted. The certificate of a TPM 1.2
 // may be signed with SHA-1, as was usual when those were made.
-func (t Trust) verify(now time.Time, gen tpm.Generation, spki []byte, ek crypto.PublicKey, certificate []byte) error {
-	sum := sha256.Sum256(spki)
+func (t Trust) verify(now time.Time, r *Request, ek crypto.PublicKey) error {
+	sum := sha256.Sum256(r.EK)
 	if slices.Contains(t.Keys, sum) {
 		return nil
 	}
-	if len(certificate) == 0 {
+	if len(r.EKCertificate) == 0 {
 		return fmt.Errorf("%w: SHA-256 %x", ErrNoCertificate, sum)
 	}
-	cert, err := x509.ParseCertificate(certificate)
+	cert, err := attest.ParseEndorsementCertificate(r.EKCertificate)
 	if err != nil {
-		return fmt.Errorf("endorsement key's certificate: %w", err)
+		return err
 	}
 	if !attest.EqualKeys(ek, cert.PublicKey) {
 		return errors.New("endorsement key's certificate: it is of another key")
@@ -82,10 +83,21 @@ func (t Trust) verify(now time.Time, gen tpm.Generation, spki []byte, ek crypto.
 	if len(t.Roots) == 0 {
 		return errors.New("endorsement key's certificate: no CA of a manufacturer is trusted")
 	}
-	if gen == tpm.TPM12 && cert.SignatureAlgorithm == x509.SHA1WithRSA {
+	for _, der := range attest.Certificates(r.Chain) { // nobody vouches for those: they are never roots
+		if c, err := x509.ParseCertificate(der); err == nil {
+			t.Intermediates = append(slices.Clip(t.Intermediates), c)
+		}
+	}
+	if e := t.critical(cert); e != nil {
+		return fmt.Errorf("endorsement key's certificate, issued by %q: %w", cert.Issuer, e)
+	}
+	if r.Generation == tpm.TPM12 && cert.SignatureAlgorithm == x509.SHA1WithRSA {
 		err = t.chainSHA1(now, cert)
 	} else {
 		err = t.chain(now, cert)
+	}
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		err = t.unknownIssuer(cert, err)
 	}
 	if err != nil {
 		return fmt.Errorf("endorsement key's certificate, issued by %q: %w", cert.Issuer, err)
@@ -156,9 +168,6 @@ func checkCAs(path []*x509.Certificate) error {
 func (t Trust) chainSHA1(now time.Time, cert *x509.Certificate) error {
 	if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
 		return x509.CertificateInvalidError{Cert: cert, Reason: x509.Expired, Detail: "it is not valid now"}
-	}
-	if len(cert.UnhandledCriticalExtensions) > 0 {
-		return x509.UnhandledCriticalExtension{}
 	}
 	sum := sha1.Sum(cert.RawTBSCertificate)
 	var err error = x509.UnknownAuthorityError{Cert: cert}

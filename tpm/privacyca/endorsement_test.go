@@ -139,7 +139,7 @@ func TestEndorsementPaths(t *testing.T) {
 	} {
 		for _, gen := range []tpm.Generation{tpm.TPM20, tpm.TPM12} {
 			der := c.by.endorse(t, ek, gen == tpm.TPM12, c.edit)
-			err := trust.verify(day, gen, nil, ek, der)
+			err := trust.verify(day, &Request{Generation: gen, EKCertificate: der}, ek)
 			if c.says == "" {
 				require.NoError(t, err, "%s, TPM %v", c.by.cert.Subject, gen)
 				continue
@@ -147,5 +147,5 @@ func TestEndorsementPaths(t *testing.T) {
 			require.ErrorContains(t, err, c.says, "%s, TPM %v", c.by.cert.Subject, gen)
 		}
 	}
-	require.Error(t, trust.verify(day, tpm.TPM20, nil, ek, sub.endorse(t, ek, true, nil)), "SHA-1 of a TPM 2.0")
+	require.Error(t, trust.verify(day, &Request{Generation: tpm.TPM20, EKCertificate: sub.endorse(t, ek, true, nil)}, ek), "SHA-1 of a TPM 2.0")
 }

@@ -1,6 +1,7 @@
 package privacyca
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -12,8 +13,9 @@ import (
 	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
-// NewRequest20 makes the request for the key at a handle of a TPM 2.0.
-func NewRequest20(ctx context.Context, t *tpm20.TPM, handle uint32, ekType tpm20.KeyType, name string, auth tpm20.Auth) (*Request, error) {
+// NewRequest20 makes the request for the key at a handle of a TPM 2.0 that has the
+// endorsement key e.
+func NewRequest20(ctx context.Context, t *tpm20.TPM, handle uint32, e *tpm20.Endorsement, name string) (*Request, error) {
 	key, err := t.Key(ctx, handle)
 	if err != nil {
 		return nil, err
@@ -21,12 +23,10 @@ func NewRequest20(ctx context.Context, t *tpm20.TPM, handle uint32, ekType tpm20
 	if _, _, err := tpm20.CheckAK(key.Area); err != nil {
 		return nil, fmt.Errorf("key 0x%08x: no privacy CA would certify it: %w", handle, err)
 	}
-	r := &Request{Generation: tpm.TPM20, Area: key.Area}
-	e, err := t.EndorsementKey(ctx, ekType, auth)
-	if err != nil {
-		return nil, err
+	r := &Request{Generation: tpm.TPM20, Area: key.Area, EKType: e.Type, EKCertificate: e.Certificate}
+	if len(e.Chain) > 0 {
+		r.Chain = bytes.Join(e.Chain, nil)
 	}
-	r.EKType, r.EKCertificate = e.Type, e.Certificate
 	if r.EK, err = x509.MarshalPKIXPublicKey(e.PublicKey); err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (i *Issuer) Issue(now time.Time, r *Request) (*Answer, *x509.Certificate, e
 	if err != nil {
 		return nil, nil, fmt.Errorf("issue AIK certificate: %w", err)
 	}
-	if err := i.Trust.verify(now, r.Generation, r.EK, a.ek, r.EKCertificate); err != nil {
+	if err := i.Trust.verify(now, r, a.ek); err != nil {
 		return nil, nil, fmt.Errorf("issue AIK certificate: %w", err)
 	}
 	cert, err := i.certify(now, a)
@@ -66,7 +66,7 @@ func (i *Issuer) Issue(now time.Time, r *Request) (*Answer, *x509.Certificate, e
 		}
 		out.Credential = c
 	} else {
-		c, err := tpm20.MakeCredential(a.ek, a.akName, secret)
+		c, err := tpm20.MakeCredential(r.EKType, a.ek, a.akName, secret)
 		if err != nil {
 			return nil, nil, err
 		}

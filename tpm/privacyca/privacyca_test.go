@@ -98,6 +98,13 @@ func pool(c *x509.Certificate) *x509.CertPool {
 	return p
 }
 
+func endorsement(t testing.TB, p *tpm20.TPM, typ tpm20.KeyType) *tpm20.Endorsement {
+	t.Helper()
+	e, err := p.EndorsementKey(t.Context(), typ, tpm20.Auth{})
+	require.NoError(t, err)
+	return e
+}
+
 // The round trip of a TPM 2.0, against the endorsement certificates that
 // swtpm_setup issues for RSA and for P-384.
 func TestTPM20(t *testing.T) {
@@ -108,7 +115,7 @@ func TestTPM20(t *testing.T) {
 		for _, kt := range []tpm20.KeyTemplate{{}, {Scheme: tpm20.ECDSA, Bits: 384, Hash: pcr.SHA384}, {Scheme: tpm20.RSAPSS}} {
 			ak, err := p.CreateAK(t.Context(), tpm20.AKRequest{EK: ek, Template: kt}, tpm20.Auth{})
 			require.NoError(t, err)
-			r, err := NewRequest20(t.Context(), p, ak.Handle, ek, "carol", tpm20.Auth{})
+			r, err := NewRequest20(t.Context(), p, ak.Handle, endorsement(t, p, ek), "carol")
 			require.NoError(t, err)
 			require.NotEmpty(t, r.EKCertificate)
 			a, issued := i.issued(t, r)
@@ -127,13 +134,13 @@ func TestTPM20(t *testing.T) {
 			require.NoError(t, p.RemoveKey(t.Context(), other.Handle, tpm20.Auth{}))
 		}
 	}
-	_, err := NewRequest20(t.Context(), p, 0x81010001, tpm20.RSA, "carol", tpm20.Auth{})
+	_, err := NewRequest20(t.Context(), p, 0x81010001, endorsement(t, p, tpm20.RSA), "carol")
 	assert.ErrorContains(t, err, "no privacy CA would certify it", "the endorsement key itself")
 
 	// The same answer with another TPM, whose key is of the same kind.
 	ak, err := p.Key(t.Context(), tpm20.FirstAKHandle)
 	require.NoError(t, err)
-	r, err := NewRequest20(t.Context(), p, ak.Handle, tpm20.RSA, "carol", tpm20.Auth{})
+	r, err := NewRequest20(t.Context(), p, ak.Handle, endorsement(t, p, tpm20.RSA), "carol")
 	require.NoError(t, err)
 	a, _ := i.issued(t, r)
 	thief := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)

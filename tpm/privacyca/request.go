@@ -18,6 +18,7 @@ import (
 // Types of PEM blocks in a request.
 const (
 	blockEKCertificate = "CERTIFICATE"
+	blockChain         = "EK CERTIFICATE CHAIN"
 	blockEK            = "PUBLIC KEY"
 	blockArea          = "TPMT_PUBLIC"
 	blockCSR           = "CERTIFICATE REQUEST"
@@ -37,6 +38,9 @@ type Request struct {
 	// EKCertificate is the manufacturer's certificate of EK, X.509 in DER; nil
 	// where the TPM holds none.
 	EKCertificate []byte
+	// Chain has certificates of CAs that the TPM holds, X.509 in DER, one after the
+	// other; nil for none.
+	Chain []byte
 	// Product names the operating system of the holder as its IMC reports it,
 	// "Debian 13 x86_64"; empty where that is not known. Nothing vouches for it.
 	Product string
@@ -74,6 +78,7 @@ func (r *Request) Encode() ([]byte, error) {
 	}
 	add(blockEK, r.EK, about)
 	add(blockEKCertificate, r.EKCertificate, nil)
+	add(blockChain, r.Chain, nil)
 	if len(out) > MaxFile {
 		return nil, fmt.Errorf("encode request: longer than %d octets", MaxFile)
 	}
@@ -99,12 +104,15 @@ func parseRequest(b []byte) (*Request, error) {
 	if r.EK, err = need(all, blockEK); err != nil {
 		return nil, err
 	}
-	if r.EKType, err = parseKeyType(all[blockEK].Headers[headerEK]); err != nil {
+	if r.EKType, err = tpm20.ParseKeyType(all[blockEK].Headers[headerEK]); err != nil {
 		return nil, err
 	}
 	r.Product = all[blockEK].Headers[headerProduct]
 	if p := all[blockEKCertificate]; p != nil {
 		r.EKCertificate = p.Bytes
+	}
+	if p := all[blockChain]; p != nil && len(p.Bytes) > 0 {
+		r.Chain = p.Bytes
 	}
 	if all[blockPubkey] == nil {
 		r.Generation = tpm.TPM20
@@ -121,15 +129,6 @@ func parseRequest(b []byte) (*Request, error) {
 		r.Label = all[blockBinding].Headers[headerLabel]
 	}
 	return r, err
-}
-
-func parseKeyType(s string) (tpm20.KeyType, error) {
-	for _, k := range tpm20.KeyTypes {
-		if k.String() == s {
-			return k, nil
-		}
-	}
-	return 0, fmt.Errorf("unknown type of endorsement key %q", s)
 }
 
 // attested is the content of a checked request.

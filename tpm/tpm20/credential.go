@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
@@ -59,10 +58,10 @@ func (c Credential) AppendBinary(b []byte) ([]byte, error) {
 
 // MakeCredential wraps up to 32 octets of a secret so that only the TPM with that
 // endorsement key unwraps it, and only if it holds the key of that name as well.
-// The endorsement key's template is the TCG's (L-1, L-2 or H-3). Privacy CAs call
-// it; it needs no TPM.
-func MakeCredential(ek crypto.PublicKey, name, secret []byte) (Credential, error) {
-	area, err := ekArea(ek)
+// The endorsement key is of the TCG's template for its type. Privacy CAs call it; it
+// needs no TPM.
+func MakeCredential(typ KeyType, ek crypto.PublicKey, name, secret []byte) (Credential, error) {
+	area, err := ekArea(typ, ek)
 	if err != nil {
 		return Credential{}, fmt.Errorf("make credential: %w", err)
 	}
@@ -80,34 +79,32 @@ func MakeCredential(ek crypto.PublicKey, name, secret []byte) (Credential, error
 	return Credential{IDObject: id, Secret: sec}, nil
 }
 
-// ekArea returns the public area of an endorsement key by the template L-1, L-2 or
-// H-3, which follows from the type and size of the key.
-func ekArea(ek crypto.PublicKey) (tpm2.TPMTPublic, error) {
+// ekArea returns the public area of an endorsement key.
+func ekArea(typ KeyType, ek crypto.PublicKey) (tpm2.TPMTPublic, error) {
+	area, err := typ.template()
+	if err != nil {
+		return area, err
+	}
+	if !typ.holds(ek) {
+		return area, fmt.Errorf("the endorsement key is not of the type %v", typ)
+	}
 	switch k := ek.(type) {
 	case *rsa.PublicKey:
-		area := tpm2.RSAEKTemplate
-		if k.Size() != 256 || k.E != 65537 {
-			return area, fmt.Errorf("an RSA endorsement key of %d bits is not of the TCG's template L-1", k.N.BitLen())
+		if k.E != 65537 {
+			return area, fmt.Errorf("an RSA endorsement key with the exponent %d is not of the TCG's templates", k.E)
 		}
-		area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: k.N.FillBytes(make([]byte, 256))})
-		return area, nil
+		area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: k.N.FillBytes(make([]byte, k.Size()))})
 	case *ecdsa.PublicKey:
-		area := tpm2.ECCEKTemplate
-		if k.Params().BitSize == 384 {
-			area = eccEKTemplate384()
+		b, err := k.Bytes()
+		if err != nil {
+			return area, fmt.Errorf("endorsement key: %w", err)
 		}
-		p, err := k.ECDH()
-		if err != nil || p.Curve() != ecdh.P256() && p.Curve() != ecdh.P384() {
-			return area, errors.New("an ECC endorsement key that is on neither P-256 nor P-384 is not of the TCG's templates L-2 and H-3")
-		}
-		b := p.Bytes()
 		half := 1 + (len(b)-1)/2
 		area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
 			X: tpm2.TPM2BECCParameter{Buffer: b[1:half]}, Y: tpm2.TPM2BECCParameter{Buffer: b[half:]},
 		})
-		return area, nil
 	}
-	return tpm2.TPMTPublic{}, fmt.Errorf("endorsement key of type %T", ek)
+	return area, nil
 }
 
 // CheckAK decodes a TPMT_PUBLIC and returns its public key and name, which a

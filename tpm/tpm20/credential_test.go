@@ -17,6 +17,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/internal/need"
 	"github.com/gotnc/gotnc/tpm"
+	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpm20"
 	"github.com/gotnc/gotnc/tpm/tpmtest"
 )
@@ -36,6 +37,10 @@ func TestActivateCredential(t *testing.T) {
 		{tpm20.RSA, true, tpm20.KeyTemplate{}},
 		{tpm20.ECC, false, tpm20.KeyTemplate{Scheme: tpm20.ECDSA}},
 		{tpm20.ECC384, true, tpm20.KeyTemplate{Scheme: tpm20.RSAPSS}},
+		{tpm20.RSAH1, false, tpm20.KeyTemplate{}},
+		{tpm20.ECCH2, false, tpm20.KeyTemplate{}},
+		{tpm20.ECC521, false, tpm20.KeyTemplate{Scheme: tpm20.ECDSA, Bits: 521, Hash: pcr.SHA512}},
+		{tpm20.RSA3072, false, tpm20.KeyTemplate{}},
 	} {
 		t.Run(c.ek.String(), func(t *testing.T) {
 			ek, err := p.EndorsementKey(t.Context(), c.ek, noAuth)
@@ -54,7 +59,7 @@ func TestActivateCredential(t *testing.T) {
 			assert.Equal(t, ak.PublicKey, public)
 			assert.Equal(t, ak.Name, name)
 			secret := []byte("sixteen octets..")
-			cred, err := tpm20.MakeCredential(key, name, secret)
+			cred, err := tpm20.MakeCredential(c.ek, key, name, secret)
 			require.NoError(t, err)
 			got, err := p.ActivateCredential(t.Context(), ak.Handle, c.ek, cred, noAuth)
 			require.NoError(t, err)
@@ -114,7 +119,7 @@ func TestCredentialsOfTPM2Tools(t *testing.T) {
 	assert.Equal(t, secret, got)
 	require.NoError(t, p.Close())
 
-	cred, err = tpm20.MakeCredential(ek.PublicKey, ak.Name, secret)
+	cred, err = tpm20.MakeCredential(tpm20.RSA, ek.PublicKey, ak.Name, secret)
 	require.NoError(t, err)
 	b, err = cred.AppendBinary(nil)
 	require.NoError(t, err)

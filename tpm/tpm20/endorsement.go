@@ -20,6 +20,9 @@ type Endorsement struct {
 	PublicKey   crypto.PublicKey
 	Area        []byte // TPMT_PUBLIC
 	Certificate []byte // X.509 in DER; nil where the TPM holds none
+	// Chain has certificates of CAs that the TPM holds, X.509 in DER, in no order.
+	// Nothing vouches for them: a verifier takes them as intermediates.
+	Chain [][]byte
 }
 
 // EndorsementKey returns the endorsement key of a type and its certificate. It
@@ -37,12 +40,43 @@ func (t *TPM) EndorsementKey(ctx context.Context, typ KeyType, auth Auth) (e *En
 		}
 		s.flush(ek)
 		e = &Endorsement{Type: typ, PublicKey: ek.pub.key, Area: tpm2.Marshal(ek.pub.area)}
-		if cert != nil {
-			e.Certificate, err = attest.EndorsementCertificate(cert, ek.pub.key)
+		if cert == nil {
+			return nil
+		}
+		if e.Certificate, err = attest.EndorsementCertificate(cert, ek.pub.key); err == nil {
+			e.Chain, err = s.ekChain(auth)
 		}
 		return err
 	})
 	return e, err
+}
+
+// maxChain is how many octets of certificates of CAs are read.
+const maxChain = 32 << 10
+
+// ekChain reads the certificates of CAs that the TPM holds. One may go on in the next
+// index (TCG EK Credential Profile section 2.2.1.5.2).
+func (s *session) ekChain(auth Auth) ([][]byte, error) {
+	rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: ekChainFirst, PropertyCount: 64}.Execute(s)
+	if err != nil {
+		return nil, err
+	}
+	l, err := rsp.CapabilityData.Data.Handles()
+	if err != nil {
+		return nil, command.ReplyError("TPM2_GetCapability", err)
+	}
+	var all []byte
+	for _, h := range l.Handle {
+		if h < ekChainFirst || h > ekChainLast || len(all) > maxChain {
+			continue
+		}
+		b, err := s.readNV(uint32(h), auth.Owner)
+		if err != nil {
+			return nil, fmt.Errorf("certificates of CAs in NV index 0x%08x: %w", uint32(h), err)
+		}
+		all = append(all, b...)
+	}
+	return attest.Certificates(all), nil
 }
 
 // CertifiedKeyType returns the first of KeyTypes that the TPM holds a certificate

@@ -26,7 +26,7 @@ too: then the secret in it is written.`,
 	f := cmd.Flags()
 	f.StringVar(&o.Handle, "handle", "", "persistent handle (default imc-attestation.aik_handle) (TPM 2.0)")
 	f.StringVar(&o.Blob, "blob", "", "file with the key (default imc-attestation.aik_blob) (TPM 1.2)")
-	f.StringVar(&o.EK, "ek", "auto", "endorsement key of a tpm2_makecredential file: auto, rsa, ecc, ecc384; an answer tells it")
+	f.StringVar(&o.EK, "ek", "auto", "endorsement key of a tpm2_makecredential file: auto, "+keyTypeNames()+"; an answer tells it")
 	f.StringVar(&o.Out, "out", "aik.crt", "file for the certificate, PEM")
 	f.BoolVar(&o.Replace, "replace", false, "replace that file")
 	return cmd

@@ -18,12 +18,15 @@ is needed here.`,
 		Example: `  tnc aik issue aik.request --ca-cert ca.pem --ca-key ca.key --ek-ca manufacturer.pem
   tnc aik issue aik.request --ca-cert ca.pem --ca-key ca.key --ek-sha256 6f3a…  # a TPM without certificate`,
 		Args: usage.OneFile("aik.request"),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.Run(cmd.OutOrStdout(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Logger = logger(cmd)
+			return o.Run(cmd.OutOrStdout(), args[0])
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.CACert, "ca-cert", "", "certificate of the privacy CA")
 	f.StringVar(&o.CAKey, "ca-key", "", "its private key")
-	f.StringArrayVar(&o.EKCAs, "ek-ca", nil, "file with CA certificates of TPM manufacturers, roots and intermediates; may be repeated")
+	f.StringArrayVar(&o.EKCAs, "ek-ca", nil, "file, or folder of files, with CA certificates of TPM manufacturers, roots and intermediates; may be repeated")
 	f.StringArrayVar(&o.EKKeys, "ek-sha256", nil, "SHA-256 of the endorsement key (SubjectPublicKeyInfo) of a TPM that is known otherwise; may be repeated")
 	f.StringVar(&o.Name, "name", "", "common name (default what the request asks for)")
 	f.StringVar(&o.Product, "product", "", "operating system for the verifier's database, as in \"Debian 13 x86_64\" (default what the request says)")

@@ -34,6 +34,9 @@ type Create struct {
 	Out           string // folder for the files
 	Replace       bool   // files, and the key at Handle
 	TakeOwnership bool   // of a TPM 1.2
+	EKCert        string // file with the endorsement key's certificate; "" = the TPM's own
+	Fetch         bool   // it from the manufacturer, where the TPM has none
+	Service       string // of the manufacturer, as in "amd:https://…"; "" = its own
 }
 
 // Created is the outcome; `--json` prints it, its field names are an
@@ -174,7 +177,7 @@ func (o *Create) create20(ctx context.Context, t *openTPM, p *tpm20.TPM, templat
 	if o.TakeOwnership {
 		return nil, usage.Errorf("--take-ownership is for a TPM 1.2; this is a TPM 2.0")
 	}
-	ek, err := parseEK(o.EK, func() (tpm20.KeyType, error) { return p.CertifiedKeyType(ctx) })
+	ek, err := o.endorsement(ctx, t, p)
 	if err != nil {
 		return nil, err
 	}
@@ -182,16 +185,11 @@ func (o *Create) create20(ctx context.Context, t *openTPM, p *tpm20.TPM, templat
 	if o.Handle != "" {
 		handle, _ = settings.ParseHandle(o.Handle)
 	}
-	if o.Replace && handle != 0 { // the old key goes only where the new one can be certified
-		if _, err := p.EndorsementKey(ctx, ek, t.auth); err != nil {
-			return nil, err
-		}
-	}
-	key, err := p.CreateAK(ctx, tpm20.AKRequest{EK: ek, Template: template, Handle: handle, Replace: o.Replace && handle != 0}, t.auth)
+	key, err := p.CreateAK(ctx, tpm20.AKRequest{EK: ek.Type, Template: template, Handle: handle, Replace: o.Replace && handle != 0}, t.auth)
 	if err != nil {
 		return nil, err
 	}
-	r, err := privacyca.NewRequest20(ctx, p, key.Handle, ek, o.Name, t.auth)
+	r, err := privacyca.NewRequest20(ctx, p, key.Handle, ek, o.Name)
 	if err != nil {
 		return nil, errors.Join(err, p.RemoveKey(ctx, key.Handle, t.auth))
 	}

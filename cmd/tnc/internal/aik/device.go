@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
@@ -132,10 +133,18 @@ func parseEK(s string, found func() (tpm20.KeyType, error)) (tpm20.KeyType, erro
 	if s == "auto" {
 		return found()
 	}
-	for _, k := range tpm20.KeyTypes {
-		if k.String() == s {
-			return k, nil
-		}
+	k, err := tpm20.ParseKeyType(s)
+	if err != nil {
+		return 0, usage.Errorf("--ek %s: not one of auto, %s", s, keyTypeNames())
 	}
-	return 0, usage.Errorf("--ek %s: not one of auto, rsa, ecc, ecc384", s)
+	return k, nil
+}
+
+// keyTypeNames lists the types of endorsement keys.
+func keyTypeNames() string {
+	var names []string
+	for _, k := range tpm20.KeyTypes {
+		names = append(names, k.String())
+	}
+	return strings.Join(names, ", ")
 }

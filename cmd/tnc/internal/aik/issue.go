@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 type Issue struct {
 	CACert  string   // file with the certificate of the privacy CA
 	CAKey   string   // file with its private key
-	EKCAs   []string // files with CA certificates of TPM manufacturers
+	EKCAs   []string // files or folders with CA certificates of TPM manufacturers
 	EKKeys  []string // SHA-256 of endorsement keys that are known otherwise, in hex
 	Name    string   // common name; "" = what the request asks for
 	Product string   // of the machine, for the verifier's database; "" = what the request says
@@ -32,6 +33,8 @@ type Issue struct {
 	Out     string   // file for the answer
 	CertOut string   // file for a copy of the certificate; "" = none
 	Replace bool     // those files
+
+	Logger *slog.Logger // nil discards
 }
 
 // maxDays bounds --days: a century.
@@ -70,7 +73,7 @@ func (o *Issue) issuer() (*privacyca.Issuer, error) {
 func (o *Issue) trust() (t privacyca.Trust, err error) {
 	var cas []*x509.Certificate
 	for _, file := range o.EKCAs {
-		c, err := swanctl.LoadCertificates(file)
+		c, err := loadCAs(file, o.Logger)
 		if err != nil {
 			return t, usage.FileError(file, "--ek-ca", err)
 		}
