@@ -107,37 +107,6 @@ func ekArea(typ KeyType, ek crypto.PublicKey) (tpm2.TPMTPublic, error) {
 	return area, nil
 }
 
-// CheckAK decodes a TPMT_PUBLIC and returns its public key and name, which a
-// credential is bound to. A key other than an attestation key, which signs only
-// what the TPM itself made, is an error. Privacy CAs call it; it needs no TPM.
-func CheckAK(area []byte) (key crypto.PublicKey, name []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("AK public area: %w: %v", command.ErrReply, p)
-		}
-	}()
-	pub, err := tpm2.Unmarshal[tpm2.TPMTPublic](area)
-	if err != nil {
-		return nil, nil, fmt.Errorf("AK public area: %w", err)
-	}
-	if !bytes.Equal(tpm2.Marshal(pub), area) {
-		return nil, nil, errors.New("AK public area: octets left over")
-	}
-	a := pub.ObjectAttributes
-	if !a.FixedTPM || !a.FixedParent || !a.SensitiveDataOrigin || !a.Restricted || !a.SignEncrypt || a.Decrypt {
-		return nil, nil, errors.New("AK public area: not a restricted signing key that the TPM made and keeps")
-	}
-	k, err := newPublicKey(pub)
-	if err != nil {
-		return nil, nil, fmt.Errorf("AK public area: %w", err)
-	}
-	n, err := tpm2.ObjectName(pub)
-	if err != nil {
-		return nil, nil, fmt.Errorf("AK public area: %w", err)
-	}
-	return k.key, n.Buffer, nil
-}
-
 // ActivateCredential unwraps the secret of a credential for the key at a
 // handle (TPM Library Part 3 section 12.5).
 func (t *TPM) ActivateCredential(ctx context.Context, handle uint32, ekType KeyType, c Credential, auth Auth) (secret []byte, err error) {

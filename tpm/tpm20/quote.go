@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotnc/gotnc/tpm/attest"
 	"github.com/gotnc/gotnc/tpm/command"
+	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
 // maxExternal is how many octets of external data a quote signs.
@@ -97,17 +98,14 @@ func (s *session) quote(key *publicKey, req attest.QuoteRequest) (*attest.Quote,
 		return nil, err
 	}
 	info := bytes.Clone(rsp.Quoted.Bytes())
-	a, err := ParseAttest(info)
+	sig, hash, err := signature(&rsp.Signature, key.key)
 	if err != nil {
+		return nil, err
+	}
+	if err := VerifySignature(key.key, Scheme(rsp.Signature.SigAlg), hash, info, sig); err != nil && hash != pcr.SHA1 {
 		return nil, command.ReplyError("TPM2_Quote", err)
 	}
-	if !bytes.Equal(a.ExtraData, req.External) {
-		return nil, command.ReplyError("TPM2_Quote", errors.New("it signed other external data"))
-	}
-	if !bytes.Equal(a.PCRSelection, PCRSelection(req.Bank, req.PCRs)) {
-		return nil, fmt.Errorf("%w: the TPM quoted %x instead of PCRs %v of bank %v", attest.ErrNoBank, a.PCRSelection, req.PCRs, req.Bank)
-	}
-	sig, hash, err := signature(&rsp.Signature, key.key)
+	a, err := checkQuote(info, req)
 	if err != nil {
 		return nil, err
 	}
@@ -116,4 +114,20 @@ func (s *session) quote(key *publicKey, req attest.QuoteRequest) (*attest.Quote,
 		QualifiedSigner: a.QualifiedSigner, ClockInfo: a.ClockInfo[:], FirmwareVersion: a.FirmwareVersion[:],
 		PCRSelection: a.PCRSelection, Info: info,
 	}, nil
+}
+
+// checkQuote decodes what a quote signed and refuses what was not asked for: another
+// structure, other external data, other PCRs or those of another bank.
+func checkQuote(info []byte, req attest.QuoteRequest) (Attest, error) {
+	a, err := ParseAttest(info)
+	if err != nil {
+		return a, command.ReplyError("TPM2_Quote", err)
+	}
+	if !bytes.Equal(a.ExtraData, req.External) {
+		return a, command.ReplyError("TPM2_Quote", errors.New("it signed other external data"))
+	}
+	if !bytes.Equal(a.PCRSelection, PCRSelection(req.Bank, req.PCRs)) {
+		return a, fmt.Errorf("%w: the TPM quoted %x instead of PCRs %v of bank %v", attest.ErrNoBank, a.PCRSelection, req.PCRs, req.Bank)
+	}
+	return a, nil
 }

@@ -85,7 +85,7 @@ func (s *session) Send(cmd []byte) ([]byte, error) {
 // section 6.5.2).
 var names = map[uint32]string{
 	0x120: "TPM2_EvictControl", 0x131: "TPM2_CreatePrimary", 0x13d: "TPM2_PCR_Reset", 0x147: "TPM2_ActivateCredential",
-	0x14e: "TPM2_NV_Read", 0x151: "TPM2_PolicySecret", 0x153: "TPM2_Create", 0x157: "TPM2_Load", 0x158: "TPM2_Quote",
+	0x148: "TPM2_Certify", 0x14e: "TPM2_NV_Read", 0x151: "TPM2_PolicySecret", 0x153: "TPM2_Create", 0x157: "TPM2_Load", 0x158: "TPM2_Quote",
 	0x15d: "TPM2_Sign", 0x165: "TPM2_FlushContext", 0x169: "TPM2_NV_ReadPublic", 0x173: "TPM2_ReadPublic",
 	0x176: "TPM2_StartAuthSession", 0x17a: "TPM2_GetCapability", 0x17d: "TPM2_Hash", 0x17e: "TPM2_PCR_Read",
 	0x182: "TPM2_PCR_Extend", 0x16b: "TPM2_PolicyAuthValue", 0x17f: "TPM2_PolicyPCR", 0x18c: "TPM2_PolicyPassword",

@@ -26,7 +26,7 @@ The CA's part needs no TPM.`,
 		Args: usage.Subcommand,
 		RunE: report.HelpOnly,
 	}
-	cmd.AddCommand(newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue())
+	cmd.AddCommand(newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue(), newAIKImport())
 	return cmd
 }
 
