@@ -129,7 +129,7 @@ func TestStore(t *testing.T) {
 	copyTo("pub.pem", "pubkey/carol.pem")
 	c, err := config.Parse("swanctl.conf", fmt.Sprintf("secrets {\n pkcs12-1 {\n file = carol.p12\n secret = sesame\n }\n rsa-2 {\n file = %s/private/named.pem\n }\n ecdsa-3 {\n file = missing.pem\n }\n}\n", d))
 	require.NoError(t, err)
-	s := Open(swanctl.FromConfig(c, filepath.Join(d, "swanctl.conf")), []*x509.Certificate{root.Cert, sub.Cert})
+	s := Open(swanctl.FromConfig(c, filepath.Join(d, "swanctl.conf")), []*x509.Certificate{root.Cert, sub.Cert}, nil)
 	require.Len(t, s.Problems, 1)
 	require.ErrorContains(t, s.Problems[0], "missing.pem")
 

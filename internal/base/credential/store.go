@@ -2,6 +2,7 @@ package credential
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -26,6 +27,8 @@ type Store struct {
 	cas   []*x509.Certificate // for chains
 
 	trusted []*x509.Certificate
+
+	tokens Tokens
 	// Problems has an error for each file that cannot be used, a *FileError where
 	// it is about one.
 	Problems []error
@@ -63,10 +66,13 @@ var keyFolders = []string{"private", "rsa", "ecdsa", "pkcs8"}
 const maxKeys = 256
 
 // Open loads every private key and certificate of the configuration. Cas are
-// further CAs for the chains of KeyPairs. A file that cannot be used is recorded in
-// Problems.
-func Open(m *swanctl.Config, cas []*x509.Certificate) *Store {
-	s := &Store{cas: slices.Clone(cas)}
+// further CAs for the chains of KeyPairs; tokens has the keys in a TPM, nil where they
+// are not to be used. A file or key that cannot be used is recorded in Problems.
+func Open(m *swanctl.Config, cas []*x509.Certificate, tokens Tokens) *Store {
+	if tokens == nil {
+		tokens = noTokens{}
+	}
+	s := &Store{cas: slices.Clone(cas), tokens: tokens}
 	named := map[string]bool{}
 	for _, k := range m.Keys {
 		named[k.File] = true
@@ -97,6 +103,14 @@ func Open(m *swanctl.Config, cas []*x509.Certificate) *Store {
 			}
 		}
 	}
+	for _, t := range m.Tokens {
+		k, err := tokens.Key(t)
+		if err != nil {
+			s.Problems = append(s.Problems, err)
+			continue
+		}
+		s.keys = append(s.keys, k)
+	}
 	files, err := m.Files("x509")
 	if err != nil {
 		s.Problems = append(s.Problems, err)
@@ -119,12 +133,47 @@ func (s *Store) addKey(file, kind string, of *swanctl.PrivateKey) {
 	if len(s.keys) >= maxKeys {
 		return
 	}
-	k, err := LoadKey(file, kind, passphrase(of))
+	k, err := s.loadKey(file, kind, of)
 	if err != nil {
 		s.Problems = append(s.Problems, &FileError{"private key", file, of, err})
 		return
 	}
 	s.keys = append(s.keys, k)
+}
+
+// loadKey reads a private key file, of this program or of a TPM.
+func (s *Store) loadKey(file, kind string, of *swanctl.PrivateKey) (crypto.Signer, error) {
+	b, err := ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	if !IsTPMFile(b) {
+		return ParseKey(b, kind, passphrase(of))
+	}
+	k, err := s.tokens.FileKey(file, b, of)
+	if err != nil {
+		return nil, err
+	}
+	_, isRSA := k.Public().(*rsa.PublicKey)
+	if kind == "rsa" && !isRSA || kind == "ecdsa" && isRSA {
+		return nil, fmt.Errorf("it holds a key of another kind than %s", kind)
+	}
+	return k, nil
+}
+
+// LoadCertificates returns the certificates of a file, or the one in the TPM that an
+// entry of swanctl.Round.Certs names.
+func (s *Store) LoadCertificates(name string) ([]*x509.Certificate, error) {
+	index, ok := swanctl.TokenIndex(name)
+	if !ok {
+		return swanctl.LoadCertificates(name)
+	}
+	c, err := s.tokens.Certificate(index)
+	if err != nil {
+		return nil, err
+	}
+	return []*x509.Certificate{c}, nil
 }
 
 func passphrase(of *swanctl.PrivateKey) []byte {
@@ -161,7 +210,7 @@ func (s *Store) CAs() []*x509.Certificate { return s.trusted }
 // Of returns the KeyPair of a certificate file: of its first certificate, with the
 // others of the file for the chain.
 func (s *Store) Of(file string) (KeyPair, error) {
-	certs, err := swanctl.LoadCertificates(file)
+	certs, err := s.LoadCertificates(file)
 	if err != nil {
 		return KeyPair{}, err
 	}

@@ -1,6 +1,7 @@
 package ipsecconf
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -142,9 +143,18 @@ func (c *conn) identity(r round) {
 func (c *conn) keys(r round) {
 	if v, ok := c.take(r.end + "cert" + r.suffix); ok {
 		var files []string
-		for _, f := range v.List() {
-			if strings.HasPrefix(f, "%smartcard") {
-				c.bad(v.Errorf("%scert%s = %s: smartcards are not supported: put the certificate and its key into files", r.end, r.suffix, config.QuoteText(f)))
+		for i, f := range v.List() {
+			if strings.HasPrefix(f, smartcard) {
+				keyID, err := parseSmartcard(f, nvIndex)
+				switch {
+				case err != nil:
+					c.bad(v.Errorf("%scert%s = %s: %w: put the certificate and its key there, or into files", r.end, r.suffix, config.QuoteText(f), err))
+				case !r.us:
+					c.bad(v.Errorf("%scert%s = %s: only our own certificates are read from a TPM: put the gateway's into a file", r.end, r.suffix, config.QuoteText(f)))
+				default:
+					c.put(v, "handle", keyID, r.section, fmt.Sprintf("cert%d", i+1))
+					c.confirmed = append(c.confirmed, r.section)
+				}
 				continue
 			}
 			files = append(files, c.t.path("certs", f))

@@ -43,6 +43,7 @@ conn keys
 	leftauth=pubkey
 	leftid=carol@example.org
 	leftsigkey=carol.pub
+	leftcert=%smartcard:0x01800001
 	rightauth=pubkey
 	rightsigkey=/keys/gw.pub
 	rightgroups=admins
@@ -55,6 +56,8 @@ carol@example.org @gw.example.org : PSK 0sAQID
 192.0.2.7 %any : PSK "other"
 carol : EAP "Ar3etTnp"
 : PIN %smartcard 1234
+: PIN %smartcard0:0x81010001 "pin"
+: PIN %smartcard:81010002 %prompt
 `)
 	m, err := Load(filepath.Join(dir, "ipsec.conf"))
 	require.NoError(t, err)
@@ -93,6 +96,10 @@ carol : EAP "Ar3etTnp"
 	require.Equal(t, []string{"admins"}, c.Remote[0].Groups)
 
 	require.Len(t, m.Keys, 4)
+	require.Len(t, m.Tokens, 2)
+	require.EqualValues(t, 0x81010001, m.Tokens[0].Handle)
+	require.Equal(t, "pin", string(m.Tokens[0].PIN))
+	require.Empty(t, m.Tokens[1].PIN)
 	require.Equal(t, "rsa", m.Keys[0].Kind)
 	require.Equal(t, in("private/carol.key"), m.Keys[0].File)
 	require.Equal(t, "pass phrase", string(m.Keys[0].Passphrase))
@@ -108,7 +115,7 @@ carol : EAP "Ar3etTnp"
 		warnings = append(warnings, w.Error())
 	}
 	require.Len(t, warnings, 1, warnings)
-	require.Contains(t, warnings[0], "tokens cannot be used")
+	require.Contains(t, warnings[0], "but for keys in a TPM")
 }
 
 // Without rightid the gateway is who right says, as with strongSwan: not just

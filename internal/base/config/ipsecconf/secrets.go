@@ -125,7 +125,23 @@ func (r *secretsReader) secret(line string, pos config.Pos) (open int, err error
 			put(section, vs[1])
 		}
 	case "PIN":
-		r.t.cfg.Warn(pos.Errorf("secrets of type PIN are not supported: tokens cannot be used, put the key into a file"))
+		vs, err := words(value)
+		if err != nil {
+			return 0, err
+		}
+		keyID := ""
+		if len(vs) > 0 {
+			keyID, _ = parseSmartcard(vs[0].Text, persistent)
+		}
+		if keyID == "" {
+			r.t.cfg.Warn(pos.Errorf("secrets of type PIN are passed over but for keys in a TPM (PIN %%smartcard:0x81010001 \"…\"): put the key there, or into a file"))
+			return 0, nil
+		}
+		put("token"+name, config.Value{Key: "handle", Text: keyID})
+		if len(vs) > 1 && vs[1].Text != "%prompt" {
+			vs[1].Key = "pin"
+			put("token"+name, vs[1])
+		}
 	default:
 		return 0, fmt.Errorf("%s is no type of secret: RSA, ECDSA, PKCS8, P12, PSK, EAP, XAUTH, NTLM, PIN are", config.QuoteText(kind))
 	}

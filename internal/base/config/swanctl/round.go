@@ -44,7 +44,7 @@ type Round struct {
 	EAPID  string   // "" = not set: ID
 	AAAID  string   // local only: what the EAP server shows; "" = the gateway's ID
 	Groups []string // which no gateway shows
-	Certs  []string // files
+	Certs  []string // files, and certificates in a TPM (TokenIndex)
 	// CertsPos is where Certs are named; Pos where none are.
 	CertsPos config.Pos
 	CACerts  []string // files; remote only: the chain has to lead over one of them
@@ -140,9 +140,24 @@ func (m *Config) round(n *config.Node, local bool, bad func(*config.Error)) *Rou
 		}
 		m.unknown(sub, certKeys, nil, nil, nil, bad)
 		v, ok := sub.Lookup("file")
+		handle, inTPM := sub.Lookup("handle")
 		switch {
+		case ok && inTPM:
+			bad(handle.Errorf("%s names a file and a handle: take one out", sub.Path()))
+		case inTPM && local:
+			cert, err := tokenCert(sub, handle)
+			if err != nil {
+				bad(err)
+				continue
+			}
+			if len(rd.Certs) == 0 {
+				rd.CertsPos = handle.Pos
+			}
+			rd.Certs = append(rd.Certs, cert)
+		case inTPM:
+			bad(handle.Errorf("%s: only our own certificates are read from a TPM: put the gateway's into a file", sub.Path()))
 		case !ok:
-			bad(sub.Pos().Errorf("%s names no file; certificates on tokens are not supported", sub.Path()))
+			bad(sub.Pos().Errorf("%s names no file and no handle", sub.Path()))
 		case isCA:
 			rd.CACerts = append(rd.CACerts, m.path("x509ca", v.Text))
 		default:

@@ -88,7 +88,7 @@ func (m *Config) secret(n *config.Node) {
 		k.File = m.path(k.Kind, v.Text)
 		m.Keys = append(m.Keys, k)
 	case strings.HasPrefix(name, "token"):
-		m.cfg.Warn(n.Pos().Errorf("%s is ignored: tokens are not supported", n.Path()))
+		m.token(n)
 	default:
 		m.fault(n.Pos().Errorf("section %q is not known in secrets; eap<suffix>, ike<suffix>, private<suffix> are", name))
 	}

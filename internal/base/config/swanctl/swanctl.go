@@ -44,6 +44,7 @@ type Config struct {
 	Connections []*Connection
 	Secrets     []*SharedSecret
 	Keys        []*PrivateKey
+	Tokens      []*Token
 	Authorities []*Authority
 	// Faults are what makes strongSwan discard a secret or an authority, or stop
 	// reading the secrets. Connections that do not need them work.
@@ -194,6 +195,9 @@ func (m *Config) Close() {
 	}
 	for _, k := range m.Keys {
 		k.Passphrase.Zero()
+	}
+	for _, t := range m.Tokens {
+		t.PIN.Zero()
 	}
 }
 

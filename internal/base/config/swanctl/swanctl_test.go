@@ -223,19 +223,19 @@ secrets { eapx { id = a
 	require.Equal(t, []string{
 		`1: section "conections" is not known; connections, secrets, authorities and pools are; is "connections" meant?`,
 		`2: setting "loose" outside of a section is not known`,
-		`17: secrets.token1 is ignored: tokens are not supported`,
 	}, texts(m.Warnings()))
 	require.Equal(t, []string{
 		`11: secrets.eapx holds no secret and is ignored; add secret = "…"`,
 		`13: section "what" is not known in secrets; eap<suffix>, ike<suffix>, private<suffix> are`,
 		`15: the secret of secrets.eap2 is ignored: after 0x hexadecimal digits are expected; quote a secret of another kind differently`,
+		`17: secrets.token1 names no handle and is ignored: add the handle of the key in the TPM, such as handle = 0x81010001`,
 	}, texts(m.Faults))
 	require.ElementsMatch(t, []string{
 		`3: setting "remote_addr" is not known in connections.a; is "remote_addrs" meant?`,
 		`4: section "bogus" is not known in connections.a; there are: children, local, remote`,
 		`5: setting "atuh" is not known in connections.a.local; is "auth" meant?`,
 		`6: setting "fil" is not known in connections.a.local.cert; is "file" meant?`,
-		`6: connections.a.local.cert names no file; certificates on tokens are not supported`,
+		`6: connections.a.local.cert names no file and no handle`,
 		`8: setting "x" is not known in connections.a.children`,
 		`9: setting "remtoe_ts" is not known in connections.a.children.c; is "remote_ts" meant?`,
 	}, texts(m.Connections[0].Problems))
