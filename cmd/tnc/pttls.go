@@ -20,11 +20,11 @@ import (
 // ptTLS are the flags of pt-tls: those of strongSwan's pt-tls-client, and more.
 type ptTLS struct {
 	pttls.Config
-	files                           profile.Files
-	secret, secretFile, optionsFile string
-	verbose, debug                  int
-	quiet, json, explain            bool
-	timeout                         time.Duration // 0 = none
+	files                                    profile.Files
+	secret, secretFile, pinFile, optionsFile string
+	verbose, debug                           int
+	quiet, json, explain                     bool
+	timeout                                  time.Duration // 0 = none
 
 	progress   *report.Progress    // nil where there is a log
 	transcript *explain.Transcript // of --explain, else nil
@@ -68,6 +68,9 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	f.StringVar(&o.Revocation, "revocation", "relaxed", "refuse a server's certificate that is revoked (relaxed), also one whose state cannot be had where it names a CRL or OCSP responder (ifuri), or anywhere (strict)")
 	f.StringArrayVar(&o.Certs, "cert", nil, "file with this machine's certificate, or with CA certificates; repeatable")
 	f.StringVar(&o.Key, "key", "", "file with the private key of this machine's certificate")
+	f.StringVar(&o.KeyID, "keyid", "", "handle of this machine's private key in the TPM, as 0x81010001")
+	f.StringArrayVar(&o.CertIDs, "certid", nil, "NV index of the TPM with this machine's certificate, as 0x01800001; repeatable")
+	f.StringVar(&o.pinFile, "pin-file", "", "file whose first line is the authorization value of the key in the TPM")
 	f.StringVar(&o.KeyType, "key-type", "any", "what the key must be: rsa, ecdsa or any")
 	f.StringVar(&o.Identity, "client", "", "name of this client for the password")
 	f.StringVar(&o.secretFile, "secret-file", "", "file whose first line is the password")
@@ -125,6 +128,8 @@ func (o *ptTLS) complete(cmd *cobra.Command, args []string) error {
 		return usage.Errorf("no CA: name the file with the CA of the server's certificate with --ca")
 	case o.Stay && o.Mutual:
 		return usage.Errorf("--stay and --mutual exclude each other: where both ends measure, they take turns until the end")
+	case o.Key != "" && o.KeyID != "":
+		return usage.Errorf("--key and --keyid exclude each other")
 	case o.secret != "" && o.secretFile != "":
 		return usage.Errorf("--secret and --secret-file exclude each other")
 	case (o.secret != "" || o.secretFile != "") && o.Identity == "":
@@ -147,6 +152,11 @@ func (o *ptTLS) run(cmd *cobra.Command) (err error) {
 	}
 	report.WriteWarnings(cmd.ErrOrStderr(), o.Profile.Warnings)
 	o.Logger = profile.LogLevels(nil).Logger(cmd.ErrOrStderr(), o.verbose)
+	if o.pinFile != "" {
+		if o.PIN, err = pttls.ReadPassword(o.pinFile); err != nil {
+			return err
+		}
+	}
 	if o.secretFile != "" {
 		if o.Secret, err = pttls.ReadPassword(o.secretFile); err != nil {
 			return err

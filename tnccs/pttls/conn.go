@@ -120,6 +120,9 @@ func Client(ctx context.Context, raw net.Conn, cfg Config) (*Conn, error) {
 // negotiate runs the handshake and the negotiation.
 func (c *Conn) negotiate(ctx context.Context, cert *clientCertificate) error {
 	if err := c.tls.HandshakeContext(ctx); err != nil {
+		if cert.signErr != nil {
+			return &SignError{cert.signErr}
+		}
 		// With TLS 1.2 the server checks the client's certificate here, with 1.3 later.
 		if e := c.refusal(cert, err); errors.Is(e, ErrAuthentication) || errors.Is(e, ErrNoCredentials) {
 			return e

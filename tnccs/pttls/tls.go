@@ -1,10 +1,12 @@
 package pttls
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 )
@@ -12,9 +14,34 @@ import (
 // ErrTLS marks failures of the TLS handshake.
 var ErrTLS = errors.New("set up TLS")
 
+// SignError is the error of a private key of ours that did not sign: crypto/tls keeps
+// its text alone.
+type SignError struct{ Err error }
+
+func (e *SignError) Error() string { return fmt.Sprintf("our private key did not sign: %v", e.Err) }
+func (e *SignError) Unwrap() error { return e.Err }
+
 // clientCertificate records whether the server asked for a certificate in the
-// handshake, and whether one was sent.
-type clientCertificate struct{ asked, sent bool }
+// handshake, whether one was sent, and why its key did not sign.
+type clientCertificate struct {
+	asked, sent bool
+	signErr     error
+}
+
+// signer is the private key of the certificate, whose error is remembered.
+type signer struct {
+	crypto.Signer
+	cert *clientCertificate
+}
+
+// Sign implements crypto.Signer.
+func (s signer) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	sig, err := s.Signer.Sign(random, digest, opts)
+	if err != nil {
+		s.cert.signErr = err
+	}
+	return sig, err
+}
 
 // tls returns the configuration of the handshake, which fills cert.
 func (cfg *Config) tls(cert *clientCertificate) *tls.Config {
@@ -41,7 +68,11 @@ func (cfg *Config) tls(cert *clientCertificate) *tls.Config {
 		// Even if the server lists other CAs: it may accept more than it lists, and
 		// its refusal is a clearer answer than an empty certificate.
 		cert.sent = true
-		return cfg.Certificate, nil
+		own := *cfg.Certificate
+		if k, ok := own.PrivateKey.(crypto.Signer); ok {
+			own.PrivateKey = signer{k, cert}
+		}
+		return &own, nil
 	}
 	return t
 }

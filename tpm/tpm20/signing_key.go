@@ -190,6 +190,9 @@ func (k *SigningKey) Public() crypto.PublicKey { return k.key.key }
 // Name returns the TPM's name of the key: TPM2B_NAME without its length.
 func (k *SigningKey) Name() []byte { return bytes.Clone(k.key.name) }
 
+// Handle returns where the key is in the TPM, until it is closed.
+func (k *SigningKey) Handle() uint32 { return uint32(k.handle) }
+
 // Sign signs a digest: RSASSA, or RSASSA-PSS where opts is *rsa.PSSOptions, or ECDSA
 // in the encoding of X.509. The TPM decides on the length of PSS's salt: where it is
 // not the one of opts the error is ErrSaltLength.

@@ -110,7 +110,9 @@ func New(ctx context.Context, cfg Config) (c *Client, err error) {
 	c.state.children = map[uint32]Child{}
 	c.state.result = Result{Connection: c.profile.Connection.Name, IMCs: []string{}}
 	c.builder = profile.NewBuilder(c.profile, tncSession{c}, c.logger)
+	c.builder.Prepare() // while the IMCs are loaded
 	if err := c.loadIMCs(ctx); err != nil {
+		c.builder.Close()
 		return nil, err
 	}
 	if c.plane == nil {
@@ -121,6 +123,7 @@ func New(ctx context.Context, cfg Config) (c *Client, err error) {
 	}
 	if err != nil {
 		_ = c.tnc.Close()
+		c.builder.Close()
 		return nil, err
 	}
 	return c, nil
@@ -151,6 +154,7 @@ func (c *Client) loadIMCs(ctx context.Context) error {
 func (c *Client) Close() {
 	c.closed.Do(func() {
 		c.runDir.close()
+		c.builder.Close()
 		if s, _ := c.state.newestSession(); s != nil {
 			_ = s.Close()
 		}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/tpmkey"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/eap/tnc"
@@ -22,6 +24,8 @@ type Builder struct {
 	logger  *slog.Logger
 	session tnc.Session
 
+	opened      sync.Once         // of the two
+	tokens      *tpmkey.Keys      // keys in the TPM; see store
 	credentials *credential.Store // see store
 	trust       *trust.Store      // see trusted
 }
@@ -32,11 +36,24 @@ func NewBuilder(p *Profile, session tnc.Session, logger *slog.Logger) *Builder {
 	return &Builder{Profile: p, session: session, logger: logger}
 }
 
+// Prepare begins to open the private keys, those in a TPM above all, so that Config
+// waits for less. The Profile must not change any more.
+func (b *Builder) Prepare() { go b.store() }
+
+// Close takes keys out of the TPM. No other method may be called after it.
+func (b *Builder) Close() {
+	b.opened.Do(func() {})
+	if b.tokens != nil {
+		b.tokens.Close()
+	}
+}
+
 func (b *Builder) group(name string) *slog.Logger { return log.Group(b.logger, name) }
 
 // Config makes the configuration of one IKE_SA, with EAP peers of its own, which
 // the caller closes. local is this end's address, the identity of a preshared
-// key that has no other; it may be invalid. What the peers fetch ends with ctx.
+// key that has no other; it may be invalid. What the peers
+// fetch, and signatures of keys in a TPM, end with ctx.
 func (b *Builder) Config(ctx context.Context, local netip.Addr) (cfg ike.Config, peers []*eap.Peer, err error) {
 	cfg = ike.Config{
 		Name:       b.Connection.Name,

@@ -1,18 +1,18 @@
 package profile
 
 import (
+	"context"
 	"crypto/tls"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/tpmkey"
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 )
 
-// tlsCertificates loads local.certs, or where there are none those that hold
-// local.id, with the private keys that fit, for gateways that ask for a
-// certificate inside EAP-TTLS (request_peer_auth).
-func (b *Builder) tlsCertificates(l *swanctl.Round) ([]tls.Certificate, error) {
-	var all []credential.KeyPair
+// tlsPairs loads local.certs, or where there are none those that hold local.id, with
+// the private keys that fit.
+func (b *Builder) tlsPairs(l *swanctl.Round) (all []credential.KeyPair, err error) {
 	for _, file := range l.Certs {
 		o, err := b.store().Of(file)
 		if err != nil {
@@ -27,13 +27,19 @@ func (b *Builder) tlsCertificates(l *swanctl.Round) ([]tls.Certificate, error) {
 			}
 		}
 	}
-	var out []tls.Certificate
+	return all, nil
+}
+
+// tlsCertificates returns tlsPairs for gateways that ask for a certificate inside
+// EAP-TLS and EAP-TTLS (request_peer_auth). Signatures of keys in a TPM end with ctx.
+func (b *Builder) tlsCertificates(ctx context.Context, l *swanctl.Round) (out []tls.Certificate, err error) {
+	all, err := b.tlsPairs(l)
 	for _, o := range all {
-		own := tls.Certificate{Certificate: [][]byte{o.Cert.Raw}, Leaf: o.Cert, PrivateKey: o.Key}
+		own := tls.Certificate{Certificate: [][]byte{o.Cert.Raw}, Leaf: o.Cert, PrivateKey: tpmkey.Bind(ctx, o.Key), SupportedSignatureAlgorithms: TLSSchemes(o.Key)}
 		for _, ca := range o.Chain {
 			own.Certificate = append(own.Certificate, ca.Raw)
 		}
 		out = append(out, own)
 	}
-	return out, nil
+	return out, err
 }

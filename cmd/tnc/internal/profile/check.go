@@ -207,7 +207,9 @@ func (c *checker) connection(conn *swanctl.Connection) {
 	}
 	if err == nil && c.bad == before {
 		c.secrets(b)
+		c.trySignatures(b)
 	}
+	b.Close()
 }
 
 // secrets checks that there is a password for methods that need one, and that it
@@ -338,7 +340,7 @@ func (c *checker) certificates() {
 		}
 		for _, l := range conn.Local {
 			for _, f := range l.Certs {
-				certs, _ := swanctl.LoadCertificates(f) // connection says what is wrong
+				certs, _ := swanctl.LoadCertificates(f) // connection says what is wrong; it has looked at those in a TPM
 				for _, x := range certs {
 					look(x, f, Error)
 				}

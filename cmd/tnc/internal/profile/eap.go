@@ -90,7 +90,7 @@ func (b *Builder) tlsPeer(ctx context.Context, l *swanctl.Round, gw *gatewayIden
 	if cfg.MinVersion, cfg.MaxVersion, err = b.TLSVersions(); err != nil {
 		return cfg, err
 	}
-	cfg.Certificates, err = b.tlsCertificates(l)
+	cfg.Certificates, err = b.tlsCertificates(ctx, l)
 	return cfg, err
 }
 

@@ -80,7 +80,7 @@ func (b *Builder) localName(l *swanctl.Round, local netip.Addr) string {
 // section names; end is "local" or "remote", for the error.
 func (b *Builder) namedCertificates(end string, r *swanctl.Round) (certs []*x509.Certificate, err error) {
 	for _, f := range r.Certs {
-		cs, err := swanctl.LoadCertificates(f)
+		cs, err := b.store().LoadCertificates(f)
 		if err != nil {
 			return nil, r.CertsPos.Errorf("%s.certs of connection %q: %w", end, b.Connection.Name, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/tpmkey"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 )
@@ -16,19 +17,34 @@ import (
 func (b *Builder) keyError(l *swanctl.Round, what string, err error) error {
 	missing := new(credential.NoKeyError)
 	if !errors.As(err, &missing) {
+		if remedy := tpmkey.Remedy(err); remedy != "" {
+			err = fmt.Errorf("%w; %s", err, remedy)
+		}
 		return l.CertsPos.Errorf("%s %q: %w", what, b.Connection.Name, err)
 	}
 	said, locked := "", ""
 	for _, p := range missing.Problems {
-		if remedy := b.passphraseRemedy(p); remedy != "" {
+		switch remedy := b.passphraseRemedy(p); {
+		case remedy != "":
 			locked += "; " + remedy
-		} else {
+		case errors.As(p, new(*tpmkey.Error)):
+			locked += "; " + p.Error()
+			if remedy := tpmkey.Remedy(p); remedy != "" {
+				locked += "; " + remedy
+			}
+		default:
 			said += "; " + p.Error()
 		}
 	}
 	switch {
 	case locked != "":
 		said = locked
+	case len(b.Swanctl.Tokens) > 0:
+		var names []string
+		for _, t := range b.Swanctl.Tokens {
+			names = append(names, fmt.Sprintf("0x%08x", t.Handle))
+		}
+		said = fmt.Sprintf(", that in the TPM (%s) neither: correct its handle, have the TPM's key certified (`tnc key csr`), or put the key's file into the folder private", strings.Join(names, ", ")) + said
 	case b.Swanctl.Folders != nil: // of ipsec.conf
 		said = `: name its file in ipsec.secrets: ": RSA FILE" or ": ECDSA FILE"` + said
 	default:
@@ -64,8 +80,14 @@ func (p *Profile) passphraseRemedy(err error) string {
 // keys warns of files with keys and certificates that cannot be used, where no
 // connection failed for them.
 func (c *checker) keys() {
-	for _, p := range credential.Open(c.Swanctl, nil).Problems {
-		f := new(credential.FileError)
+	tokens := tpmkey.New(tpmkey.FromSettings(c.Strongswan, nil))
+	defer tokens.Close()
+	for _, p := range credential.Open(c.Swanctl, nil, tokens).Problems {
+		f, inTPM := new(credential.FileError), new(tpmkey.Error)
+		if errors.As(p, &inTPM) {
+			c.tpmKey(inTPM, p)
+			continue
+		}
 		if !errors.As(p, &f) {
 			c.warn(p)
 			continue

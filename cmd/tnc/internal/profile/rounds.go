@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/tpmkey"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/eap"
 	"github.com/gotnc/gotnc/ike/identity"
@@ -39,7 +40,7 @@ func (b *Builder) rounds(ctx context.Context, cfg *ike.Config, local netip.Addr)
 		case "psk":
 			round.PSK, err = b.ownPSK(l, local)
 		default:
-			err = b.signatureRound(&round, l)
+			err = b.signatureRound(ctx, &round, l)
 		}
 		if err == nil && round.ID.IDType == message.IDAny {
 			round.ID, err = b.localIdentity(l, local)
@@ -79,9 +80,9 @@ func (b *Builder) psk(r *swanctl.Round, us, them string) ([]byte, error) {
 	return s.Secret, nil
 }
 
-// signatureRound fills in a round of this end with its private keys.
-func (b *Builder) signatureRound(round *ike.LocalRound, l *swanctl.Round) error {
-	var own []credential.KeyPair
+// ownPairs returns the private keys of a round of this end that signs: those of certs
+// and pubkeys, else those whose certificates hold its identity.
+func (b *Builder) ownPairs(l *swanctl.Round) (own []credential.KeyPair, err error) {
 	for _, load := range []struct {
 		setting string
 		files   []string
@@ -90,14 +91,14 @@ func (b *Builder) signatureRound(round *ike.LocalRound, l *swanctl.Round) error 
 		for _, f := range load.files {
 			o, err := load.of(f)
 			if err != nil {
-				return b.keyError(l, "local."+load.setting+" of connection", err)
+				return nil, b.keyError(l, "local."+load.setting+" of connection", err)
 			}
 			own = append(own, o)
 		}
 	}
 	id, named, err := namedIdentity(l)
 	if err != nil {
-		return b.badIdentity(l, err)
+		return nil, b.badIdentity(l, err)
 	}
 	if len(own) == 0 {
 		for _, o := range b.store().All() {
@@ -107,7 +108,20 @@ func (b *Builder) signatureRound(round *ike.LocalRound, l *swanctl.Round) error 
 		}
 	}
 	if len(own) == 0 {
-		return b.keyError(l, "connection", b.store().NoKey(fmt.Sprintf("local.certs names none, and no certificate with a private key of ours holds '%s'", l.ID)))
+		return nil, b.keyError(l, "connection", b.store().NoKey(fmt.Sprintf("local.certs names none, and no certificate with a private key of ours holds '%s'", l.ID)))
+	}
+	return own, nil
+}
+
+// signatureRound fills in a round of this end with its private keys.
+func (b *Builder) signatureRound(ctx context.Context, round *ike.LocalRound, l *swanctl.Round) error {
+	own, err := b.ownPairs(l)
+	if err != nil {
+		return err
+	}
+	id, named, err := namedIdentity(l)
+	if err != nil {
+		return b.badIdentity(l, err)
 	}
 	if !named {
 		id = ike.Identity{} // the first certificate's, or the address
@@ -119,7 +133,7 @@ func (b *Builder) signatureRound(round *ike.LocalRound, l *swanctl.Round) error 
 	}
 	round.ID = id
 	for _, o := range own {
-		cred := ike.Credential{Key: o.Key}
+		cred := ike.Credential{Key: tpmkey.Bind(ctx, o.Key), Schemes: keySchemes(o.Key)}
 		if o.Cert != nil {
 			cred.Certs = append(cred.Certs, o.Cert.Raw)
 			for _, ca := range o.Chain {

@@ -150,6 +150,7 @@ func (c *checker) shown(conn *swanctl.Connection) Shown {
 		p.Roots = roots
 	}
 	b := NewBuilder(&p, nil, nil)
+	defer b.Close()
 	for _, r := range conn.Local {
 		s.Local = append(s.Local, b.shownRound(r, true))
 	}
@@ -168,7 +169,7 @@ func (b *Builder) shownRound(r *swanctl.Round, local bool) ShownRound {
 	s := ShownRound{
 		Name: r.Name, Class: r.Auth.Class, Method: r.Auth.Method, Constraints: r.Auth.Constraints,
 		EAPID: identityText(r.EAPID), AAAID: identityText(r.AAAID), Groups: r.Groups, PubKeys: r.PubKeys, CertPolicy: r.CertPolicy,
-		Certs: subjects(r.Certs), CACerts: subjects(r.CACerts),
+		Certs: b.subjects(r.Certs), CACerts: b.subjects(r.CACerts),
 	}
 	var id ike.Identity
 	var err error
@@ -244,9 +245,9 @@ func identityText(text string) string {
 }
 
 // subjects returns the subjects of the certificates in files.
-func subjects(files []string) (out []string) {
+func (b *Builder) subjects(files []string) (out []string) {
 	for _, f := range files {
-		certs, err := swanctl.LoadCertificates(f)
+		certs, err := b.store().LoadCertificates(f)
 		if err != nil {
 			continue
 		}

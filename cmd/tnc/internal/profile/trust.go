@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/tpmkey"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/identity"
 	"github.com/gotnc/gotnc/ike/signature"
@@ -66,12 +67,13 @@ func verifyTLS(store *trust.Store, policy trust.Policy) VerifyTLS {
 
 // store opens the private keys and certificates once.
 func (b *Builder) store() *credential.Store {
-	if b.credentials == nil {
-		b.credentials = credential.Open(b.Swanctl, b.Roots.Certs)
+	b.opened.Do(func() {
+		b.tokens = tpmkey.New(tpmkey.FromSettings(b.Strongswan, b.logger))
+		b.credentials = credential.Open(b.Swanctl, b.Roots.Certs, b.tokens)
 		for _, p := range b.credentials.Problems {
 			log.Infof(b.group(log.CFG), "%v", p)
 		}
-	}
+	})
 	return b.credentials
 }
 

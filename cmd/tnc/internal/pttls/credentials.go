@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
@@ -24,38 +26,33 @@ func (c *Config) credentials() (cas []*x509.Certificate, own *tls.Certificate, e
 		}
 		cas = append(cas, certs...)
 	}
-	var key crypto.Signer
-	if c.Key != "" {
-		if key, err = credential.LoadKey(c.Key, strings.ToLower(c.KeyType), nil); err != nil {
-			if errors.Is(err, credential.ErrPassphrase) {
-				err = errors.New("the key is encrypted: decrypt it with `openssl pkey`")
-			}
-			return nil, nil, usage.FileError(c.Key, "--key", err)
-		}
+	key, err := c.key()
+	if err != nil {
+		return nil, nil, err
 	}
 	var chain []*x509.Certificate
-	for _, file := range c.Certs {
-		certs, err := swanctl.LoadCertificates(file)
+	for _, file := range append(slices.Clone(c.Certs), c.CertIDs...) {
+		certs, err := c.certificates(file)
 		if err != nil {
-			return nil, nil, usage.FileError(file, "--cert", err)
+			return nil, nil, err
 		}
 		for _, cert := range certs {
 			switch {
 			case own == nil && key != nil && credential.Fits(cert, key):
-				own = &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
+				own = &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert, SupportedSignatureAlgorithms: profile.TLSSchemes(key)}
 			case cert.IsCA:
 				cas = append(cas, cert)
 				chain = append(chain, cert)
 			case key == nil:
 				return nil, nil, fmt.Errorf("--cert %s: it is no CA's certificate, and this machine's needs its --key", file)
 			default:
-				return nil, nil, fmt.Errorf("--cert %s: it is neither a CA's certificate nor that of --key %s", file, c.Key)
+				return nil, nil, fmt.Errorf("--cert %s: it is neither a CA's certificate nor that of --key %s", file, c.Key+c.KeyID)
 			}
 		}
 	}
 	switch {
 	case key != nil && own == nil:
-		return nil, nil, fmt.Errorf("--key %s: no --cert fits it", c.Key)
+		return nil, nil, fmt.Errorf("--key %s: no --cert fits it", c.Key+c.KeyID)
 	case len(cas) == 0:
 		return nil, nil, usage.Errorf("no CA: name the file with the CA of the server's certificate with --ca")
 	}
@@ -65,4 +62,56 @@ func (c *Config) credentials() (cas []*x509.Certificate, own *tls.Certificate, e
 		}
 	}
 	return cas, own, nil
+}
+
+// key loads the private key, of a file or of the TPM; nil where there is none.
+func (c *Config) key() (crypto.Signer, error) {
+	if c.KeyID != "" {
+		t := &swanctl.Token{Name: "--keyid", PIN: c.PIN}
+		var err error
+		if t.Handle, err = swanctl.ParseHandle(c.KeyID); err != nil {
+			return nil, usage.Errorf("--keyid: %w", err)
+		}
+		return c.tokens.Key(t)
+	}
+	if c.Key == "" {
+		return nil, nil
+	}
+	b, err := credential.ReadFile(c.Key)
+	if err != nil {
+		return nil, usage.FileError(c.Key, "--key", err)
+	}
+	defer clear(b)
+	if credential.IsTPMFile(b) {
+		k, err := c.tokens.FileKey(c.Key, b, &swanctl.PrivateKey{Name: "--key", File: c.Key, Passphrase: c.PIN})
+		if err != nil {
+			return nil, usage.FileError(c.Key, "--key", err)
+		}
+		return k, nil
+	}
+	key, err := credential.ParseKey(b, strings.ToLower(c.KeyType), nil)
+	if err != nil {
+		if errors.Is(err, credential.ErrPassphrase) {
+			err = errors.New("the key is encrypted: decrypt it with `openssl pkey`")
+		}
+		return nil, usage.FileError(c.Key, "--key", err)
+	}
+	return key, nil
+}
+
+// certificates reads a file, or an NV index of the TPM.
+func (c *Config) certificates(name string) ([]*x509.Certificate, error) {
+	if slices.Contains(c.CertIDs, name) {
+		index, err := swanctl.ParseHandle(name)
+		if err != nil {
+			return nil, usage.Errorf("--certid: %w", err)
+		}
+		cert, err := c.tokens.Certificate(index)
+		return []*x509.Certificate{cert}, err
+	}
+	certs, err := swanctl.LoadCertificates(name)
+	if err != nil {
+		return nil, usage.FileError(name, "--cert", err)
+	}
+	return certs, nil
 }

@@ -3,6 +3,7 @@ package pttls
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/tpmkey"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tnccs"
 	"github.com/gotnc/gotnc/tnccs/dlimc"
@@ -32,6 +34,9 @@ type Config struct {
 	CRLs       []string // files
 	Key        string   // file with the private key of this end's certificate; "" = none
 	KeyType    string   // rsa, ecdsa or any
+	KeyID      string   // handle of the private key in the TPM, in place of Key
+	CertIDs    []string // NV indices of the TPM with certificates, beside Certs
+	PIN        []byte   // authorization value of a key in the TPM; Close zeroes it
 	Revocation string   // relaxed, ifuri or strict
 
 	Identity string // name of this end for the password; "" = none
@@ -44,6 +49,8 @@ type Config struct {
 	Progress func(format string, args ...any) // says what goes on; nil = nobody
 	// OnDecision is called after each assessment of a connection that stays.
 	OnDecision func(Result)
+
+	tokens *tpmkey.Keys
 }
 
 // Result is what a run came to.
@@ -79,8 +86,12 @@ func New(cfg Config) (*Client, error) {
 	if t.ServerName == "" {
 		t.ServerName = host
 	}
-	cas, own, err := cfg.credentials()
+	keys := tpmkey.FromSettings(cfg.Profile.Strongswan, cfg.Logger)
+	keys.Password = "--pin-file"
+	c.cfg.tokens = tpmkey.New(keys)
+	cas, own, err := c.cfg.credentials()
 	if err != nil {
+		c.Close()
 		return nil, err
 	}
 	t.Certificate = own
@@ -101,8 +112,12 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Close zeroes the password.
-func (c *Client) Close() { clear(c.cfg.Secret) }
+// Close zeroes the passwords and takes a key out of the TPM.
+func (c *Client) Close() {
+	clear(c.cfg.Secret)
+	clear(c.cfg.PIN)
+	c.cfg.tokens.Close()
+}
 
 // Run loads the IMCs, connects and runs one session. The result is valid beside an
 // error too.
@@ -129,6 +144,11 @@ func (c *Client) run(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if own := c.transport.Certificate; own != nil {
+		bound := *own
+		bound.PrivateKey = tpmkey.Bind(ctx, own.PrivateKey.(crypto.Signer))
+		c.transport.Certificate = &bound
 	}
 	c.progress("connecting to %s", c.result.Server)
 	c.transport.Verify = func(certs []*x509.Certificate, ocsp []byte) error { return c.verify(ctx, certs, ocsp) }

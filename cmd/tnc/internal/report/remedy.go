@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/tpmkey"
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
@@ -26,6 +27,7 @@ var remedies = []struct {
 	remedy func(error) string
 }{
 	{is(tnccs.ErrPeerUnmeasured), say(": let it take part (charon.plugins.tnccs-20.mutual = yes there), or do without (tnc.mutual.required here)")},
+	{func(err error) bool { return tpmkey.Remedy(err) != "" }, func(err error) string { return "; " + tpmkey.Remedy(err) }},
 	{func(err error) bool { return eapRemedy(err) != "" }, func(err error) string { return "; " + eapRemedy(err) }},
 	{func(err error) bool { return advice.ForTPM(err) != "" }, func(err error) string { return "; " + advice.ForTPM(err) }},
 	{as[*trust.UnknownCAError](), say(": put that CA's certificate into x509ca")},

@@ -23,6 +23,14 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.What, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
+// at says where the password, or its section, is.
+func (e *Error) at() string {
+	if e.Pos == (config.Pos{}) {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", e.Pos)
+}
+
 // failed returns the Error of a key; nil for nil.
 func (k *Key) failed(err error) error {
 	var has *Error
@@ -30,8 +38,11 @@ func (k *Key) failed(err error) error {
 		return err
 	}
 	e := &Error{What: k.String(), HasPassword: k.pin, Pos: k.pinPos, Err: err}
-	if k.section != "" {
-		e.Setting = k.pinName + " of " + k.section
+	switch {
+	case k.keys.cfg.Password != "":
+		e.Setting = k.keys.cfg.Password
+	case k.section != "":
+		e.Setting = "the " + k.pinName + " of " + k.section
 	}
 	return e
 }
@@ -52,9 +63,9 @@ func Remedy(err error) string {
 	case errors.Is(err, tpm20.ErrPassword) && e.Setting == "":
 		return "add a section private with file and secret to secrets"
 	case errors.Is(err, tpm20.ErrPassword) && e.HasPassword:
-		return fmt.Sprintf("correct the %s (%s); it is not tried again, since wrong ones lock the TPM", e.Setting, e.Pos)
+		return fmt.Sprintf("correct %s%s; it is not tried again, since wrong ones lock the TPM", e.Setting, e.at())
 	case errors.Is(err, tpm20.ErrPassword):
-		return fmt.Sprintf("set the %s (%s)", e.Setting, e.Pos)
+		return fmt.Sprintf("set %s%s", e.Setting, e.at())
 	case errors.Is(err, tpm.ErrLocked):
 		return "wait until it recovers, or clear it with `tpm2_dictionarylockout -c`, and correct the password that locked it"
 	case errors.Is(err, tpm.ErrBusy):

@@ -11,7 +11,6 @@ import (
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/tpm"
-	"github.com/gotnc/gotnc/tpm/pcr"
 	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
@@ -20,14 +19,14 @@ type Key struct {
 	keys *Keys
 	cfg  tpm20.SigningKeyConfig
 
-	name, file      string
-	section         string     // of the configuration that names it; "" = none does
-	pos, pinPos     config.Pos // of the section, of the password in it
-	pin, needsPIN   bool       // a password is configured; the file says that there is one
-	pinName         string     // of the setting of the password
-	public          crypto.PublicKey
-	schemes         []tpm20.SignatureScheme
-	guarded, solely bool
+	name, file    string
+	section       string     // of the configuration that names it; "" = none does
+	pos, pinPos   config.Pos // of the section, of the password in it
+	pin, needsPIN bool       // a password is configured; the file says that there is one
+	pinName       string     // of the setting of the password
+	public        crypto.PublicKey
+	schemes       []tpm20.SignatureScheme
+	guarded       bool
 }
 
 // Public returns an *rsa.PublicKey or an *ecdsa.PublicKey.
@@ -51,17 +50,16 @@ func (k *Key) examine() error {
 		return err
 	}
 	err := k.keys.use(context.Background(), func(ctx context.Context, t *tpm20.TPM) error {
+		if len(k.keys.loaded) >= maxKeys {
+			k.keys.unload()
+		}
 		s, err := t.SigningKey(ctx, context.Background(), k.cfg)
 		if err != nil {
 			return err
 		}
 		k.public, k.schemes, k.guarded = s.Public(), s.Schemes(), s.Guarded()
-		if len(k.keys.loaded) > 0 { // TPMs have room for three
-			defer s.Close()
-		} else {
-			k.keys.loaded[k] = s
-		}
-		k.keys.closeAfter(keepUnused)
+		k.keys.loaded[k] = s
+		k.keys.closeAfter(k.keys.keep.unused)
 		return nil
 	})
 	return k.failed(err)
@@ -69,7 +67,7 @@ func (k *Key) examine() error {
 
 // missingPIN returns the error of a key that needs a password where none is configured.
 func (k *Key) missingPIN() error {
-	if k.needsPIN && !k.pin && k.section != "" {
+	if k.needsPIN && !k.pin {
 		return k.failed(tpm20.ErrPassword)
 	}
 	return nil
@@ -78,6 +76,9 @@ func (k *Key) missingPIN() error {
 // load loads the key and runs its policy. The caller has the turn.
 func (k *Key) load(ctx context.Context, t *tpm20.TPM) (s *tpm20.SigningKey, err error) {
 	if s = k.keys.loaded[k]; s == nil {
+		if len(k.keys.loaded) >= maxKeys {
+			k.keys.unload()
+		}
 		if s, err = t.SigningKey(ctx, context.Background(), k.cfg); err != nil {
 			return nil, err
 		}
@@ -92,7 +93,7 @@ func (k *Key) Load(ctx context.Context) {
 	go func() {
 		err := k.keys.use(ctx, func(ctx context.Context, t *tpm20.TPM) error {
 			_, err := k.load(ctx, t)
-			k.keys.closeAfter(keepUnused)
+			k.keys.closeAfter(k.keys.keep.unused)
 			return err
 		})
 		if err != nil && ctx.Err() == nil {
@@ -115,7 +116,7 @@ func (k *Key) sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) (
 		if err == nil {
 			sig, err = s.SignContext(ctx, digest, opts)
 		}
-		k.keys.closeAfter(k.keys.keep())
+		k.keys.closeAfter(k.keys.keep.signed)
 		return err
 	})
 	if err != nil && ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
@@ -135,7 +136,7 @@ func (k *Key) Check(ctx context.Context) error {
 		var l tpm20.Lockout
 		err := k.keys.use(ctx, func(ctx context.Context, t *tpm20.TPM) (err error) {
 			l, err = t.Lockout(ctx)
-			k.keys.closeAfter(keepUnused)
+			k.keys.closeAfter(k.keys.keep.unused)
 			return err
 		})
 		switch {
@@ -160,16 +161,6 @@ func (k *Key) Check(ctx context.Context) error {
 }
 
 var errNoScheme = fmt.Errorf("%w: its scheme is none of RSASSA, RSA-PSS and ECDSA", tpm20.ErrNotSigning)
-
-// Has reports whether the key signs with a scheme and hash.
-func (k *Key) Has(s tpm20.Scheme, h pcr.Hash) bool {
-	for _, have := range k.schemes {
-		if have.Scheme == s && have.Hash == h {
-			return true
-		}
-	}
-	return false
-}
 
 // refuse notes that the TPM refused the password of a key.
 func (k *Keys) refuse(key *Key, err error) {

@@ -28,18 +28,31 @@ import (
 
 // Bounds.
 const (
-	useTime    = 20 * time.Second // of one use of the TPM, and of a busy one
-	keepUnused = 10 * time.Second // a loaded key that has not signed
-	keepShared = 5 * time.Second  // after a signature, behind a resource manager
-	// keepOwn is the same of a TPM that serves one program at a time: the IMC may want
-	// it next. Two signatures of one AUTH are made without a pause.
-	keepOwn = 5 * time.Millisecond
+	useTime = 20 * time.Second // of one use of the TPM, and of a busy one
+	maxKeys = 2                // loaded at a time: a TPM has room for three objects
+)
+
+// keeping is how long the TPM is kept open.
+type keeping struct {
+	unused time.Duration // for a loaded key that has not signed
+	signed time.Duration // after a signature
+}
+
+// Behind a resource manager others are not kept waiting. A TPM that serves one program
+// at a time is wanted next by the IMC that quotes; two signatures of one AUTH are made
+// without a pause.
+var (
+	keepShared = keeping{10 * time.Second, 5 * time.Second}
+	keepOwn    = keeping{time.Second, 5 * time.Millisecond}
 )
 
 // Config says which TPM has the keys.
 type Config struct {
 	Device device.Config
 	Logger *slog.Logger // nil discards
+	// Password is how errors name the setting of a key's password; "" = as the section
+	// that names the key.
+	Password string
 	// Open opens the TPM; nil = device.Open.
 	Open func(context.Context, device.Config) (tpm.TPM, error)
 }
@@ -53,6 +66,7 @@ func FromSettings(c *config.Config, logger *slog.Logger) Config {
 type Keys struct {
 	cfg    Config
 	log    *slog.Logger
+	keep   keeping
 	turn   chan struct{} // held during a use of the TPM, guards what follows
 	tpm    *tpm20.TPM    // nil = closed
 	loaded map[*Key]*tpm20.SigningKey
@@ -67,6 +81,10 @@ func New(cfg Config) *Keys {
 	k := &Keys{cfg: cfg, log: log.Group(cfg.Logger, log.CFG), turn: make(chan struct{}, 1), loaded: map[*Key]*tpm20.SigningKey{}, refused: map[string]error{}}
 	if k.cfg.Open == nil {
 		k.cfg.Open = device.Open
+	}
+	k.keep = keepOwn
+	if d := k.cfg.Device; (d.Name == "" || d.Name == "device") && (d.Opts == "" || strings.HasPrefix(d.Opts, "/dev/tpmrm")) {
+		k.keep = keepShared
 	}
 	return k
 }
@@ -86,34 +104,54 @@ func (k *Keys) use(ctx context.Context, f func(context.Context, *tpm20.TPM) erro
 		return context.Cause(ctx)
 	}
 	k.uses++
+	var err error
 	if k.tpm == nil {
-		p, err := k.cfg.Open(ctx, k.cfg.Device)
-		if err != nil {
+		if k.tpm, err = k.open(ctx); err != nil {
 			return err
 		}
-		t20, ok := p.(*tpm20.TPM)
-		if !ok {
-			_ = p.Close()
-			return errGeneration
-		}
-		k.tpm = t20
 	}
-	err := f(ctx, k.tpm)
+	held := len(k.loaded) > 0
+	err = f(ctx, k.tpm)
+	if held && errors.Is(err, tpm.ErrGone) && ctx.Err() == nil { // it went away while it was not used
+		k.close()
+		if k.tpm, err = k.open(ctx); err == nil {
+			err = f(ctx, k.tpm)
+		}
+	}
 	if errors.Is(err, tpm.ErrGone) || errors.Is(err, tpm.ErrTimeout) || ctx.Err() != nil {
 		k.close() // the transport is of no more use
 	}
 	return err
 }
 
+// open opens the TPM.
+func (k *Keys) open(ctx context.Context) (*tpm20.TPM, error) {
+	p, err := k.cfg.Open(ctx, k.cfg.Device)
+	if err != nil {
+		return nil, err
+	}
+	t, ok := p.(*tpm20.TPM)
+	if !ok {
+		_ = p.Close()
+		return nil, errGeneration
+	}
+	return t, nil
+}
+
 // close takes all keys out of the TPM and closes it. The caller has the turn.
 func (k *Keys) close() {
-	for key, s := range k.loaded {
-		_ = s.Close() // where it fails the TPM is gone, with all that it held
-		delete(k.loaded, key)
-	}
+	k.unload()
 	if k.tpm != nil {
 		_ = k.tpm.Close()
 		k.tpm = nil
+	}
+}
+
+// unload takes all keys out of the TPM.
+func (k *Keys) unload() {
+	for key, s := range k.loaded {
+		_ = s.Close() // where it fails the TPM is gone, with all that it held
+		delete(k.loaded, key)
 	}
 }
 
@@ -127,15 +165,6 @@ func (k *Keys) closeAfter(d time.Duration) {
 			k.close()
 		}
 	})
-}
-
-// keep is how long the TPM is kept after a signature.
-func (k *Keys) keep() time.Duration {
-	d := k.cfg.Device
-	if (d.Name == "" || d.Name == "device") && (d.Opts == "" || strings.HasPrefix(d.Opts, "/dev/tpmrm")) {
-		return keepShared
-	}
-	return keepOwn
 }
 
 // Close takes the keys out of the TPM and closes it; a use that is under way ends
@@ -178,7 +207,7 @@ func (k *Keys) Certificate(index uint32) (*x509.Certificate, error) {
 	var b []byte
 	err := k.use(context.Background(), func(ctx context.Context, t *tpm20.TPM) (err error) {
 		b, err = t.ReadNV(ctx, index, tpm20.Auth{})
-		k.closeAfter(keepUnused)
+		k.closeAfter(k.keep.unused)
 		return err
 	})
 	what := fmt.Sprintf("certificate at NV index 0x%08x", index)

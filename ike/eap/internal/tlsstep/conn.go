@@ -5,12 +5,14 @@
 package tlsstep
 
 import (
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,6 +34,13 @@ var (
 	errHandshake = errors.New("TLS handshake is not complete")
 )
 
+// SignError is the error of a private key of ours that did not sign: crypto/tls keeps
+// its text alone.
+type SignError struct{ Err error }
+
+func (e *SignError) Error() string { return fmt.Sprintf("sign the TLS handshake: %v", e.Err) }
+func (e *SignError) Unwrap() error { return e.Err }
+
 // Conn is one TLS connection, either side. Its methods belong to one
 // goroutine. Close it.
 type Conn struct {
@@ -48,6 +57,7 @@ type Conn struct {
 	app      []byte
 	complete bool
 	err      error
+	signErr  error // of a private key of ours
 }
 
 // Client returns the client's side. Cfg is cloned; its KeyLogWriter is
@@ -63,6 +73,12 @@ func newConn(cfg *tls.Config, client bool) *Conn {
 	c.mem.cond.L = &c.mem.mu
 	cfg = cfg.Clone()
 	cfg.KeyLogWriter = &c.keys
+	cfg.Certificates = slices.Clone(cfg.Certificates)
+	for i := range cfg.Certificates {
+		if k, ok := cfg.Certificates[i].PrivateKey.(crypto.Signer); ok {
+			cfg.Certificates[i].PrivateKey = signer{k, c}
+		}
+	}
 	if client {
 		c.tls = tls.Client(c.mem, cfg)
 	} else {
@@ -130,8 +146,27 @@ func (c *Conn) run() {
 		err = ErrPeerClosed
 	}
 	c.mu.Lock()
-	c.err = err
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if c.err = err; c.signErr != nil && !c.complete {
+		c.err = &SignError{c.signErr}
+	}
+}
+
+// signer is a private key of ours, whose error a Conn remembers.
+type signer struct {
+	crypto.Signer
+	c *Conn
+}
+
+// Sign implements crypto.Signer.
+func (s signer) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	sig, err := s.Signer.Sign(random, digest, opts)
+	if err != nil {
+		s.c.mu.Lock()
+		s.c.signErr = err
+		s.c.mu.Unlock()
+	}
+	return sig, err
 }
 
 // Complete reports whether the handshake is done: the peer is authenticated as

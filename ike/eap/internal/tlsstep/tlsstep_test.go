@@ -2,12 +2,15 @@ package tlsstep
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -277,4 +280,29 @@ func FuzzStep(f *testing.F) {
 			t.Fatal("complete")
 		}
 	})
+}
+
+// noKey is a private key that does not sign.
+type noKey struct {
+	crypto.Signer
+	err error
+}
+
+func (k noKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, k.err }
+
+// Why a key did not sign is what the handshake fails for, in both versions of TLS.
+func TestKeyThatDoesNotSign(t *testing.T) {
+	locked := errors.New("the TPM is locked")
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		p := newPair(t, func(c, s *tls.Config) {
+			s.MaxVersion, s.ClientAuth = version, tls.RequireAnyClientCert
+			own := s.Certificates[0]
+			own.PrivateKey = noKey{own.PrivateKey.(crypto.Signer), locked}
+			c.Certificates = []tls.Certificate{own}
+		})
+		err, _ := p.handshake(0)
+		var sign *SignError
+		require.ErrorAs(t, err, &sign)
+		require.ErrorIs(t, err, locked)
+	}
 }

@@ -148,7 +148,7 @@ func (c *conn) keys(r round) {
 				keyID, err := parseSmartcard(f, nvIndex)
 				switch {
 				case err != nil:
-					c.bad(v.Errorf("%scert%s = %s: %w: put the certificate and its key there, or into files", r.end, r.suffix, config.QuoteText(f), err))
+					c.bad(v.Errorf("%scert%s = %s: %w: put the certificate and its key into files", r.end, r.suffix, config.QuoteText(f), err))
 				case !r.us:
 					c.bad(v.Errorf("%scert%s = %s: only our own certificates are read from a TPM: put the gateway's into a file", r.end, r.suffix, config.QuoteText(f)))
 				default:

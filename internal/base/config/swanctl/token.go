@@ -37,7 +37,7 @@ func (m *Config) token(n *config.Node) {
 		m.fault(n.Pos().Errorf("%s names no handle and is ignored: add the handle of the key in the TPM, such as handle = 0x81010001", n.Path()))
 		return
 	}
-	h, err := parseHandle(v.Text)
+	h, err := ParseHandle(v.Text)
 	switch {
 	case err != nil:
 		m.fault(v.Errorf("%s is ignored: handle: %w", n.Path(), err))
@@ -55,9 +55,9 @@ const (
 	persistent = 0x81
 )
 
-// parseHandle reads a handle as strongSwan does: hexadecimal digits, with or without
+// ParseHandle reads a handle as strongSwan does: hexadecimal digits, with or without
 // 0x and colons, of which the last four octets count.
-func parseHandle(text string) (uint32, error) {
+func ParseHandle(text string) (uint32, error) {
 	digits := strings.ReplaceAll(strings.TrimPrefix(text, "0x"), ":", "")
 	digits = digits[max(0, len(digits)-8):]
 	h, err := strconv.ParseUint(digits, 16, 32)
@@ -86,7 +86,7 @@ func tokenCert(n *config.Node, handle config.Value) (string, *config.Error) {
 	if v, ok := n.Lookup("module"); ok {
 		return "", v.Errorf("%s: %s", n.Path(), noPKCS11)
 	}
-	h, err := parseHandle(handle.Text)
+	h, err := ParseHandle(handle.Text)
 	switch {
 	case err != nil:
 		return "", handle.Errorf("%s: handle: %w", n.Path(), err)
