@@ -88,7 +88,7 @@ func call(function string, f func(*imc.Agent) imc.Result, vs ...C.TNC_UInt32) (r
 	if !inRange(vs...) {
 		return C.TNC_RESULT_INVALID_PARAMETER
 	}
-	return C.TNC_Result(f(in.agent))
+	return C.TNC_Result(f(in.imc.Agent))
 }
 
 //export gotncNotifyConnectionChange

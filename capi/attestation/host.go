@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/gotnc/gotnc/imc"
+	"github.com/gotnc/gotnc/imc/attestation"
 )
 
 // host calls the TNC client that loaded the library (imc.Host). Everything that
@@ -40,7 +41,7 @@ func (in *instance) provide(id uint32, bind C.TNC_TNCC_BindFunctionPointer) imc.
 	if h.logs != nil {
 		logHost.Store(h)
 	}
-	return in.agent.ProvideHost(id, h)
+	return in.imc.ProvideHost(id, h)
 }
 
 // bound asks the host for one function; nil where it has none.
@@ -58,7 +59,7 @@ func (h *host) log(level slog.Level, group, line string) {
 	text := C.CString("[" + group + "] " + line)
 	defer C.free(unsafe.Pointer(text))
 	defer h.in.enterHost()()
-	C.gotnc_log_message(h.logs, C.TNC_IMCID(h.id), C.TNC_UInt32(severity(level)), text)
+	C.gotnc_log_message(h.logs, C.TNC_IMCID(h.id), C.TNC_UInt32(attestation.Severity(level)), text)
 }
 
 // UserMessage implements imc.UserHost: false where the host shows nothing.
@@ -66,7 +67,7 @@ func (h *host) UserMessage(connection uint32, message string) bool {
 	if h.users == nil || h.in.terminated.Load() {
 		return false
 	}
-	text := C.CString(strings.Join(lines(message), "\n"))
+	text := C.CString(strings.Join(attestation.Lines(message), "\n"))
 	defer C.free(unsafe.Pointer(text))
 	defer h.in.enterHost()()
 	C.gotnc_user_message(h.users, C.TNC_IMCID(h.id), C.TNC_ConnectionID(connection), text)

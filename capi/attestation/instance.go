@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/imc"
-	"github.com/gotnc/gotnc/imc/evidence/quoter"
+	"github.com/gotnc/gotnc/imc/attestation"
 )
 
 // drainTime is how long TNC_IMC_Terminate waits for calls of other threads
@@ -15,9 +15,8 @@ const drainTime = 5 * time.Second
 
 // instance is the IMC from one TNC_IMC_Initialize to its TNC_IMC_Terminate.
 type instance struct {
-	agent *imc.Agent
-	tpm   *quoter.Quoter
-	id    uint32
+	imc *attestation.IMC
+	id  uint32
 
 	terminated atomic.Bool // Terminate began: the host must not be called
 
@@ -75,9 +74,11 @@ func (l *imcLibrary) initialize(id, lowest, highest uint32) (version uint32, r i
 		l.cur = in
 		l.mu.Unlock()
 	}()
-	agent := newAgent()
-	if version, r = agent.Initialize(id, lowest, highest); r == imc.ResultSuccess {
-		in = &instance{agent: agent, tpm: currentTPM.Load(), id: id}
+	made := newIMC()
+	if version, r = made.Initialize(id, lowest, highest); r == imc.ResultSuccess {
+		in = &instance{imc: made, id: id}
+	} else {
+		made.Close()
 	}
 	return version, r
 }
@@ -124,7 +125,7 @@ func (l *imcLibrary) terminate(id uint32) imc.Result {
 	}
 	l.mu.Unlock()
 
-	r := in.agent.Terminate(id) // ends measurements that are under way
+	r := in.imc.Terminate(id) // ends measurements that are under way
 	if drained != nil {
 		select {
 		case <-drained:
@@ -132,6 +133,6 @@ func (l *imcLibrary) terminate(id uint32) imc.Result {
 			logger().Warn("the IMC is terminated while calls of it still run")
 		}
 	}
-	closeTPM(in.tpm)
+	in.imc.Close()
 	return r
 }

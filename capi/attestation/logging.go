@@ -8,45 +8,12 @@ import "C"
 
 import (
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/gotnc/gotnc/imc/attestation"
 	"github.com/gotnc/gotnc/internal/base/log"
-	"github.com/gotnc/gotnc/internal/base/text"
 )
-
-// levelPrivate is strongSwan's level 4, beyond which it knows nothing.
-const levelPrivate = slog.LevelDebug - 4
-
-// level returns strongSwan's number for a level.
-func level(l slog.Level) int {
-	switch {
-	case l >= slog.LevelInfo:
-		return 1
-	case l >= log.LevelDetail:
-		return 2
-	case l >= slog.LevelDebug:
-		return 3
-	}
-	return 4
-}
-
-// slogLevel is the reverse: what libimcv.debug_level lets through. Below 1 only
-// errors of this library's own remain.
-func slogLevel(n int) slog.Level {
-	switch {
-	case n <= 0:
-		return slog.LevelError
-	case n == 1:
-		return slog.LevelInfo
-	case n == 2:
-		return log.LevelDetail
-	case n == 3:
-		return slog.LevelDebug
-	}
-	return levelPrivate
-}
 
 // current is the logger of the library since the last TNC_IMC_Initialize.
 var current atomic.Pointer[slog.Logger]
@@ -65,19 +32,19 @@ func hostLogger() *slog.Logger {
 	if C.gotnc_log_find() == 0 {
 		return nil
 	}
-	return slog.New(log.NewConcurrentHandler(levelPrivate, func(r log.Record) {
+	return slog.New(log.NewConcurrentHandler(attestation.LevelPrivate, func(r log.Record) {
 		group := C.CString(r.Group)
 		defer C.free(unsafe.Pointer(group))
-		ls := lines(r.Text)
+		ls := attestation.Lines(r.Text)
 		for i, line := range ls {
 			message := C.CString(line)
 			if r.Octets != nil && i == len(ls)-1 {
 				// The host writes them out itself, and only where its level asks for them.
 				octets := C.CBytes(r.Octets)
-				C.gotnc_log_octets(group, C.int(level(r.Level)), message, (*C.uchar)(octets), C.size_t(len(r.Octets)))
+				C.gotnc_log_octets(group, C.int(attestation.Level(r.Level)), message, (*C.uchar)(octets), C.size_t(len(r.Octets)))
 				C.free(octets)
 			} else {
-				C.gotnc_log(group, C.int(level(r.Level)), message)
+				C.gotnc_log(group, C.int(attestation.Level(r.Level)), message)
 			}
 			C.free(unsafe.Pointer(message))
 		}
@@ -88,19 +55,6 @@ func hostLogger() *slog.Logger {
 // TNC_IMC_ProvideBindFunction to TNC_IMC_Terminate.
 var logHost atomic.Pointer[host]
 
-// severity returns OSC's number for a level, an argument of TNC_9048_LogMessage.
-func severity(l slog.Level) int {
-	switch {
-	case l >= slog.LevelError:
-		return 0
-	case l >= slog.LevelWarn:
-		return 1
-	case l >= slog.LevelInfo:
-		return 3
-	}
-	return 4
-}
-
 // stderrLogger logs to standard error, unless quiet, and to syslog: what
 // strongSwan's IMCs do in a host without libstrongswan. A host that offers
 // TNC_9048_LogMessage gets the lines in place of standard error.
@@ -108,7 +62,7 @@ func stderrLogger(least slog.Level, quiet bool) *slog.Logger {
 	return slog.New(log.NewConcurrentHandler(least, func(r log.Record) {
 		group := C.CString(r.Group)
 		defer C.free(unsafe.Pointer(group))
-		for _, line := range lines(r.String()) {
+		for _, line := range attestation.Lines(r.String()) {
 			message := C.CString(line)
 			switch h := logHost.Load(); {
 			case h != nil:
@@ -120,10 +74,4 @@ func stderrLogger(least slog.Level, quiet bool) *slog.Logger {
 			C.free(unsafe.Pointer(message))
 		}
 	}))
-}
-
-// lines splits a text, without the control characters by which a peer could forge
-// lines or end C strings.
-func lines(s string) []string {
-	return strings.Split(strings.TrimRight(text.Lines(s), "\n"), "\n")
 }

@@ -1,10 +1,11 @@
 /* The C side of imc-attestation.so, as Go sees it: calls of the host's
- * functions through their pointers, and the host's logger. */
+ * functions through their pointers. */
 #ifndef GOTNC_CAPI_SHIM_H
 #define GOTNC_CAPI_SHIM_H
 
 #include <stddef.h>
 
+#include "hostlog.h"
 #include "tncifimc.h"
 
 /* Asks the host for a function; NULL where it has none. */
@@ -31,29 +32,5 @@ int gotnc_answers_null(TNC_TNCC_BindFunctionPointer bind, TNC_IMCID id);
 /* TNC_9048_LogMessage and TNC_9048_UserMessage as wpa_supplicant has them. */
 void gotnc_log_message(void *fn, TNC_IMCID id, TNC_UInt32 severity, char *text);
 void gotnc_user_message(void *fn, TNC_IMCID id, TNC_ConnectionID connection, char *text);
-
-/* Looks for libstrongswan's logger in the running program. Returns 1 if it is
- * there and libstrongswan is in use. */
-int gotnc_log_find(void);
-
-/* The folder and file of the libstrongswan that gotnc_log_find found, "" for
- * none. */
-const char *gotnc_log_library(void);
-
-/* Logs through it. group is a strongSwan tag such as "PTS". */
-void gotnc_log(const char *group, int level, char *text);
-
-/* The same with octets after the text, which the host writes out in its way. */
-void gotnc_log_octets(const char *group, int level, char *text, const unsigned char *octets, size_t length);
-
-/* One line to standard error, and to syslog's daemon facility. */
-void gotnc_stderr(const char *group, const char *text);
-void gotnc_syslog(const char *group, const char *text);
-
-/* Whether a library of that file name ("imc-os.so") is loaded. */
-int gotnc_loaded(const char *file);
-
-/* The host program's name without its folder. */
-const char *gotnc_program(void);
 
 #endif

@@ -7,63 +7,11 @@ package main
 import "C"
 
 import (
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"log/slog"
 	"unsafe"
 
-	"github.com/gotnc/gotnc/imc"
-	"github.com/gotnc/gotnc/imc/measure"
-	"github.com/gotnc/gotnc/internal/base/config"
-	"github.com/gotnc/gotnc/internal/base/config/settings"
-	"github.com/gotnc/gotnc/internal/base/log"
+	"github.com/gotnc/gotnc/imc/attestation"
 )
-
-// lastNamespace is the section that is read last, whatever the host.
-const lastNamespace = "libimcv"
-
-// namespaces returns the sections of strongswan.conf that hold the settings in
-// this host: the program's own, for charon's relatives charon's, then libimcv.
-func namespaces(program string) []string {
-	ns := make([]string, 0, 3)
-	// A dot would name a subsection.
-	if program != "" && !strings.ContainsAny(program, ".{}:") {
-		ns = append(ns, program)
-	}
-	if program == "tnc" || strings.HasPrefix(program, "charon-") {
-		ns = append(ns, "charon")
-	}
-	return append(ns, lastNamespace)
-}
-
-// confFile returns the strongswan.conf that applies: STRONGSWAN_CONF, else the
-// one that the host's libstrongswan was built for, else Debian's.
-func confFile(env, library string, exists func(string) bool) string {
-	if env != "" {
-		return env
-	}
-	// PREFIX/lib/ipsec/libstrongswan.so.0 or PREFIX/lib/libstrongswan.so.0
-	for dir := filepath.Dir(library); strings.HasPrefix(dir, "/") && dir != "/"; dir = filepath.Dir(dir) {
-		if base := filepath.Base(dir); base == "lib" || base == "lib64" {
-			prefix := filepath.Dir(dir)
-			if file := filepath.Join(prefix, "etc", "strongswan.conf"); prefix != "/" && prefix != "/usr" && exists(file) {
-				return file
-			}
-			break
-		}
-	}
-	return config.DefaultFile
-}
-
-// levelEnv overrides libimcv.debug_level: tnc sets it as --log says.
-const levelEnv = "GOTNC_IMC_DEBUG_LEVEL"
-
-// sectionEnv names the section of strongswan.conf that counts before charon: tnc
-// sets it where it reads settings of charon-systemd.
-const sectionEnv = "GOTNC_IMC_SECTION"
 
 // getenv reads the environment as C programs see it; Go's copy was made when the
 // library was loaded.
@@ -76,121 +24,30 @@ func getenv(name string) string {
 	return ""
 }
 
-// imcSettings reads what strongSwan's libimcv reads (imc.Settings): keys below the
-// namespaces, and those of its subsection imcv there, else directly in libimcv,
-// so that imcv.os_info.name is charon.imcv.os_info.name or libimcv.os_info.name.
-type imcSettings struct{ top, imcv config.View }
-
-func newSettings(cfg *config.Config, namespaces []string) imcSettings {
-	sections := make([]string, 0, len(namespaces)+1)
-	for _, ns := range namespaces {
-		sections = append(sections, ns+".imcv")
-	}
-	return imcSettings{top: cfg.View(namespaces...), imcv: cfg.View(append(sections, lastNamespace)...)}
-}
-
-func (s imcSettings) at(key string) (config.View, string) {
-	if k, ok := strings.CutPrefix(key, "imcv."); ok {
-		return s.imcv, k
-	}
-	return s.top, key
-}
-
-// String implements imc.Settings.
-func (s imcSettings) String(key, def string) string { v, k := s.at(key); return v.String(k, def) }
-
-// Bool implements imc.Settings.
-func (s imcSettings) Bool(key string, def bool) bool { v, k := s.at(key); return v.Bool(k, def) }
-
-// Int implements imc.Settings.
-func (s imcSettings) Int(key string, def int) int { v, k := s.at(key); return v.Int(k, def) }
-
-// newAgent reads the configuration, opens the log and returns the Agent of this
-// host.
-func newAgent() *imc.Agent {
+// newIMC reads the configuration, opens the log and returns the IMC of this host.
+func newIMC() *attestation.IMC {
 	hosted := hostLogger()
-	file := confFile(getenv(config.Env), C.GoString(C.gotnc_log_library()), isFile)
-	cfg, err := config.Load(file)
-	if cfg == nil {
-		cfg = config.New()
-	}
-	if section := getenv(sectionEnv); section != "" {
-		cfg.Prefer(section, "charon")
-	}
-	program := C.GoString(C.gotnc_program())
-	l := hosted
-	if l == nil {
-		level := settings.DebugLevel.In(cfg)
-		if n, err := strconv.Atoi(getenv(levelEnv)); err == nil {
-			level = n
-		}
-		l = stderrLogger(slogLevel(level), settings.StderrQuiet.In(cfg))
-	}
-	current.Store(l)
-	cfgLog := log.Group(l, log.CFG)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && getenv(config.Env) == "":
-	case err != nil:
-		log.Errorf(cfgLog, "the settings of %s are not used, the IMC runs with defaults: %v", file, err)
-	}
-	log.Infof(log.Group(l, log.LIB), "gotnc imc-attestation %s in %s", version, program)
-	set := newSettings(cfg, namespaces(program))
-	files := measure.FilesFromSettings(set, l)
-	agent := imc.New(withTPM(imc.Config{
-		Logger:        l,
-		Settings:      set,
-		Measurer:      hooked(files),
-		Platform:      measure.PlatformFromSettings(set, l),
-		Language:      language(settings.Language.Read(set), getenv),
+	return attestation.New(attestation.Config{
+		Version: version,
+		Program: C.GoString(C.gotnc_program()),
+		Library: C.GoString(C.gotnc_log_library()),
+		Getenv:  getenv,
+		Logger: func(least slog.Level, quiet bool) *slog.Logger {
+			l := hosted
+			if l == nil {
+				l = stderrLogger(least, quiet)
+			}
+			current.Store(l)
+			return l
+		},
 		SiblingLoaded: loaded,
-	}, files.Policy.CheckDeny))
-	for _, w := range cfg.Warnings() {
-		log.Warnf(cfgLog, "%v", w)
-	}
-	return agent
+		Measurer:      hooked,
+	})
 }
 
-// siblingsEnv holds the paths of the client's IMCs, separated by colons, where each
-// has a process of its own (tnccs/dlimc).
-const siblingsEnv = "GOTNC_IMCS"
-
-// loaded reports whether the host has strongSwan's IMC of that name, before or
-// after this one in its tnc_config.
-func loaded(name string) bool {
-	name += ".so"
-	for path := range strings.SplitSeq(getenv(siblingsEnv), ":") {
-		if filepath.Base(path) == name {
-			return true
-		}
-	}
-	file := C.CString(name)
-	defer C.free(unsafe.Pointer(file))
-	return C.gotnc_loaded(file) != 0
-}
-
-// language is the user's as an RFC 5646 tag: as set, else that of the locale
-// ("de_CH.UTF-8" is de-CH); "" for the locales C and POSIX.
-func language(set string, env func(string) string) string {
-	if set != "" {
-		return set
-	}
-	for _, name := range [...]string{"LC_ALL", "LC_MESSAGES", "LANG"} {
-		v := env(name)
-		if v == "" {
-			continue
-		}
-		if i := strings.IndexAny(v, ".@"); i >= 0 {
-			v = v[:i]
-		}
-		if v == "C" || v == "POSIX" || len(v) > 35 {
-			return ""
-		}
-		return strings.ReplaceAll(v, "_", "-")
-	}
-	return ""
-}
-
-func isFile(path string) bool {
-	i, err := os.Stat(path)
-	return err == nil && i.Mode().IsRegular()
+// loaded reports whether a library of that file name is in this process.
+func loaded(file string) bool {
+	name := C.CString(file)
+	defer C.free(unsafe.Pointer(name))
+	return C.gotnc_loaded(name) != 0
 }

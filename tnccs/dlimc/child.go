@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/gotnc/gotnc/internal/base/confine"
+	"github.com/gotnc/gotnc/internal/base/imclink"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tnccs"
@@ -23,7 +22,6 @@ const ChildArg = "imc-host"
 const (
 	childEnv = "GOTNC_IMC_HOST" // set to protocol for a child
 	protocol = "3"
-	childFD  = 3
 
 	childName = "tnc-imc-host" // for ps
 )
@@ -57,32 +55,27 @@ func runChild() int {
 	}
 	// A program that the IMC starts is no child of this kind.
 	os.Unsetenv(childEnv)
-	closeInherited()
-	f := os.NewFile(childFD, "parent")
-	conn, err := net.FileConn(f)
+	conn, err := imclink.Inherited()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: descriptor %d: %v\n", ChildArg, childFD, err)
+		fmt.Fprintf(os.Stderr, "%s: %v\n", ChildArg, err)
 		return exitUsage
 	}
-	f.Close()
 	_ = os.WriteFile("/proc/self/comm", []byte(childName), 0) // it is only a name
 	prepareChild()
 	c := &hosted{}
 	_, c.unconfined = confine.Was()
-	c.link = newLink(conn, true, c.serve)
-	err = c.link.run()
-	c.link.fail(err)
+	c.link = imclink.New(conn, true, c.serve)
+	err = c.link.Run()
+	c.link.Fail(err)
 	// The parent has ended or closed the socket. The IMC ends now, and with it the
 	// processes that it started: a parent that was killed cannot end those.
-	if pid := os.Getpid(); syscall.Getpgrp() == pid {
-		_ = syscall.Kill(-pid, syscall.SIGKILL)
-	}
+	imclink.EndGroup()
 	return exitParentGone
 }
 
 // hosted is the IMC in the child, and its TNCC there, which asks the parent.
 type hosted struct {
-	link  *link
+	link  *imclink.Link
 	marks atomic.Uint32
 
 	unconfined error // what of Config.Sandbox could not be done
@@ -102,8 +95,8 @@ func (c *hosted) imc() tnccs.IMC {
 func (c *hosted) serve(o op, payload []byte) (a answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(os.Stderr, "panic in %s: %v\n%s", o, p, debug.Stack())
-			a = answer{result: tnccs.ResultFatal}
+			fmt.Fprintf(os.Stderr, "panic in %s: %v\n%s", opName(o), p, debug.Stack())
+			a = answer{Result: uint32(tnccs.ResultFatal)}
 		}
 		c.mark(&a)
 	}()
@@ -113,7 +106,7 @@ func (c *hosted) serve(o op, payload []byte) (a answer) {
 	}
 	imc := c.imc()
 	if imc == nil {
-		return answer{result: tnccs.ResultNotInitialized}
+		return answer{Result: uint32(tnccs.ResultNotInitialized)}
 	}
 	var err error
 	switch o {
@@ -133,14 +126,14 @@ func (c *hosted) serve(o op, payload []byte) (a answer) {
 	case opTerminate:
 		err = imc.Terminate()
 	default:
-		return answer{result: tnccs.ResultInvalidParameter}
+		return answer{Result: uint32(tnccs.ResultInvalidParameter)}
 	}
 	var res tnccs.Result
 	if errors.As(err, &res) {
-		return answer{result: res}
+		return answer{Result: uint32(res)}
 	}
 	if err != nil {
-		return answer{result: tnccs.ResultOther}
+		return answer{Result: uint32(tnccs.ResultOther)}
 	}
 	return answer{}
 }
@@ -169,9 +162,9 @@ func (c *hosted) initialize(imc tnccs.IMC, id uint32) answer {
 	if l, ok := imc.(interface{ Interface() tnccs.Interface }); ok {
 		o = l.Interface()
 	}
-	a := answer{data: append(u32s(o.Version), 0)}
+	a := answer{Data: append(u32s(o.Version), 0)}
 	if o.Long {
-		a.data[4] = 1
+		a.Data[4] = 1
 	}
 	return a
 }
@@ -184,10 +177,10 @@ func loadAnswer(err error) answer {
 	if err == nil {
 		return answer{}
 	}
-	a := answer{result: tnccs.ResultFatal, data: []byte{2}}
+	a := answer{Result: uint32(tnccs.ResultFatal), Data: []byte{2}}
 	var res tnccs.Result
 	if errors.As(err, &res) {
-		a.result = res
+		a.Result = uint32(res)
 	}
 	detail := err.Error()
 	var le *LoadError
@@ -195,18 +188,18 @@ func loadAnswer(err error) answer {
 		detail = le.Detail
 		for i, c := range causes {
 			if errors.Is(le.Err, c) {
-				a.data[0] = byte(i)
+				a.Data[0] = byte(i)
 			}
 		}
 	}
-	a.data = append(a.data, detail...)
+	a.Data = append(a.Data, detail...)
 	return a
 }
 
 // mark writes a mark to the log stream and puts its number before the octets of
 // an answer or question. The parent waits for the mark, so that lines of the IMC
 // are logged before their consequences.
-func (c *hosted) mark(a *answer) { a.data = append(c.markOctets(), a.data...) }
+func (c *hosted) mark(a *answer) { a.Data = append(c.markOctets(), a.Data...) }
 
 // markOctets writes a mark and returns its number.
 func (c *hosted) markOctets() []byte {
@@ -217,9 +210,9 @@ func (c *hosted) markOctets() []byte {
 
 // ask asks the parent.
 func (c *hosted) ask(o op, payload []byte) answer {
-	a, err := c.link.ask(o, append(c.markOctets(), payload...), 0)
+	a, err := c.link.Ask(o, append(c.markOctets(), payload...), 0)
 	if err != nil {
-		return answer{result: tnccs.ResultFatal}
+		return answer{Result: uint32(tnccs.ResultFatal)}
 	}
 	return a
 }
@@ -235,45 +228,45 @@ func u32s(vs ...uint32) []byte {
 
 // ReportMessageTypes implements tnccs.TNCC.
 func (c *hosted) ReportMessageTypes(imc uint32, types []uint32) tnccs.Result {
-	return c.ask(opReportTypes, append(u32s(imc), u32s(types...)...)).result
+	return tnccs.Result(c.ask(opReportTypes, append(u32s(imc), u32s(types...)...)).Result)
 }
 
 // ReportMessageTypesLong implements tnccs.TNCC.
 func (c *hosted) ReportMessageTypesLong(imc uint32, vendors, subtypes []uint32) tnccs.Result {
-	return c.ask(opReportTypesLong, append(append(u32s(imc), u32s(vendors...)...), u32s(subtypes...)...)).result
+	return tnccs.Result(c.ask(opReportTypesLong, append(append(u32s(imc), u32s(vendors...)...), u32s(subtypes...)...)).Result)
 }
 
 // RequestHandshakeRetry implements tnccs.TNCC.
 func (c *hosted) RequestHandshakeRetry(imc, connection uint32, reason tnccs.RetryReason) tnccs.Result {
-	return c.ask(opRetry, u32s(imc, connection, uint32(reason))).result
+	return tnccs.Result(c.ask(opRetry, u32s(imc, connection, uint32(reason))).Result)
 }
 
 // SendMessage implements tnccs.TNCC.
 func (c *hosted) SendMessage(imc, connection uint32, message []byte, messageType uint32) tnccs.Result {
-	return c.ask(opSend, append(u32s(imc, connection, messageType), message...)).result
+	return tnccs.Result(c.ask(opSend, append(u32s(imc, connection, messageType), message...)).Result)
 }
 
 // SendMessageLong implements tnccs.TNCC.
 func (c *hosted) SendMessageLong(imc, connection, flags uint32, message []byte, vendor, subtype, imv uint32) tnccs.Result {
-	return c.ask(opSendLong, append(u32s(imc, connection, flags, vendor, subtype, imv), message...)).result
+	return tnccs.Result(c.ask(opSendLong, append(u32s(imc, connection, flags, vendor, subtype, imv), message...)).Result)
 }
 
 // GetAttribute implements tnccs.TNCC.
 func (c *hosted) GetAttribute(imc, connection uint32, id tnccs.AttributeID) ([]byte, tnccs.Result) {
 	a := c.ask(opGetAttribute, u32s(imc, connection, uint32(id)))
-	return a.data, a.result
+	return a.Data, tnccs.Result(a.Result)
 }
 
 // SetAttribute implements tnccs.TNCC.
 func (c *hosted) SetAttribute(imc, connection uint32, id tnccs.AttributeID, value []byte) tnccs.Result {
-	return c.ask(opSetAttribute, append(u32s(imc, connection, uint32(id)), value...)).result
+	return tnccs.Result(c.ask(opSetAttribute, append(u32s(imc, connection, uint32(id)), value...)).Result)
 }
 
 // ReserveAdditionalIMCID implements tnccs.TNCC.
 func (c *hosted) ReserveAdditionalIMCID(imc uint32) (uint32, tnccs.Result) {
 	a := c.ask(opReserve, u32s(imc))
-	if a.result != tnccs.ResultSuccess || len(a.data) != 4 {
-		return 0, max(a.result, tnccs.ResultOther)
+	if a.Result != uint32(tnccs.ResultSuccess) || len(a.Data) != 4 {
+		return 0, max(tnccs.Result(a.Result), tnccs.ResultOther)
 	}
-	return wire.NewReader("answer", a.data).U32(), tnccs.ResultSuccess
+	return wire.NewReader("answer", a.Data).U32(), tnccs.ResultSuccess
 }

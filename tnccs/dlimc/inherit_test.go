@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gotnc/gotnc/internal/base/imclink"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +50,7 @@ func TestConfFromADescriptor(t *testing.T) {
 	for v, want := range map[string]int{
 		"": -1, "/etc/strongswan.conf": -1, "/proc/self/fd/4": 4, "/dev/fd/63": 63, "/dev/fd/": -1, "/dev/fd/x": -1, "/proc/1/fd/4": -1,
 	} {
-		require.Equal(t, want, descriptor(v), v)
+		require.Equal(t, want, imclink.Descriptor(v), v)
 	}
 	require.Equal(t, "/dev/fd/63", userConf("/x.so", []string{"STRONGSWAN_CONF=/dev/fd/63"}), "in process it is this")
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/internal/base/confine"
+	"github.com/gotnc/gotnc/internal/base/imclink"
 	"github.com/gotnc/gotnc/internal/base/wire"
 	"github.com/gotnc/gotnc/tnccs"
 )
@@ -31,7 +32,7 @@ type remote struct {
 	plan  *confine.Plan // nil: it is not confined
 	cmd   *exec.Cmd
 	conn  net.Conn
-	link  *link
+	link  *imclink.Link
 	lines *lines
 
 	exited chan struct{} // closed when the child has been reaped
@@ -51,7 +52,7 @@ type remote struct {
 // later calls.
 func (c *remote) run() {
 	defer close(c.ended)
-	err := c.link.run()
+	err := c.link.Run()
 	c.conn.Close()
 	// The child ends when its socket is closed; one that does not is killed.
 	select {
@@ -61,7 +62,7 @@ func (c *remote) run() {
 		<-c.exited
 	}
 	c.lines.finish(endGrace)
-	c.link.fail(c.reason(err))
+	c.link.Fail(c.reason(err))
 }
 
 // reap waits for the child, and kills the processes that the IMC started. They
@@ -92,7 +93,7 @@ func (c *remote) reason(err error) error {
 		return c.cause
 	case c.closing:
 		return ErrGone
-	case errors.Is(err, errFrame):
+	case errors.Is(err, imclink.ErrFrame):
 		return fmt.Errorf("%w: its process spoke out of turn", ErrCrashed)
 	}
 	return c.memoryError(fmt.Errorf("%w: its process ended (%s)", ErrCrashed, describe(c.cmd.ProcessState)))
@@ -139,18 +140,18 @@ func (c *remote) kill(cause error) {
 // ask calls the child, and kills it if it does not answer within timeout.
 func (c *remote) ask(o op, payload []byte, timeout time.Duration) (answer, error) {
 	defer c.limitAfterInterrupt(o)()
-	a, err := c.link.ask(o, payload, timeout)
+	a, err := c.link.Ask(o, payload, timeout)
 	switch {
-	case errors.Is(err, errTimeout):
-		c.kill(fmt.Errorf("%w: no return from %s within %v; its process was killed", ErrHung, o, timeout))
+	case errors.Is(err, imclink.ErrTimeout):
+		c.kill(fmt.Errorf("%w: no return from %s within %v; its process was killed", ErrHung, opName(o), timeout))
 		<-c.ended
-		return answer{}, c.link.cause()
+		return answer{}, c.link.Cause()
 	case err != nil:
 		return answer{}, err
 	}
-	r := wire.NewReader("answer", a.data)
+	r := wire.NewReader("answer", a.Data)
 	c.lines.await(r.U32())
-	a.data = r.Rest()
+	a.Data = r.Rest()
 	return a, nil
 }
 
@@ -168,7 +169,7 @@ func (c *remote) limitAfterInterrupt(o op) (returned func()) {
 		select {
 		case <-answered:
 		case <-t.C:
-			c.kill(fmt.Errorf("%w: no return from %s within %v of the interruption; its process was killed", ErrHung, o, c.cfg.TerminateTimeout))
+			c.kill(fmt.Errorf("%w: no return from %s within %v of the interruption; its process was killed", ErrHung, opName(o), c.cfg.TerminateTimeout))
 		}
 	})
 	return func() {
@@ -183,5 +184,5 @@ func (c *remote) call(o op, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	return tnccs.ErrorOf(a.result)
+	return tnccs.ErrorOf(tnccs.Result(a.Result))
 }

@@ -16,10 +16,10 @@ func (c *remote) Initialize(id uint32, host tnccs.TNCC) error {
 	if err != nil {
 		return loadError(c.entry, err, "")
 	}
-	if a.result != tnccs.ResultSuccess {
+	if a.Result != uint32(tnccs.ResultSuccess) {
 		return c.loadError(a)
 	}
-	r := wire.NewReader("answer", a.data)
+	r := wire.NewReader("answer", a.Data)
 	c.mu.Lock()
 	c.initDone = true
 	c.offers = tnccs.Interface{Version: r.U32(), Long: r.U8() != 0}
@@ -69,10 +69,10 @@ func (c *remote) Terminate() error {
 		return nil
 	}
 	var err error
-	if initDone && c.link.cause() == nil {
+	if initDone && c.link.Cause() == nil {
 		var a answer
 		if a, err = c.ask(opTerminate, nil, c.cfg.TerminateTimeout); err == nil {
-			err = tnccs.ErrorOf(a.result)
+			err = tnccs.ErrorOf(tnccs.Result(a.Result))
 		}
 	}
 	c.mu.Lock()

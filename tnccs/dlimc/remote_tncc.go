@@ -13,7 +13,7 @@ func (c *remote) serve(o op, payload []byte) (a answer) {
 	defer func() {
 		if p := recover(); p != nil { // a panic ends no more than this call
 			log.Errorf(c.log, "a call of IMC %q failed: %v\n%s", c.entry.Name, p, debug.Stack())
-			a = answer{result: tnccs.ResultFatal}
+			a = answer{Result: uint32(tnccs.ResultFatal)}
 		}
 	}()
 	c.mu.Lock()
@@ -22,36 +22,35 @@ func (c *remote) serve(o op, payload []byte) (a answer) {
 	r := wire.NewReader("question", payload)
 	c.lines.await(r.U32())
 	if host == nil {
-		return answer{result: tnccs.ResultNotInitialized}
+		return answer{Result: uint32(tnccs.ResultNotInitialized)}
 	}
-	imc := r.U32()
+	imc, res := r.U32(), tnccs.ResultInvalidParameter
 	switch o {
 	case opReportTypes:
-		a.result = host.ReportMessageTypes(imc, rest(r))
+		res = host.ReportMessageTypes(imc, rest(r))
 	case opReportTypesLong:
 		all := rest(r)
-		a.result = host.ReportMessageTypesLong(imc, all[:len(all)/2], all[len(all)/2:])
+		res = host.ReportMessageTypesLong(imc, all[:len(all)/2], all[len(all)/2:])
 	case opRetry:
-		a.result = host.RequestHandshakeRetry(imc, r.U32(), tnccs.RetryReason(r.U32()))
+		res = host.RequestHandshakeRetry(imc, r.U32(), tnccs.RetryReason(r.U32()))
 	case opSend:
 		conn, typ := r.U32(), r.U32()
-		a.result = host.SendMessage(imc, conn, r.Rest(), typ)
+		res = host.SendMessage(imc, conn, r.Rest(), typ)
 	case opSendLong:
 		conn, flags, vendor, subtype, imv := r.U32(), r.U32(), r.U32(), r.U32(), r.U32()
-		a.result = host.SendMessageLong(imc, conn, flags, r.Rest(), vendor, subtype, imv)
+		res = host.SendMessageLong(imc, conn, flags, r.Rest(), vendor, subtype, imv)
 	case opGetAttribute:
-		a.data, a.result = host.GetAttribute(imc, r.U32(), tnccs.AttributeID(r.U32()))
+		a.Data, res = host.GetAttribute(imc, r.U32(), tnccs.AttributeID(r.U32()))
 	case opSetAttribute:
 		conn, attribute := r.U32(), tnccs.AttributeID(r.U32())
-		a.result = host.SetAttribute(imc, conn, attribute, r.Rest())
+		res = host.SetAttribute(imc, conn, attribute, r.Rest())
 	case opReserve:
 		var id uint32
-		if id, a.result = host.ReserveAdditionalIMCID(imc); a.result == tnccs.ResultSuccess {
-			a.data = u32s(id)
+		if id, res = host.ReserveAdditionalIMCID(imc); res == tnccs.ResultSuccess {
+			a.Data = u32s(id)
 		}
-	default:
-		a.result = tnccs.ResultInvalidParameter
 	}
+	a.Result = uint32(res)
 	return a
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gotnc/gotnc/internal/base/confine"
+	"github.com/gotnc/gotnc/internal/base/imclink"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/base/text"
 	"github.com/gotnc/gotnc/tnccs"
@@ -54,7 +55,7 @@ func startChild(e Entry, cfg Config) (*remote, error) {
 		exited: make(chan struct{}),
 		ended:  make(chan struct{}),
 	}
-	c.link = newLink(p.conn, false, c.serve)
+	c.link = imclink.New(p.conn, false, c.serve)
 	go c.reap()
 	go c.lines.run()
 	go c.run()
@@ -128,7 +129,7 @@ func childCommand(e Entry, cfg Config, p *pipes, plan *confine.Plan) (cmd *exec.
 	// inherit passes a file on, and returns its descriptor in the child.
 	inherit := func(f *os.File) int {
 		files, cmd.ExtraFiles = append(files, f), append(cmd.ExtraFiles, f)
-		return childFD + len(cmd.ExtraFiles) - 1
+		return imclink.ChildFD + len(cmd.ExtraFiles) - 1
 	}
 	if plan != nil {
 		f, err := plan.File()
@@ -139,7 +140,7 @@ func childCommand(e Entry, cfg Config, p *pipes, plan *confine.Plan) (cmd *exec.
 	}
 	if usesLibimcv(e.Path) {
 		user := userConf(e.Path, env)
-		if fd := descriptor(user); fd >= 0 { // the child has other numbers
+		if fd := imclink.Descriptor(user); fd >= 0 { // the child has other numbers
 			if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 				return nil, files, fmt.Errorf("%s=%s: %w", confEnv, user, err)
 			}
@@ -186,7 +187,7 @@ func (c *remote) open() error {
 	switch {
 	case err != nil:
 		return &LoadError{Entry: c.entry, Err: err, Helper: c.cfg.Helper}
-	case a.result != tnccs.ResultSuccess:
+	case a.Result != uint32(tnccs.ResultSuccess):
 		return c.loadError(a)
 	}
 	return nil
@@ -195,11 +196,11 @@ func (c *remote) open() error {
 // loadError decodes the error of opLoad or opInitialize.
 func (c *remote) loadError(a answer) error {
 	cause := ErrNotLoadable
-	if len(a.data) == 0 {
-		return loadError(c.entry, cause, a.result.Error())
+	if len(a.Data) == 0 {
+		return loadError(c.entry, cause, tnccs.Result(a.Result).Error())
 	}
-	if i := int(a.data[0]); i < len(causes) {
+	if i := int(a.Data[0]); i < len(causes) {
 		cause = causes[i]
 	}
-	return loadError(c.entry, cause, text.Printable(string(a.data[1:])))
+	return loadError(c.entry, cause, text.Printable(string(a.Data[1:])))
 }

@@ -1,4 +1,8 @@
-package dlimc
+// Package imclink is the socket between a TNC client and a process that holds an IMC
+// for it: frames with questions and answers. Who speaks over it defines the
+// operations: tnccs/dlimc for IMCs of tnc, cmd/tnc/internal/imchost for
+// imc-attestation-stub.so.
+package imclink
 
 import (
 	"encoding/binary"
@@ -10,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/internal/base/wire"
-	"github.com/gotnc/gotnc/tnccs"
 )
 
 // Parent and child talk over a stream socket in frames:
@@ -23,71 +26,36 @@ import (
 // length counts the octets after it. Both ends ask; an answer carries the id of
 // the question, a u32 result and octets.
 const (
-	maxFrame    = 8 << 20
+	// MaxFrame bounds what length counts, in octets.
+	MaxFrame    = 8 << 20
 	frameHeader = 6
 
 	kindAsk    = 1
 	kindAnswer = 2
+	kindTell   = 3 // has no answer; only a process that holds an IMC tells
 )
 
-// op is the operation that a frame asks for.
-type op uint8
+// Op is an operation that a frame asks for.
+type Op uint8
 
-// Operations, parent to child.
-const (
-	opLoad op = iota + 1
-	opInitialize
-	opNotify
-	opBegin
-	opReceive
-	opEnding
-	opTerminate
-)
-
-// Operations, child to parent.
-const (
-	opReportTypes op = iota + 64
-	opReportTypesLong
-	opRetry
-	opSend
-	opSendLong
-	opGetAttribute
-	opSetAttribute
-	opReserve
-)
-
-var opNames = map[op]string{
-	opLoad:       "dlopen",
-	opInitialize: "TNC_IMC_Initialize",
-	opNotify:     "TNC_IMC_NotifyConnectionChange",
-	opBegin:      "TNC_IMC_BeginHandshake",
-	opReceive:    "TNC_IMC_ReceiveMessage",
-	opEnding:     "TNC_IMC_BatchEnding",
-	opTerminate:  "TNC_IMC_Terminate",
-}
-
-func (o op) String() string {
-	if n, ok := opNames[o]; ok {
-		return n
-	}
-	return fmt.Sprintf("operation %d", uint8(o))
-}
-
+// Errors of a Link.
 var (
-	errTimeout = errors.New("no answer in time")
-	errFrame   = errors.New("bad frame")
+	// ErrTimeout is the error of Ask where no answer comes in time.
+	ErrTimeout = errors.New("no answer in time")
+	// ErrFrame is the error of a socket on which comes what is no frame.
+	ErrFrame = errors.New("bad frame")
 )
 
-// answer is a result with its octets.
-type answer struct {
-	result tnccs.Result
-	data   []byte
+// Answer is a TNC_Result with the octets that come with it.
+type Answer struct {
+	Result uint32
+	Data   []byte
 }
 
-// link is one end of the socket. ask may be called concurrently.
-type link struct {
+// Link is one end of the socket. Ask may be called concurrently.
+type Link struct {
 	conn  net.Conn
-	serve func(o op, payload []byte) answer
+	serve func(o Op, payload []byte) Answer
 	// async answers each question in a goroutine; else they are answered in their
 	// order of arrival.
 	async bool
@@ -96,17 +64,19 @@ type link struct {
 
 	mu      sync.Mutex
 	next    uint32
-	pending map[uint32]chan answer
+	pending map[uint32]chan Answer
 	err     error         // why the link is down
 	down    chan struct{} // closed with err
 }
 
-func newLink(conn net.Conn, async bool, serve func(op, []byte) answer) *link {
-	return &link{conn: conn, serve: serve, async: async, pending: map[uint32]chan answer{}, down: make(chan struct{})}
+// New returns a Link over conn, which the caller closes. serve answers the questions
+// of the other end, each in a goroutine if async is set, else in their order.
+func New(conn net.Conn, async bool, serve func(Op, []byte) Answer) *Link {
+	return &Link{conn: conn, serve: serve, async: async, pending: map[uint32]chan Answer{}, down: make(chan struct{})}
 }
 
-// fail takes the link down; the first cause is kept.
-func (l *link) fail(err error) {
+// Fail takes the link down; the first cause is kept.
+func (l *Link) Fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
@@ -115,29 +85,29 @@ func (l *link) fail(err error) {
 	}
 }
 
-// cause returns why the link is down, nil while it is up.
-func (l *link) cause() error {
+// Cause returns why the link is down, nil while it is up.
+func (l *Link) Cause() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// run reads frames until the socket ends, and returns the error that ended it.
-func (l *link) run() error {
+// Run reads frames until the socket ends, and returns the error that ended it.
+func (l *Link) Run() error {
 	var head [4]byte
 	for {
 		if _, err := io.ReadFull(l.conn, head[:]); err != nil {
 			return err
 		}
 		n := binary.BigEndian.Uint32(head[:])
-		if n < frameHeader || n > maxFrame {
-			return errFrame
+		if n < frameHeader || n > MaxFrame {
+			return ErrFrame
 		}
 		b := make([]byte, n)
 		if _, err := io.ReadFull(l.conn, b); err != nil {
 			return err
 		}
-		kind, id, o, payload := b[0], binary.BigEndian.Uint32(b[1:]), op(b[5]), b[frameHeader:]
+		kind, id, o, payload := b[0], binary.BigEndian.Uint32(b[1:]), Op(b[5]), b[frameHeader:]
 		switch kind {
 		case kindAsk:
 			if l.async {
@@ -147,31 +117,34 @@ func (l *link) run() error {
 			}
 		case kindAnswer:
 			if len(payload) < 4 {
-				return errFrame
+				return ErrFrame
 			}
 			l.mu.Lock()
 			ch := l.pending[id]
 			delete(l.pending, id)
 			l.mu.Unlock()
 			if ch != nil { // else the question has timed out
-				ch <- answer{tnccs.Result(binary.BigEndian.Uint32(payload)), payload[4:]}
+				ch <- Answer{binary.BigEndian.Uint32(payload), payload[4:]}
 			}
 		default:
-			return errFrame
+			return ErrFrame
 		}
 	}
 }
 
 // reply answers a question.
-func (l *link) reply(id uint32, o op, payload []byte) {
+func (l *Link) reply(id uint32, o Op, payload []byte) {
 	a := l.serve(o, payload)
 	// A failed write means that the other end has closed the socket: run ends too.
-	_ = l.write(kindAnswer, id, o, append(wire.AppendU32(make([]byte, 0, 4+len(a.data)), uint32(a.result)), a.data...))
+	_ = l.write(kindAnswer, id, o, append(wire.AppendU32(make([]byte, 0, 4+len(a.Data)), a.Result), a.Data...))
 }
 
+// Tell sends what has no answer.
+func (l *Link) Tell(o Op, payload []byte) error { return l.write(kindTell, 0, o, payload) }
+
 // write sends a frame.
-func (l *link) write(kind uint8, id uint32, o op, payload []byte) error {
-	if len(payload) > maxFrame-frameHeader {
+func (l *Link) write(kind uint8, id uint32, o Op, payload []byte) error {
+	if len(payload) > MaxFrame-frameHeader {
 		return fmt.Errorf("%d octets: %w", len(payload), wire.ErrTooLong)
 	}
 	b := make([]byte, 0, 4+frameHeader+len(payload))
@@ -185,13 +158,13 @@ func (l *link) write(kind uint8, id uint32, o op, payload []byte) error {
 	return err
 }
 
-// ask asks the other end and waits for its answer, without a limit if timeout is 0.
-func (l *link) ask(o op, payload []byte, timeout time.Duration) (answer, error) {
-	ch := make(chan answer, 1)
+// Ask asks the other end and waits for its answer, without a limit if timeout is 0.
+func (l *Link) Ask(o Op, payload []byte, timeout time.Duration) (Answer, error) {
+	ch := make(chan Answer, 1)
 	l.mu.Lock()
 	if l.err != nil {
 		l.mu.Unlock()
-		return answer{}, l.cause()
+		return Answer{}, l.Cause()
 	}
 	l.next++
 	id := l.next
@@ -216,19 +189,19 @@ func (l *link) ask(o op, payload []byte, timeout time.Duration) (answer, error) 
 		select {
 		case err := <-wrote:
 			if errors.Is(err, wire.ErrTooLong) {
-				return answer{}, err
+				return Answer{}, err
 			}
 			wrote = nil // run gets the error of a broken socket
 		case a := <-ch:
 			return a, nil
 		case <-expired:
-			return answer{}, errTimeout
+			return Answer{}, ErrTimeout
 		case <-l.down:
 			select { // the answer may have come with the end
 			case a := <-ch:
 				return a, nil
 			default:
-				return answer{}, l.cause()
+				return Answer{}, l.Cause()
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package attestation
 
 import (
 	"log/slog"
@@ -55,29 +55,32 @@ func TestConfFile(t *testing.T) {
 }
 
 func TestLevels(t *testing.T) {
-	for n, l := range map[int]slog.Level{1: slog.LevelInfo, 2: log.LevelDetail, 3: slog.LevelDebug, 4: levelPrivate} {
-		assert.Equal(t, n, level(l))
+	for n, l := range map[int]slog.Level{1: slog.LevelInfo, 2: log.LevelDetail, 3: slog.LevelDebug, 4: LevelPrivate} {
+		assert.Equal(t, n, Level(l))
 		assert.Equal(t, l, slogLevel(n))
 	}
-	assert.Equal(t, 1, level(slog.LevelError))
+	assert.Equal(t, 1, Level(slog.LevelError))
 	assert.Equal(t, slog.LevelError, slogLevel(0))
-	assert.Equal(t, levelPrivate, slogLevel(9))
+	assert.Equal(t, LevelPrivate, slogLevel(9))
+}
+
+// In a process of its own the IMC knows of the others by the environment.
+func TestSiblingsInOtherProcesses(t *testing.T) {
+	c := Config{Getenv: func(string) string { return "" }}
+	assert.False(t, c.siblingLoaded("imc-os"))
+	c.Getenv = func(string) string { return "/a/imc-attestation.so:/usr/lib/ipsec/imcvs/imc-os.so" }
+	assert.True(t, c.siblingLoaded("imc-os"))
+	assert.False(t, c.siblingLoaded("imc-scanner"))
+	assert.False(t, c.siblingLoaded("os"))
+	c.SiblingLoaded = func(file string) bool { return file == "imc-scanner.so" }
+	assert.True(t, c.siblingLoaded("imc-scanner"))
 }
 
 func TestLinesCannotBeForged(t *testing.T) {
-	assert.Equal(t, []string{"a", "b"}, lines("a\nb\n"))
-	assert.Equal(t, []string{"a b c"}, lines("a\x00b\rc"))
-	assert.Equal(t, []string{" [31mred\tü"}, lines("\x1b[31mred\tü"))
-	assert.Equal(t, []string{""}, lines(""))
-}
-
-// In a process of its own the library knows of the others by the environment.
-func TestSiblingsInOtherProcesses(t *testing.T) {
-	assert.False(t, loaded("imc-os"))
-	t.Setenv(siblingsEnv, "/a/imc-attestation.so:/usr/lib/ipsec/imcvs/imc-os.so")
-	assert.True(t, loaded("imc-os"))
-	assert.False(t, loaded("imc-scanner"))
-	assert.False(t, loaded("os"))
+	assert.Equal(t, []string{"a", "b"}, Lines("a\nb\n"))
+	assert.Equal(t, []string{"a b c"}, Lines("a\x00b\rc"))
+	assert.Equal(t, []string{" [31mred\tü"}, Lines("\x1b[31mred\tü"))
+	assert.Equal(t, []string{""}, Lines(""))
 }
 
 func TestLanguage(t *testing.T) {

@@ -1,4 +1,4 @@
-package main
+package attestation
 
 import (
 	"context"
@@ -6,9 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,27 +48,4 @@ func TestDeviceHandle(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, patnc.DeviceID{ID: "machine-id"}, id)
 	}
-}
-
-// A host may initialise again while a call of before still keeps
-// TNC_IMC_Terminate waiting: the new TPM stays.
-func TestTerminateClosesItsOwnTPM(t *testing.T) {
-	t.Setenv("STRONGSWAN_CONF", os.DevNull)
-	_, r := library.initialize(1, 1, 1)
-	require.Equal(t, imc.ResultSuccess, r)
-	in := library.enter()
-	old := currentTPM.Load()
-	done := make(chan imc.Result)
-	go func() { done <- library.terminate(1) }()
-	require.Eventually(t, func() bool {
-		_, r = library.initialize(1, 1, 1)
-		return r == imc.ResultSuccess
-	}, 5*time.Second, time.Millisecond)
-	next := currentTPM.Load()
-	require.NotSame(t, old, next)
-	library.leave(in)
-	require.Equal(t, imc.ResultSuccess, <-done)
-	require.Same(t, next, currentTPM.Load())
-	require.Equal(t, imc.ResultSuccess, library.terminate(1))
-	require.Nil(t, currentTPM.Load())
 }

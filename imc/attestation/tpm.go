@@ -1,9 +1,8 @@
-package main
+package attestation
 
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/gotnc/gotnc/imc"
@@ -16,23 +15,13 @@ import (
 	"github.com/gotnc/gotnc/tpm/advice"
 )
 
-// currentTPM is that of the last TNC_IMC_Initialize.
-var currentTPM atomic.Pointer[quoter.Quoter]
-
-// closeTPM closes an instance's TPM at TNC_IMC_Terminate.
-func closeTPM(q *quoter.Quoter) {
-	currentTPM.CompareAndSwap(q, nil)
-	q.Close()
-}
-
-// withTPM adds the TPM, the evidence that it vouches for, and the Device ID of
-// imc-os.device_handle to an Agent's configuration. refused says what of the evidence
-// a verifier does not learn.
-func withTPM(cfg imc.Config, refused func(path string) error) imc.Config {
+// withTPM adds the TPM, which the caller closes, the evidence that it vouches for, and
+// the Device ID of imc-os.device_handle to an Agent's configuration. refused says what
+// of the evidence a verifier does not learn.
+func withTPM(cfg imc.Config, refused func(path string) error) (imc.Config, *quoter.Quoter) {
 	qc := quoter.FromSettings(cfg.Settings, cfg.Logger)
 	qc.Explain = advice.TPM
 	q := quoter.New(qc)
-	currentTPM.Store(q)
 	cfg.TPM = q
 	collect := evidence.FromSettings(cfg.Settings, cfg.Logger)
 	collect.Refused = refused
@@ -42,7 +31,7 @@ func withTPM(cfg imc.Config, refused func(path string) error) imc.Config {
 	if handle != "" && settings.DeviceID.Read(cfg.Settings) == "" {
 		cfg.Platform = devicePlatform{Platform: cfg.Platform, handle: handle, quoter: q, log: log.Group(cfg.Logger, log.IMC)}
 	}
-	return cfg
+	return cfg, q
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
