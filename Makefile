@@ -5,10 +5,14 @@ BUILD   := build
 # The last tag (v0.1.0), or what dist/VERSION of a source archive says; VERSION=v0.1.0 overrules both.
 VERSION ?= $(shell cat dist/VERSION 2>/dev/null || git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null || echo unknown)
 
-# imc-attestation.so exports the nine TNC_IMC_* names and nothing else, libtnccs.so
+# imc-attestation.so and imc-attestation-stub.so export the nine TNC_IMC_* names and nothing else, libtnccs.so
 # those of include/tnccs.h.
 LIB_LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/attestation/exports.map
 TNCCS_LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -extldflags=-Wl,--version-script=$(CURDIR)/capi/tnccs/exports.map,-soname,libtnccs.so.1
+# The stub is C, loaded by hosts of glibc and of musl: without what only one has (fortified functions).
+STUB_SOURCES := $(wildcard capi/stub/*.c) capi/attestation/hostlog.c
+STUB_CFLAGS  := -std=c11 -O2 -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE -Wall -Wextra -Iinclude
+STUB_LDFLAGS := -s -Wl,--version-script=capi/attestation/exports.map,--build-id=none,-z,defs,-z,relro,-z,now
 TNC_LDFLAGS := -s -w -X main.version=$(VERSION)
 
 CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
@@ -23,11 +27,12 @@ help: ## list the targets
 demo: lib tnc ## build both products and run `tnc demo`: no root, no TPM, no port below 1024
 	$(BUILD)/tnc demo
 
-lib: ## build build/imc-attestation.so and build/libtnccs.so
+lib: ## build build/imc-attestation.so, imc-attestation-stub.so and libtnccs.so
 	@mkdir -p $(BUILD)
 	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LIB_LDFLAGS)' -o $(BUILD)/imc-attestation.so ./capi/attestation
 	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(TNCCS_LDFLAGS)' -o $(BUILD)/libtnccs.so ./capi/tnccs
 	@ln -sf libtnccs.so $(BUILD)/libtnccs.so.1
+	$(CC) $(STUB_CFLAGS) -shared -o $(BUILD)/imc-attestation-stub.so $(STUB_SOURCES) $(STUB_LDFLAGS)
 	@rm -f $(BUILD)/imc-attestation.h $(BUILD)/libtnccs.h
 
 tnc: ## build build/tnc
@@ -106,6 +111,7 @@ corpora: ## run parsers and verdicts over the public corpora in $GOTNC_CORPORA: 
 		| awk '{ print } /^corpus/ { for (i = 2; i < NF; i++) if ($$(i+1) ~ /^inputs/) { n += $$i; c += $$(i+2); d += $$(i+4) } } END { printf "%d inputs, %d crashes, %d differences\n", n, c, d }'
 
 abi: lib ## compare the libraries' exported symbols with capi/attestation/abi.golden, capi/tnccs/abi.golden
+	@nm -D --defined-only $(BUILD)/imc-attestation-stub.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/attestation/abi.golden - && echo "abi: the stub as capi/attestation/abi.golden"
 	@nm -D --defined-only $(BUILD)/imc-attestation.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/attestation/abi.golden - && echo "abi: as capi/attestation/abi.golden"
 	@nm -D --defined-only $(BUILD)/libtnccs.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/tnccs/abi.golden - && echo "abi: as capi/tnccs/abi.golden"
 

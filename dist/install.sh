@@ -38,13 +38,14 @@ NUMBER=$(sed -nE 's/^v?([0-9]+(\.[0-9]+)*).*/\1/p' <<<"$VERSION")
 case $VERSION in v[0-9]* | [0-9]*.[0-9]*) ;; *) NUMBER=0.0.0 ;; esac
 
 if [ "$action" = install ]; then
-	for f in tnc imc-attestation.so libtnccs.so; do
+	for f in tnc imc-attestation.so imc-attestation-stub.so libtnccs.so; do
 		[ -e "$BUILD/$f" ] || { echo "install: $BUILD/$f is not built: run \`make\` first, as the user who has Go" >&2; exit 1; }
 	done
 fi
 
 put 755 "$BUILD/tnc" "$BINDIR/tnc"
 put 755 "$BUILD/imc-attestation.so" "$LIBDIR/gotnc/imc-attestation.so"
+put 755 "$BUILD/imc-attestation-stub.so" "$LIBDIR/gotnc/imc-attestation-stub.so"
 put 755 "$BUILD/libtnccs.so" "$LIBDIR/libtnccs.so.1"
 link libtnccs.so.1 "$LIBDIR/libtnccs.so"
 for h in tncif tncifimc tnccs; do put 644 "include/$h.h" "$INCLUDEDIR/$h.h"; done

@@ -68,7 +68,7 @@ func build() error {
 }
 
 // hostSources make up the test host.
-var hostSources = []string{"testdata/main.c", "testdata/host.c", "testdata/missing.c", "testdata/growth.c", "testdata/busy.c"}
+var hostSources = []string{"testdata/main.c", "testdata/host.c", "testdata/missing.c", "testdata/growth.c", "testdata/busy.c", "testdata/stub.c"}
 
 func cc(args ...string) error {
 	all := append([]string{"-Wall", "-Wextra", "-Werror", "-O1", "-g", "-I../../include"}, args...)

@@ -23,7 +23,7 @@ func install(t *testing.T, files map[string]string, name, fallback string) (pref
 	}
 	prefix = t.TempDir()
 	build := t.TempDir()
-	for _, file := range []string{"imc-attestation.so", "libtnccs.so", "tnc"} {
+	for _, file := range []string{"imc-attestation.so", "imc-attestation-stub.so", "libtnccs.so", "tnc"} {
 		var b []byte
 		if from := files[file]; from != "" {
 			b, err = os.ReadFile(from)

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/imchost"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
@@ -28,6 +29,7 @@ import (
 var version = "unknown"
 
 func main() {
+	imchost.Main(version)
 	dlimc.ChildMain()
 	protect()
 	// A reader that goes away (tnc demo | head) is an error of Write, so that

@@ -32,6 +32,14 @@ void start(TNC_IMCID id, TNC_TNCC_BindFunctionPointer bind);
 void missing(void);
 void busy(void);
 
+/* Those of stub.c, for imc-attestation-stub.so only. */
+void stub_fork(void);
+void stub_crash(void);
+void stub_unload(void);
+void stub_odd_host(void);
+void stub_killed(void);
+void stub_hostile(void);
+
 /* Prints "what = result" and returns it. */
 TNC_Result say(const char *what, TNC_Result result);
 

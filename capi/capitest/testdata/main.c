@@ -540,6 +540,18 @@ int main(int argc, char **argv)
 		missing();
 	else if (!strcmp(what, "busy"))
 		busy();
+	else if (!strcmp(what, "stub-fork"))
+		stub_fork();
+	else if (!strcmp(what, "stub-crash"))
+		stub_crash();
+	else if (!strcmp(what, "stub-unload"))
+		stub_unload();
+	else if (!strcmp(what, "stub-odd-host"))
+		stub_odd_host();
+	else if (!strcmp(what, "stub-killed"))
+		stub_killed();
+	else if (!strcmp(what, "stub-hostile"))
+		stub_hostile();
 	else {
 		fprintf(stderr, "host: no scenario %s\n", what);
 		return 2;

@@ -51,7 +51,7 @@ func runMake(t *testing.T, args ...string) (string, error) {
 
 // Every file goes where the variables say, and uninstall removes every one.
 func TestInstallAndUninstall(t *testing.T) {
-	build := built(t, "tnc", "imc-attestation.so", "libtnccs.so", "man/tnc.1", "man/tnc-up.1", "man/tnccs.h.3", "man/tnc_config.5",
+	build := built(t, "tnc", "imc-attestation.so", "imc-attestation-stub.so", "libtnccs.so", "man/tnc.1", "man/tnc-up.1", "man/tnccs.h.3", "man/tnc_config.5",
 		"completions/bash", "completions/zsh", "completions/fish", "THIRD-PARTY-NOTICES")
 	root := t.TempDir()
 	args := []string{"BUILD=" + build, "DESTDIR=" + root, "PREFIX=/opt/gotnc", "LIBDIR=/opt/gotnc/lib64", "VERSION=v1.2.3-4-gabcdef0"}
@@ -59,7 +59,7 @@ func TestInstallAndUninstall(t *testing.T) {
 	require.NoError(t, err, out)
 	got := files(t, root)
 	for _, want := range []string{
-		"bin/tnc", "lib64/gotnc/imc-attestation.so", "lib64/libtnccs.so.1", "lib64/libtnccs.so", "include/tnccs.h", "lib64/pkgconfig/libtnccs.pc",
+		"bin/tnc", "lib64/gotnc/imc-attestation.so", "lib64/gotnc/imc-attestation-stub.so", "lib64/libtnccs.so.1", "lib64/libtnccs.so", "include/tnccs.h", "lib64/pkgconfig/libtnccs.pc",
 		"lib/systemd/system/tnc@.service", "share/polkit-1/rules.d/tnc.rules", "share/man/man1/tnc-up.1", "share/man/man3/tnccs.h.3", "share/man/man5/tnc_config.5",
 		"share/bash-completion/completions/tnc", "share/zsh/site-functions/_tnc", "share/fish/vendor_completions.d/tnc.fish",
 		"share/doc/gotnc/README.md", "share/doc/gotnc/docs/settings.md", "share/doc/gotnc/tnc_config.example", "share/doc/gotnc/THIRD-PARTY-NOTICES",
@@ -92,7 +92,7 @@ var link = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
 // The links of installed documents lead to installed files.
 func TestLinksOfDocuments(t *testing.T) {
 	root := t.TempDir()
-	out, err := runMake(t, "install", "BUILD="+built(t, "tnc", "imc-attestation.so", "libtnccs.so"), "DESTDIR="+root, "PREFIX=/usr", "VERSION=1.0")
+	out, err := runMake(t, "install", "BUILD="+built(t, "tnc", "imc-attestation.so", "imc-attestation-stub.so", "libtnccs.so"), "DESTDIR="+root, "PREFIX=/usr", "VERSION=1.0")
 	require.NoError(t, err, out)
 	doc := filepath.Join(root, "usr/share/doc/gotnc")
 	checked := 0
