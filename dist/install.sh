@@ -60,6 +60,7 @@ for f in README.md LICENSE CHANGELOG.md SECURITY.md CONTRIBUTING.md ARCHITECTURE
 while read -r f; do put 644 "$f" "$DOCDIR/$f"; done < <(find docs -type f -not -path 'docs/man/*' | sort)
 for h in tncif tncifimc tnccs; do put 644 "include/$h.h" "$DOCDIR/include/$h.h"; done
 for f in capi/attestation/example/host.c capi/tnccs/example/client.c; do put 644 "$f" "$DOCDIR/$f"; done
+put 644 dist/apparmor/charon "$DOCDIR/apparmor/charon"
 fill tnc_config.example "$DOCDIR/tnc_config.example"
 [ ! -e "$BUILD/THIRD-PARTY-NOTICES" ] || put 644 "$BUILD/THIRD-PARTY-NOTICES" "$DOCDIR/THIRD-PARTY-NOTICES"
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/imccheck"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
@@ -17,7 +18,7 @@ func newIMC() *cobra.Command {
 		Args:  usage.Subcommand,
 		RunE:  report.HelpOnly,
 	}
-	cmd.AddCommand(newIMCList())
+	cmd.AddCommand(newIMCList(), newIMCCheck())
 	return cmd
 }
 
@@ -63,6 +64,62 @@ func imcList(cmd *cobra.Command, o *options) error {
 	}
 	if failed := imclist.Failed(entries); failed > 0 {
 		return fmt.Errorf("%d of %d entries of %s fail: a connection would not start", failed, len(entries), p.TNCConfigPath())
+	}
+	return nil
+}
+
+func newIMCCheck() *cobra.Command {
+	var o options
+	var charon string
+	cmd := &cobra.Command{
+		Use:   "check [TNC_CONFIG]",
+		Short: "Say whether this machine's strongSwan will load the IMCs of tnc_config",
+		Long: `Looks at each charon of this machine: whether it has the plugins that load IMCs,
+and what of AppArmor, C library, architecture or file modes would keep it from
+opening a library of tnc_config. Nothing is loaded or changed. Exits 1 where an
+entry would not be loaded.`,
+		Example: `  tnc imc check
+  tnc imc check ./tnc_config --charon /opt/strongswan/libexec/ipsec/charon
+  tnc imc check --json | jq .loads`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage.Errorf("%s takes one tnc_config, got %q", cmd.CommandPath(), args)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.TNCConfig = args[0]
+			}
+			return imcCheck(cmd, &o, charon)
+		},
+	}
+	f := cmd.Flags()
+	usage.StrongswanFlag(cmd, &o.Strongswan)
+	f.StringVar(&charon, "charon", "", "program to look at (default those that run or are installed)")
+	usage.JSONFlag(cmd, &o.json)
+	return cmd
+}
+
+func imcCheck(cmd *cobra.Command, o *options, charon string) error {
+	p, err := o.LoadSettings()
+	if err != nil {
+		return err
+	}
+	cfg, err := imccheck.FromProfile(p, charon)
+	if err != nil {
+		return err
+	}
+	r := imccheck.Check(cfg)
+	if o.json {
+		if err := report.WriteJSON(cmd.OutOrStdout(), r); err != nil {
+			return err
+		}
+	} else {
+		r.Findings.Write(cmd.OutOrStdout(), true)
+	}
+	if !r.Loads {
+		return fmt.Errorf("strongSwan would not load all of %s", p.TNCConfigPath())
 	}
 	return nil
 }

@@ -10,12 +10,45 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/imccheck"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/imc/imv"
 	"github.com/gotnc/gotnc/internal/gateway"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
+
+// imc check looks at what --charon names; the checks are tested where they are.
+func TestIMCCheck(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "strongswan.conf")
+	require.NoError(t, os.WriteFile(conf, nil, 0o600))
+	list := filepath.Join(dir, "tnc_config")
+	require.NoError(t, os.WriteFile(list, []byte("IMC \"Attestation\" "+library+"\n"), 0o600))
+	args := []string{"imc", "check", list, "--strongswan-conf", conf}
+	stdout, stderr, code := runTNC(t, append(args, "--charon", dir+"/charon")...)
+	require.Equal(t, report.ExitFailure, code)
+	require.Contains(t, stdout, "no charon is on this machine\n")
+	oneSentence(t, stderr, "strongSwan would not load all of "+list)
+
+	program, err := os.Executable()
+	require.NoError(t, err)
+	stdout, _, code = runTNC(t, append(args, "--charon", program, "--json")...)
+	var got imccheck.Report
+	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
+	require.Equal(t, report.ExitAllowed, code)
+	require.True(t, got.Loads)
+	require.Equal(t, program, got.Charons[0].Path)
+	require.True(t, got.Entries[0].Go)
+	require.Contains(t, stdout, "whether it loads IMCs is not known")
+
+	require.NoError(t, os.WriteFile(list, []byte("IMC bad\n"), 0o600))
+	stdout, _, code = runTNC(t, append(args, "--charon", program)...)
+	require.Equal(t, report.ExitFailure, code)
+	require.Contains(t, stdout, "double quotes")
+	_, _, code = runTNC(t, append(args, "two")...)
+	require.Equal(t, report.ExitUsage, code)
+}
 
 func TestIMCList(t *testing.T) {
 	dir := t.TempDir()

@@ -12,6 +12,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/demo"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/imccheck"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/measure"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
@@ -50,6 +51,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		{"tnc measure", []any{measure.Outcome{}}},
 		{"tnc config check, doctor", []any{report.Finding{}}},
 		{"tnc imc list", []any{imclist.Entry{}}},
+		{"tnc imc check", []any{imccheck.Report{}}},
 		{"tnc aik create, show", []any{aik.Created{}, aik.Shown{}}},
 		{"tnc config show", []any{profile.Shown{}}},
 	} {
@@ -73,7 +75,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		}
 	}
 	all := map[string]bool{}
-	for _, v := range []any{report.Outcome{}, demo.Outcome{}, report.Finding{}, report.PTTLSOutcome{}, client.Status{}, measure.Outcome{}, imclist.Entry{}, aik.Created{}, aik.Shown{}, profile.Shown{}} {
+	for _, v := range []any{report.Outcome{}, demo.Outcome{}, report.Finding{}, report.PTTLSOutcome{}, client.Status{}, measure.Outcome{}, imclist.Entry{}, imccheck.Report{}, aik.Created{}, aik.Shown{}, profile.Shown{}} {
 		jsonFields(reflect.TypeOf(v), all)
 	}
 	for _, s := range sections {

@@ -4,7 +4,7 @@
 set -eu
 packages="strongswan-charon libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-swanctl
 hostapd eapoltest dbus-daemon swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl
-libpolkit-gobject-1-0 libduktape207 musl-tools"
+libpolkit-gobject-1-0 libduktape207 musl-tools apparmor"
 
 # peers.sh vm: what make vmtest needs; the libraries of the gateways that it unpacks
 if [ "${1:-}" = vm ]; then

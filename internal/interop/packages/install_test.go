@@ -62,7 +62,7 @@ func TestInstallAndUninstall(t *testing.T) {
 		"bin/tnc", "lib64/gotnc/imc-attestation.so", "lib64/gotnc/imc-attestation-stub.so", "lib64/libtnccs.so.1", "lib64/libtnccs.so", "include/tnccs.h", "lib64/pkgconfig/libtnccs.pc",
 		"lib/systemd/system/tnc@.service", "share/polkit-1/rules.d/tnc.rules", "share/man/man1/tnc-up.1", "share/man/man3/tnccs.h.3", "share/man/man5/tnc_config.5",
 		"share/bash-completion/completions/tnc", "share/zsh/site-functions/_tnc", "share/fish/vendor_completions.d/tnc.fish",
-		"share/doc/gotnc/README.md", "share/doc/gotnc/docs/settings.md", "share/doc/gotnc/tnc_config.example", "share/doc/gotnc/THIRD-PARTY-NOTICES",
+		"share/doc/gotnc/README.md", "share/doc/gotnc/docs/settings.md", "share/doc/gotnc/tnc_config.example", "share/doc/gotnc/apparmor/charon", "share/doc/gotnc/THIRD-PARTY-NOTICES",
 	} {
 		require.Contains(t, got, "/opt/gotnc/"+want)
 	}
