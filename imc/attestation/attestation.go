@@ -92,7 +92,7 @@ func New(c Config) *IMC {
 	if c.Measurer != nil {
 		measurer = c.Measurer(files)
 	}
-	agent, tpm := withTPM(imc.Config{
+	ac, tpm := withTPM(imc.Config{
 		Logger:        l,
 		Settings:      set,
 		Measurer:      measurer,
@@ -100,10 +100,11 @@ func New(c Config) *IMC {
 		Language:      language(settings.Language.Read(set), c.Getenv),
 		SiblingLoaded: c.siblingLoaded,
 	}, files.Policy.CheckDeny)
-	for _, w := range cfg.Warnings() {
+	made := &IMC{Agent: imc.New(ac), TPM: tpm}
+	for _, w := range cfg.Warnings() { // of what was read by now
 		log.Warnf(cfgLog, "%v", w)
 	}
-	return &IMC{Agent: imc.New(agent), TPM: tpm}
+	return made
 }
 
 // logger opens the log as cfg says.
