@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 func newAttest() *cobra.Command {
@@ -20,7 +21,7 @@ unless --dataplane says so; no rights are needed beyond those to measure.
   tnc attest home --json | jq -r .recommendation
   tnc attest home --explain
   tnc attest home -v --swanctl ./swanctl.conf --tnc-config ./tnc_config`,
-		Args:              oneConnection,
+		Args:              usage.OneConnection,
 		ValidArgsFunction: o.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.dataplane == "auto" {

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"github.com/spf13/cobra"
-
-	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
-)
+import "github.com/spf13/cobra"
 
 // completeConnection offers a shell the names of the connections that the files
 // of the flags configure.
@@ -19,12 +15,4 @@ func (o *options) completeConnection(_ *cobra.Command, args []string, _ string) 
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// completeUp offers a shell the names of the connections that are up.
-func completeUp(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return client.DefaultRunDir().Names(), cobra.ShellCompDirectiveNoFileComp
 }

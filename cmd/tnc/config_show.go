@@ -33,7 +33,7 @@ connects to nothing.`,
 			}
 			all, err := o.Show(name)
 			if err != nil {
-				return err
+				return report.Configured(err)
 			}
 			if o.json {
 				return report.WriteJSON(cmd.OutOrStdout(), all)

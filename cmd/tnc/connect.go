@@ -11,6 +11,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 )
 
 // connect runs a connection and prints its outcome: at the end, or where it
@@ -21,7 +22,7 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 		return err
 	}
 	defer p.Close()
-	if err := p.RequireIMC(); err != nil {
+	if err := report.Configured(p.RequireIMC()); err != nil {
 		return err
 	}
 	report.WriteWarnings(cmd.ErrOrStderr(), p.Warnings)
@@ -33,6 +34,11 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 	var transcript *explain.Transcript
 	var keys *os.File
 	cfg := client.Config{
+		Words: func(r client.Result, err error) (sentence, code string) {
+			err = p.InWords(report.Explain(r, err))
+			return report.Sentences(err), report.CodeOf(err)
+		},
+		OnEvent: o.onEvent(cmd.ErrOrStderr()),
 		Profile: p, Version: version, Logger: p.LogLevels.Logger(cmd.ErrOrStderr(), o.verbose), Dataplane: o.dataplane,
 		Stay: stay, Reattest: o.reattest, Progress: progress.Note,
 	}
@@ -77,6 +83,19 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 		}
 	}
 	return out.Exit(err)
+}
+
+// onEvent returns what says on w what happens to a connection after its outcome was
+// printed, where no log does.
+func (o *options) onEvent(w io.Writer) func(client.Event) {
+	first := true
+	return func(e client.Event) {
+		before := first
+		first = first && e.Kind != client.EventUp && e.Kind != client.EventTrapped
+		if o.verbose == 0 && !before && e.Kind != client.EventEnded {
+			terminal.Line(w, 2, "%s", report.EventLine(e))
+		}
+	}
 }
 
 // print prints an outcome; transcript is that of --explain, else nil.

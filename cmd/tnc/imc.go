@@ -46,11 +46,11 @@ it does not load. Nothing is sent. Exits 1 where an entry fails.`,
 func imcList(cmd *cobra.Command, o *options) error {
 	p, err := o.LoadSettings()
 	if err != nil {
-		return err
+		return report.Configured(err)
 	}
 	entries, err := imclist.Load(cmd.Context(), p, o.logger(cmd.ErrOrStderr()))
 	if err != nil {
-		return err
+		return report.Configured(err)
 	}
 	if o.json {
 		if err := report.WriteJSON(cmd.OutOrStdout(), entries); err != nil {

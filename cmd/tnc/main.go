@@ -11,12 +11,12 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imchost"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/running"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 
@@ -45,15 +45,22 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd := newRoot()
 	cmd.SetArgs(args)
-	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	err := report.WithRemedy(cmd.ExecuteContext(ctx))
+	asJSON := report.WantsJSON(args)
+	out := &report.Once{Writer: stdout}
+	if cmd.SetOut(stdout); asJSON {
+		cmd.SetOut(out)
+	}
+	ran, err := cmd.ExecuteContextC(ctx)
+	err = report.WithRemedy(err)
 	code, say := report.ExitCode(err)
 	if say {
-		// It may hold what came over the network, from whom nobody knows yet.
-		terminal.Line(stderr, 5, "tnc: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+		terminal.Line(stderr, 5, "tnc: %s", report.Sentences(err))
 		if code == report.ExitUsage {
-			fmt.Fprintf(stderr, "Run 'tnc help' for the commands and flags.\n")
+			terminal.Line(stderr, 0, "Run '%s --help' for its flags, 'tnc help' for the commands.", ran.CommandPath())
+		}
+		if asJSON && !out.Written {
+			_ = report.WriteJSON(stdout, report.NewErrorOutcome(err, code))
 		}
 	}
 	return code
@@ -80,7 +87,8 @@ IMCs of tnc_config, and says what they decided.
 	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usage.Error{Err: err} })
-	root.AddCommand(newAttest(), newUp(), newDown(), newStatus(), newConfig(), newDoctor(), newMeasure(), aik.Command(), newPTTLS(), newDemo(), newIMC(), newVersion())
+	root.AddCommand(newAttest(), newUp(), newConfig(), newDoctor(), newMeasure(), aik.Command(), newPTTLS(), newDemo(), newIMC(), newVersion())
+	root.AddCommand(running.Commands()...)
 	root.SetHelpCommand(newHelp(root))
 	return root
 }
@@ -105,30 +113,33 @@ func newHelp(root *cobra.Command) *cobra.Command {
 }
 
 func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  usage.NoArgs,
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Long:    "Prints the version of tnc, of Go, and the platform.\n\n" + report.ExitHelpPlain,
+		Example: "  tnc version --json | jq -r .version",
+		Args:    usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return report.WriteJSON(cmd.OutOrStdout(), report.Version{Version: versionName(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH})
+			}
 			fmt.Fprintln(cmd.OutOrStdout(), programVersion())
 			return nil
 		},
 	}
+	usage.JSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+func versionName() string {
+	if bi, ok := debug.ReadBuildInfo(); ok && version == "unknown" && bi.Main.Version != "" {
+		return bi.Main.Version
+	}
+	return version
 }
 
 // programVersion is the line of tnc version.
 func programVersion() string {
-	v := version
-	if bi, ok := debug.ReadBuildInfo(); ok && v == "unknown" && bi.Main.Version != "" {
-		v = bi.Main.Version
-	}
-	return fmt.Sprintf("tnc %s, %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
-// oneConnection checks that exactly one connection is named.
-func oneConnection(cmd *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usage.Errorf("tnc %s needs the name of one connection, as in: tnc %s home", cmd.Name(), cmd.Name())
-	}
-	return nil
+	return fmt.Sprintf("tnc %s, %s %s/%s", versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -50,7 +50,7 @@ Exit codes:
 
 func runMeasure(cmd *cobra.Command, o *options, cfg measure.Config) (err error) {
 	if cfg.Settings, err = o.IMCSettings(); err != nil {
-		return err
+		return report.Configured(err)
 	}
 	for _, file := range cfg.IMASaved {
 		if err := measure.CheckLog(file, "--ima-saved"); err != nil {

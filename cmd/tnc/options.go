@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
@@ -37,10 +38,6 @@ func tncConfigFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "tnc-config", "", "tnc_config to read (default libtnccs.tnc_config of strongswan.conf, then /etc/tnc_config)")
 }
 
-func timeoutFlag(cmd *cobra.Command, to *time.Duration) {
-	cmd.Flags().DurationVar(to, "timeout", 0, "give up where there is no outcome after this time, as in 30s or 2m (default none)")
-}
-
 func (o *options) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.fileFlags(cmd)
@@ -48,7 +45,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("dataplane", cobra.FixedCompletions([]string{"auto", "xfrm", "tun", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	f.StringVar(&o.keylog, "keylog", "", "write the keys of the IKE_SAs to this new file for Wireshark (its ikev2_decryption_table): who has it reads everything")
 	f.StringVar(&o.levels, "log", "", "log levels by group, from -1 (silent) to 4, as in charondebug: \"tnc 3, imc 2, default 0\"")
-	timeoutFlag(cmd, &o.timeout)
+	usage.TimeoutFlag(cmd, &o.timeout)
 	usage.JSONFlag(cmd, &o.json)
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 }
@@ -65,7 +62,8 @@ func (o *options) load(name string) (*profile.Profile, error) {
 	}
 	switch o.dataplane {
 	case "auto", "xfrm", "tun", "none":
-		return o.Files.Load(name, levels)
+		p, err := o.Files.Load(name, levels)
+		return p, report.Configured(err)
 	}
 	return nil, usage.Errorf("--dataplane %s: not one of auto, xfrm, tun, none", o.dataplane)
 }

@@ -78,7 +78,7 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	f.StringVar(&o.ServerName, "server-name", "", "name in the server's certificate, where it is not HOST")
 	usage.StrongswanFlag(cmd, &o.files.Strongswan)
 	tncConfigFlag(cmd, &o.files.TNCConfig)
-	timeoutFlag(cmd, &o.timeout)
+	usage.TimeoutFlag(cmd, &o.timeout)
 	usage.JSONFlag(cmd, &o.json)
 	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 	f.BoolVar(&o.Mutual, "mutual", false, "measure the server too, as tnc.mutual of strongswan.conf says")
@@ -144,11 +144,11 @@ func (o *ptTLS) complete(cmd *cobra.Command, args []string) error {
 
 // run attests and prints the outcome.
 func (o *ptTLS) run(cmd *cobra.Command) (err error) {
-	if o.Profile, err = o.files.LoadIMCs(); err != nil {
-		return err
+	if o.Profile, err = o.files.LoadIMCs(); err == nil {
+		err = o.Profile.RequireIMC()
 	}
-	if err := o.Profile.RequireIMC(); err != nil {
-		return err
+	if err != nil {
+		return report.Configured(err)
 	}
 	report.WriteWarnings(cmd.ErrOrStderr(), o.Profile.Warnings)
 	o.Logger = profile.LogLevels(nil).Logger(cmd.ErrOrStderr(), o.verbose)

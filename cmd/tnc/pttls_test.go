@@ -134,8 +134,8 @@ func TestPTTLSIsolatedAndDenied(t *testing.T) {
 		require.Equal(t, want.code, code, stderr)
 		require.Equal(t, want.text, out.Recommendation)
 		require.Equal(t, "none", out.Authentication)
-		require.Equal(t, []report.Localized{{Text: "the test wants it", Language: "en"}}, out.Reasons)
-		require.Equal(t, []report.Localized{{Text: "https://example.org/fix"}}, out.Remediation)
+		require.Equal(t, []client.Localized{{Text: "the test wants it", Language: "en"}}, out.Reasons)
+		require.Equal(t, []client.Localized{{Text: "https://example.org/fix"}}, out.Remediation)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
 func newUp() *cobra.Command {
@@ -21,7 +22,7 @@ needs root, or CAP_NET_ADMIN, unless --dataplane none.
 ` + report.ExitHelp,
 		Example: `  sudo tnc up home
   sudo tnc up home --dataplane tun -v`,
-		Args:              oneConnection,
+		Args:              usage.OneConnection,
 		ValidArgsFunction: o.completeConnection,
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.connect(cmd, args[0], true) },
 	}

@@ -216,7 +216,7 @@ func (l *tcpLink) read(fd *net.TCPConn) error {
 		for _, p := range got {
 			switch kind, b := stream.Classify(p); kind {
 			case stream.IKE:
-				l.c.counters.received.Add(int64(len(p)))
+				l.c.hear(len(p))
 				l.c.dispatch(ike.Datagram{From: remote, To: at, Data: bytes.Clone(b)})
 			case stream.ESP:
 				packets = append(packets, b)

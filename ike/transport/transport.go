@@ -308,7 +308,7 @@ func (c *Conn) classify(b []byte, from, at netip.AddrPort) (isESP bool) {
 		}
 		b = b[markerLen:]
 	}
-	c.counters.received.Add(int64(n))
+	c.hear(n)
 	c.dispatch(ike.Datagram{From: from, To: at, Data: append([]byte(nil), b...)})
 	return false
 }

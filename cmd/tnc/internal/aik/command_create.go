@@ -1,8 +1,7 @@
 package aik
 
 import (
-	"encoding/json"
-
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/spf13/cobra"
 )
@@ -34,7 +33,7 @@ storage root key with the well-known secret; --take-ownership makes that so.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(c)
+				return report.WriteJSON(cmd.OutOrStdout(), c)
 			}
 			c.WriteTable(cmd.OutOrStdout())
 			return nil

@@ -1,8 +1,7 @@
 package aik
 
 import (
-	"encoding/json"
-
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/spf13/cobra"
 )
@@ -25,7 +24,7 @@ with imc-attestation.aik_cert, and prints the public key last, in PEM.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(s)
+				return report.WriteJSON(cmd.OutOrStdout(), s)
 			}
 			s.WriteTable(cmd.OutOrStdout())
 			return nil

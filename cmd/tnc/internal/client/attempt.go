@@ -157,7 +157,7 @@ func (a *attempt) replace(ctx context.Context, why string) {
 	log.Infof(log.Group(a.logger, log.IKE), "making a new IKE_SA for connection '%s': %s", a.profile.Connection.Name, why)
 	if err := a.begin(ctx, a.sock.Load(), false); err != nil {
 		log.Group(a.logger, log.IKE).Warn(err.Error())
-		a.retry = time.After(reauthRetry)
+		a.retryAttestation(err)
 	}
 }
 
@@ -184,8 +184,16 @@ func (a *attempt) ended(ctx context.Context, r *ikeRun) {
 		}
 	case !r.up && ctx.Err() == nil:
 		log.Warnf(log.Group(a.logger, log.IKE), "reauthentication failed: %v; the connection stays as it is, next try in %v", r.err, reauthRetry)
-		a.retry = time.After(reauthRetry)
+		a.retryAttestation(r.err)
 	}
+}
+
+// retryAttestation attests again in a while, since err kept it from doing so.
+func (a *attempt) retryAttestation(err error) {
+	a.retry = time.After(reauthRetry)
+	next := time.Now().Add(reauthRetry)
+	a.state.waitingToAttest(next)
+	a.happened(EventFailed, err, true, next)
 }
 
 // handshakeWanted receives when an IMC of the current session asks for a new

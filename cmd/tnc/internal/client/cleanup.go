@@ -40,7 +40,7 @@ func (f *runFiles) save(r cleanupRecord) error {
 	if err != nil {
 		return err
 	}
-	return f.writeFile(recordExt, b)
+	return f.writeFile(recordExt, b, 0o600)
 }
 
 // readRecord reads a record; one that is broken holds nothing.

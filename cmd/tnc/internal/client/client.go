@@ -53,6 +53,11 @@ type Config struct {
 	// OnUp is called once, when the tunnel is up for the first time; it may call
 	// Status. Nil = nobody is called.
 	OnUp func(Result)
+	// OnEvent is called with what happens to a connection that stays; nil = nobody is.
+	OnEvent func(Event)
+	// Words makes a sentence of a failure, with what to do, and names its kind; nil = the
+	// error as it is.
+	Words func(Result, error) (sentence, code string)
 }
 
 // Client is one run of a connection: New, Run once, Close.
@@ -77,9 +82,10 @@ type Client struct {
 	lossTime, quickAnswer time.Duration
 
 	closed   sync.Once
-	stop     context.CancelCauseFunc        // ends the connection in order
-	reauth   chan string                    // asks for a new IKE_SA, and says why
-	switched chan struct{}                  // another IKE_SA carries the packets
+	stop     context.CancelCauseFunc // ends the connection in order
+	reauth   chan string             // asks for a new IKE_SA, and says why
+	switched chan struct{}           // another IKE_SA carries the packets
+	watchers watchers
 	sock     atomic.Pointer[transport.Conn] // that carries the packets; nil before the first
 	trap     trap
 
@@ -186,6 +192,7 @@ func (c *Client) Run(ctx context.Context) (Result, error) {
 	if (res.Up || res.Trapped) && (errors.Is(err, context.Canceled) || errors.Is(err, errDown)) {
 		err = nil // the user ended it
 	}
+	c.happened(EventEnded, err, !res.Up, time.Time{})
 	return res, c.cause(err)
 }
 

@@ -14,7 +14,7 @@ import (
 // FuzzControl: whatever is written to the control socket is answered with one JSON
 // value or nothing.
 func FuzzControl(f *testing.F) {
-	for _, line := range []string{"status\n", "down\n", "rekey\n", "attest\n", " status \r\n", "\x00\n", "status"} {
+	for _, line := range []string{"status\n", "down\n", "rekey\n", "attest\n", "reattest\n", " status \r\n", "\x00\n", "status"} {
 		f.Add([]byte(line))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
@@ -203,6 +204,11 @@ func (c *Client) tunnelUp(r *ikeRun, child Child) {
 		}
 	}
 	c.updateTotals()
+	if replaced != nil {
+		c.happened(EventReattested, nil, true, time.Time{})
+	} else {
+		c.happened(EventUp, nil, true, time.Time{})
+	}
 	c.met()
 	if first && c.cfg.OnUp != nil {
 		c.cfg.OnUp(c.result())

@@ -22,7 +22,7 @@ func (f *runFiles) saveLast(ips []netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	return f.writeFile(stateExt, b)
+	return f.writeFile(stateExt, b, 0o600)
 }
 
 // last returns the virtual IPs of the last run, also of one that was killed.

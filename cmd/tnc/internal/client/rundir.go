@@ -59,10 +59,18 @@ func runDirHere(claim bool) RunDir {
 	case owner != "":
 		return inside
 	case claim:
-		_ = os.MkdirAll(base, 0o755) // what keeps it from being made is an error later
+		_ = here.make() // what keeps it from being made is an error later
 		_ = os.WriteFile(filepath.Join(base, ownerFile), []byte(own), 0o644)
+		_ = os.Chmod(filepath.Join(base, ownerFile), 0o644)
+	case owner == "" && inside.exists(): // made by who could look at PID 1
+		return inside
 	}
 	return here
+}
+
+func (d RunDir) exists() bool {
+	_, err := os.Stat(string(d))
+	return err == nil
 }
 
 // ownerFile names the namespace that a run folder is of.
@@ -143,6 +151,9 @@ const (
 	recordExt = ".json"  // what to remove after a run that was killed
 	stateExt  = ".state" // what the next run may use
 	nameExt   = ".name"  // the name of the connection, where it is not that of the files
+
+	statusExt  = ".status"  // the socket that only tells the state, to everyone
+	historyExt = ".history" // what happened, for everyone to read
 )
 
 // runFiles are the files of a connection that is up. They keep it from being up
@@ -151,7 +162,8 @@ type runFiles struct {
 	dir  RunDir
 	name string // of the connection
 	lock *os.File
-	ln   net.Listener // the control socket
+
+	control, status net.Listener // their sockets
 }
 
 // takeLock takes the lock of the connection and cleans up after a run that was
@@ -167,12 +179,24 @@ func (c *Client) takeLock() (*runFiles, error) {
 		return nil, fmt.Errorf("remove what an earlier run left: %w", err)
 	}
 	if fileName(f.name) != f.name {
-		if err := os.WriteFile(f.path(nameExt), []byte(f.name), 0o644); err != nil {
+		if err := f.writeFile(nameExt, []byte(f.name), 0o644); err != nil {
 			f.close()
 			return nil, &RunDirError{err}
 		}
 	}
 	return f, nil
+}
+
+// make makes the folder, and lets everyone see what is in it, whatever the umask of a
+// service is: the files say who may read them.
+func (d RunDir) make() error {
+	if _, err := os.Stat(string(d)); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(string(d), 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(string(d), 0o755)
 }
 
 // lockTries is how often the lock is tried: whoever asks whether a connection is
@@ -182,7 +206,7 @@ const lockTries = 5
 // lock takes the lock of a connection. An *UpError says that somebody has it.
 func (d RunDir) lock(name string) (*runFiles, error) {
 	f := &runFiles{dir: d, name: name}
-	if err := os.MkdirAll(string(f.dir), 0o755); err != nil {
+	if err := f.dir.make(); err != nil {
 		return nil, &RunDirError{err}
 	}
 	var err error
@@ -206,9 +230,11 @@ func (f *runFiles) close() {
 	if f == nil {
 		return
 	}
-	if f.ln != nil {
-		_ = f.ln.Close()
-		_ = os.Remove(f.path(socketExt))
+	for ext, ln := range map[string]net.Listener{socketExt: f.control, statusExt: f.status} {
+		if ln != nil {
+			_ = ln.Close()
+			_ = os.Remove(f.path(ext))
+		}
 	}
 	_ = os.Remove(f.path(recordExt))
 	_ = os.Remove(f.path(nameExt))
@@ -227,10 +253,14 @@ func isLocked(path string) bool {
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
 }
 
-// writeFile replaces a file of the connection at once.
-func (f *runFiles) writeFile(ext string, b []byte) error {
+// writeFile replaces a file of the connection at once. It has that mode whatever the
+// umask of a service is.
+func (f *runFiles) writeFile(ext string, b []byte, mode os.FileMode) error {
 	tmp := f.path(ext + ".new")
 	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, mode); err != nil {
 		return err
 	}
 	return os.Rename(tmp, f.path(ext))

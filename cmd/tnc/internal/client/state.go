@@ -60,11 +60,14 @@ type state struct {
 	internal ike.Internal     // what the gateway assigned
 	result   Result           // its Attempts are those since it was last up
 	next     time.Time        // when it is tried again; zero while it is tried
+	retry    string           // what is tried again then: RetryConnection, RetryAttestation; "" = nothing
+	decision Decision         // the newest
+	failure  Failure          // of the newest event
 }
 
 func (s *state) setPhase(phase string) {
 	s.mu.Lock()
-	s.phase = phase
+	s.phase, s.next, s.retry = phase, time.Time{}, ""
 	s.mu.Unlock()
 }
 
@@ -80,8 +83,16 @@ func (s *state) trying(remote netip.AddrPort) {
 func (s *state) waiting(until time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.phase, s.next = s.disconnected(), until
+	s.phase, s.next, s.retry = s.disconnected(), until, RetryConnection
 	s.reconnects++
+}
+
+// waitingToAttest records when a connection that is up is attested again, after a
+// failure.
+func (s *state) waitingToAttest(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next, s.retry = until, RetryAttestation
 }
 
 // disconnected returns the phase of a connection that is not up. The caller holds
@@ -149,7 +160,7 @@ func (s *state) setCurrent(r *ikeRun, ch Child) (replaced *ikeRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timesUp++
-	s.result.Attempts, s.next = nil, time.Time{}
+	s.result.Attempts, s.next, s.retry = nil, time.Time{}, ""
 	s.phase, s.result.Child, s.result.Up = Up, &ch, true
 	s.since = time.Now()
 	s.attested = s.since

@@ -7,35 +7,42 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/ike/esp"
-	"github.com/gotnc/gotnc/tnccs"
 )
 
 // Status is the state of a connection that runs. It is what the control socket
 // answers; its JSON names are an interface for scripts (docs/json.md).
 type Status struct {
-	Connection     string         `json:"connection"`
-	State          string         `json:"state"` // connecting, up, reconnecting, trapped
-	PID            int            `json:"pid"`
-	Since          time.Time      `json:"since,omitzero"`
-	Attested       time.Time      `json:"attested,omitzero"`
-	Gateway        string         `json:"gateway"`
-	GatewayID      string         `json:"gateway_id,omitempty"`
-	Transport      string         `json:"transport,omitempty"` // udp, or tcp where UDP got no answer; "" = nothing was opened
-	Identity       string         `json:"identity"`
-	Recommendation Recommendation `json:"recommendation"`
-	Assessment     string         `json:"assessment,omitempty"`
-	IKEProposal    string         `json:"ike_proposal,omitempty"`
-	Dataplane      string         `json:"dataplane"`
-	Device         string         `json:"device,omitempty"`
-	VirtualIPs     []string       `json:"virtual_ips,omitempty"`
-	DNS            []string       `json:"dns,omitempty"`
-	Children       []ChildStatus  `json:"children,omitempty"`
-	Attempts       []Attempt      `json:"attempts,omitempty"`
-	NextAttempt    time.Time      `json:"next_attempt,omitzero"`
-	Rekeyings      int            `json:"rekeyings"`
-	Reconnects     int            `json:"reconnects"`
+	Connection string    `json:"connection"`
+	State      string    `json:"state"` // connecting, up, reconnecting, trapped
+	PID        int       `json:"pid"`
+	Since      time.Time `json:"since,omitzero"`
+	Attested   time.Time `json:"attested,omitzero"`
+	Gateway    string    `json:"gateway"`
+	GatewayID  string    `json:"gateway_id,omitempty"`
+	Transport  string    `json:"transport,omitempty"` // udp, or tcp where UDP got no answer; "" = nothing was opened
+	Identity   string    `json:"identity"`
+	LastHeard  time.Time `json:"last_heard,omitzero"` // newest packet of the gateway
+	Decision
+	Failure                   // of the newest event: why it is not up, or the newest attestation failed
+	IKEProposal string        `json:"ike_proposal,omitempty"`
+	Dataplane   string        `json:"dataplane"`
+	Device      string        `json:"device,omitempty"`
+	VirtualIPs  []string      `json:"virtual_ips,omitempty"`
+	DNS         []string      `json:"dns,omitempty"`
+	Children    []ChildStatus `json:"children,omitempty"`
+	Attempts    []Attempt     `json:"attempts,omitempty"`
+	Retrying    string        `json:"retrying,omitempty"` // connection, attestation
+	NextAttempt time.Time     `json:"next_attempt,omitzero"`
+	Rekeyings   int           `json:"rekeyings"`
+	Reconnects  int           `json:"reconnects"`
 	Traffic
 }
+
+// What is tried again.
+const (
+	RetryConnection  = "connection"
+	RetryAttestation = "attestation"
+)
 
 // ChildStatus is a CHILD_SA that is installed, and what it carried.
 type ChildStatus struct {
@@ -77,12 +84,16 @@ func (c *Client) Status() Status {
 		carried[spiIn] = trafficOf(counted)
 	}
 	transport := c.transport()
+	var heard time.Time
+	if sock := c.sock.Load(); sock != nil {
+		heard = sock.Stats().LastReceived
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := Status{
 		Connection: s.result.Connection, State: c.shownState(), PID: os.Getpid(), Attested: s.attested,
 		GatewayID: s.result.GatewayID, Identity: s.result.Identity,
-		Recommendation: s.result.Recommendation(), IKEProposal: s.result.IKEProposal, Rekeyings: s.rekeyings, Reconnects: s.reconnects,
+		Decision: s.decision, Failure: s.failure, Retrying: s.retry, LastHeard: heard, IKEProposal: s.result.IKEProposal, Rekeyings: s.rekeyings, Reconnects: s.reconnects,
 		Dataplane: string(plane.Kind), Device: plane.Device, Transport: transport,
 		Traffic: traffic, Attempts: slices.Clone(s.result.Attempts), NextAttempt: s.next,
 	}
@@ -92,8 +103,8 @@ func (c *Client) Status() Status {
 	if s.result.Gateway.IsValid() {
 		out.Gateway = s.result.Gateway.String()
 	}
-	if a := s.result.Outcome.Assessment; a != tnccs.AssessmentNone {
-		out.Assessment = a.String()
+	if out.Recommendation == "" {
+		out.Recommendation = None
 	}
 	for _, a := range s.internal.Addresses {
 		out.VirtualIPs = append(out.VirtualIPs, a.Addr().String())

@@ -68,8 +68,14 @@ func (c *Client) supervise(ctx context.Context) error {
 		}
 		if trapped && wasUp {
 			log.Infof(log.Group(c.logger, log.IKE), "%v; waiting for packets", err)
+			c.happened(EventLost, err, false, time.Time{})
 			continue
 		}
+		kind := EventFailed
+		if wasUp {
+			kind = EventLost
+		}
+		c.happened(kind, err, !wasUp, time.Now().Add(wait))
 		if err := c.pause(ctx, err, wait); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/ike"
@@ -76,6 +77,7 @@ func (c *Client) awaitTraffic(ctx context.Context) error {
 	c.trap.take()
 	c.trap.armed.Store(true)
 	c.state.setPhase(Trapped)
+	c.happened(EventTrapped, nil, false, time.Time{})
 	c.met()
 	for _, ch := range c.profile.Children() {
 		log.Infof(log.Group(c.logger, log.CFG), "'%s' routed, waiting for packets to %s", ch.Name, configuredNames(ch.RemoteTS))

@@ -30,6 +30,12 @@ const ExitHelp = `Exit codes:
   4  access denied by the verifier
   5  no outcome within the time of --timeout`
 
+// ExitHelpPlain is ExitHelp of commands that attest nothing.
+const ExitHelpPlain = `Exit codes:
+  0  it is done
+  1  a failure; the last line on standard error says what to do
+  2  the command line is wrong`
+
 // Printed ends a command whose outcome has been printed: there is nothing more to
 // say.
 type Printed struct{ Code int }
@@ -64,21 +70,21 @@ func ExitCode(err error) (code int, say bool) {
 	return ExitFailure, true
 }
 
-// outcomeExit returns the exit code of a recommendation, and the sentence of err,
-// why there was a failure, where that is what the exit code says.
-func outcomeExit(r client.Recommendation, err error) (code int, sentence string) {
+// outcomeExit returns the exit code of a recommendation, and err, why there was a failure,
+// where that is what the exit code says.
+func outcomeExit(r client.Recommendation, err error) (code int, f client.Failure) {
 	var timeout *client.TimeoutError
 	switch {
 	case errors.As(err, &timeout):
-		return ExitTimeout, err.Error()
+		return ExitTimeout, client.Failure{Error: err.Error(), ErrorCode: CodeOf(err)}
 	case r == client.Denied:
-		return ExitDenied, ""
+		return ExitDenied, client.Failure{ErrorCode: CodeOf(errDenied)}
 	case err != nil:
-		return ExitFailure, err.Error()
+		return ExitFailure, client.Failure{Error: err.Error(), ErrorCode: CodeOf(err)}
 	case r == client.Isolated:
-		return ExitIsolated, ""
+		return ExitIsolated, client.Failure{}
 	}
-	return ExitAllowed, ""
+	return ExitAllowed, client.Failure{}
 }
 
 // exitWith returns what a command ends with whose outcome has been printed.

@@ -28,7 +28,7 @@ type Outcome struct {
 	Child         *client.Child `json:"child,omitempty"`
 	// Attempts are the addresses of the gateway that did not lead to a connection.
 	Attempts []client.Attempt `json:"attempts,omitempty"`
-	Error    string           `json:"error,omitempty"`
+	client.Failure
 
 	// Explained is what was asked and answered, with --explain.
 	Explained []explain.Row `json:"explained,omitempty"`
@@ -49,7 +49,7 @@ func NewOutcome(r client.Result, err error) *Outcome {
 	if r.Gateway.IsValid() {
 		o.Gateway = r.Gateway.String()
 	}
-	o.ExitCode, o.Error = outcomeExit(o.Recommendation, err)
+	o.ExitCode, o.Failure = outcomeExit(o.Recommendation, err)
 	return o
 }
 

@@ -24,7 +24,7 @@ type PTTLSOutcome struct {
 	BytesSent     int64    `json:"bytes_sent"` // of batches
 	BytesReceived int64    `json:"bytes_received"`
 	Seconds       float64  `json:"seconds"`
-	Error         string   `json:"error,omitempty"`
+	client.Failure
 
 	// Explained is what was asked and answered, with --explain.
 	Explained []explain.Row `json:"explained,omitempty"`
@@ -50,7 +50,7 @@ func NewPTTLSOutcome(r pttls.Result, err error) *PTTLSOutcome {
 		err = errNoRecommendation
 	}
 	out.err = err
-	out.ExitCode, out.Error = outcomeExit(out.Recommendation, err)
+	out.ExitCode, out.Failure = outcomeExit(out.Recommendation, err)
 	return out
 }
 

@@ -119,15 +119,15 @@ func Explain(r client.Result, err error) error {
 	case errors.As(err, &attempts):
 		return WithRemedy(attempts)
 	case errors.Is(err, context.Canceled):
-		err = errors.New("interrupted before the connection was up")
+		err = errInterrupted
 	case errors.As(err, &verify):
-		err = fmt.Errorf("the gateway's certificate was not accepted, and no password was sent: %w", WithRemedy(verify.Err))
+		err = &certificateError{fmt.Errorf("the gateway's certificate was not accepted, and no password was sent: %w", WithRemedy(verify.Err))}
 	case errors.Is(err, ike.ErrProposal):
 		err = &Sentence{err, fmt.Sprintf(": compare proposals of connection %q with the gateway's", r.Connection)}
 	case errors.Is(err, client.ErrChildClosed):
 		err = &Sentence{err, ": connect again with tnc up " + r.Connection}
 	case errors.Is(err, eap.ErrFailure) && r.Recommendation() == client.Denied:
-		err = errors.New("the verifier denied access")
+		err = errDenied
 	}
 	err = WithRemedy(err)
 	// Why attestation ended, where the gateway only said that it failed.

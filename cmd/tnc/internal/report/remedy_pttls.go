@@ -33,7 +33,7 @@ func ptTLSError(err error) error {
 	case errors.As(err, &timeout):
 		return timeout
 	case errors.Is(err, context.Canceled):
-		return errors.New("interrupted before the assessment was over")
+		return errPTInterrupted
 	case errors.As(err, &authority):
 		return &Sentence{fmt.Errorf(refused, authority), ": name its CA with --ca"}
 	case as[*trust.UnknownCAError]()(err):

@@ -6,7 +6,11 @@ import (
 	"time"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 )
+
+// retried says what is tried again.
+var retried = map[string]string{client.RetryConnection: "to connect", client.RetryAttestation: "to attest"}
 
 // WriteStatus writes the state of a connection for people.
 func WriteStatus(w io.Writer, s client.Status) {
@@ -19,18 +23,24 @@ func WriteStatus(w io.Writer, s client.Status) {
 		gateway = s.GatewayID + ", " + gateway
 	}
 	t.row("gateway", "%s%s", gateway, over(s.Transport))
+	if !s.LastHeard.IsZero() {
+		t.row("last heard", "%v ago", time.Since(s.LastHeard).Round(time.Second))
+	}
 	for _, a := range s.Attempts {
 		t.row("tried", "%v (%v ago)", a, time.Since(a.At).Round(time.Second))
 	}
+	if s.Error != "" {
+		t.Cells(terminal.Cell{Text: "  failed", Colour: terminal.Bad}, terminal.Cell{Text: s.Error})
+	}
 	if !s.NextAttempt.IsZero() {
-		t.row("next try", "in %v", max(time.Until(s.NextAttempt), 0).Round(time.Second))
+		t.row("next try", "%s in %v", retried[s.Retrying], max(time.Until(s.NextAttempt), 0).Round(time.Second))
 	}
 	t.row("identity", "%s", s.Identity)
-	decision := string(s.Recommendation)
-	if s.Assessment != "" {
-		decision += ", " + s.Assessment
+	t.decision(s.Recommendation, "decision", decision(s.Recommendation, "nothing was decided"))
+	t.why(&s.Decision)
+	if s.Recommendation == client.Isolated && s.State == client.Up {
+		t.row("", "put that right, then: tnc reattest %s", s.Connection)
 	}
-	t.decision(s.Recommendation, "decision", decision)
 	if s.IKEProposal != "" {
 		t.row("IKE_SA", "%s", strings.TrimPrefix(s.IKEProposal, "IKE:"))
 	}

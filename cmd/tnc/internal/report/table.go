@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -38,14 +37,6 @@ func colourOf(r client.Recommendation) terminal.Colour {
 		return terminal.Bad
 	}
 	return terminal.Plain
-}
-
-// WriteJSON writes v as indented JSON.
-func WriteJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 // Rows writes names and values in columns; those without a value are left out.

@@ -1,6 +1,10 @@
 package usage
 
-import "github.com/spf13/cobra"
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+)
 
 // NoArgs refuses arguments.
 func NoArgs(cmd *cobra.Command, args []string) error {
@@ -31,6 +35,19 @@ func OneFile(example string) cobra.PositionalArgs {
 // StrongswanFlag adds the flag that names strongswan.conf.
 func StrongswanFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "strongswan-conf", "", "strongswan.conf to read (default $STRONGSWAN_CONF, then /etc/strongswan.conf)")
+}
+
+// OneConnection refuses anything but the name of one connection.
+func OneConnection(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return Errorf("%s needs the name of one connection, as in: %s home", cmd.CommandPath(), cmd.CommandPath())
+	}
+	return nil
+}
+
+// TimeoutFlag adds the flag that limits the time until an outcome.
+func TimeoutFlag(cmd *cobra.Command, to *time.Duration) {
+	cmd.Flags().DurationVar(to, "timeout", 0, "give up where there is no outcome after this time, as in 30s or 2m (default none)")
 }
 
 // JSONFlag adds the flag that asks for JSON.
