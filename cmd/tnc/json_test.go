@@ -17,6 +17,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/demo"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imccheck"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imclist"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/key"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/measure"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
@@ -60,6 +61,8 @@ func TestJSONIsDocumented(t *testing.T) {
 		{"tnc imc list", []any{imclist.Entry{}}},
 		{"tnc imc check", []any{imccheck.Report{}}},
 		{"tnc aik create, show", []any{aik.Created{}, aik.Shown{}}},
+		{"tnc aik import", []any{aik.Imported{}}},
+		{"tnc key create, show, csr, certify", []any{key.Shown{}, key.Written{}}},
 		{"tnc config show", []any{profile.Shown{}}},
 	} {
 		var text string
@@ -82,7 +85,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		}
 	}
 	all := map[string]bool{}
-	for _, v := range []any{report.Outcome{}, demo.Outcome{}, report.Finding{}, report.PTTLSOutcome{}, client.Status{}, client.Event{}, running.DownOutcome{}, report.Version{}, measure.Outcome{}, imclist.Entry{}, imccheck.Report{}, aik.Created{}, aik.Shown{}, profile.Shown{}} {
+	for _, v := range []any{report.Outcome{}, demo.Outcome{}, report.Finding{}, report.PTTLSOutcome{}, client.Status{}, client.Event{}, running.DownOutcome{}, report.Version{}, measure.Outcome{}, imclist.Entry{}, imccheck.Report{}, aik.Created{}, aik.Shown{}, aik.Imported{}, key.Shown{}, key.Written{}, profile.Shown{}} {
 		jsonFields(reflect.TypeOf(v), all)
 	}
 	for _, s := range sections {

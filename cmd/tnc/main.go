@@ -15,6 +15,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/aik"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/imchost"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/key"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/running"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
@@ -87,7 +88,7 @@ IMCs of tnc_config, and says what they decided.
 	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usage.Error{Err: err} })
-	root.AddCommand(newAttest(), newUp(), newConfig(), newDoctor(), newMeasure(), aik.Command(), newPTTLS(), newDemo(), newIMC(), newVersion())
+	root.AddCommand(newAttest(), newUp(), newConfig(), newDoctor(), newMeasure(), aik.Command(), key.Command(), newPTTLS(), newDemo(), newIMC(), newVersion())
 	root.AddCommand(running.Commands()...)
 	root.SetHelpCommand(newHelp(root))
 	return root

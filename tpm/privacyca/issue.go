@@ -39,14 +39,26 @@ const (
 // backdate is how long before now certificates begin, for clocks that are behind.
 const backdate = 5 * time.Minute
 
+// Check checks a request without answering it.
+func (i *Issuer) Check(now time.Time, r *Request) error {
+	_, err := i.attested(now, r)
+	return err
+}
+
+// attested checks a request.
+func (i *Issuer) attested(now time.Time, r *Request) (*attested, error) {
+	a, err := r.check()
+	if err != nil {
+		return nil, err
+	}
+	return a, i.Trust.verify(now, r, a.ek)
+}
+
 // Issue checks a request and answers it. It returns the certificate besides, for
 // the CA's records.
 func (i *Issuer) Issue(now time.Time, r *Request) (*Answer, *x509.Certificate, error) {
-	a, err := r.check()
+	a, err := i.attested(now, r)
 	if err != nil {
-		return nil, nil, fmt.Errorf("issue AIK certificate: %w", err)
-	}
-	if err := i.Trust.verify(now, r, a.ek); err != nil {
 		return nil, nil, fmt.Errorf("issue AIK certificate: %w", err)
 	}
 	cert, err := i.certify(now, a)
@@ -83,6 +95,15 @@ func (i *Issuer) Issue(now time.Time, r *Request) (*Answer, *x509.Certificate, e
 // certify issues the certificate (TCG AIK Certificate Profile: the extended key
 // usage is tcg-kp-AIKCertificate).
 func (i *Issuer) certify(now time.Time, a *attested) (*x509.Certificate, error) {
+	return i.sign(now, &x509.Certificate{
+		KeyUsage: x509.KeyUsageDigitalSignature, UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidAIKCertificate},
+		BasicConstraintsValid: true,
+	}, a.name, a.subject, a.key)
+}
+
+// sign completes the template and signs it; name and subject are what the holder asks
+// for.
+func (i *Issuer) sign(now time.Time, template *x509.Certificate, name string, subject []byte, key crypto.PublicKey) (*x509.Certificate, error) {
 	ca := i.Certificate
 	if !ca.IsCA || ca.KeyUsage != 0 && ca.KeyUsage&x509.KeyUsageCertSign == 0 {
 		return nil, fmt.Errorf("%q is not the certificate of a CA", ca.Subject)
@@ -98,26 +119,21 @@ func (i *Issuer) certify(now time.Time, a *attested) (*x509.Certificate, error) 
 	if err != nil {
 		return nil, err
 	}
-	template := &x509.Certificate{
-		SerialNumber: serial.Add(serial, big.NewInt(1)), RawSubject: a.subject,
-		NotBefore: now.Add(-backdate), NotAfter: now.Add(validity),
-		KeyUsage: x509.KeyUsageDigitalSignature, UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidAIKCertificate},
-		BasicConstraintsValid: true,
-	}
+	template.SerialNumber, template.RawSubject = serial.Add(serial, big.NewInt(1)), subject
+	template.NotBefore, template.NotAfter = now.Add(-backdate), now.Add(validity)
 	if template.NotAfter.After(ca.NotAfter) {
 		template.NotAfter = ca.NotAfter
 	}
-	name := i.Name
-	if name == "" {
-		name = a.name
+	if i.Name != "" {
+		name = i.Name
 	}
 	if name == "" {
 		return nil, errors.New("the request asks for no name, and none is given")
 	}
-	if i.Name != "" || len(a.subject) == 0 || bytes.Equal(a.subject, []byte{0x30, 0}) {
+	if i.Name != "" || len(subject) == 0 || bytes.Equal(subject, []byte{0x30, 0}) {
 		template.RawSubject, template.Subject = nil, pkix.Name{CommonName: name}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca, a.key, i.Key)
+	der, err := x509.CreateCertificate(rand.Reader, template, ca, key, i.Key)
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,7 @@ var ErrHandleTaken = errors.New("there is a key at that handle already")
 // under the RSA endorsement key.
 type AKRequest struct {
 	EK       KeyType // the endorsement key that is the parent of the key
+	Owner    bool    // the parent is the owner's primary storage key in place of EK
 	Template KeyTemplate
 	Handle   uint32 // persistent handle; 0 takes the first free one from FirstAKHandle
 	Replace  bool   // a key at Handle is removed; otherwise it is an error
@@ -96,16 +97,7 @@ func (t *TPM) CreateAK(ctx context.Context, req AKRequest, auth Auth) (key *Key,
 		if occupied && !req.Replace {
 			return fmt.Errorf("%w: 0x%08x", ErrHandleTaken, handle)
 		}
-		ek, err := s.endorsement(req.EK, nil, auth)
-		if err != nil {
-			return err
-		}
-		defer s.flush(ek)
-		made, err := tpm2.Create{ParentHandle: ek.use(auth), InPublic: tpm2.New2B(template)}.Execute(s)
-		if err != nil {
-			return err
-		}
-		loaded, err := tpm2.Load{ParentHandle: ek.use(auth), InPrivate: made.OutPrivate, InPublic: made.OutPublic}.Execute(s)
+		loaded, err := s.createAK(req, template, auth)
 		if err != nil {
 			return err
 		}
@@ -126,6 +118,32 @@ func (t *TPM) CreateAK(ctx context.Context, req AKRequest, auth Auth) (key *Key,
 		return nil
 	})
 	return key, err
+}
+
+// createAK makes the key and loads it.
+func (s *session) createAK(req AKRequest, template tpm2.TPMTPublic, auth Auth) (*tpm2.LoadResponse, error) {
+	var parent *object
+	var err error
+	if req.Owner {
+		parent, err = s.storageKey(uint32(tpm2.TPMRHOwner), auth)
+	} else {
+		parent, err = s.endorsement(req.EK, nil, auth)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer s.flush(parent)
+	use := func() tpm2.AuthHandle { // of the endorsement key a policy session a command
+		if req.Owner {
+			return withPassword(parent.handle, parent.pub.name, nil)
+		}
+		return parent.use(auth)
+	}
+	made, err := tpm2.Create{ParentHandle: use(), InPublic: tpm2.New2B(template)}.Execute(s)
+	if err != nil {
+		return nil, err
+	}
+	return tpm2.Load{ParentHandle: use(), InPrivate: made.OutPrivate, InPublic: made.OutPublic}.Execute(s)
 }
 
 // firstFree returns the first handle for attestation keys that is not taken.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/google/go-tpm/tpm2"
@@ -321,4 +322,38 @@ func (k *SigningKey) Close() error {
 		}
 		return nil
 	})
+}
+
+// Persist stores the key at a persistent handle, beside its file; 0 takes the first
+// free one from FirstAKHandle. It returns the handle.
+func (k *SigningKey) Persist(ctx context.Context, handle uint32, auth Auth) (uint32, error) {
+	err := k.t.do(ctx, "make key persistent", func(s *session) error {
+		taken, err := s.persistentHandles()
+		if err != nil {
+			return err
+		}
+		if handle == 0 {
+			if handle, err = firstFree(taken); err != nil {
+				return err
+			}
+		}
+		if slices.Contains(taken, handle) {
+			return fmt.Errorf("%w: 0x%08x", ErrHandleTaken, handle)
+		}
+		return s.evict(k.handle, handle, auth)
+	})
+	return handle, err
+}
+
+// Attributes that Describe tells of a key.
+type Attributes struct {
+	Password bool // it may have one
+	Policy   bool // its use is bound to a policy
+	FixedTPM bool // it never leaves the TPM
+}
+
+// Describe returns what the key's attributes say.
+func (k *SigningKey) Describe() Attributes {
+	a := k.key.area.ObjectAttributes
+	return Attributes{Password: !a.NoDA, Policy: !a.UserWithAuth, FixedTPM: a.FixedTPM && a.FixedParent && a.SensitiveDataOrigin}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -48,18 +47,7 @@ func (o *Activate) Run(ctx context.Context, w io.Writer, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNew(o.Out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644, o.Replace); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "certificate of %q, issued by %q, good until %s\n", cert.Subject, cert.Issuer, cert.NotAfter.Format("2006-01-02"))
-	k := t.trusted(cert)
-	k.certificate = absolute(o.Out)
-	if o.Blob != "" {
-		k.blob = absolute(o.Blob)
-	}
-	k.writeSettings(w)
-	k.writeVerifier(w)
-	return nil
+	return o.write(w, t, cert)
 }
 
 // certificate opens an answer by whichever TPM this is.
@@ -103,7 +91,7 @@ func (o *Activate) secret(ctx context.Context, w io.Writer, t *openTPM, b []byte
 	if err != nil {
 		return err
 	}
-	if err := writeNew(o.Out, secret, 0o600, o.Replace); err != nil {
+	if err := WriteNew(o.Out, secret, 0o600, o.Replace); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "the secret is in %s\n", o.Out)

@@ -22,16 +22,16 @@ the machine being carried there:
   the CA    tnc aik issue aik.request ...       checks the TPM's own certificate, makes aik.answer
   here      tnc aik activate aik.answer         only this TPM can open it: aik.crt
 
-The CA's part needs no TPM.`,
+The CA's part needs no TPM. ` + "`tnc aik enroll`" + ` does all of it over HTTPS.`,
 		Args: usage.Subcommand,
 		RunE: report.HelpOnly,
 	}
-	cmd.AddCommand(newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue(), newAIKImport())
+	cmd.AddCommand(newAIKCreate(), newAIKShow(), newAIKActivate(), newAIKIssue(), newAIKImport(), newAIKEnroll())
 	return cmd
 }
 
-// tpmFlags adds the flags of the commands that use the TPM.
-func tpmFlags(cmd *cobra.Command, d *Device) {
+// TPMFlags adds the flags of the commands that use the TPM.
+func TPMFlags(cmd *cobra.Command, d *Device) {
 	f := cmd.Flags()
 	usage.StrongswanFlag(cmd, &d.Strongswan)
 	f.StringVar(&d.TCTI, "tcti", "", "TPM, as in device:/dev/tpmrm0 or swtpm:host=127.0.0.1,port=2321 (default plugins.tpm.tcti of strongswan.conf)")
@@ -39,7 +39,7 @@ func tpmFlags(cmd *cobra.Command, d *Device) {
 	f.StringVar(&d.EndorsementFile, "endorsement-password-file", "", "file whose first line is the password of a TPM 2.0's endorsement hierarchy (default: none)")
 }
 
-// logger writes warnings to standard error.
-func logger(cmd *cobra.Command) *slog.Logger {
+// Logger writes warnings to standard error.
+func Logger(cmd *cobra.Command) *slog.Logger {
 	return profile.LogLevels(nil).Logger(cmd.ErrOrStderr(), 0)
 }

@@ -18,11 +18,11 @@ too: then the secret in it is written.`,
   sudo tnc aik activate credential.bin --ek ecc --out secret`,
 		Args: usage.OneFile("aik.answer"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Logger, o.Named = logger(cmd), cmd.Flags().Changed("out")
+			o.Logger, o.Named = Logger(cmd), cmd.Flags().Changed("out")
 			return o.Run(cmd.Context(), cmd.OutOrStdout(), args[0])
 		},
 	}
-	tpmFlags(cmd, &o.Device)
+	TPMFlags(cmd, &o.Device)
 	f := cmd.Flags()
 	f.StringVar(&o.Handle, "handle", "", "persistent handle (default imc-attestation.aik_handle) (TPM 2.0)")
 	f.StringVar(&o.Blob, "blob", "", "file with the key (default imc-attestation.aik_blob) (TPM 1.2)")

@@ -27,7 +27,7 @@ storage root key with the well-known secret; --take-ownership makes that so.`,
   sudo tnc aik create --take-ownership --owner-password-file /root/tpm-owner    # TPM 1.2`,
 		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Logger = logger(cmd)
+			o.Logger = Logger(cmd)
 			c, err := o.Run(cmd.Context())
 			if err != nil {
 				return err
@@ -39,11 +39,19 @@ storage root key with the well-known secret; --take-ownership makes that so.`,
 			return nil
 		},
 	}
-	tpmFlags(cmd, &o.Device)
+	TPMFlags(cmd, &o.Device)
+	o.keyFlags(cmd)
+	usage.JSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+// keyFlags adds the flags that say which key is made.
+func (o *Create) keyFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.Scheme, "scheme", "rsassa", "signature scheme: rsassa, ecdsa, or rsapss, which strongSwan's verifier does not know (TPM 2.0)")
 	f.StringVar(&o.Hash, "hash", "sha256", "hash of the scheme: sha256, sha384 or sha512 (TPM 2.0)")
 	f.IntVar(&o.Bits, "bits", 0, "of the RSA modulus (default 2048) or of the curve (default 256) (TPM 2.0)")
+	f.StringVar(&o.Hierarchy, "hierarchy", "endorsement", "whose key the new one is stored under: endorsement (the endorsement key) or owner (TPM 2.0)")
 	f.StringVar(&o.Handle, "handle", "", "persistent handle (default the first free one from 0x81010003) (TPM 2.0)")
 	f.StringVar(&o.EK, "ek", "auto", "endorsement key: auto is the one that the TPM has a certificate of; "+keyTypeNames()+" (TPM 2.0)")
 	f.StringVar(&o.EKCert, "ek-cert", "", "file with the endorsement key's certificate, PEM or DER (default the one in the TPM)")
@@ -53,6 +61,4 @@ storage root key with the well-known secret; --take-ownership makes that so.`,
 	f.StringVar(&o.Out, "out", ".", "folder for the files")
 	f.BoolVar(&o.Replace, "replace", false, "replace files, and the key at --handle")
 	f.BoolVar(&o.TakeOwnership, "take-ownership", false, "make the holder of --owner-password-file the TPM's owner (TPM 1.2)")
-	usage.JSONFlag(cmd, &asJSON)
-	return cmd
 }

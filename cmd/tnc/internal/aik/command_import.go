@@ -23,7 +23,7 @@ Microsoft's clouds are found by themselves.`,
   sudo tnc aik import --nv-cert 0x01c101d0 --handle 0x81000003         # Azure`,
 		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Logger = logger(cmd)
+			o.Logger = Logger(cmd)
 			i, err := o.Run(cmd.Context())
 			if err != nil {
 				return err
@@ -35,13 +35,13 @@ Microsoft's clouds are found by themselves.`,
 			return nil
 		},
 	}
-	tpmFlags(cmd, &o.Device)
+	TPMFlags(cmd, &o.Device)
 	f := cmd.Flags()
 	f.StringVar(&o.Handle, "handle", "", "persistent handle of the key, or for it (default the platform's, else the first free one from 0x81010003)")
 	f.StringVar(&o.NVCert, "nv-cert", "", "NV index of the certificate (default where known platforms have it)")
 	f.StringVar(&o.NVTemplate, "nv-template", "", "NV index of the template of the key")
 	f.StringVar(&o.Out, "out", "aik.crt", "file for the certificate, PEM")
 	f.BoolVar(&o.Replace, "replace", false, "replace that file")
-	f.BoolVar(&asJSON, "json", false, "print the outcome as JSON")
+	usage.JSONFlag(cmd, &asJSON)
 	return cmd
 }

@@ -18,7 +18,7 @@ with imc-attestation.aik_cert, and prints the public key last, in PEM.`,
   sudo tnc aik show --handle 0x81010003 --json | jq -r .key_id`,
 		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Logger = logger(cmd)
+			o.Logger = Logger(cmd)
 			s, err := o.Show(cmd.Context())
 			if err != nil {
 				return err
@@ -30,7 +30,7 @@ with imc-attestation.aik_cert, and prints the public key last, in PEM.`,
 			return nil
 		},
 	}
-	tpmFlags(cmd, &o)
+	TPMFlags(cmd, &o)
 	f := cmd.Flags()
 	f.StringVar(&o.Handle, "handle", "", "persistent handle (default imc-attestation.aik_handle) (TPM 2.0)")
 	f.StringVar(&o.Blob, "blob", "", "file with the key (default imc-attestation.aik_blob) (TPM 1.2)")

@@ -33,6 +33,7 @@ type Create struct {
 	Name          string // common name; "" = the host's name
 	Out           string // folder for the files
 	Replace       bool   // files, and the key at Handle
+	Hierarchy     string // endorsement or owner (TPM 2.0)
 	TakeOwnership bool   // of a TPM 1.2
 	EKCert        string // file with the endorsement key's certificate; "" = the TPM's own
 	Fetch         bool   // it from the manufacturer, where the TPM has none
@@ -89,6 +90,9 @@ func (o *Create) template() (tpm20.KeyTemplate, error) {
 func (o *Create) check() (template tpm20.KeyTemplate, err error) {
 	if template, err = o.template(); err != nil {
 		return template, err
+	}
+	if o.Hierarchy != "endorsement" && o.Hierarchy != "owner" {
+		return template, usage.Errorf("--hierarchy %s: not one of endorsement, owner", o.Hierarchy)
 	}
 	if o.Name == "" {
 		if o.Name, err = os.Hostname(); err != nil {
@@ -157,7 +161,7 @@ func (o *Create) canWrite(files []string) error {
 		return nil
 	}
 	for _, f := range files {
-		if err := absent(filepath.Join(o.Out, f)); err != nil {
+		if err := Absent(filepath.Join(o.Out, f)); err != nil {
 			return err
 		}
 	}
@@ -185,7 +189,7 @@ func (o *Create) create20(ctx context.Context, t *openTPM, p *tpm20.TPM, templat
 	if o.Handle != "" {
 		handle, _ = settings.ParseHandle(o.Handle)
 	}
-	key, err := p.CreateAK(ctx, tpm20.AKRequest{EK: ek.Type, Template: template, Handle: handle, Replace: o.Replace && handle != 0}, t.auth)
+	key, err := p.CreateAK(ctx, tpm20.AKRequest{EK: ek.Type, Owner: o.Hierarchy == "owner", Template: template, Handle: handle, Replace: o.Replace && handle != 0}, t.auth)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +199,7 @@ func (o *Create) create20(ctx context.Context, t *openTPM, p *tpm20.TPM, templat
 	}
 	return &Created{
 		Handle: fmt.Sprintf("0x%08x", key.Handle), handle: key.Handle, request: r, public: key.PublicKey,
-		Key: keyName(key.PublicKey) + ", " + schemeName(key), Endorsement: endorsementName(r),
+		Key: KeyName(key.PublicKey) + ", " + schemeName(key), Endorsement: endorsementName(r),
 	}, nil
 }
 
@@ -220,7 +224,7 @@ func (o *Create) create12(ctx context.Context, t *openTPM, p *tpm12.TPM) (*Creat
 	if err != nil {
 		return nil, err
 	}
-	return &Created{request: r, blob: id.Blob, public: public, Key: keyName(public) + ", rsassa HASH_SHA1",
+	return &Created{request: r, blob: id.Blob, public: public, Key: KeyName(public) + ", rsassa HASH_SHA1",
 		Endorsement: endorsementName(r)}, nil
 }
 
@@ -246,7 +250,7 @@ func (o *Create) write(c *Created, files []string) error {
 			mode = 0o600
 		}
 		path := filepath.Join(o.Out, f)
-		if err := writeNew(path, content[f], mode, o.Replace); err != nil {
+		if err := WriteNew(path, content[f], mode, o.Replace); err != nil {
 			for _, written := range c.Files { // of a key that will not be
 				err = errors.Join(err, os.Remove(written))
 			}

@@ -148,3 +148,24 @@ func keyTypeNames() string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// TPM20 is a TPM 2.0 that is open, with the passwords of its hierarchies and what
+// strongswan.conf and the flags say of its attestation key.
+type TPM20 struct {
+	*tpm20.TPM
+	Auth tpm20.Auth
+	AIK  tpm.AIK
+}
+
+// TPM20 opens the TPM, which has to be a TPM 2.0.
+func (d *Device) TPM20(ctx context.Context) (*TPM20, error) {
+	t, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := t.TPM.(*tpm20.TPM)
+	if !ok {
+		return nil, errors.Join(errors.New("this needs a TPM 2.0, and this is a TPM 1.2"), t.Close())
+	}
+	return &TPM20{TPM: p, Auth: t.auth, AIK: t.aik}, nil
+}

@@ -24,16 +24,16 @@ func writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// absent says that a file is in the way.
-func absent(path string) error {
+// Absent says that a file is in the way.
+func Absent(path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		return existing(path, os.ErrExist)
 	}
 	return nil
 }
 
-// writeNew writes a file that must not exist yet, unless replace is set.
-func writeNew(path string, b []byte, mode fs.FileMode, replace bool) error {
+// WriteNew writes a file that must not exist yet, unless replace is set.
+func WriteNew(path string, b []byte, mode fs.FileMode, replace bool) error {
 	if replace {
 		// beside it first: what is there is not lost where the disk is full
 		tmp, err := os.CreateTemp(filepath.Dir(path), ".tnc-*")

@@ -78,7 +78,7 @@ func (o *Import) place(ctx context.Context, p *tpm20.TPM) (k tpm20.PlatformKey, 
 // Run imports the key.
 func (o *Import) Run(ctx context.Context) (*Imported, error) {
 	if !o.Replace {
-		if err := absent(o.Out); err != nil {
+		if err := Absent(o.Out); err != nil {
 			return nil, err
 		}
 	}
@@ -111,7 +111,7 @@ func (o *Import) Run(ctx context.Context) (*Imported, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeNew(o.Out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644, o.Replace); err != nil {
+	if err := WriteNew(o.Out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644, o.Replace); err != nil {
 		if made {
 			err = errors.Join(err, p.RemoveKey(ctx, key.Handle, t.auth))
 		}
@@ -148,7 +148,7 @@ func (o *Import) key(ctx context.Context, t *openTPM, p *tpm20.TPM, place tpm20.
 func (o *Import) imported(t *openTPM, place tpm20.PlatformKey, key *tpm20.Key, cert *x509.Certificate) *Imported {
 	t.aik.Handle = key.Handle
 	i := &Imported{
-		Platform: place.Platform, Handle: fmt.Sprintf("0x%08x", key.Handle), Key: keyName(key.PublicKey) + ", " + schemeName(key),
+		Platform: place.Platform, Handle: fmt.Sprintf("0x%08x", key.Handle), Key: KeyName(key.PublicKey) + ", " + schemeName(key),
 		KeyID: keyID(cert.RawSubjectPublicKeyInfo), Certificate: cert.Subject.String(), Issuer: cert.Issuer.String(),
 		NotAfter: cert.NotAfter.UTC().Format("2006-01-02T15:04:05Z"), File: o.Out, trusted: t.trusted(cert),
 	}

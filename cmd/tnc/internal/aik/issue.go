@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
+	"github.com/gotnc/gotnc/internal/base/text"
 	tpmattest "github.com/gotnc/gotnc/tpm/attest"
 	"github.com/gotnc/gotnc/tpm/privacyca"
 )
@@ -44,9 +46,6 @@ const maxDays = 36500
 func (o *Issue) issuer() (*privacyca.Issuer, error) {
 	if o.CACert == "" || o.CAKey == "" {
 		return nil, usage.Errorf("tnc aik issue needs --ca-cert and --ca-key")
-	}
-	if len(o.EKCAs)+len(o.EKKeys) == 0 {
-		return nil, usage.Errorf("no TPM is trusted: name the CAs of TPM manufacturers with --ek-ca, or known TPMs with --ek-sha256")
 	}
 	if o.Days < 1 || o.Days > maxDays {
 		return nil, usage.Errorf("--days %d: not from 1 to %d", o.Days, maxDays)
@@ -100,12 +99,21 @@ func (o *Issue) Run(w io.Writer, file string) error {
 	if err != nil {
 		return usage.FileError(file, "REQUEST", err)
 	}
+	if privacyca.IsKeyRequest(b) {
+		return o.issueKey(w, i, file, b)
+	}
+	if len(o.EKCAs)+len(o.EKKeys) == 0 {
+		return errNoTrust
+	}
+	if o.Out == "" {
+		o.Out = "aik.answer"
+	}
 	r, err := privacyca.ParseRequest(b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	if !o.Replace { // before a certificate is made that nobody gets
-		if err := cmp.Or(absent(o.Out), absent(o.CertOut)); err != nil {
+		if err := cmp.Or(Absent(o.Out), Absent(o.CertOut)); err != nil {
 			return err
 		}
 	}
@@ -114,18 +122,55 @@ func (o *Issue) Run(w io.Writer, file string) error {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	if o.CertOut != "" {
-		if err := writeNew(o.CertOut, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644, o.Replace); err != nil {
+		if err := WriteNew(o.CertOut, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644, o.Replace); err != nil {
 			return err
 		}
 	}
-	if err := writeNew(o.Out, answer.Encode(), 0o644, o.Replace); err != nil {
+	if err := WriteNew(o.Out, answer.Encode(), 0o644, o.Replace); err != nil {
 		return err
 	}
 	known := trusted{keyID: keyID(cert.RawSubjectPublicKeyInfo), product: cmp.Or(o.Product, r.Product), issuer: o.CACert}
 	ek := sha256.Sum256(r.EK)
 	report.Rows(w, [2]string{"certified", fmt.Sprintf("%q until %s", cert.Subject, cert.NotAfter.Format("2006-01-02"))},
-		[2]string{"key", keyName(cert.PublicKey)}, [2]string{"key ID", keyID(cert.RawSubjectPublicKeyInfo) + " (strongSwan's device ID)"},
+		[2]string{"key", KeyName(cert.PublicKey)}, [2]string{"key ID", keyID(cert.RawSubjectPublicKeyInfo) + " (strongSwan's device ID)"},
 		[2]string{"TPM", fmt.Sprintf("%v, endorsement key %v, SHA-256 %x", r.Generation, r.EKType, ek)}, [2]string{"answer", o.Out})
 	known.writeVerifier(w)
+	return nil
+}
+
+// errNoTrust says that no TPM is trusted.
+var errNoTrust = usage.Errorf("no TPM is trusted: name the CAs of TPM manufacturers with --ek-ca, or known TPMs with --ek-sha256")
+
+// issueKey answers the request for a key that an attestation key certified.
+func (o *Issue) issueKey(w io.Writer, i *privacyca.Issuer, file string, b []byte) error {
+	if o.Out == "" {
+		o.Out = "key.crt"
+	}
+	r, err := privacyca.ParseKeyRequest(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if !o.Replace {
+		if err := Absent(o.Out); err != nil {
+			return err
+		}
+	}
+	cert, aik, err := i.IssueKey(time.Now(), r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if err := WriteNew(o.Out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644, o.Replace); err != nil {
+		return err
+	}
+	names := slices.Concat(cert.DNSNames, cert.EmailAddresses)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	for _, u := range cert.URIs {
+		names = append(names, u.String())
+	}
+	report.Rows(w, [2]string{"certified", fmt.Sprintf("%q until %s", cert.Subject, cert.NotAfter.Format("2006-01-02"))},
+		[2]string{"names", text.Printable(strings.Join(names, " "))}, [2]string{"key", KeyName(cert.PublicKey)},
+		[2]string{"TPM", fmt.Sprintf("that of the attestation key %q, key ID %s", aik.Subject, keyID(aik.RawSubjectPublicKeyInfo))}, [2]string{"certificate", o.Out})
 	return nil
 }

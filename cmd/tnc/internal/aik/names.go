@@ -19,7 +19,8 @@ func tpmName(i tpm.Info) string {
 	return fmt.Sprintf("%s %s %s, revision %s, firmware %s", i.Generation, i.Manufacturer, i.Vendor, i.Revision, i.Firmware)
 }
 
-func keyName(k crypto.PublicKey) string {
+// KeyName names the kind of a public key: "RSA 2048", "ECC P-256".
+func KeyName(k crypto.PublicKey) string {
 	switch k := k.(type) {
 	case *rsa.PublicKey:
 		return fmt.Sprintf("RSA %d", k.N.BitLen())

@@ -132,7 +132,7 @@ func (s *Shown) key(ctx context.Context, t *openTPM) (crypto.PublicKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.Handle, s.Key = fmt.Sprintf("0x%08x", handle), keyName(k.PublicKey)+", "+schemeName(k)
+		s.Handle, s.Key = fmt.Sprintf("0x%08x", handle), KeyName(k.PublicKey)+", "+schemeName(k)
 		if _, _, err := tpm20.CheckAK(k.Area); err != nil {
 			s.Key += "; no attestation key: not restricted to what the TPM itself made"
 		}
@@ -153,6 +153,6 @@ func (s *Shown) key(ctx context.Context, t *openTPM) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Key = keyName(public) + ", rsassa HASH_SHA1"
+	s.Key = KeyName(public) + ", rsassa HASH_SHA1"
 	return public, nil
 }
