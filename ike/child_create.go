@@ -106,10 +106,7 @@ func (j *createJob) install(set *childSet, sa *ikeSA, child *ChildSA, nr []byte)
 	old := j.child
 	if old == nil || old.dead && old.successor == nil && !old.replaced {
 		// New, or the peer deleted the old one while we rekeyed it.
-		c := set.add(j.cfg, child)
-		set.logUp(c, "")
-		set.emit(ChildEstablished{Child: child})
-		return c
+		return j.addNew(set, sa, child)
 	}
 	return j.replace(set, sa, child, nr)
 }

@@ -154,11 +154,15 @@ func (set *childSet) finishOffer(sa *ikeSA, o *childOffer, additional [][]byte) 
 	// Ei and Ai protect what the initiator of the exchange sends: the peer.
 	k.Ei, k.Er, k.Ai, k.Ar = k.Er, k.Ei, k.Ar, k.Ai
 	child := set.childSA(&o.agreement, k)
+	isFurther := set.isCarried(o.cfg, child)
 	c := set.add(o.cfg, child)
 	old := o.old
 	if old == nil || old.dead {
+		if isFurther {
+			c.unproven = sa
+		}
 		set.logUp(c, "")
-		set.emit(ChildEstablished{Child: child})
+		set.emit(ChildEstablished{Child: child, Standby: isFurther})
 		return
 	}
 	c.standby = true

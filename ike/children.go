@@ -53,6 +53,9 @@ type childState struct {
 	// decide which of the two stays.
 	rival   *peerChild
 	standby bool // made by the peer's rekeying: does not send yet
+	// unproven: set up by the peer, on that IKE_SA, beside another one for the same
+	// traffic; it does not send before the peer shows that it has our answer.
+	unproven *ikeSA
 }
 
 // peerChild is a CHILD_SA that the peer's rekeying made.
@@ -181,6 +184,7 @@ func (set *childSet) retire(c *childState) {
 		return
 	}
 	set.remove(c)
+	set.prove(func(o *childState) bool { return o.cfg == c.cfg })
 	set.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut, Renewing: c.cfg.renewing && set.state == stateEstablished})
 }
 

@@ -49,6 +49,9 @@ type Established struct {
 // ChildEstablished: the CHILD_SA can be installed.
 type ChildEstablished struct {
 	Child *ChildSA
+	// Standby: the gateway set it up beside another one for the same traffic. Install
+	// it, but send on that one until ChildActive, or until a packet arrives on this.
+	Standby bool
 }
 
 // ChildRekeyed: Child replaces the CHILD_SA with those SPIs, whose

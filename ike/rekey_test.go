@@ -118,7 +118,11 @@ func (p *pair) run(s *side, out Outputs) {
 		switch e := e.(type) {
 		case ChildEstablished:
 			s.in[e.Child.SPIIn] = string(e.Child.Keys.Er)
-			s.out, s.outKey = e.Child.SPIOut, string(e.Child.Keys.Ei)
+			if e.Standby {
+				s.spare[e.Child.SPIIn] = [2]string{fmt.Sprint(e.Child.SPIOut), string(e.Child.Keys.Ei)}
+			} else {
+				s.out, s.outKey = e.Child.SPIOut, string(e.Child.Keys.Ei)
+			}
 		case ChildRekeyed:
 			require.Contains(p.t, s.in, e.SPIIn, "%s rekeys what it has", s.name)
 			s.in[e.Child.SPIIn] = string(e.Child.Keys.Er)

@@ -150,6 +150,8 @@ func (m *Machine) receiveRequest(sa *ikeSA, h message.Header, d Datagram) {
 	}
 	m.lastIn = m.now
 	m.mobility.followGateway(d.From)
+	// It waits for our answer before it asks for something else (window 1).
+	m.children.prove(func(c *childState) bool { return c.unproven == sa })
 	switch msg.Exchange {
 	case message.Informational:
 		m.informational(sa, msg)

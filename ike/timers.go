@@ -205,8 +205,12 @@ func (m *Machine) startDue() {
 			return
 		}
 	}
-	if w := m.children.wanted; len(w) > 0 && !m.now.Before(m.children.wantedAt) {
-		m.children.wanted = w[1:]
-		m.children.startNew(sa, w[0])
+	for len(m.children.wanted) > 0 && !m.now.Before(m.children.wantedAt) {
+		cfg := m.children.wanted[0]
+		m.children.wanted = m.children.wanted[1:]
+		if !cfg.isThere(&m.children) {
+			m.children.startNew(sa, cfg)
+			return
+		}
 	}
 }

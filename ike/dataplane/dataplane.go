@@ -119,7 +119,7 @@ type Socket interface {
 func Handle(p Plane, e ike.Event) error {
 	switch e := e.(type) {
 	case ike.ChildEstablished:
-		return p.Install(e.Child, false)
+		return p.Install(e.Child, e.Standby)
 	case ike.ChildRekeyed:
 		return p.Install(e.Child, e.Standby)
 	case ike.ChildActive:

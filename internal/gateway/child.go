@@ -31,7 +31,8 @@ type childSA struct {
 	top      uint32 // highest sequence number received
 	window   uint64 // bit n: top-n received
 
-	life childLife
+	further bool // the gateway asked for it, or for one that it replaces
+	life    childLife
 }
 
 func (s *childSA) ownSPI() []byte { return binary.BigEndian.AppendUint32(nil, s.spi) }

@@ -33,6 +33,8 @@ type client struct {
 
 	answered int  // protected answers so far
 	mobike   bool // the client announced it
+	// initialContact: the client has no other IKE_SA with us.
+	initialContact bool
 
 	idi      message.Identity
 	idr      message.Identity
@@ -86,6 +88,8 @@ func (c *client) dispatch(now time.Time, s *ikeSA, m *message.Message) {
 		c.handleInformational(now, s, m)
 	case message.CreateChildSA:
 		c.handleCreate(now, s, m)
+	case message.IKEFollowupKE:
+		s.handleFollowUp(now, m)
 	default:
 		s.respond(m.Header, &message.Notify{NotifyType: message.InvalidSyntax})
 	}
@@ -125,6 +129,7 @@ func (c *client) tick(now time.Time) {
 		c.free()
 		return
 	}
+	c.expire(now)
 	c.tickChildren(now)
 	if c.report.State != Established {
 		return

@@ -66,6 +66,7 @@ func (c *client) firstAuth(now time.Time, m *message.Message) error {
 		return errors.New("IKE_AUTH request without CHILD_SA")
 	}
 	c.wanted = &childRequest{sa: sa, tsi: tsi.Selectors, tsr: tsr.Selectors}
+	c.initialContact = m.Notify(message.InitialContact) != nil
 	c.mobike = c.g.cfg.MOBIKE && m.Notify(message.MOBIKESupported) != nil
 	c.wanted.cp, _ = message.First[*message.CP](m.Payloads)
 	identity := c.g.cfg.Identity
@@ -160,8 +161,23 @@ func (c *client) finalAuth(now time.Time, m *message.Message) error {
 	return c.establish(now, m, []message.Payload{&message.Auth{Method: message.AuthSharedKey, Data: own}})
 }
 
+// endOthers ends the IKE_SAs that the client no longer knows of.
+func (c *client) endOthers() {
+	if !c.g.cfg.Unique || !c.initialContact {
+		return
+	}
+	for _, o := range c.g.clients {
+		if o != c && !o.freed && o.report.State == Established && o.idi.String() == c.idi.String() {
+			log.Infof(c.g.log, "destroying duplicate IKE_SA of '%s', received INITIAL_CONTACT", c.idi)
+			o.report.State = Deleted
+			o.free()
+		}
+	}
+}
+
 // establish sets up the CHILD_SA and answers with it behind ps.
 func (c *client) establish(now time.Time, m *message.Message, ps []message.Payload) error {
+	c.endOthers()
 	child, err := c.makeChild()
 	if err != nil {
 		log.Infof(c.g.log, "CHILD_SA of '%s' failed: %v", c.idi, err)

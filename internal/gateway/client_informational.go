@@ -64,7 +64,7 @@ func (c *client) deleted(now time.Time) {
 // deleteSA deletes the IKE_SA instead of all that waits.
 func (c *client) deleteSA(now time.Time) {
 	c.queue = nil
-	c.request(now, &ownRequest{exchange: message.Informational,
+	c.request(now, &ownRequest{exchange: message.Informational, create: endsIKE,
 		payloads: []message.Payload{&message.Delete{Protocol: message.ProtocolIKE}},
 		answered: func(now time.Time, _ *message.Message) { c.deleted(now) }})
 }

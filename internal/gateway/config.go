@@ -61,6 +61,9 @@ type Config struct {
 	MaxClients      int    // half-open and established, further ones are ignored; 0 means 64
 	// MOBIKE is announced to clients that announce it (RFC 4555).
 	MOBIKE bool
+	// Unique has the INITIAL_CONTACT of a client end other IKE_SAs of its identity
+	// (RFC 7296 section 2.4).
+	Unique bool
 	// Tries is how often an own request is repeated, a second apart, before the
 	// client counts as dead; 0 means 5.
 	Tries int

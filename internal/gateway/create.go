@@ -35,7 +35,7 @@ func (c *client) handleCreate(now time.Time, s *ikeSA, m *message.Message) {
 	switch {
 	case c.g.cfg.Faults.NoRekeying:
 		refuse(message.NoAdditionalSAs)
-	case c.report.State != Established || s.retired || s.made != nil:
+	case c.report.State != Established || s.retired || s.made != nil || s.own != nil && s.own.create == endsIKE:
 		refuse(message.TemporaryFailure)
 	case !ok || !ok2 || len(sa.Proposals) == 0:
 		refuse(message.InvalidSyntax)
@@ -44,13 +44,13 @@ func (c *client) handleCreate(now time.Time, s *ikeSA, m *message.Message) {
 	case s.own != nil && s.own.create == changesIKE:
 		refuse(message.TemporaryFailure)
 	default:
-		c.answerChild(s, m, sa, nonce.Data)
+		c.answerChild(now, s, m, sa, nonce.Data)
 	}
 }
 
 // answerChild makes the CHILD_SA that the client asks for, a new one or one that
 // rekeys another.
-func (c *client) answerChild(s *ikeSA, m *message.Message, sa *message.SA, ni []byte) {
+func (c *client) answerChild(now time.Time, s *ikeSA, m *message.Message, sa *message.SA, ni []byte) {
 	refuse := func(n *message.Notify) { s.respond(m.Header, n) }
 	var old *childSA
 	if n := m.Notify(message.RekeySA); n != nil {
@@ -61,7 +61,7 @@ func (c *client) answerChild(s *ikeSA, m *message.Message, sa *message.SA, ni []
 		case old == nil:
 			refuse(&message.Notify{NotifyType: message.ChildSANotFound, Protocol: n.Protocol, SPI: n.SPI})
 			return
-		case old.life.deleting || old.life.replaced || old.life.successor != nil:
+		case old.life.deleting || old.life.replaced || old.life.successor != nil || old.life.rekeying && s.followsUp():
 			refuse(&message.Notify{NotifyType: message.TemporaryFailure})
 			return
 		}
@@ -87,7 +87,7 @@ func (c *client) answerChild(s *ikeSA, m *message.Message, sa *message.SA, ni []
 		method = ke.Method
 	}
 	suite, chosen, err := crypto.SelectKE(c.g.esp, sa, method)
-	if err != nil || !validSPI(chosen.SPI) || len(suite.AdditionalKEs()) > 0 {
+	if err != nil || !validSPI(chosen.SPI) {
 		refuse(&message.Notify{NotifyType: message.NoProposalChosen})
 		return
 	}
@@ -95,7 +95,7 @@ func (c *client) answerChild(s *ikeSA, m *message.Message, sa *message.SA, ni []
 		refuse(message.NewInvalidKE(suite.KE))
 		return
 	}
-	if err := c.acceptChild(s, m, &childOffer{old: old, suite: suite, chosen: chosen, ke: ke, ni: ni, tsi: left, tsr: right}); err != nil {
+	if err := c.acceptChild(now, s, m, &childOffer{old: old, suite: suite, chosen: chosen, ke: ke, ni: ni, tsi: left, tsr: right}); err != nil {
 		log.Infof(c.g.log, "CREATE_CHILD_SA: %v", err)
 		refuse(&message.Notify{NotifyType: message.InvalidSyntax})
 	}
@@ -107,41 +107,61 @@ type childOffer struct {
 	suite    crypto.Suite
 	chosen   message.Proposal
 	ke       *message.KE
-	ni       []byte
+	ni, nr   []byte
+	shared   []byte
 	tsi, tsr []message.TrafficSelector
+	spi      []byte // ours
 }
 
-// acceptChild answers with a new CHILD_SA.
-func (c *client) acceptChild(s *ikeSA, m *message.Message, o *childOffer) error {
-	nr, err := c.g.nonce()
-	if err != nil {
+// acceptChild answers with a new CHILD_SA, which is made after the additional key
+// exchanges.
+func (c *client) acceptChild(now time.Time, s *ikeSA, m *message.Message, o *childOffer) error {
+	var err error
+	if o.nr, err = c.g.nonce(); err != nil {
 		return err
 	}
-	var shared []byte
-	ps := []message.Payload{&message.Nonce{Data: nr}}
+	if o.spi, err = c.g.random4(); err != nil {
+		return err
+	}
+	ours := o.chosen
+	ours.SPI = o.spi
+	ps := []message.Payload{&message.SA{Proposals: []message.Proposal{ours}}, &message.Nonce{Data: o.nr}}
 	if o.suite.KE != message.KENone {
 		var public []byte
-		if public, shared, err = crypto.RespondKE(o.ke.Method, c.g.cfg.Rand, o.ke.Data); err != nil {
+		if public, o.shared, err = crypto.RespondKE(o.ke.Method, c.g.cfg.Rand, o.ke.Data); err != nil {
 			return err
 		}
 		ps = append(ps, &message.KE{Method: o.ke.Method, Data: public})
 	}
-	keys, err := crypto.DeriveChild(s.prf, s.keys.D, o.suite, shared, o.ni, nr)
+	finish := func(_ time.Time, secrets [][]byte) error { return c.finishChild(s, o, secrets) }
+	if left := o.suite.AdditionalKEs(); len(left) > 0 {
+		link, err := s.await(now, &followUp{left: left, low: lower(o.ni, o.nr), child: o.old, finish: finish})
+		if err != nil {
+			return err
+		}
+		ps = append(ps, link)
+	} else if err := finish(now, nil); err != nil {
+		return err
+	}
+	s.respond(m.Header, append(ps, &message.TSi{Selectors: o.tsi}, &message.TSr{Selectors: o.tsr})...)
+	return nil
+}
+
+// finishChild makes the CHILD_SA that was agreed on.
+func (c *client) finishChild(s *ikeSA, o *childOffer, additional [][]byte) error {
+	keys, err := crypto.DeriveChild(s.prf, s.keys.D, o.suite, o.shared, o.ni, o.nr, additional...)
 	if err != nil {
 		return err
 	}
-	made, err := c.newChild(o.suite, keys, o.chosen.SPI, o.tsi, o.tsr, true)
-	if err != nil {
+	made := &childSA{spi: binary.BigEndian.Uint32(o.spi), further: o.old != nil && o.old.further}
+	if err := c.setUp(made, o.suite, keys, o.chosen.SPI, o.tsi, o.tsr, true); err != nil {
 		return err
 	}
-	made.life.low = lower(o.ni, nr)
-	if o.old != nil {
+	made.life.low = lower(o.ni, o.nr)
+	if o.old != nil && slices.Contains(c.children, o.old) {
 		made.life.standby = true
 		o.old.life.successor = made
 	}
-	o.chosen.SPI = made.ownSPI()
-	ps = append([]message.Payload{&message.SA{Proposals: []message.Proposal{o.chosen}}}, ps...)
-	s.respond(m.Header, append(ps, &message.TSi{Selectors: o.tsi}, &message.TSr{Selectors: o.tsr})...)
 	return nil
 }
 

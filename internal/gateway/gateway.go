@@ -210,13 +210,29 @@ func (g *Gateway) Report() Report {
 
 // Delete deletes the IKE_SAs of all established clients, as an administrator
 // would. It returns how many there are.
-func (g *Gateway) Delete() int {
+func (g *Gateway) Delete() int { return g.DeleteIKE(time.Now()) }
+
+// DeleteIKE is Delete for a gateway without a socket.
+func (g *Gateway) DeleteIKE(now time.Time) int {
+	return g.eachClient(func(c *client) { c.deleteSA(now) })
+}
+
+// LimitAuth tells all established clients that their authentication holds for d
+// from now on (AUTH_LIFETIME, RFC 4478). It returns how many there are.
+func (g *Gateway) LimitAuth(now time.Time, d time.Duration) int {
+	return g.eachClient(func(c *client) {
+		c.request(now, &ownRequest{exchange: message.Informational, payloads: []message.Payload{
+			&message.Notify{NotifyType: message.AuthLifetime, Data: binary.BigEndian.AppendUint32(nil, uint32(d/time.Second))}}})
+	})
+}
+
+// eachClient calls do for every established client.
+func (g *Gateway) eachClient(do func(*client)) (n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := 0
 	for _, c := range g.clients {
 		if c.report.State == Established && !c.freed {
-			c.deleteSA(time.Now())
+			do(c)
 			n++
 		}
 	}

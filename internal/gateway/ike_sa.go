@@ -33,6 +33,7 @@ type ikeSA struct {
 
 	retired bool      // another one has replaced it
 	made    *peerMade // what the client's rekeying made while ours is out
+	follow  *followUp // the client's CREATE_CHILD_SA that is not complete; nil = none
 	dropAt  time.Time // when a retired one is forgotten
 }
 
@@ -59,6 +60,7 @@ const (
 	changesNothing createKind = iota
 	changesChild
 	changesIKE
+	endsIKE
 )
 
 // spi returns the SPI that the gateway chose.
@@ -195,6 +197,9 @@ func (s *ikeSA) request(now time.Time, r *ownRequest) {
 func (s *ikeSA) flush(now time.Time) {
 	for s.own == nil && s.made == nil && len(s.queue) > 0 && !s.client.freed {
 		r := s.queue[0]
+		if s.follow != nil && r.exchange != message.IKEFollowupKE {
+			return // the client is about to change the IKE_SA or a CHILD_SA
+		}
 		s.queue = s.queue[1:]
 		if r.stale != nil && r.stale() {
 			continue
@@ -250,5 +255,5 @@ func (s *ikeSA) retransmit(now time.Time) bool {
 func (s *ikeSA) zero() {
 	s.protector.Zero()
 	s.keys.Zero()
-	s.lastResponse, s.own, s.queue, s.made = nil, nil, nil, nil
+	s.lastResponse, s.own, s.queue, s.made, s.follow = nil, nil, nil, nil, nil
 }

@@ -3,23 +3,49 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
+// gatewaySide is the gateway's end of the IKE_SA that carries packets; nil = there is
+// none, or it is not there yet.
+func (l *life) gatewaySide() *client {
+	for _, c := range slices.Backward(l.g.clients) {
+		if !c.freed && c.report.State == Established && c.freeAt.IsZero() {
+			return c
+		}
+	}
+	return nil
+}
+
+// idle reports whether nothing is under way.
+func (l *life) idle() bool {
+	if len(l.wire.queue) > 0 || !l.open.idle(l.now) || l.next != nil || len(l.ending) > 0 {
+		return false
+	}
+	for _, c := range l.g.clients {
+		if c.freed || !c.freeAt.IsZero() {
+			continue
+		}
+		for _, s := range append(slices.Clone(c.old), c.ikeSA) {
+			if s.own != nil || len(s.queue) > 0 || s.follow != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // check holds both ends against each other.
 func (l *life) check() {
-	if l.failure != nil || l.m.Done() || len(l.g.clients) == 0 {
+	if l.failure != nil || l.current.m.Done() {
 		return
 	}
-	c := l.g.clients[len(l.g.clients)-1]
-	if c.report.State != Established {
+	c := l.gatewaySide()
+	if c == nil || !l.current.up {
 		return
 	}
-	idle := len(l.wire.queue) == 0 && l.open.idle(l.now) && c.own == nil && len(c.queue) == 0
-	for _, s := range c.old {
-		idle = idle && s.own == nil
-	}
-	if !idle {
+	if !l.idle() {
 		l.quiet = time.Time{}
 		l.traffic(false)
 		return
@@ -64,36 +90,50 @@ func (l *life) traffic(idle bool) {
 }
 
 // sound reports why there is not exactly one CHILD_SA of each kind on both sides
-// while nothing is under way; settled says that the rest of what was rekeyed has had
-// time to go.
+// while nothing is under way, beside those that the gateway asked for; settled says
+// that the rest of what was rekeyed has had time to go.
 func (l *life) sound(c *client, settled bool) error {
 	for _, name := range lifeNames {
-		ours, theirs := 0, 0
-		var last *clientChild
+		var ours []*clientChild
+		theirs, own := map[string]bool{}, 0
 		for _, x := range l.plane.list {
 			if x.name == name {
-				ours++
-				last = x
+				ours = append(ours, x)
 			}
 		}
-		var other *childSA
 		for _, s := range c.children {
 			if holds(s.tsr, netip.MustParseAddr(lifeTargets[name])) {
-				theirs++
-				other = s
+				theirs[string(s.ownSPI())] = true
+				if !s.further {
+					own++
+				}
 			}
 		}
 		switch {
-		case theirs != 1:
-			return fmt.Errorf("%s: the gateway has %d CHILD_SAs", name, theirs)
-		case settled && ours != 1:
-			return fmt.Errorf("%s: the client has %d CHILD_SAs", name, ours)
-		case settled && string(last.esp.peerSPI) != string(other.ownSPI()):
-			return fmt.Errorf("%s: the client sends on %x, the gateway has %x", name, last.esp.peerSPI, other.ownSPI())
+		case len(theirs) == 0 || own > 1:
+			return fmt.Errorf("%s: the gateway has %d CHILD_SAs, %d of which it did not ask for", name, len(theirs), own)
+		case settled && len(ours) != len(theirs):
+			return fmt.Errorf("%s: the client has %d CHILD_SAs, the gateway %d", name, len(ours), len(theirs))
+		case !settled:
+			continue
+		}
+		for _, x := range ours {
+			if !theirs[string(x.esp.peerSPI)] {
+				return fmt.Errorf("%s: the client sends on %x, which the gateway does not have", name, x.esp.peerSPI)
+			}
+			if err := l.probeOn(x); err != nil {
+				return err
+			}
 		}
 	}
-	if settled && len(c.old) > 0 && l.now.Sub(l.quiet) > lingerOld {
+	if !settled || l.now.Sub(l.quiet) <= lingerOld {
+		return nil
+	}
+	if len(c.old) > 0 {
 		return fmt.Errorf("the gateway has %d old IKE_SAs", len(c.old))
+	}
+	if n := l.g.active(); n != 1 {
+		return fmt.Errorf("the gateway has %d IKE_SAs of the client", n)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,18 +70,19 @@ type tunnel struct {
 }
 
 type clientChild struct {
+	of      *session
 	name    string
 	esp     *childSA // spi is inbound, peerSPI outbound
 	standby bool
 }
 
 // install makes the CHILD_SA that the Machine reports.
-func (p *tunnel) install(c *ike.ChildSA, standby bool) error {
+func (p *tunnel) install(of *session, c *ike.ChildSA, standby bool) error {
 	in, out, err := c.Ciphers(nil)
 	if err != nil {
 		return err
 	}
-	p.list = append(p.list, &clientChild{name: c.Name, standby: standby,
+	p.list = append(p.list, &clientChild{of: of, name: c.Name, standby: standby,
 		esp: &childSA{spi: c.SPIIn, peerSPI: binary.BigEndian.AppendUint32(nil, c.SPIOut), in: in, out: out}})
 	return nil
 }
@@ -114,16 +116,21 @@ func (p *tunnel) remove(spiIn uint32) {
 	}
 }
 
+// ended forgets the CHILD_SAs of an IKE_SA that has ended.
+func (p *tunnel) ended(of *session) {
+	p.list = slices.DeleteFunc(p.list, func(c *clientChild) bool { return c.of == of })
+}
+
 // event carries out what the Machine reports.
-func (p *tunnel) event(e ike.Event) error {
+func (p *tunnel) event(of *session, e ike.Event) error {
 	switch e := e.(type) {
 	case ike.ChildEstablished:
-		return p.install(e.Child, false)
+		return p.install(of, e.Child, e.Standby)
 	case ike.ChildRekeyed:
 		if p.find(e.SPIIn) == nil {
 			return fmt.Errorf("rekeyed: CHILD_SA %08x is not installed", e.SPIIn)
 		}
-		return p.install(e.Child, e.Standby)
+		return p.install(of, e.Child, e.Standby)
 	case ike.ChildActive:
 		c := p.find(e.SPIIn)
 		if c == nil {
@@ -136,6 +143,14 @@ func (p *tunnel) event(e ike.Event) error {
 	return nil
 }
 
+// bad counts the packets that the gateway could not take.
+func (l *life) bad() (n int) {
+	for _, c := range l.g.clients {
+		n += c.report.PacketsBad
+	}
+	return n
+}
+
 // probe sends a ping through the tunnel of that name, past the network, and reports
 // why it did not come back.
 func (l *life) probe(name string) error {
@@ -143,17 +158,22 @@ func (l *life) probe(name string) error {
 	if c == nil {
 		return fmt.Errorf("%s: the client has no CHILD_SA", name)
 	}
+	return l.probeOn(c)
+}
+
+func (l *life) probeOn(c *clientChild) error {
+	name := c.name
 	ping := echoRequest4(l.vip.String(), lifeTargets[name], []byte("probe"))
 	esp, err := c.esp.seal(ping, nextIPv4)
 	if err != nil {
 		return err
 	}
 	l.probing, l.replies = true, nil
-	before := l.g.clients[len(l.g.clients)-1].report.PacketsBad
+	before := l.bad()
 	l.g.Deliver(l.now, l.local, esp)
 	l.probing = false
 	if len(l.replies) != 1 {
-		return fmt.Errorf("%s: the gateway does not take CHILD_SA %x (%d bad packets)", name, c.esp.peerSPI, l.g.clients[len(l.g.clients)-1].report.PacketsBad-before)
+		return fmt.Errorf("%s: the gateway does not take CHILD_SA %x (%d bad packets)", name, c.esp.peerSPI, l.bad()-before)
 	}
 	reply := l.replies[0]
 	back := l.plane.find(binary.BigEndian.Uint32(reply))

@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"errors"
 	"flag"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -25,8 +24,9 @@ import (
 )
 
 // A day in the life of a connection, on a fake clock: the Machine against this
-// gateway, which rekeys, deletes and collides with it on a network that loses,
-// repeats and reorders, while the client's address changes. GOTNC_LIFE_SEEDS says
+// gateway, which rekeys, deletes CHILD_SAs and IKE_SAs, asks for CHILD_SAs, limits the
+// authentication and collides with it on a network that loses, repeats and reorders,
+// while the client's address changes and it is killed and started again. GOTNC_LIFE_SEEDS says
 // how many days (default 8 with -short, else 40; `make check` takes 1,000), -life.seed
 // replays one and prints what happened.
 
@@ -92,13 +92,19 @@ type life struct {
 	rng  *rand.Rand
 	now  time.Time
 	g    *Gateway
-	m    *ike.Machine
 	wire wire
+
+	current *session   // the IKE_SA that carries packets, or is to
+	next    *session   // that reauthentication replaces it with; nil = none
+	ending  []*session // that were replaced
+	limited bool       // the gateway has limited the authentication
 
 	local, remote netip.AddrPort
 	plane         tunnel
 	open          exchanges
 	vip           netip.Addr
+	offers        []string // of the client's CHILD_SAs
+	ikeOffers     []string
 	broken        time.Time // since when a deletion has taken a CHILD_SA away; zero = none is missing
 	gap           time.Time // since when a probe does not come back
 	quiet         time.Time // since when nothing is under way
@@ -113,6 +119,23 @@ type life struct {
 	failure error
 }
 
+// lifeProposals are what the gateway, and the client for its CHILD_SAs, are
+// configured with.
+var lifeProposals = []struct{ ike, esp, client []string }{
+	{esp: []string{"chacha20poly1305"}},
+	{esp: []string{"chacha20poly1305-x25519"}},
+	{esp: []string{"default"}},
+	{esp: []string{"aes128gcm16-x25519", "aes128gcm16"}},
+	{ // additional key exchanges (RFC 9370)
+		ike: []string{"chacha20poly1305-prfsha256-x25519-ke1_mlkem768-ke2_ecp256"},
+		esp: []string{"chacha20poly1305-x25519-ke1_mlkem768"}, client: []string{"chacha20poly1305-x25519-ke1_mlkem768"},
+	},
+	{
+		ike: []string{"chacha20poly1305-prfsha256-x25519-ke1_ecp256"},
+		esp: []string{"chacha20poly1305-x25519-ke1_ecp256-ke2_ecp384"}, client: []string{"chacha20poly1305-x25519-ke1_ecp256-ke2_ecp384"},
+	},
+}
+
 func newLife(seed uint64, cfg Config) *life {
 	l := &life{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: lifeBegin, open: exchanges{},
 		local: netip.MustParseAddrPort("192.0.2.2:4500"), remote: netip.MustParseAddrPort("198.51.100.1:4500"), vip: netip.MustParseAddr("10.3.0.2")}
@@ -122,7 +145,12 @@ func newLife(seed uint64, cfg Config) *life {
 	}
 	cfg.Identity, cfg.PSK, cfg.MOBIKE, cfg.Tries = "moon.gotnc.test", []byte("secret"), true, 120
 	cfg.Networks = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("10.2.0.0/16")}
-	cfg.ESPProposals = [][]string{{"chacha20poly1305"}, {"chacha20poly1305-x25519"}, {"default"}, {"aes128gcm16-x25519", "aes128gcm16"}}[l.rng.IntN(4)]
+	cfg.Unique = true
+	p := lifeProposals[l.rng.IntN(len(lifeProposals))]
+	cfg.IKEProposals, cfg.ESPProposals, l.offers, l.ikeOffers = p.ike, p.esp, p.client, p.ike
+	if l.ikeOffers == nil {
+		l.ikeOffers = []string{"chacha20poly1305-prfsha256-x25519"}
+	}
 	cfg.Rand = lifeRand{rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), 1})}
 	if *lifeSeed != 0 {
 		cfg.Logger = log.NewWriter(lineWriter{l, "gw     "}, slog.LevelInfo)
@@ -161,86 +189,6 @@ func (w lineWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// connect begins a new IKE_SA.
-func (l *life) connect() error {
-	l.counts.started++
-	id := func(s string) ike.Identity { return ike.MustParseIdentity(s) }
-	var children []ike.ChildConfig
-	for _, name := range lifeNames {
-		ts, err := ike.ParseTrafficSelector(netip.PrefixFrom(netip.MustParseAddr(lifeTargets[name]), 16).Masked().String())
-		if err != nil {
-			return err
-		}
-		children = append(children, ike.ChildConfig{Name: name, RemoteTS: []ike.TrafficSelector{ts}, Restart: true,
-			RekeyTime: time.Hour, RandTime: 20 * time.Minute, LifeTime: 66 * time.Minute})
-	}
-	cfg := ike.Config{
-		ID: l.counts.started, Local: l.local, Remote: l.remote,
-		LocalRounds: []ike.LocalRound{{ID: id("carol@gotnc.test"), PSK: []byte("secret")}},
-		RemoteRounds: []ike.RemoteRound{{ID: id("moon.gotnc.test"), Method: ike.RemotePSK,
-			PSK: func(ike.Identity) ([]byte, error) { return []byte("secret"), nil }}},
-		Proposals: []string{"chacha20poly1305-prfsha256-x25519"}, Children: children,
-		VirtualIPs:     ike.VirtualIPs{Wanted: []netip.Addr{netip.IPv4Unspecified()}, Last: []netip.Addr{l.vip}},
-		Timers:         ike.Timers{RekeyTime: 4 * time.Hour, RandTime: time.Hour, OverTime: 24 * time.Minute, DPDDelay: 5 * time.Minute},
-		Retransmission: ike.Retransmission{Timeout: 2 * time.Second, Base: 1.4, Tries: 12, Limit: 20 * time.Second},
-		Rand:           lifeRand{rand.NewChaCha8([32]byte{byte(l.seed), byte(l.seed >> 8), 2, byte(l.counts.started)})},
-	}
-	if l.verbose {
-		cfg.Logger = log.NewWriter(lineWriter{l, "client "}, slog.LevelInfo)
-	}
-	var err error
-	if l.m, err = ike.New(cfg); err != nil {
-		return err
-	}
-	l.plane, l.open = tunnel{}, exchanges{}
-	l.broken = l.now
-	l.carry(l.m.Start(l.now))
-	return nil
-}
-
-// carry carries Outputs out: what installs comes first, as ike/udp does it.
-func (l *life) carry(out ike.Outputs) {
-	for _, e := range out.Events {
-		l.fail(l.plane.event(e))
-		l.event(e)
-	}
-	for _, p := range out.Packets {
-		l.open.sent(l.now, p.Data)
-		l.wire.send(l.now, datagram{toGateway: true, from: p.From, to: p.To, data: append([]byte{0, 0, 0, 0}, p.Data...)})
-	}
-}
-
-func (l *life) event(e ike.Event) {
-	switch e := e.(type) {
-	case ike.Rekeyed:
-		l.counts.ikeRekeyed++
-	case ike.ChildRekeyed:
-		l.counts.childRekeyed++
-	case ike.ChildEstablished:
-		l.counts.childMade++
-		if a := e.Child.Internal.Addresses; len(a) != 1 || a[0].Addr() != l.vip {
-			l.fail(fmt.Errorf("virtual IP %v instead of %v", a, l.vip))
-		}
-	case ike.ChildClosed:
-		if !e.Rekeyed && l.broken.IsZero() {
-			l.broken = l.now
-		}
-	case ike.Moved:
-		l.counts.moved++
-	case ike.ReauthDue:
-		l.counts.reauth++
-		l.fail(fmt.Errorf("a new IKE_SA is asked for: %s", e.Reason))
-	case ike.ChildFailed:
-		l.fail(fmt.Errorf("CHILD_SA %s: %w", e.Name, e.Err))
-	case ike.Failed:
-		l.fail(fmt.Errorf("the IKE_SA failed: %w", e.Err))
-	case ike.Closed:
-		if !e.ByPeer {
-			l.fail(errors.New("the IKE_SA closed"))
-		}
-	}
-}
-
 func (l *life) fail(err error) {
 	if err != nil && l.failure == nil {
 		l.failure = err
@@ -250,7 +198,7 @@ func (l *life) fail(err error) {
 // run lives the day.
 func (l *life) run() error {
 	if l.failure == nil {
-		l.fail(l.connect())
+		l.fail(l.connect(true))
 	}
 	defer func() { _ = l.g.Close() }()
 	end := lifeBegin.Add(24 * time.Hour)
@@ -261,9 +209,7 @@ func (l *life) run() error {
 		}
 		l.step(end)
 		l.check()
-		if l.m.Done() && l.failure == nil { // the gateway deleted it
-			l.fail(l.connect())
-		}
+		l.fail(l.succeed())
 	}
 	return l.failure
 }
@@ -279,7 +225,9 @@ func (l *life) step(end time.Time) {
 	if len(l.wire.queue) > 0 {
 		earlier(l.wire.queue[0].at)
 	}
-	earlier(l.m.NextDeadline())
+	for _, s := range l.sessions() {
+		earlier(s.m.NextDeadline())
+	}
 	earlier(l.g.NextDeadline())
 	for _, o := range l.ops {
 		earlier(o.at)
@@ -312,11 +260,15 @@ func (l *life) step(end time.Time) {
 		case d.to != l.local: // the client has moved
 		default:
 			l.open.received(d.data[4:])
-			l.carry(l.m.Handle(l.now, ike.Datagram{From: d.from, To: d.to, Data: d.data[4:]}))
+			for _, s := range l.sessions() {
+				l.carry(s, s.m.Handle(l.now, ike.Datagram{From: d.from, To: d.to, Data: d.data[4:]}))
+			}
 		}
 		return
 	}
-	l.carry(l.m.Tick(l.now))
+	for _, s := range l.sessions() {
+		l.carry(s, s.m.Tick(l.now))
+	}
 	l.g.Tick(l.now)
 }
 

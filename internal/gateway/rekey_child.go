@@ -25,20 +25,65 @@ func (g *Gateway) DeleteChildren(now time.Time) int {
 
 // eachChild calls do for every CHILD_SA that carries packets.
 func (g *Gateway) eachChild(do func(*childSA)) (n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, c := range g.clients {
-		if c.freed || c.report.State != Established {
-			continue
-		}
+	g.eachClient(func(c *client) {
 		for _, s := range slices.Clone(c.children) {
 			if !s.life.replaced && !s.life.deleting && !s.life.standby {
 				do(s)
 				n++
 			}
 		}
-	}
+	})
 	return n
+}
+
+// MakeChildren asks all clients for a CHILD_SA for each network that has none, or
+// for a further one, as an administrator would. It returns how many it asks for.
+func (g *Gateway) MakeChildren(now time.Time, further bool) (n int) {
+	g.eachClient(func(c *client) {
+		theirs, mine := c.allowed()
+		for _, t := range mine {
+			has := func(s *childSA) bool { return !s.life.deleting && !s.life.replaced && holds(s.tsr, t.Start) }
+			if !further && slices.ContainsFunc(c.children, has) {
+				continue
+			}
+			c.makeOwnChild(now, c.g.esp, theirs, []message.TrafficSelector{t})
+			n++
+		}
+	})
+	return n
+}
+
+// makeOwnChild asks the client for a new CHILD_SA (RFC 7296 section 1.3.1).
+func (c *client) makeOwnChild(now time.Time, offer []message.Proposal, theirs, mine []message.TrafficSelector) {
+	j := &ownChild{offer: offer, tsi: mine, tsr: theirs}
+	if err := j.draw(c); err != nil {
+		log.Infof(c.g.log, "make CHILD_SA: %v", err)
+		return
+	}
+	c.request(now, &ownRequest{
+		exchange: message.CreateChildSA, create: changesChild, payloads: j.payloads(),
+		answered: func(now time.Time, m *message.Message) {
+			j.begin(now, c, m, func(now time.Time, m *message.Message, secrets [][]byte) { c.childMade(j, m, secrets) })
+		},
+	})
+}
+
+// childMade takes the answer to our request for a new CHILD_SA.
+func (c *client) childMade(j *ownChild, m *message.Message, secrets [][]byte) {
+	if n := m.ErrorNotify(); n != nil {
+		log.Infof(c.g.log, "making CHILD_SA: %s", n.NotifyType)
+		return
+	}
+	made, _, err := c.buildChild(j, m, secrets)
+	if err != nil {
+		log.Infof(c.g.log, "making CHILD_SA: %v", err)
+		return
+	}
+	made.further = true
+	if slices.Contains(c.early, string(made.peerSPI)) {
+		c.dropChild(made)
+	}
+	c.early = nil
 }
 
 // rekeyChild asks the client for a CHILD_SA that replaces old (RFC 7296 section 1.3.3).
@@ -48,61 +93,98 @@ func (c *client) rekeyChild(now time.Time, old *childSA) {
 	if l.rekeying || l.deleting || l.replaced || l.successor != nil {
 		return
 	}
-	ni, err := c.g.nonce()
-	var spi []byte
-	if err == nil {
-		spi, err = c.g.random4()
-	}
-	var ke crypto.KeyExchange
-	p := old.suite.Proposal()
-	if method := c.secrecy(); err == nil && method != message.KENone {
-		p.Transforms = append(slices.DeleteFunc(p.Transforms, func(t message.Transform) bool { return t.Type == message.KEXCH }),
-			message.Transform{Type: message.KEXCH, ID: uint16(method)})
-		ke, err = crypto.NewKeyExchange(method, c.g.cfg.Rand)
-	}
-	if err != nil {
+	j := &ownChild{old: old, offer: []message.Proposal{c.rekeyOffer(old)}, tsi: old.tsr, tsr: old.tsi}
+	if err := j.draw(c); err != nil {
 		log.Infof(c.g.log, "rekey CHILD_SA: %v", err)
 		return
 	}
-	j := &ownChild{old: old, offer: []message.Proposal{p}, spi: spi, ni: ni, ke: ke}
-	ps := []message.Payload{
-		&message.Notify{NotifyType: message.RekeySA, Protocol: message.ProtocolESP, SPI: old.ownSPI()},
-		crypto.SAPayload(j.offer, spi), &message.Nonce{Data: ni},
-	}
-	if ke != nil {
-		ps = append(ps, &message.KE{Method: ke.Method(), Data: ke.Public()})
-	}
 	l.rekeying = true
-	// The gateway is the initiator of this exchange: TSi is its side.
 	c.request(now, &ownRequest{
-		exchange: message.CreateChildSA, create: changesChild,
-		payloads: append(ps, &message.TSi{Selectors: old.tsr}, &message.TSr{Selectors: old.tsi}),
+		exchange: message.CreateChildSA, create: changesChild, payloads: j.payloads(),
 		stale: func() bool {
 			void := !slices.Contains(c.children, old) || l.deleting || l.replaced || l.successor != nil
 			l.rekeying = !void
 			return void
 		},
 		answered: func(now time.Time, m *message.Message) {
-			l.rekeying = false
-			c.childRekeyed(now, j, m)
+			j.begin(now, c, m, func(now time.Time, m *message.Message, secrets [][]byte) {
+				l.rekeying = false
+				c.childRekeyed(now, j, m, secrets)
+			})
 		},
 	})
 }
 
-// ownChild is a rekeying of a CHILD_SA that the gateway started.
+// rekeyOffer is the suite of old with the key exchanges that the gateway prefers.
+func (c *client) rekeyOffer(old *childSA) message.Proposal {
+	p := old.suite.Proposal()
+	method := c.secrecy()
+	if method == message.KENone {
+		return p
+	}
+	p.Transforms = append(slices.DeleteFunc(p.Transforms, func(t message.Transform) bool { return t.Type == message.KEXCH || t.Type >= message.ADDKE1 }),
+		message.Transform{Type: message.KEXCH, ID: uint16(method)})
+	for _, t := range c.g.esp[0].Transforms {
+		if t.Type >= message.ADDKE1 {
+			p.Transforms = append(p.Transforms, t)
+		}
+	}
+	return p
+}
+
+// ownChild is a CREATE_CHILD_SA for a CHILD_SA that the gateway started. The gateway
+// is the initiator of the exchange: TSi is its side.
 type ownChild struct {
-	old   *childSA
-	offer []message.Proposal
-	spi   []byte
-	ni    []byte
-	ke    crypto.KeyExchange
+	old      *childSA // that is rekeyed; nil = a new one
+	offer    []message.Proposal
+	spi      []byte
+	ni       []byte
+	ke       crypto.KeyExchange
+	tsi, tsr []message.TrafficSelector
+}
+
+// draw draws SPI, nonce and key exchange value.
+func (j *ownChild) draw(c *client) (err error) {
+	if j.ni, err = c.g.nonce(); err != nil {
+		return err
+	}
+	if j.spi, err = c.g.random4(); err != nil {
+		return err
+	}
+	if method := crypto.PreferredKE(j.offer); method != message.KENone {
+		j.ke, err = crypto.NewKeyExchange(method, c.g.cfg.Rand)
+	}
+	return err
+}
+
+func (j *ownChild) payloads() (ps []message.Payload) {
+	if j.old != nil {
+		ps = append(ps, &message.Notify{NotifyType: message.RekeySA, Protocol: message.ProtocolESP, SPI: j.old.ownSPI()})
+	}
+	ps = append(ps, crypto.SAPayload(j.offer, j.spi), &message.Nonce{Data: j.ni})
+	if j.ke != nil {
+		ps = append(ps, &message.KE{Method: j.ke.Method(), Data: j.ke.Public()})
+	}
+	return append(ps, &message.TSi{Selectors: j.tsi}, &message.TSr{Selectors: j.tsr})
+}
+
+// begin takes the answer to CREATE_CHILD_SA, and calls done after the additional key
+// exchanges.
+func (j *ownChild) begin(now time.Time, c *client, m *message.Message, done func(time.Time, *message.Message, [][]byte)) {
+	f := &ownFollowUp{create: changesChild, child: j.old, offer: j.offer, ni: j.ni, done: done}
+	f.lost = func(now time.Time) {
+		if j.old != nil {
+			j.old.life.rekeying, j.old.life.rekeyAt = false, c.g.retry(now)
+		}
+	}
+	f.begin(now, c.ikeSA, m)
 }
 
 // secrecy returns the key exchange method that the gateway rekeys CHILD_SAs with.
 func (c *client) secrecy() message.KEMethod { return crypto.PreferredKE(c.g.esp) }
 
 // childRekeyed takes the answer to our rekeying.
-func (c *client) childRekeyed(now time.Time, j *ownChild, m *message.Message) {
+func (c *client) childRekeyed(now time.Time, j *ownChild, m *message.Message, secrets [][]byte) {
 	old := j.old
 	isAlive := slices.Contains(c.children, old)
 	if n := m.ErrorNotify(); n != nil {
@@ -116,7 +198,7 @@ func (c *client) childRekeyed(now time.Time, j *ownChild, m *message.Message) {
 		}
 		return
 	}
-	made, low, err := c.buildChild(j, m)
+	made, low, err := c.buildChild(j, m, secrets)
 	if err != nil {
 		log.Infof(c.g.log, "rekeying CHILD_SA %08x: %v", old.spi, err)
 		return
@@ -142,7 +224,7 @@ func (c *client) childRekeyed(now time.Time, j *ownChild, m *message.Message) {
 }
 
 // buildChild sets up the CHILD_SA of the answer, and returns the lower nonce.
-func (c *client) buildChild(j *ownChild, m *message.Message) (*childSA, []byte, error) {
+func (c *client) buildChild(j *ownChild, m *message.Message, secrets [][]byte) (*childSA, []byte, error) {
 	sa, ok1 := message.First[*message.SA](m.Payloads)
 	nonce, ok2 := message.First[*message.Nonce](m.Payloads)
 	tsi, ok3 := message.First[*message.TSi](m.Payloads)
@@ -154,6 +236,9 @@ func (c *client) buildChild(j *ownChild, m *message.Message) (*childSA, []byte, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(secrets) != len(suite.AdditionalKEs()) {
+		return nil, nil, errMissingKE
+	}
 	var shared []byte
 	if j.ke != nil && suite.KE != message.KENone {
 		ke, ok := message.First[*message.KE](m.Payloads)
@@ -164,11 +249,11 @@ func (c *client) buildChild(j *ownChild, m *message.Message) (*childSA, []byte, 
 			return nil, nil, err
 		}
 	}
-	keys, err := crypto.DeriveChild(c.prf, c.keys.D, suite, shared, j.ni, nonce.Data)
+	keys, err := crypto.DeriveChild(c.prf, c.keys.D, suite, shared, j.ni, nonce.Data, secrets...)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &childSA{spi: binary.BigEndian.Uint32(j.spi)}
+	s := &childSA{spi: binary.BigEndian.Uint32(j.spi), further: j.old != nil && j.old.further}
 	s.life.low = lower(j.ni, nonce.Data)
 	return s, s.life.low, c.setUp(s, suite, keys, chosen.SPI, tsr.Selectors, tsi.Selectors, false)
 }

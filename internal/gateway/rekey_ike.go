@@ -27,22 +27,14 @@ type peerMade struct {
 
 // RekeyIKE rekeys the IKE_SAs of all clients, as their lifetime would. It returns
 // how many there are.
-func (g *Gateway) RekeyIKE(now time.Time) (n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, c := range g.clients {
-		if !c.freed && c.report.State == Established {
-			c.rekeyIKE(now)
-			n++
-		}
-	}
-	return n
+func (g *Gateway) RekeyIKE(now time.Time) int {
+	return g.eachClient(func(c *client) { c.rekeyIKE(now) })
 }
 
 // answerRekeyIKE makes the IKE_SA that the client asks for (RFC 7296 section 1.3.2).
 func (c *client) answerRekeyIKE(now time.Time, s *ikeSA, m *message.Message, sa *message.SA, ni []byte) {
 	refuse := func(n *message.Notify) { s.respond(m.Header, n) }
-	if s.own != nil && s.own.create == changesChild {
+	if s.own != nil && s.own.create == changesChild || s.followsUp() {
 		refuse(&message.Notify{NotifyType: message.TemporaryFailure})
 		return
 	}
@@ -53,7 +45,7 @@ func (c *client) answerRekeyIKE(now time.Time, s *ikeSA, m *message.Message, sa 
 	}
 	suite, chosen, err := crypto.SelectKE(c.g.ike, sa, ke.Method)
 	switch {
-	case err != nil || len(chosen.SPI) != ikeSPISize || len(suite.AdditionalKEs()) > 0:
+	case err != nil || len(chosen.SPI) != ikeSPISize:
 		refuse(&message.Notify{NotifyType: message.NoProposalChosen})
 		return
 	case suite.KE != ke.Method:
@@ -69,8 +61,19 @@ func (c *client) answerRekeyIKE(now time.Time, s *ikeSA, m *message.Message, sa 
 	if err == nil {
 		public, shared, err = crypto.RespondKE(ke.Method, c.g.cfg.Rand, ke.Data)
 	}
-	if err == nil {
-		err = made.derive(s, shared, ni, nr)
+	finish := func(now time.Time, secrets [][]byte) error {
+		if err := made.derive(s, shared, ni, nr, secrets); err != nil {
+			return err
+		}
+		c.peerRekeyed(now, s, &peerMade{sa: made, low: lower(ni, nr)})
+		return nil
+	}
+	ps := []message.Payload{&message.SA{Proposals: []message.Proposal{chosen}}, &message.Nonce{Data: nr}, &message.KE{Method: ke.Method, Data: public}}
+	left := suite.AdditionalKEs()
+	if err == nil && len(left) > 0 {
+		var link *message.Notify
+		link, err = s.await(now, &followUp{left: left, low: lower(ni, nr), ike: true, finish: finish})
+		ps = append(ps, link)
 	}
 	if err != nil {
 		log.Infof(c.g.log, "rekey IKE_SA: %v", err)
@@ -78,14 +81,24 @@ func (c *client) answerRekeyIKE(now time.Time, s *ikeSA, m *message.Message, sa 
 		return
 	}
 	chosen.SPI = made.spir.Bytes()
-	c.g.bySPI[made.spi()] = made
-	s.respond(m.Header, &message.SA{Proposals: []message.Proposal{chosen}}, &message.Nonce{Data: nr}, &message.KE{Method: ke.Method, Data: public})
+	ps[0] = &message.SA{Proposals: []message.Proposal{chosen}}
+	s.respond(m.Header, ps...)
+	if len(left) == 0 {
+		if err := finish(now, nil); err != nil {
+			log.Infof(c.g.log, "rekey IKE_SA: %v", err)
+		}
+	}
+}
+
+// peerRekeyed takes the IKE_SA that the client's rekeying of s made.
+func (c *client) peerRekeyed(now time.Time, s *ikeSA, made *peerMade) {
+	c.g.bySPI[made.sa.spi()] = made.sa
 	if s.own != nil && s.own.create == changesIKE {
-		made.retired = true
-		s.made = &peerMade{sa: made, low: lower(ni, nr)}
+		made.sa.retired = true
+		s.made = made
 		return
 	}
-	c.adopt(now, made)
+	c.adopt(now, made.sa)
 }
 
 // rekeyIKE asks the client for a new IKE_SA.
@@ -114,14 +127,18 @@ func (c *client) rekeyIKE(now time.Time) {
 		payloads: []message.Payload{crypto.SAPayload(offer, made.spii.Bytes()), &message.Nonce{Data: ni}, &message.KE{Method: ke.Method(), Data: ke.Public()}},
 		stale:    func() bool { return s.retired },
 		answered: func(now time.Time, m *message.Message) {
-			nr, err := made.complete(s, m, offer, ke, ni)
-			c.ikeRekeyed(now, s, made, lower(ni, nr), err)
+			f := &ownFollowUp{create: changesIKE, offer: offer, ni: ni, lost: func(now time.Time) { c.rekeyIKEAt = c.g.retry(now) }}
+			f.done = func(now time.Time, m *message.Message, secrets [][]byte) {
+				nr, err := made.complete(s, m, offer, ke, ni, secrets)
+				c.ikeRekeyed(now, s, made, lower(ni, nr), err)
+			}
+			f.begin(now, s, m)
 		},
 	})
 }
 
 // complete fills a new IKE_SA with what the client answered, and returns its nonce.
-func (s *ikeSA) complete(old *ikeSA, m *message.Message, offer []message.Proposal, ke crypto.KeyExchange, ni []byte) ([]byte, error) {
+func (s *ikeSA) complete(old *ikeSA, m *message.Message, offer []message.Proposal, ke crypto.KeyExchange, ni []byte, secrets [][]byte) ([]byte, error) {
 	if n := m.ErrorNotify(); n != nil {
 		return nil, &notifyError{n.NotifyType, "the client refuses"}
 	}
@@ -138,12 +155,15 @@ func (s *ikeSA) complete(old *ikeSA, m *message.Message, offer []message.Proposa
 	if suite.KE != theirs.Method || theirs.Method != ke.Method() || len(chosen.SPI) != ikeSPISize {
 		return nil, errors.New("key exchange or SPI do not fit")
 	}
+	if len(secrets) != len(suite.AdditionalKEs()) {
+		return nil, errMissingKE
+	}
 	shared, err := ke.Shared(theirs.Data)
 	if err != nil {
 		return nil, err
 	}
 	s.spir = message.SPI(binary.BigEndian.Uint64(chosen.SPI))
-	return nonce.Data, s.derive(old, shared, ni, nonce.Data)
+	return nonce.Data, s.derive(old, shared, ni, nonce.Data, secrets)
 }
 
 // ikeRekeyed takes the answer to our rekeying of s, and decides who wins where the
@@ -234,12 +254,12 @@ func (g *Gateway) newSPI() (message.SPI, error) {
 }
 
 // derive makes the keys of an IKE_SA that rekeys old (RFC 7296 section 2.18).
-func (s *ikeSA) derive(old *ikeSA, shared, ni, nr []byte) (err error) {
+func (s *ikeSA) derive(old *ikeSA, shared, ni, nr []byte, additional [][]byte) (err error) {
 	defer clear(shared)
 	if s.prf, err = crypto.NewPRF(s.suite.PRF.ID); err != nil {
 		return err
 	}
-	if s.keys, err = crypto.DeriveIKERekey(s.suite, old.prf, old.keys.D, shared, ni, nr, s.spii, s.spir); err != nil {
+	if s.keys, err = crypto.DeriveIKERekey(s.suite, old.prf, old.keys.D, shared, ni, nr, s.spii, s.spir, additional...); err != nil {
 		return err
 	}
 	s.reassembler.MaxOctets, s.answers.MaxOctets = maxPacket, maxPacket
@@ -258,6 +278,9 @@ func (c *client) deadlines(at func(time.Time)) {
 	}
 	for _, s := range append(slices.Clone(c.old), c.ikeSA) {
 		at(s.dropAt)
+		if s.follow != nil {
+			at(s.follow.until)
+		}
 		if s.own != nil {
 			at(s.own.due)
 		}

@@ -19,7 +19,7 @@ func (c *Client) event(r *ikeRun, e ike.Event) {
 	case ike.Established:
 		c.state.established(r, e)
 	case ike.ChildEstablished:
-		c.childUp(r, e.Child)
+		c.childUp(r, e)
 	case ike.ChildRekeyed:
 		c.childRekeyed(r, e)
 	case ike.ChildActive:
@@ -118,7 +118,8 @@ var ErrChildClosed = errors.New("the gateway closed the CHILD_SA")
 
 // childUp installs a new CHILD_SA: the first one of the connection, a further one,
 // or the first one of an IKE_SA that takes over.
-func (c *Client) childUp(r *ikeRun, sa *ike.ChildSA) {
+func (c *Client) childUp(r *ikeRun, e ike.ChildEstablished) {
+	sa := e.Child
 	if c.failure != nil { // it is about to end
 		sa.Zero()
 		return
@@ -131,7 +132,7 @@ func (c *Client) childUp(r *ikeRun, sa *ike.ChildSA) {
 	child := newChild(sa)
 	c.state.setChild(sa.SPIIn, child)
 	c.useSocket(r.sock)
-	if err := c.carry(sa); err != nil {
+	if err := c.carry(e); err != nil {
 		c.giveUp(err)
 		return
 	}
@@ -170,9 +171,10 @@ func (c *Client) hook(r *ikeRun, sa *ike.ChildSA) {
 
 // carry gives a new CHILD_SA to the data plane, which is made again where the
 // virtual IPs have changed.
-func (c *Client) carry(sa *ike.ChildSA) error {
+func (c *Client) carry(e ike.ChildEstablished) error {
+	sa := e.Child
 	if c.planeUp && slices.Equal(c.state.addresses(), sa.Internal.Addresses) {
-		return c.plane.Install(sa, false)
+		return c.plane.Install(sa, e.Standby)
 	}
 	if c.planeUp {
 		log.Group(c.logger, log.KNL).Info("the virtual IPs changed, making a new data plane")

@@ -1,0 +1,68 @@
+package ike
+
+import (
+	"slices"
+
+	"github.com/gotnc/gotnc/internal/base/log"
+)
+
+// twin returns a CHILD_SA of the same configuration with those selectors that is
+// there to stay; nil = none. Both sides set one up at once, where a CHILD_SA is
+// missing. A second one that the peer sets up later stays: it may want two.
+func (set *childSet) twin(cfg *childConfig, local, remote []TrafficSelector) *childState {
+	for _, c := range set.list {
+		if c.cfg == cfg && c.rekeyable() && !c.rekeying && !c.closing && !c.replaced && sameSelectors(c.localTS, local) && sameSelectors(c.remoteTS, remote) {
+			return c
+		}
+	}
+	return nil
+}
+
+// isCarried reports whether a CHILD_SA carries the traffic of a new one already.
+func (set *childSet) isCarried(cfg *childConfig, child *ChildSA) bool {
+	return slices.ContainsFunc(set.list, func(c *childState) bool {
+		return c.cfg == cfg && !c.dead && sameSelectors(c.localTS, child.LocalTS) && sameSelectors(c.remoteTS, child.RemoteTS)
+	})
+}
+
+func sameSelectors(a, b []TrafficSelector) bool {
+	return slices.EqualFunc(a, b, func(a, b TrafficSelector) bool { return a.String() == b.String() })
+}
+
+// isThere reports whether the CHILD_SA that startNew would ask for is there, as the
+// peer has set it up meanwhile.
+func (cfg *childConfig) isThere(set *childSet) bool {
+	local, remote := set.selectors(cfg, set.addresses())
+	c := set.twin(cfg, local, remote)
+	if c != nil {
+		log.Infof(set.ike, "not establishing CHILD_SA %s, there is %s with the same traffic selectors", cfg.Name, c)
+		cfg.renewing = false
+	}
+	return c != nil
+}
+
+// prove lets the CHILD_SAs send that the peer set up beside others, and that which
+// says so of: the peer has our answer, or there is no other one.
+func (set *childSet) prove(which func(*childState) bool) {
+	for _, c := range set.list {
+		if c.unproven != nil && !c.dead && which(c) {
+			c.unproven = nil
+			set.emit(ChildActive{SPIIn: c.spiIn})
+		}
+	}
+}
+
+// addNew registers the CHILD_SA that our exchange made. One for the same traffic,
+// which the peer has set up meanwhile, is deleted: packets leave on the newer one.
+func (j *createJob) addNew(set *childSet, sa *ikeSA, child *ChildSA) *childState {
+	twin := set.twin(j.cfg, child.LocalTS, child.RemoteTS)
+	c := set.add(j.cfg, child)
+	set.logUp(c, "")
+	set.emit(ChildEstablished{Child: child})
+	if twin != nil {
+		log.Infof(set.ike, "both sides set up a CHILD_SA for the same traffic, closing %s", twin)
+		twin.replaced = true
+		set.delete(sa, twin)
+	}
+	return c
+}
