@@ -19,10 +19,13 @@ unpack_peers() {
 	cd "$(dirname "$0")/../.."
 	unpack libreswan usr/libexec/ipsec/pluto && unpack openiked usr/sbin/iked ||
 		echo "could not download libreswan or openiked: their tests are skipped, or fail where CI is set" >&2
+	# Without KVM a kernel that is a program is faster than an emulated machine.
+	[ -w /dev/kvm ] || [ -e build/kernel/linux.uml ] || unpack user-mode-linux usr/bin/linux.uml uml ||
+		echo "could not download user-mode-linux: the gateways run in an emulated machine, which may be too slow" >&2
 }
 
 unpack() {
-	to=build/peers/$1
+	to=build/peers/${3:-$1}
 	[ ! -e "$to/$2" ] || return 0
 	rm -rf "$to" && mkdir -p "$to"
 	(cd "$to" && apt-get download -qq "$1" && dpkg -x "$1"_*.deb . && rm -f "$1"_*.deb)

@@ -41,7 +41,7 @@ func TestPeers(t *testing.T) {
 		t.Skip("SKIP needs a virtual machine: run `make vmtest`")
 	}
 	need.Program(t, "nft", "nftables")
-	vmlinuz := kernel(t)
+	vmlinuz := netKernel(t)
 	table := map[[2]string]string{}
 	var rows []string
 	for peer, i := range peers {

@@ -110,6 +110,8 @@ func testRoot(t *testing.T, vmlinuz string, i image) string {
 	}
 	if _, err := os.Stat(modulesOf(vmlinuz)); err == nil || !isUML(vmlinuz) { // one of uml.sh has all of it built in
 		a.modules(t, vmlinuz, kernelModules...)
+	} else {
+		a.add("/modules.order", 0o644, nil)
 	}
 	env := append([]string{"GOTNC_TNC=/bin/tnc"}, i.env...)
 	a.add("/command", 0o644, []byte(strings.Join(append(env, test, "-test.v", "-test.run", i.run), "\n")))

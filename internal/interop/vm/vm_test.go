@@ -158,8 +158,9 @@ func boot(t *testing.T, vmlinuz, root string, tpm []string) (console, accel stri
 	if isUML(vmlinuz) {
 		return uml(t, vmlinuz, root), "uml"
 	}
-	if f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0); err == nil && !kvmHangs {
-		f.Close()
+	need.Program(t, "qemu-system-x86_64", "qemu-system-x86")
+	need.Program(t, "swtpm", "swtpm")
+	if kvmOpens() && !kvmHangs {
 		if out, ok := machine(t, []string{"-machine", "q35,accel=kvm", "-cpu", "host,-arch-capabilities"}, vmlinuz, root, tpm, bootTime); ok {
 			return out, "kvm"
 		}

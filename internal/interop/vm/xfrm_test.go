@@ -33,11 +33,9 @@ func TestXFRMOnARealKernel(t *testing.T) {
 	if os.Getenv("GOTNC_VMTEST") == "" {
 		t.Skip("SKIP needs a virtual machine: run `make vmtest`")
 	}
-	need.Program(t, "qemu-system-x86_64", "qemu-system-x86")
-	need.Program(t, "swtpm", "swtpm")
 	need.Program(t, "/usr/lib/ipsec/charon", "strongswan-charon")
 	need.Program(t, "nft", "nftables")
-	vmlinuz := kernel(t)
+	vmlinuz := netKernel(t)
 	root := testRoot(t, vmlinuz, image{
 		folder: "charon", run: xfrmTests, env: []string{"GOTNC_DATAPLANE=xfrm"}, programs: []string{"/usr/lib/ipsec/charon", "/usr/sbin/swanctl"},
 		libraries: []string{"/usr/lib/ipsec/plugins/*.so"},
