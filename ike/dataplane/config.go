@@ -55,15 +55,17 @@ type ChildConfig struct {
 	IfIDIn, IfIDOut uint32
 	// MarkIn and MarkOut are marks of states and policies (xfrm).
 	MarkIn, MarkOut Mark
-	// Outer is what the outer IP header takes of the inner one (xfrm). The outer header
-	// of the TUN plane is the UDP socket's: not ECN-capable, DSCP 0.
+	// Outer is what the outer IP header takes of the inner one (tun with a ClassSocket,
+	// xfrm).
 	Outer OuterHeader
 }
 
 // OuterHeader is what the outer IP header takes of the inner one, and gives back
 // (RFC 4301 section 5.1.2, RFC 6040). The zero value is strongSwan's default.
 type OuterHeader struct {
-	NoDF  bool // the don't fragment bit of IPv4 is not copied (copy_df = no)
+	// NoDF: the don't fragment bit of IPv4 is never set (copy_df = no). Otherwise xfrm
+	// copies it; with tun it is the UDP socket's, which sets it (path MTU discovery).
+	NoDF  bool
 	NoECN bool // ECN is not copied (copy_ecn = no)
 	DSCP  DSCPCopy
 }

@@ -113,6 +113,20 @@ type Socket interface {
 	Bypass() error
 }
 
+// ClassSocket is a Socket that knows the traffic class (DSCP and ECN) of the outer
+// headers; *transport.Conn in UDP is one. Over TCP there is one header for many
+// packets: what is sent has no class, what arrives has class 0.
+type ClassSocket interface {
+	Socket
+	// SendESPClass is SendESP with that traffic class.
+	SendESPClass(class byte, packets ...[]byte) error
+	// OnESPClass is OnESP with a receiver of packets of one class a call. It takes
+	// the place of OnESP's.
+	OnESPClass(receive func(class byte, packets ...[]byte))
+	// ClearDF sends what follows without IPv4's don't fragment bit.
+	ClearDF() error
+}
+
 // Handle carries an event of an IKE_SA to a plane; events that do not concern
 // packets are ignored. After ErrRekey the CHILD_SAs have to be rekeyed:
 // (*transport.Handle).RekeyChildren.

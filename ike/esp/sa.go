@@ -21,6 +21,7 @@ type SA struct {
 	local    atomic.Pointer[[]message.TrafficSelector] // Readdress replaces them
 	remote   []message.TrafficSelector
 	counters counters
+	copies   ClassCopy
 	// authenticated is Config.Authenticated, or nil.
 	authenticated func()
 

@@ -70,6 +70,12 @@ func (c *counters) drop(err error) {
 	}
 }
 
+// undo takes a packet back that was counted as received.
+func (c *counters) undo(octets int) {
+	c.inPackets.Add(^uint64(0))
+	c.inBytes.Add(-uint64(octets))
+}
+
 func (c *counters) stats() Stats {
 	return Stats{
 		InPackets: c.inPackets.Load(), InBytes: c.inBytes.Load(), OutPackets: c.outPackets.Load(), OutBytes: c.outBytes.Load(),

@@ -102,6 +102,11 @@ func (c *Conn) Rebind(local netip.Addr) error {
 			log.Warnf(c.net, "%v", err)
 		}
 	}
+	if c.noDF {
+		if err := p.esp.ClearDF(); err != nil {
+			log.Warnf(c.net, "%v", err)
+		}
+	}
 	c.start(p)
 	_ = before.close() // its readers end
 	c.reportRoam()

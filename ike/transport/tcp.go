@@ -222,7 +222,7 @@ func (l *tcpLink) read(fd *net.TCPConn) error {
 				packets = append(packets, b)
 			}
 		}
-		l.c.esp.deliver(packets)
+		l.c.esp.deliver(0, packets)
 	}
 }
 

@@ -46,6 +46,8 @@ type Config struct {
 	// Mark is the firewall mark of all datagrams (SO_MARK, needs
 	// CAP_NET_ADMIN), which keeps them out of the tunnel's routes; 0 = none.
 	Mark uint32
+	// DSCP of IKE messages in UDP, 0 to 63. ESP has that of SendESPClass.
+	DSCP uint8
 	// KeepAlive is the interval of NAT keep-alives; 0 = 20 s, negative = none.
 	KeepAlive time.Duration
 	// CloseTimeout bounds the wait for the answer to our DELETE; 0 = 3 s.
@@ -67,6 +69,7 @@ type Conn struct {
 	// kernel: the kernel takes ESP off the sockets; exempt: its policies are
 	// not for them
 	kernel, exempt bool
+	noDF           bool // ClearDF was called
 
 	esp espReceiver
 
@@ -192,6 +195,29 @@ func (e *BindError) Error() string {
 
 func (e *BindError) Unwrap() error { return e.Err }
 
+// setClass sets the traffic class that a socket sends with.
+func setClass(fd *net.UDPConn, class uint8, is6 bool) error {
+	if class == 0 {
+		return nil
+	}
+	rc, err := fd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	level, option := unix.IPPROTO_IP, unix.IP_TOS
+	if is6 {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
+	}
+	var serr error
+	if err := rc.Control(func(fd uintptr) { serr = unix.SetsockoptInt(int(fd), level, option, int(class)) }); err != nil {
+		return err
+	}
+	if serr != nil {
+		return fmt.Errorf("set DSCP %d of IKE packets: %w", class>>2, serr)
+	}
+	return nil
+}
+
 func listen(o Config, at netip.AddrPort) (*net.UDPConn, error) {
 	lc := net.ListenConfig{Control: control(o.Mark)}
 	network := "udp4"
@@ -201,6 +227,10 @@ func listen(o Config, at netip.AddrPort) (*net.UDPConn, error) {
 	pc, err := lc.ListenPacket(context.Background(), network, at.String())
 	if err != nil {
 		return nil, &BindError{Local: at, Err: err}
+	}
+	if err := setClass(pc.(*net.UDPConn), o.DSCP<<2, at.Addr().Is6()); err != nil {
+		_ = pc.Close()
+		return nil, err
 	}
 	return pc.(*net.UDPConn), nil
 }
@@ -279,8 +309,13 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 			continue
 		}
 		packets = packets[:0]
+		var class byte // of what is in packets
 		for i := range n {
-			b, size, from := rx.Message(i)
+			b, size, of, from := rx.Message(i)
+			if of != class {
+				c.esp.deliver(class, packets)
+				packets, class = packets[:0], of
+			}
 			from = netip.AddrPortFrom(from.Addr().WithZone(""), from.Port())
 			datagrams = batch.Segments(datagrams[:0], b, size)
 			for _, b := range datagrams {
@@ -289,7 +324,7 @@ func (c *Conn) read(fd *net.UDPConn, at netip.AddrPort) {
 				}
 			}
 		}
-		c.esp.deliver(packets)
+		c.esp.deliver(class, packets)
 	}
 }
 

@@ -55,7 +55,7 @@ type device struct {
 	esp  *slog.Logger // ESP
 	dev  tun.Device
 	name string
-	send func(pkts ...[]byte) error
+	send func(class byte, pkts ...[]byte) error
 
 	sas  *sadb.DB
 	mu   sync.Mutex // of tun and network
@@ -83,7 +83,7 @@ type network struct {
 
 // openDevice makes a TUN device with the virtual IPs and the routes, and starts to
 // carry packets.
-func openDevice(cfg dataplane.Config, t tunnel, send func(pkts ...[]byte) error, authenticated func()) (*device, error) {
+func openDevice(cfg dataplane.Config, t tunnel, send func(class byte, pkts ...[]byte) error, authenticated func()) (*device, error) {
 	d := &device{
 		cfg: cfg, log: log.Group(cfg.Logger, log.KNL), esp: log.Group(cfg.Logger, log.ESP), send: send, tun: t,
 		sas:  sadb.New(sadb.Config{Logger: cfg.Logger, Authenticated: authenticated}),
@@ -102,10 +102,12 @@ func openDevice(cfg dataplane.Config, t tunnel, send func(pkts ...[]byte) error,
 
 func (d *device) open(t tunnel) error {
 	if t.child != nil {
+		copies := d.copies(t.child)
 		sa, err := d.sas.NewSA(t.child, t.replayWindow, t.standby)
 		if err != nil {
 			return err
 		}
+		sa.CopyClass(copies)
 		if err := d.sas.Add(sa); err != nil {
 			return err
 		}
@@ -179,12 +181,24 @@ func (d *device) quiet() {
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+d.name+"/"+file, []byte(value), 0)
 }
 
+// copies is what the outer headers of a CHILD_SA take of the inner ones.
+func (d *device) copies(child *ike.ChildSA) esp.ClassCopy {
+	o := d.cfg.ForChild(child.Name).Outer
+	return esp.ClassCopy{
+		DSCPOut: o.DSCP == dataplane.DSCPOut || o.DSCP == dataplane.DSCPBoth,
+		DSCPIn:  o.DSCP == dataplane.DSCPIn || o.DSCP == dataplane.DSCPBoth,
+		ECN:     !o.NoECN,
+	}
+}
+
 // install adds a further or rekeyed CHILD_SA.
 func (d *device) install(child *ike.ChildSA, replayWindow int, standby bool) error {
+	copies := d.copies(child)
 	sa, err := d.sas.NewSA(child, replayWindow, standby)
 	if err != nil {
 		return err
 	}
+	sa.CopyClass(copies)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closing.Load() {

@@ -74,9 +74,10 @@ func (d *device) release() {
 			d.held.mu.Unlock()
 			return
 		}
+		class := sa.OuterClass(b)
 		pkt, err := sa.Seal(nil, b)
 		if err == nil {
-			err = d.send(pkt)
+			err = d.send(class, pkt)
 		}
 		if err != nil {
 			d.sas.Failed(1)

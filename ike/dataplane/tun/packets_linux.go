@@ -31,6 +31,17 @@ func (d *device) read() {
 		}
 	}
 	sealed := make([][]byte, 0, batch)
+	var class byte // of what is in sealed
+	flush := func() {
+		if len(sealed) == 0 {
+			return
+		}
+		if err := d.send(class, sealed...); err != nil {
+			d.sas.Failed(len(sealed))
+			complain(err)
+		}
+		sealed = sealed[:0]
+	}
 	for {
 		n, err := d.dev.Read(bufs, sizes, headroom)
 		for i := range n {
@@ -41,20 +52,19 @@ func (d *device) read() {
 				}
 				continue
 			}
+			c := sa.OuterClass(bufs[i][headroom : headroom+sizes[i]])
 			pkt, err := sa.SealInPlace(bufs[i], headroom, sizes[i])
 			if err != nil {
 				complain(err)
 				continue
 			}
+			if c != class {
+				flush()
+				class = c
+			}
 			sealed = append(sealed, pkt)
 		}
-		if len(sealed) > 0 {
-			if err := d.send(sealed...); err != nil {
-				d.sas.Failed(len(sealed))
-				complain(err)
-			}
-			sealed = sealed[:0]
-		}
+		flush()
 		if err == nil {
 			continue
 		}

@@ -52,16 +52,43 @@ func (p *plane) Attach(s dataplane.Socket) error {
 	defer p.mu.Unlock()
 	p.sock.Store(&s)
 	if p.dev != nil {
-		s.OnESP(p.dev.receive)
+		p.receive(s)
 	}
 	return nil
 }
 
+// receive lets packets of the socket in.
+func (p *plane) receive(s dataplane.Socket) {
+	if s, ok := s.(dataplane.ClassSocket); ok {
+		s.OnESPClass(p.dev.receiveClass)
+		p.clearDF(s)
+		return
+	}
+	s.OnESP(p.dev.receive)
+}
+
+// clearDF does what copy_df = no says. One socket carries all CHILD_SAs.
+func (p *plane) clearDF(s dataplane.ClassSocket) {
+	no := p.cfg.Child.Outer.NoDF
+	for _, c := range p.cfg.Children {
+		no = no || c.Outer.NoDF
+	}
+	if !no {
+		return
+	}
+	if err := s.ClearDF(); err != nil {
+		log.Warnf(p.log, "copy_df = no has no effect: %v", err)
+	}
+}
+
 // send sends through the socket of now.
-func (p *plane) send(pkts ...[]byte) error {
+func (p *plane) send(class byte, pkts ...[]byte) error {
 	s := p.sock.Load()
 	if s == nil {
 		return dataplane.ErrNoSocket
+	}
+	if s, ok := (*s).(dataplane.ClassSocket); ok {
+		return s.SendESPClass(class, pkts...)
 	}
 	return (*s).SendESP(pkts...)
 }
@@ -94,9 +121,6 @@ func (p *plane) Install(child *ike.ChildSA, standby bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	window := p.cfg.ForChild(child.Name).ReplayWindow
-	if p.cfg.ForChild(child.Name).Outer != (dataplane.OuterHeader{}) {
-		log.Warnf(p.log, "copy_df, copy_ecn and copy_dscp of '%s' have no effect: the outer header is the UDP socket's; the data plane %s has them", child.Name, dataplane.XFRM)
-	}
 	if p.dev != nil {
 		return p.dev.install(child, window, standby)
 	}
@@ -114,7 +138,7 @@ func (p *plane) Install(child *ike.ChildSA, standby bool) error {
 	if err != nil {
 		return err
 	}
-	(*s).OnESP(p.dev.receive)
+	p.receive(*s)
 	return nil
 }
 

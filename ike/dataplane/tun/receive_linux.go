@@ -19,17 +19,24 @@ type inbound struct {
 }
 
 // receive carries packets from the gateway to the device. They are changed.
-func (d *device) receive(pkts ...[]byte) {
+func (d *device) receive(pkts ...[]byte) { d.take(d.sas.Open, pkts) }
+
+// receiveClass is receive for packets whose outer headers had that traffic class.
+func (d *device) receiveClass(class byte, pkts ...[]byte) {
+	d.take(func(pkt []byte) ([]byte, int) { return d.sas.OpenClass(pkt, class) }, pkts)
+}
+
+func (d *device) take(open func([]byte) ([]byte, int), pkts [][]byte) {
 	d.in.mu.Lock()
 	defer d.in.mu.Unlock()
 	if len(pkts) == 1 {
-		if inner, at := d.sas.Open(pkts[0]); inner != nil {
+		if inner, at := open(pkts[0]); inner != nil {
 			d.deliver(pkts[0], inner, at)
 		}
 		return
 	}
 	for _, pkt := range pkts {
-		inner, _ := d.sas.Open(pkt)
+		inner, _ := open(pkt)
 		if inner == nil {
 			continue
 		}

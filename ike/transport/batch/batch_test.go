@@ -90,7 +90,7 @@ func TestWriteAndRead(t *testing.T) {
 				n, err := r.Read()
 				require.NoError(t, err, "%s, single %v: %d are missing", family.network, single, len(left))
 				for i := range n {
-					m, size, from := r.Message(i)
+					m, size, _, from := r.Message(i)
 					require.Equal(t, a.LocalAddr().(*net.UDPAddr).AddrPort(), from)
 					for _, got := range Segments(nil, m, size) {
 						require.Equal(t, left[0], got)
@@ -135,7 +135,7 @@ func TestReadingAllocatesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range n {
-				m, size, from := rx.Message(i)
+				m, size, _, from := rx.Message(i)
 				if string(m) == "a datagram" && size == 0 && from == a.LocalAddr().(*net.UDPAddr).AddrPort() {
 					got++
 				}

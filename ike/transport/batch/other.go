@@ -30,9 +30,9 @@ func (r *Reader) Read() (_ int, err error) {
 }
 
 // Message returns the message of the last Read, which is valid, and may be
-// changed, until the next one; size is 0.
-func (r *Reader) Message(int) (b []byte, size int, from netip.AddrPort) {
-	return r.buf[:r.n], 0, r.from
+// changed, until the next one; size and class are 0.
+func (r *Reader) Message(int) (b []byte, size int, class byte, from netip.AddrPort) {
+	return r.buf[:r.n], 0, 0, r.from
 }
 
 // IsClosed reports whether a Read failed because the socket was closed.
@@ -43,6 +43,14 @@ type Writer struct{ fd *net.UDPConn }
 
 // NewWriter returns a Writer of fd, which stays the caller's.
 func NewWriter(fd *net.UDPConn) (*Writer, error) { return &Writer{fd}, nil }
+
+// WriteClass is Write: the traffic class is the socket's.
+func (w *Writer) WriteClass(_ byte, to netip.AddrPort, packets ...[]byte) error {
+	return w.Write(to, packets...)
+}
+
+// ClearDF is not possible here.
+func (w *Writer) ClearDF() error { return errors.ErrUnsupported }
 
 // Write sends packets to an address, in order, and does not keep them. Where it
 // fails it returns the first error, and has sent what could be sent.

@@ -47,6 +47,8 @@ func NewReader(fd *net.UDPConn) (*Reader, error) {
 	}
 	if err := rc.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
 		enlarge(int(fd), unix.SO_RCVBUF, unix.SO_RCVBUFFORCE)
 	}); err != nil {
 		return nil, err
@@ -103,12 +105,12 @@ func (r *Reader) Read() (int, error) {
 }
 
 // Message returns the i-th message of the last Read: one datagram, or several of
-// size octets, the last of which may be shorter, where size is not 0. It is valid,
-// and may be changed, until the next Read.
-func (r *Reader) Message(i int) (b []byte, size int, from netip.AddrPort) {
+// size octets, the last of which may be shorter, where size is not 0, and the traffic
+// class of its IP header. It is valid, and may be changed, until the next Read.
+func (r *Reader) Message(i int) (b []byte, size int, class byte, from netip.AddrPort) {
 	m := &r.msgs[i]
 	b = r.bufs[i][:m.len]
-	if size = segmentSize(r.oobs[i][:m.hdr.Controllen]); size < 0 || size >= len(b) {
+	if size, class = said(r.oobs[i][:m.hdr.Controllen]); size < 0 || size >= len(b) {
 		size = 0
 	}
 	name := &r.names[i]
@@ -119,7 +121,7 @@ func (r *Reader) Message(i int) (b []byte, size int, from netip.AddrPort) {
 	case unix.AF_INET6:
 		from = netip.AddrPortFrom(netip.AddrFrom16(name.Addr).Unmap(), swapped(name.Port))
 	}
-	return b, size, from
+	return b, size, class, from
 }
 
 // swapped is a port in network order as a number.
@@ -129,8 +131,9 @@ func swapped(port uint16) uint16 {
 	return binary.BigEndian.Uint16(b[:])
 }
 
-// segmentSize is what UDP_GRO says in the control messages; 0 where it does not.
-func segmentSize(oob []byte) (size int) {
+// said is what the control messages say: the size of UDP_GRO and the traffic class; 0
+// where they do not.
+func said(oob []byte) (size int, class byte) {
 	for b := oob; len(b) >= unix.SizeofCmsghdr; {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
 		l := int(h.Len)
@@ -140,9 +143,15 @@ func segmentSize(oob []byte) (size int) {
 		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && l >= unix.CmsgLen(4) {
 			size = int(int32(binary.NativeEndian.Uint32(b[unix.CmsgLen(0):])))
 		}
+		switch {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS && l >= unix.CmsgLen(1):
+			class = b[unix.CmsgLen(0)]
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS && l >= unix.CmsgLen(4):
+			class = byte(binary.NativeEndian.Uint32(b[unix.CmsgLen(0):]))
+		}
 		b = b[min(len(b), unix.CmsgSpace(l-unix.CmsgLen(0))):]
 	}
-	return size
+	return size, class
 }
 
 // IsClosed reports whether a Read failed because the socket was closed.

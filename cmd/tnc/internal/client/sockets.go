@@ -30,7 +30,7 @@ func (c *Client) openUDP(remote netip.AddrPort, local netip.Addr) (*transport.Co
 	o := transport.Config{
 		Remote: remote, Local: local,
 		Port: c.profile.Charon.Port, PortNATT: c.profile.Charon.PortNATT,
-		KeepAlive: c.profile.Charon.KeepAlive, Logger: c.logger,
+		KeepAlive: c.profile.Charon.KeepAlive, DSCP: c.profile.Connection.DSCP, Logger: c.logger,
 	}
 	if c.profile.Connection.LocalPort != ike.PortIKE {
 		o.Port = c.profile.Connection.LocalPort

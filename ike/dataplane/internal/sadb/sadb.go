@@ -208,6 +208,22 @@ func (d *DB) Open(pkt []byte) (inner []byte, at int) {
 	return inner, sa.InnerOffset()
 }
 
+// OpenClass is Open for a packet whose outer header had that traffic class.
+func (d *DB) OpenClass(pkt []byte, class byte) (inner []byte, at int) {
+	inner, at = d.Open(pkt)
+	if inner == nil {
+		return nil, 0
+	}
+	spi, _ := esp.SPI(pkt) // Open does not change it
+	if sa := find(*d.sas.Load(), spi); sa != nil {
+		if err := sa.ReceiveClass(inner, class); err != nil {
+			log.Debugf(d.log, "dropped a packet: %v", err)
+			return nil, 0
+		}
+	}
+	return inner, at
+}
+
 // TakeEarly returns the packets that came before the SA of that SPI; they no
 // longer count as packets with an unknown SPI.
 func (d *DB) TakeEarly(spiIn uint32) [][]byte {

@@ -88,6 +88,7 @@ func (c *conn) translate(strict config.Value) {
 	c.copy("mobike", "mobike")
 	c.copy("fragmentation", "fragmentation")
 	c.copy("forceencaps", "encap")
+	c.copy("ikedscp", "dscp")
 	if v, ok := c.take("keyingtries"); ok {
 		c.put(v, "keyingtries", strings.ReplaceAll(v.Text, "%forever", "0"))
 	} else {

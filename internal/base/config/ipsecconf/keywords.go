@@ -96,7 +96,7 @@ var connKeywords = map[string]keyword{
 	"aggressive":    yesNo.because(forIKEv1, "no"),
 	"modeconfig":    oneOf("push", "pull").because(forIKEv1, "pull"),
 	"xauth":         oneOf("server", "client").because(forIKEv1, "client"), "xauth_identity": anyText.because(forIKEv1),
-	"ikedscp":   dscp.because("IKE packets are sent without a DSCP value", "000000"),
+	"ikedscp":   dscp,
 	"lifebytes": number.because("CHILD_SAs are rekeyed by time"), "marginbytes": number.because("CHILD_SAs are rekeyed by time"),
 	"lifepackets": number.because("CHILD_SAs are rekeyed by time"), "marginpackets": number.because("CHILD_SAs are rekeyed by time"),
 	"sha256_96":  yesNo.because("HMAC-SHA-256 is truncated to 128 bits (RFC 4868)", "no"),

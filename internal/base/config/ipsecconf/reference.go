@@ -16,7 +16,7 @@ var keywordDocs = map[string]map[string]string{
 	"conn <name>": {
 		"auto": "add, route, start; without it the conn is a template", "keyexchange": "ike or ikev2; ikev1 is refused", "type": "tunnel; rules for packets are passed over",
 		"authby": "where neither leftauth nor rightauth is set: psk, pubkey (rsasig and ecdsasig are the same)", "eap_identity": "identity inside EAP; %identity is leftid",
-		"aaa_identity": "identity of the EAP server", "mobike": "yes", "forceencaps": "no", "fragmentation": "yes, accept, force or no", "ikelifetime": "3h", "lifetime": "1h",
+		"aaa_identity": "identity of the EAP server", "mobike": "yes", "ikedscp": "six binary digits, of IKE packets in UDP; 000000", "forceencaps": "no", "fragmentation": "yes, accept, force or no", "ikelifetime": "3h", "lifetime": "1h",
 		"keylife": "lifetime", "margintime": "9m before the end", "rekeymargin": "margintime", "rekeyfuzz": "100%: random part of the margin", "rekey": "no: nothing ends by time",
 		"reauth": "yes: the IKE_SA is authenticated again instead of rekeyed", "keyingtries": "3, or %forever", "ike": "proposals of the IKE_SA; without ! the default follows",
 		"esp": "proposals of the CHILD_SA, as ike", "ah": "refused", "dpddelay": "30s; only with dpdaction", "dpdaction": "none, clear, hold or restart", "closeaction": "the same",

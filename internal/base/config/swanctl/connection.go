@@ -28,6 +28,7 @@ type Connection struct {
 	VIPs          []netip.Addr
 	Encap         bool
 	MOBIKE        bool
+	DSCP          uint8  // of IKE packets, 0 to 63
 	Fragmentation string // yes, accept, no or force
 	DPDDelay      time.Duration
 	DPDTimeout    time.Duration
@@ -132,7 +133,7 @@ var connectionKeys = keys{
 	"ocsp": used, "over_time": used, "rand_time": used, "if_id_in": used, "if_id_out": used,
 
 	"aggressive": without("it belongs to IKEv1", no...).as(valid(config.Value.Bool)), "pull": without("it belongs to IKEv1", yes...).as(valid(config.Value.Bool)),
-	"dscp": without("IKE packets are sent without a DSCP value", "0", "000000"), "unique": without("one connection has one IKE_SA", "no", "replace", "keep", "never"),
+	"dscp": used, "unique": without("one connection has one IKE_SA", "no", "replace", "keep", "never"),
 	"pools": without("it is for gateways"), "mediated_by": without("mediation is not supported"), "mediation_peer": without("mediation is not supported"),
 }
 
@@ -173,7 +174,7 @@ func (m *Config) connection(n *config.Node) *Connection {
 	}
 	c.RandTime = boundRandom(r.duration("rand_time", min(c.OverTime, whole/2)), whole)
 	r.oneOf("unique", "no", "no", "never", "replace", "keep")
-	typed(r, "dscp", 0, parseDSCP)
+	c.DSCP = typed(r, "dscp", 0, parseDSCP)
 	c.IfIDIn, c.IfIDOut = uint32(r.integer("if_id_in", 0, 0, math.MaxUint32)), uint32(r.integer("if_id_out", 0, 0, math.MaxUint32))
 	c.Childless = r.oneOf("childless", "allow", "allow", "prefer", "force", "never")
 	c.PPKID, c.PPKRequired = r.str("ppk_id", ""), r.boolean("ppk_required", false)
@@ -248,12 +249,12 @@ func parseVIPs(v config.Value) ([]netip.Addr, error) {
 }
 
 // parseDSCP reads up to six binary digits.
-func parseDSCP(v config.Value) (int, error) {
+func parseDSCP(v config.Value) (uint8, error) {
 	n, err := strconv.ParseUint(v.Text, 2, 6)
 	if err != nil {
 		return 0, v.Errorf("dscp = %s: not six binary digits such as 101110", config.QuoteText(v.Text))
 	}
-	return int(n), nil
+	return uint8(n), nil
 }
 
 // String names the connection for an error or a log line.

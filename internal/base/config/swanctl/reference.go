@@ -18,7 +18,7 @@ var optionDocs = map[string]map[string]string{
 		"fragmentation": "yes, accept, force or no", "keyingtries": "attempts to connect, also where the connection is lost (each then at least 165 s); 1; 0 is for ever", "send_certreq": "name our CAs; yes",
 		"send_cert": "ifasked, always or never", "rekey_time": "4h, or never where reauth_time is set; 0 is never", "reauth_time": "0 is never", "over_time": "end after that; 10 % of the longer of the two",
 		"rand_time": "random part that is taken off; over_time, at most half", "childless": "allow, prefer, force or never", "ppk_id": "postquantum preshared key of secrets.ppk",
-		"ppk_required": "no", "mediation": "refused unless no", "ocsp": "reply, request, both or never", "if_id_in": "XFRM interface ID", "if_id_out": "XFRM interface ID",
+		"ppk_required": "no", "dscp": "six binary digits, of IKE packets in UDP; 000000", "mediation": "refused unless no", "ocsp": "reply, request, both or never", "if_id_in": "XFRM interface ID", "if_id_out": "XFRM interface ID",
 	},
 	"connections.<conn>.local<suffix>": {
 		"round": "order of the rounds", "auth": "pubkey, rsa, ecdsa, ike:<schemes>, psk, eap-<method>", "id": "who we are; else the first certificate's subject, else our address",
@@ -35,7 +35,7 @@ var optionDocs = map[string]map[string]string{
 		"dpd_action": "clear, trap or restart", "rekey_time": "1h, or 10/11 of life_time", "life_time": "rekey_time and 10 %", "rand_time": "life_time less rekey_time",
 		"replay_window": "packets; 32", "updown": "program that is run up and down", "interface": "device of routes", "mark_in": "value/mask", "mark_out": "value/mask",
 		"if_id_in": "XFRM interface ID", "if_id_out": "XFRM interface ID",
-		"copy_df": "yes; with ESP in the kernel", "copy_ecn": "yes; with ESP in the kernel", "copy_dscp": "out, in, yes or no; with ESP in the kernel",
+		"copy_df": "yes; in user space yes leaves the bit to the UDP socket, which sets it, and no is for all children", "copy_ecn": "yes; not over TCP", "copy_dscp": "out, in, yes or no; not over TCP",
 	},
 	"authorities.<ca>": {"cacert": "file below x509ca", "file": "the same", "crl_uris": "where CRLs are", "ocsp_uris": "where OCSP responders are"},
 }
