@@ -16,21 +16,26 @@ const (
 	maxBusy = 3 * time.Minute
 	// closeBusy is how long the new one may take; the IKE_SA is closed then.
 	closeBusy = 2 * time.Minute
+	// busyPause is the longest time between two refusals that belong together: what is
+	// refused is tried again much sooner, unless it has become needless.
+	busyPause = 2 * time.Minute
 )
 
 // busyPeer watches over TEMPORARY_FAILURE in answer to our CREATE_CHILD_SA.
 type busyPeer struct {
 	life    *lifetimes
 	since   time.Time // of the first one; zero = the last answer was another
+	last    time.Time
 	closeAt time.Time // when the IKE_SA is closed; zero = it is not
 }
 
 // refused counts a TEMPORARY_FAILURE.
 func (b *busyPeer) refused(sa *ikeSA) {
 	now := b.life.now
-	if b.since.IsZero() {
+	if b.since.IsZero() || now.Sub(b.last) > busyPause && b.closeAt.IsZero() {
 		b.since = now
 	}
+	b.last = now
 	if now.Sub(b.since) < maxBusy || !b.closeAt.IsZero() {
 		return
 	}

@@ -145,3 +145,18 @@ func TestSecondChildIsNotRenewed(t *testing.T) {
 	alive, wanted := living(p.a.m)
 	require.Equal(t, [2]int{1, 0}, [2]int{alive, wanted}, p.a.log.String())
 }
+
+// What was refused has become needless, as the gateway deleted it; a refusal long after
+// that is another matter.
+func TestTemporaryFailureOfAnotherTime(t *testing.T) {
+	n := refusing(t, message.TemporaryFailure, nil)
+	n.run(n.m.RekeyChildren(n.now))
+	n.deletesChild()
+	n.pass(2 * maxBusy)
+	n.run(n.m.Rekey(n.now))
+	for _, e := range n.events {
+		_, asked := e.(ReauthDue)
+		require.False(t, asked, n.log.String())
+	}
+	require.Zero(t, n.m.life.busy.closeAt)
+}
