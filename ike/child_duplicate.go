@@ -52,17 +52,22 @@ func (set *childSet) prove(which func(*childState) bool) {
 	}
 }
 
-// addNew registers the CHILD_SA that our exchange made. One for the same traffic,
-// which the peer has set up meanwhile, is deleted: packets leave on the newer one.
+// addNew registers the CHILD_SA that our exchange made. Where the peer has set one up
+// for the same traffic meanwhile, one of the two is closed, the same at both ends
+// should the peer do so too: that of the lowest SPI.
 func (j *createJob) addNew(set *childSet, sa *ikeSA, child *ChildSA) *childState {
 	twin := set.twin(j.cfg, child.LocalTS, child.RemoteTS)
 	c := set.add(j.cfg, child)
 	set.logUp(c, "")
-	set.emit(ChildEstablished{Child: child})
-	if twin != nil {
-		log.Infof(set.ike, "both sides set up a CHILD_SA for the same traffic, closing %s", twin)
-		twin.replaced = true
-		set.delete(sa, twin)
+	loser := twin
+	if twin != nil && min(c.spiIn, c.spiOut) < min(twin.spiIn, twin.spiOut) {
+		loser = c
+	}
+	set.emit(ChildEstablished{Child: child, Standby: loser == c})
+	if loser != nil {
+		log.Infof(set.ike, "both sides set up a CHILD_SA for the same traffic, closing %s", loser)
+		loser.replaced = true
+		set.delete(sa, loser)
 	}
 	return c
 }
