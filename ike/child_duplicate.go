@@ -19,7 +19,7 @@ func (set *childSet) twin(cfg *childConfig, local, remote []TrafficSelector) *ch
 }
 
 // isCarried reports whether a CHILD_SA carries the traffic of a new one already.
-func (set *childSet) isCarried(cfg *childConfig, child *ChildSA) bool {
+func (cfg *childConfig) isCarried(set *childSet, child *ChildSA) bool {
 	return slices.ContainsFunc(set.list, func(c *childState) bool {
 		return c.cfg == cfg && !c.dead && sameSelectors(c.localTS, child.LocalTS) && sameSelectors(c.remoteTS, child.RemoteTS)
 	})

@@ -154,7 +154,7 @@ func (set *childSet) finishOffer(sa *ikeSA, o *childOffer, additional [][]byte) 
 	// Ei and Ai protect what the initiator of the exchange sends: the peer.
 	k.Ei, k.Er, k.Ai, k.Ar = k.Er, k.Ei, k.Ar, k.Ai
 	child := set.childSA(&o.agreement, k)
-	isFurther := set.isCarried(o.cfg, child)
+	isFurther := o.cfg.isCarried(set, child)
 	c := set.add(o.cfg, child)
 	old := o.old
 	if old == nil || old.dead {

@@ -30,6 +30,7 @@ type Machine struct {
 	follow   followUps
 	life     lifetimes
 	mobility mobility
+	silence  espSilence
 	redirect redirection
 	keys     keyLog
 
@@ -50,6 +51,7 @@ func New(cfg Config) (*Machine, error) {
 	m.follow = followUps{core: c, life: &m.life}
 	m.children = childSet{core: c, life: &m.life, follow: &m.follow}
 	m.mobility = mobility{core: c, life: &m.life, children: &m.children}
+	m.silence = espSilence{core: c, mobile: &m.mobility, children: &m.children}
 	m.sas = saSet{core: c, life: &m.life, follow: &m.follow, mobile: &m.mobility, current: &ikeSA{core: c, initiator: true, num: cfg.ID}, count: cfg.ID}
 	m.init = initExchange{core: c, redirect: &m.redirect, triedKE: map[message.KEMethod]bool{}}
 	m.auth = authentication{core: c, init: &m.init, children: &m.children}
@@ -152,7 +154,13 @@ func (m *Machine) Alive(at time.Time) {
 	if at.After(m.lastIn) {
 		m.lastIn = at
 	}
+	m.silence.received(at)
 }
+
+// Sent notes that an ESP packet was sent at the given time. Where none comes back
+// while the gateway answers IKE, and we are behind a NAT, the gateway is told where we
+// are.
+func (m *Machine) Sent(at time.Time) { m.silence.sends(at) }
 
 // Delete starts the orderly end: DELETE is sent, and Closed follows with the
 // answer, or when the retransmissions end. Before the IKE_SA is established it

@@ -58,6 +58,7 @@ func (m *Machine) lifeDeadlines(earlier func(time.Time)) {
 	if m.state != stateEstablished {
 		return
 	}
+	earlier(m.silence.deadline())
 	earlier(m.life.expireAt)
 	earlier(m.life.busy.closeAt)
 	earlier(m.life.reauthAt)
@@ -125,6 +126,7 @@ func (m *Machine) tickLife() {
 		m.life.reauthAt = time.Time{}
 		m.life.reauth(sa, "its time is over")
 	}
+	m.silence.tick()
 	m.life.busy.tick(sa)
 	if due(m.life.expireAt, m.now) && m.state == stateEstablished {
 		m.life.expireAt = time.Time{}

@@ -27,7 +27,9 @@ func (c *Conn) SendESPClass(class byte, packets ...[]byte) error {
 	} else {
 		err = c.sockets().esp.WriteClass(class, *to, packets...)
 	}
-	c.lastSent.Store(int64(time.Since(c.base)))
+	now := int64(time.Since(c.base))
+	c.lastSent.Store(now)
+	c.espSent.Store(now)
 	if err != nil {
 		return fmt.Errorf("send ESP: %w", err)
 	}

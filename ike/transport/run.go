@@ -144,6 +144,9 @@ func (l *loop) arm() {
 
 func (l *loop) tick() {
 	now := time.Now()
+	if s := l.c.espSent.Load(); s > 0 && l.ownsESP() {
+		l.m.Sent(l.c.base.Add(time.Duration(s)))
+	}
 	if a := l.c.aliveAt.Load(); a > 0 {
 		l.m.Alive(l.c.base.Add(time.Duration(a)))
 	}

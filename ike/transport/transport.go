@@ -75,6 +75,7 @@ type Conn struct {
 
 	espTo    atomic.Pointer[netip.AddrPort] // where SendESP sends; nil before IKE_AUTH
 	lastSent atomic.Int64                   // of UDP encapsulation, since base
+	espSent  atomic.Int64                   // of ESP, since base
 	aliveAt  atomic.Int64                   // since base
 	base     time.Time
 	counters counters
