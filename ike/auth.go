@@ -33,6 +33,7 @@ type abilities struct {
 	multiAuth   bool             // it knows RFC 4739
 	hashes      []signature.Hash // of SIGNATURE_HASH_ALGORITHMS; nil = it sent none
 	certAsked   bool             // it sent CERTREQ
+	looksUp     bool             // it fetches certificates that are named by hash and URL
 	ocspAsked   bool             // it asks for OCSP responses beside the certificate
 	authorities [][]byte         // that it asked certificates of
 }

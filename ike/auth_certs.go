@@ -15,6 +15,7 @@ const maxCertRequests = 1024
 // readAbilities reads what the IKE_SA_INIT response says about authentication.
 func (a *authentication) readAbilities(msg *message.Message) error {
 	a.peer.multiAuth = msg.Notify(message.MultipleAuthSupported) != nil
+	a.peer.looksUp = msg.Notify(message.HTTPCertLookupSupported) != nil
 	if n := msg.Notify(message.SignatureHashAlgorithms); n != nil && !a.cfg.Authentication.ClassicSignatures {
 		whole := n.Data[:len(n.Data)&^1]
 		if len(whole) < len(n.Data) {
@@ -75,7 +76,13 @@ func (a *authentication) certificates(c *Credential, ocsp [][]byte) (ps []messag
 	if !a.sendsCertificates() {
 		return nil
 	}
-	for _, der := range c.Certs {
+	for i, der := range c.Certs {
+		if a.peer.looksUp && i < len(c.URLs) && c.URLs[i] != "" {
+			if p, ok := hashAndURL(der, c.URLs[i]); ok {
+				ps = append(ps, p)
+				continue
+			}
+		}
 		ps = append(ps, &message.Cert{Encoding: message.CertX509Signature, Data: der})
 	}
 	for _, der := range ocsp {

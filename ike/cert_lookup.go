@@ -27,6 +27,13 @@ type certLookup struct {
 	certs  []*message.Cert // in the gateway's order, those that came whole among them
 }
 
+// hashAndURL names a certificate by its SHA-1 hash and where it can be fetched; false
+// where the URL cannot be sent.
+func hashAndURL(der []byte, url string) (*message.Cert, bool) {
+	b, err := message.HashURL{Hash: sha1.Sum(der), URL: url}.AppendBinary(nil)
+	return &message.Cert{Encoding: message.CertHashURL, Data: b}, err == nil
+}
+
 // newCertLookup returns nil where all certificates of msg came whole, or no URL may be
 // fetched.
 func newCertLookup(c *core, msg *message.Message) *certLookup {

@@ -143,3 +143,35 @@ func TestNoCertificatesByURL(t *testing.T) {
 	require.Empty(t, got)
 	require.NotContains(t, n.r.seen[1], "HTTP_CERT_LOOK")
 }
+
+// Our certificates are named by hash and URL where the gateway fetches them, and it is
+// known where they are.
+func TestOwnCertificateByURL(t *testing.T) {
+	own, theirs := newSigner(t, "p256"), newSigner(t, "p256")
+	for _, announced := range []bool{false, true} {
+		n := newNetwork(t, func(c *Config, r *responder, _ *fakeEAP) {
+			signed(c, r, own, theirs)
+			c.Authentication.SendCert = SendCertAlways
+			c.LocalRounds[0].Credentials[0].Certs = [][]byte{[]byte("leaf"), []byte("intermediate"), []byte("odd")}
+			c.LocalRounds[0].Credentials[0].URLs = []string{"http://ca/leaf", "", "http://ca/" + strings.Repeat("x", message.MaxURL)}
+			if announced {
+				r.editInit = func(m *message.Message) {
+					m.Payloads = append(m.Payloads, &message.Notify{NotifyType: message.HTTPCertLookupSupported})
+				}
+			}
+		})
+		n.start()
+		n.established()
+		var sent []string
+		for _, p := range n.m.auth.certificates(&n.m.cfg.LocalRounds[0].Credentials[0], nil) {
+			c := p.(*message.Cert)
+			sent = append(sent, fmt.Sprint(c.Encoding, " ", string(c.Data)))
+		}
+		first := &message.Cert{Encoding: message.CertX509Signature, Data: []byte("leaf")}
+		if announced {
+			first = byURL(t, message.CertHashURL, "leaf", "http://ca/leaf")
+		}
+		require.Equal(t, []string{fmt.Sprint(first.Encoding, " ", string(first.Data)),
+			fmt.Sprint(message.CertX509Signature, " intermediate"), fmt.Sprint(message.CertX509Signature, " odd")}, sent)
+	}
+}

@@ -40,6 +40,10 @@ type Credential struct {
 	// Certs are sent where SendCert says so: our certificate, then those of
 	// intermediate CAs, DER. Empty: the gateway knows the public key.
 	Certs [][]byte
+	// URLs are where the certificates of the same index can be fetched in DER: a gateway
+	// that announces N(HTTP_CERT_LOOKUP_SUPPORTED) gets hash and URL instead (RFC 7296
+	// section 3.6). "" or none: the certificate itself is sent.
+	URLs []string
 	// Authorities name the CAs above the certificate as CERTREQ does, 20 octets
 	// each.
 	Authorities [][]byte

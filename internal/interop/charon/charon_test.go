@@ -64,6 +64,7 @@ type options struct {
 	foreignCA      bool                    // the client trusts another CA than the gateway's
 	peer           peer                    // zero = debian
 	cookies        int                     // the gateway asks an address with as many half-open IKE_SAs for cookies; 0 = never
+	hashAndURL     bool                    // the gateway fetches certificates
 	certificate    func(*x509.Certificate) // changes the gateway's before it is signed; nil = not
 }
 
@@ -131,6 +132,7 @@ func (s *site) gateway(o options) {
 	s.write("gw/strongswan.conf", `
 charon {
   cookie_threshold_ip = %[7]d
+  hash_and_url = %[8]v
   load = random nonce openssl curl ml aes ctr ccm xcbc cmac curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici %[6]s kernel-netlink socket-default eap-identity eap-ttls eap-tls eap-peap eap-md5 eap-mschapv2 eap-gtc eap-dynamic xauth-generic updown
   filelog {
     log {
@@ -172,7 +174,7 @@ charon {
 libtls {
   version_max = %[4]s
 }
-`, s.dir, vici, fragment, tlsMax, phase2, gatewayPlane(), o.cookies)
+`, s.dir, vici, fragment, tlsMax, phase2, gatewayPlane(), o.cookies, o.hashAndURL)
 	s.write("gw/swanctl/swanctl.conf", `
 connections {
   rw {

@@ -43,6 +43,10 @@ func startLibreswan(s *site) *libreswan {
 	s.write("gw.p12", string(p12))
 	run("certutil", "-N", "-d", "sql:"+nss, "-f", filepath.Join(nss, "pw"))
 	run("pk12util", "-i", filepath.Join(s.dir, "gw.p12"), "-d", "sql:"+nss, "-k", filepath.Join(nss, "pw"), "-W", "x")
+	p12, err = pkcs12.Legacy.Encode(s.gwRSA.PrivateKey, s.gwRSA.Leaf, []*x509.Certificate{s.ca.Cert}, "x")
+	require.NoError(t, err)
+	s.write("gwrsa.p12", string(p12))
+	run("pk12util", "-i", filepath.Join(s.dir, "gwrsa.p12"), "-d", "sql:"+nss, "-k", filepath.Join(nss, "pw"), "-W", "x")
 	// pk12util names a certificate by its subject.
 	run("certutil", "-M", "-d", "sql:"+nss, "-f", filepath.Join(nss, "pw"), "-n", "gotnc test CA - gotnc", "-t", "CT,,")
 
@@ -100,6 +104,18 @@ conn cert
 	rightid=%%fromcert
 	rightaddresspool=10.3.1.1-10.3.1.50
 
+conn eaptls
+	leftid=@rsa.gotnc.test
+	leftcert="rsa.gotnc.test - gotnc"
+	leftauth=rsasig
+	leftautheap=tls
+	leftsendcert=always
+	right=192.168.0.101
+	rightauth=eaponly
+	rightautheap=tls
+	rightid=@eap.gotnc.test
+	rightaddresspool=10.3.2.1-10.3.2.50
+
 conn v6
 	left=fec0::1
 	leftsubnet=fec1::/64
@@ -135,6 +151,7 @@ func certificate() connection {
 
 func TestLibreswan(t *testing.T) {
 	s := newSite(t, pluto, "libreswan")
+	s.ip("-n " + s.Client + " addr add 192.168.0.101/24 dev " + s.device(s.Client, s.ClientAddr))
 	l := startLibreswan(s)
 	psk := pskOf("psk.gotnc.test")
 	kernel := psk
@@ -145,7 +162,7 @@ func TestLibreswan(t *testing.T) {
 		rowPSK:         carries(func(*site) connection { return psk }),
 		rowCertificate: carries(func(*site) connection { return certificate() }),
 		rowMSCHAPv2:    {absent: "autheap= knows none and tls"},
-		rowEAPTLS:      {absent: "with an ECDSA certificate pluto 4.10 fails its own check (pks->kind); RSA was not tried"},
+		rowEAPTLS:      {run: func(*site) string { return l.eapTLS() }},
 		rowKernel:      carries(func(*site) connection { return kernel }),
 		rowOurRekeying: clientRekeys(psk),
 		rowPeerRekeys:  {run: func(*site) string { return l.rekeys(psk) }},
@@ -197,6 +214,20 @@ func (l *libreswan) rekeys(c connection) string {
 	l.ping(inside)
 	r.stop()
 	return "both, under a ping"
+}
+
+// eapTLS connects with certificates of RSA: pluto's EAP-TLS asks for the RSA key of
+// the gateway's certificate, whatever kind that is of.
+func (l *libreswan) eapTLS() string {
+	r := l.up(connection{
+		settings: "local_addrs = 192.168.0.101\n",
+		local:    "auth = eap-tls\nid = eap.gotnc.test\ncerts = rsa.pem", other: "auth = pubkey\nid = rsa.gotnc.test",
+		strongswan: "tls {\nversion_max = 1.2\n}\n",
+	})
+	l.ping(inside)
+	l.transfer(inside)
+	r.stop()
+	return "ping, 1 MB of TCP; certificates of RSA, TLS 1.2"
 }
 
 // cookie has pluto ask for one.

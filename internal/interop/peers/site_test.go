@@ -53,6 +53,8 @@ type site struct {
 	ca  *testpki.CA
 	gw  tls.Certificate // large, so that it goes in fragments
 	cl  tls.Certificate
+	// gwRSA and clRSA have keys of RSA.
+	gwRSA, clRSA tls.Certificate
 
 	said *output.Buffer // of the gateway's program
 }
@@ -119,7 +121,16 @@ func (s *site) certificates() {
 		c.Subject.OrganizationalUnit = []string{strings.Repeat("a unit that fills the certificate ", 30)}
 	})
 	require.NoError(t, err)
+	s.gwRSA, err = s.ca.Issue("rsa.gotnc.test", testpki.RSA, func(c *x509.Certificate) {
+		c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	})
+	require.NoError(t, err)
+	s.clRSA, err = s.ca.Issue("eap.gotnc.test", testpki.RSA, func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	})
+	require.NoError(t, err)
 	sw := filepath.Join(s.dir, "cl")
+	require.NoError(t, testpki.WriteFiles(s.clRSA, filepath.Join(sw, "x509", "rsa.pem"), filepath.Join(sw, "private", "rsa.pem")))
 	require.NoError(t, testpki.WriteFiles(s.cl, filepath.Join(sw, "x509", "carol.pem"), filepath.Join(sw, "private", "carol.pem")))
 	s.write("cl/x509ca/ca.pem", string(s.ca.PEM()))
 	s.write("cl/tnc_config", "# no IMC: these gateways ask for none\n")

@@ -1,7 +1,11 @@
 package profile
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha1"
+	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 
@@ -140,6 +144,7 @@ func (b *Builder) signatureRound(ctx context.Context, round *ike.LocalRound, l *
 				cred.Certs = append(cred.Certs, ca.Raw)
 			}
 			cred.Authorities = b.authorities(o)
+			cred.URLs = b.certURLs(append([]*x509.Certificate{o.Cert}, o.Chain...))
 			if b.Connection.OCSP == "reply" || b.Connection.OCSP == "both" {
 				var err error
 				if cred.OCSP, err = b.ownStatus(o); err != nil {
@@ -158,6 +163,27 @@ func (b *Builder) signatureRound(ctx context.Context, round *ike.LocalRound, l *
 		round.Signature.Schemes = k.IKE
 	}
 	return nil
+}
+
+// certURLs returns where each certificate can be fetched, as the cert_uri_base of the CA
+// that issued it says; "" = nowhere.
+func (b *Builder) certURLs(certs []*x509.Certificate) (urls []string) {
+	for _, c := range certs {
+		url := ""
+		for _, a := range b.Swanctl.Authorities {
+			if a.CertURIBase == "" || a.CACert == "" {
+				continue
+			}
+			// A file that cannot be read is an error where trust is built.
+			if cas, err := swanctl.LoadCertificates(a.CACert); err == nil && len(cas) > 0 && bytes.Equal(cas[0].RawSubject, c.RawIssuer) {
+				hash := sha1.Sum(c.Raw)
+				url = a.CertURIBase + hex.EncodeToString(hash[:])
+				break
+			}
+		}
+		urls = append(urls, url)
+	}
+	return urls
 }
 
 // authorities returns the CAs above a certificate of this end, as CERTREQ names

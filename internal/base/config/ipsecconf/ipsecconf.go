@@ -251,6 +251,7 @@ func (t *translator) authority(s *section) {
 		v.Text = t.path("cacerts", v.Text)
 		t.cfg.Put(path, v)
 	}
+	list("cert_uri_base", "certuribase")
 	list("crl_uris", "crluri", "crluri1", "crluri2")
 	list("ocsp_uris", "ocspuri", "ocspuri1", "ocspuri2")
 }

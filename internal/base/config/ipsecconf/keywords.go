@@ -75,7 +75,7 @@ var setupKeywords = map[string]keyword{
 var authorityKeywords = map[string]keyword{
 	"auto": oneOf("ignore", "add", "route", "start"), "cacert": anyText, "crluri": anyText, "crluri1": anyText, "crluri2": anyText,
 	"ocspuri": anyText, "ocspuri1": anyText, "ocspuri2": anyText,
-	"certuribase": anyText.because("certificates are sent whole"),
+	"certuribase": anyText,
 	"ldaphost":    anyText.because(oldOption), "ldapbase": anyText.because(oldOption),
 }
 

@@ -12,7 +12,7 @@ import (
 var keywordDocs = map[string]map[string]string{
 	"config setup": {"charondebug": "log levels by group", "strictcrlpolicy": "revocation = strict or ifuri of every gateway"},
 	"ca <name>": {"auto": "add loads it", "cacert": "file of ipsec.d/cacerts", "crluri": "where its CRL is", "crluri1": "the same", "crluri2": "another",
-		"ocspuri": "where its OCSP responder is", "ocspuri1": "the same", "ocspuri2": "another"},
+		"certuribase": "where its certificates can be fetched, by their SHA-1 hash", "ocspuri": "where its OCSP responder is", "ocspuri1": "the same", "ocspuri2": "another"},
 	"conn <name>": {
 		"auto": "add, route, start; without it the conn is a template", "keyexchange": "ike or ikev2; ikev1 is refused", "type": "tunnel; rules for packets are passed over",
 		"authby": "where neither leftauth nor rightauth is set: psk, pubkey (rsasig and ecdsasig are the same)", "eap_identity": "identity inside EAP; %identity is leftid",

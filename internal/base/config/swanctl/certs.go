@@ -27,13 +27,16 @@ type Authority struct {
 	CACert   string // file, "" = none
 	CRLURIs  []string
 	OCSPURIs []string
+	// CertURIBase, with the hash of a certificate behind it, is where those that the CA
+	// issued can be fetched; "" = nowhere.
+	CertURIBase string
 }
 
 const noToken = "tokens are not supported: put the certificate into a file"
 
 var authorityKeys = keys{
 	"cacert": used, "file": used, "crl_uris": used, "ocsp_uris": used,
-	"handle": without(noToken), "slot": without(noToken), "module": without(noToken), "cert_uri_base": without("certificates are sent whole"),
+	"handle": without(noToken), "slot": without(noToken), "module": without(noToken), "cert_uri_base": used,
 }
 
 func (m *Config) authority(n *config.Node) {
@@ -48,6 +51,9 @@ func (m *Config) authority(n *config.Node) {
 	}
 	if v, ok := n.Lookup("ocsp_uris"); ok {
 		a.OCSPURIs = v.List()
+	}
+	if v, ok := n.Lookup("cert_uri_base"); ok {
+		a.CertURIBase = v.Text
 	}
 	before := len(m.Faults)
 	m.unknown(n, authorityKeys, nil, nil, nil, m.fault)

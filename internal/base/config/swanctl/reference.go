@@ -37,7 +37,7 @@ var optionDocs = map[string]map[string]string{
 		"if_id_in": "XFRM interface ID", "if_id_out": "XFRM interface ID",
 		"copy_df": "yes; in user space yes leaves the bit to the UDP socket, which sets it, and no is for all children", "copy_ecn": "yes; not over TCP", "copy_dscp": "out, in, yes or no; not over TCP",
 	},
-	"authorities.<ca>": {"cacert": "file below x509ca", "file": "the same", "crl_uris": "where CRLs are", "ocsp_uris": "where OCSP responders are"},
+	"authorities.<ca>": {"cacert": "file below x509ca", "file": "the same", "crl_uris": "where CRLs are", "ocsp_uris": "where OCSP responders are", "cert_uri_base": "where certificates of the CA can be fetched, by their SHA-1 hash: the gateway gets hash and URL where it wants them"},
 }
 
 // Reference returns the tables of the options, in Markdown.
