@@ -99,7 +99,7 @@ func (s *espSocket) OnESP(receive func(packets ...[]byte)) {
 			}
 			packets = packets[:0]
 			for i := range n {
-				b, size, _ := r.Message(i)
+				b, size, _, _ := r.Message(i)
 				packets = batch.Segments(packets, b, size)
 			}
 			receive(packets...)
