@@ -141,12 +141,13 @@ func TestReaderEnds(t *testing.T) {
 func FuzzParsePacket(f *testing.F) {
 	f.Add(stream(f)[len(Prefix):])
 	f.Add([]byte{0, 1})
+	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var again []byte
 		for rest := b; ; {
 			packet, r, err := ParsePacket(rest)
 			if err != nil {
-				require.Equal(t, b, append(again, rest...), "what was parsed encodes back")
+				require.True(t, bytes.Equal(b, append(again, rest...)), "what was parsed encodes back")
 				return
 			}
 			switch kind, body := Classify(packet); kind {
