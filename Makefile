@@ -75,6 +75,12 @@ uninstall: ## remove what `make install` installed, with the same PREFIX, LIBDIR
 deb rpm: all ## make packages in build/packages: gotnc, libtnccs1, libtnccs-dev
 	@BUILD='$(BUILD)' VERSION='$(VERSION)' MAKE='$(MAKE)' GO='$(GO)' dist/package.sh $@
 
+pictures: ## draw docs/pictures/*.svg of the texts beside them
+	@$(GO) run ./internal/pictures
+
+site: ## build the documents as a site in build/site (mkdocs, Debian's package of that name)
+	@docs/site.sh '$(abspath $(BUILD))'
+
 sbom: ## write the bill of materials of each product (CycloneDX) to build/sbom
 	@mkdir -p $(BUILD)/sbom
 	@for m in cmd/tnc capi/attestation capi/tnccs; do $(GO) run $(CYCLONEDX) app -json -licenses -std -main $$m -output $(BUILD)/sbom/$$(basename $$m).cdx.json; done
@@ -133,4 +139,4 @@ packagetest: ## install the packages in a clean Debian (root, debootstrap, linti
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: help demo lib tnc man completions notices all install uninstall deb rpm sbom dist test peers check fuzz corpora abi interop bench vmtest packagetest clean
+.PHONY: help demo lib tnc man completions notices all install uninstall deb rpm pictures site sbom dist test peers check fuzz corpora abi interop bench vmtest packagetest clean

@@ -46,7 +46,7 @@ func leads(target, folder string) bool {
 var floors = []string{"", "internal/base/wire", "internal/base/log", "internal/base/text"}
 
 // offTheMap are tests, tools and examples, which put everything together.
-var offTheMap = []string{"internal/arch", "internal/bench", "internal/corpora", "internal/interop", "internal/testsummary", "internal/need", "docs/examples", "dist", "capi/capitest", "ike/eap/internal/eaptest"}
+var offTheMap = []string{"internal/arch", "internal/bench", "internal/corpora", "internal/interop", "internal/testsummary", "internal/need", "internal/pictures", "docs/examples", "dist", "capi/capitest", "ike/eap/internal/eaptest"}
 
 func onMap(path string) bool {
 	return !slices.Contains(floors, path) && !slices.ContainsFunc(offTheMap, func(dir string) bool { return under(path, dir) })
