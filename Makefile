@@ -79,7 +79,7 @@ pictures: ## draw docs/pictures/*.svg of the texts beside them
 	@$(GO) run ./internal/pictures
 
 site: ## build the documents as a site in build/site (mkdocs, Debian's package of that name)
-	@docs/site.sh '$(abspath $(BUILD))'
+	@dist/site.sh '$(abspath $(BUILD))'
 
 sbom: ## write the bill of materials of each product (CycloneDX) to build/sbom
 	@mkdir -p $(BUILD)/sbom

@@ -44,7 +44,7 @@ type step struct {
 }
 
 var (
-	comment   = regexp.MustCompile(`^<!-- (file|needs|not run): (.+) -->$`)
+	comment   = regexp.MustCompile(`^\s*<!-- (file|needs|not run): (.+) -->$`)
 	fence     = regexp.MustCompile("^(\\s*)```(\\w*)$")
 	document  = regexp.MustCompile(`<<-?\s*['"]?(\w+)['"]?`)
 	excusable = regexp.MustCompile(`(^|/)howto/`)
@@ -71,6 +71,9 @@ func readPage(file string) (page, error) {
 		}
 		m := fence.FindStringSubmatch(lines[i])
 		if m == nil {
+			if strings.Contains(lines[i], "<!--") {
+				return p, fmt.Errorf("%s:%d: a comment that is not understood", file, i+1)
+			}
 			if strings.Contains(lines[i], "```") {
 				return p, fmt.Errorf("%s:%d: a fence that is not three back quotes and one word", file, i+1)
 			}

@@ -38,6 +38,7 @@ func TestReadPageRefuses(t *testing.T) {
 	for _, text := range []string{
 		"```bash\nls\n```\n", "```\nls\n```\n", "```shell\nls\n```\n", "``` sh\nls\n```\n", "```sh x\nls\n```\n", "````sh\nls\n````\n",
 		"```console\nls\n```\n", "```sh\nls\n", "```sh\nif true\n```\n", "```c\nint x;\n```\n",
+		"<!-- not to be run: x -->\n```sh\nls\n```\n", "<!-- not run -->\n```sh\nls\n```\n",
 		"<!-- not run: no reason counts -->\n```sh\nls\n```\n", "<!-- file: x -->\n\ntext\n\n```c\nint x;\n```\n",
 	} {
 		_, err := read(t, "tutorials/x.md", text)
@@ -46,6 +47,9 @@ func TestReadPageRefuses(t *testing.T) {
 	p, err := read(t, "howto/x.md", "<!-- not run: it needs a fleet -->\n```sh\nls\n```\n")
 	require.NoError(t, err)
 	require.Equal(t, []string{"it needs a fleet"}, p.left)
+	p, err = read(t, "howto/x.md", "1. An item:\n\n    <!-- not run: it needs a fleet -->\n    ```sh\n    reboot\n    ```\n")
+	require.NoError(t, err)
+	require.Empty(t, p.steps)
 }
 
 func TestMatches(t *testing.T) {

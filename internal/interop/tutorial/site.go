@@ -73,6 +73,13 @@ exec bash --noprofile --norc`
 // sudo is for pages run by root, where sudo may not be installed.
 const sudo = "#!/bin/sh\n[ \"$1\" != -E ] || shift\nexec env \"$@\"\n"
 
+// outside are programs that would change the machine, which a page's own /etc does not
+// keep from it.
+var outside = []string{"apt", "apt-get", "dpkg", "rpm", "dnf", "reboot", "shutdown", "poweroff", "halt", "systemctl", "service", "modprobe",
+	"aa-complain", "aa-enforce", "update-grub", "sysctl", "pkill", "killall"}
+
+const refusal = "#!/bin/sh\necho \"$(basename $0): a test does not change the machine that it runs on\" >&2\nexit 1\n"
+
 // enterPage starts the shell of a page; the folder home is the reader's, in it gotnc,
 // which leads to the sources.
 func enterPage(t testing.TB, p page) *shell {
@@ -81,6 +88,9 @@ func enterPage(t testing.TB, p page) *shell {
 	home := t.TempDir()
 	require.NoError(t, os.Symlink(checkout(t), filepath.Join(home, "gotnc")))
 	tools := t.TempDir()
+	for _, program := range outside {
+		require.NoError(t, os.WriteFile(filepath.Join(tools, program), []byte(refusal), 0o755))
+	}
 	goEnv, err := exec.Command("go", "env", "GOMODCACHE", "GOCACHE", "GOROOT").Output()
 	require.NoError(t, err)
 	f := strings.Fields(string(goEnv))
