@@ -8,7 +8,8 @@ source=$1/site-source
 rm -rf "$source"
 mkdir -p "$source"
 cp --parents -r README.md LICENSE CHANGELOG.md SECURITY.md CONTRIBUTING.md ARCHITECTURE.md tnc_config.example docs include \
-	capi/attestation/example capi/tnccs/example "$source"
+	capi/attestation/example capi/tnccs/example dist/apparmor "$source"
+touch "$source/go.mod" # the examples are not packages of this module a second time
 sed "s|@SOURCE@|$source|; s|@SITE@|$1/site|" mkdocs.yml > "$1/mkdocs.yml"
 mkdocs build --quiet --strict --clean --config-file "$1/mkdocs.yml"
 echo "$1/site/index.html"
