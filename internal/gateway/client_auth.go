@@ -170,6 +170,7 @@ func (c *client) endOthers() {
 		if o != c && !o.freed && o.report.State == Established && o.idi.String() == c.idi.String() {
 			log.Infof(c.g.log, "destroying duplicate IKE_SA of '%s', received INITIAL_CONTACT", c.idi)
 			o.report.State = Deleted
+			c.g.replaced[o.spii] = true
 			o.free()
 		}
 	}

@@ -59,6 +59,7 @@ type Gateway struct {
 	received int
 	sent     int
 	requests int
+	replaced map[message.SPI]bool // IKE_SAs that an INITIAL_CONTACT ended, by the initiator's SPI
 	closed   bool
 }
 
@@ -99,7 +100,7 @@ func newGateway(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, closing: make(chan struct{}), pool: newPool(cfg.Pool),
-		bySPI: make(map[message.SPI]*ikeSA), byESP: make(map[uint32]*childSA), asked: make(map[message.SPI]int),
+		bySPI: make(map[message.SPI]*ikeSA), byESP: make(map[uint32]*childSA), asked: make(map[message.SPI]int), replaced: make(map[message.SPI]bool),
 		net: log.Group(cfg.Logger, log.NET), enc: log.Group(cfg.Logger, log.ENC), log: log.Group(cfg.Logger, log.IKE),
 	}
 	var err error
@@ -353,6 +354,9 @@ func (g *Gateway) tick(now time.Time) {
 	}
 	if len(g.asked) > maxReports {
 		clear(g.asked)
+	}
+	if len(g.replaced) > maxReports {
+		clear(g.replaced)
 	}
 }
 

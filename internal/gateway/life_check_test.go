@@ -42,7 +42,7 @@ func (l *life) check() {
 		return
 	}
 	c := l.gatewaySide()
-	if c == nil || !l.current.up {
+	if c == nil || !l.current.up || l.lost(l.current) {
 		return
 	}
 	if !l.idle() {

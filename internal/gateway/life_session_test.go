@@ -16,10 +16,10 @@ import (
 
 // session is one IKE_SA of the client, with those that rekeying made of it.
 type session struct {
-	m      *ike.Machine
-	first  bool // of a run of the client: the gateway may forget others
-	up     bool // its first CHILD_SA was there
-	closed bool
+	m     *ike.Machine
+	first bool // of a run of the client: the gateway may forget others
+	up    bool // its first CHILD_SA was there
+	spi   message.SPI
 }
 
 // reauthRetry is when a reauthentication that failed is tried again, as tnc does.
@@ -137,7 +137,10 @@ func (l *life) carry(s *session, out ike.Outputs) {
 
 func (l *life) event(s *session, e ike.Event) {
 	switch e := e.(type) {
+	case ike.Established:
+		s.spi = message.SPI(e.SPIi)
 	case ike.Rekeyed:
+		s.spi = message.SPI(e.SPIi)
 		l.counts.ikeRekeyed++
 	case ike.ChildRekeyed:
 		l.counts.childRekeyed++
@@ -163,7 +166,7 @@ func (l *life) event(s *session, e ike.Event) {
 		l.fail(fmt.Errorf("CHILD_SA %s: %w", e.Name, e.Err))
 	case ike.Failed:
 		l.plane.ended(s)
-		if s.up && s == l.current {
+		if s.up && s == l.current && !l.lost(s) {
 			l.fail(fmt.Errorf("the IKE_SA failed: %w", e.Err))
 		}
 		l.counts.retried++
@@ -174,6 +177,10 @@ func (l *life) event(s *session, e ike.Event) {
 		}
 	}
 }
+
+// lost reports whether the gateway alone has ended an IKE_SA: an IKE_AUTH of a run that
+// was killed, with INITIAL_CONTACT, came after that of the next run. DPD finds it out.
+func (l *life) lost(s *session) bool { return l.g.replaced[s.spi] }
 
 // tunnelUp lets the IKE_SA that reauthentication made take over.
 func (l *life) tunnelUp(s *session) {

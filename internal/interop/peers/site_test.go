@@ -41,7 +41,7 @@ const (
 
 	// patience is how long what has to happen may take: seconds on an emulated
 	// machine, milliseconds else.
-	patience = time.Minute
+	patience = 2 * time.Minute
 )
 
 // site is one gateway and one client on a link, with what both need.

@@ -145,7 +145,7 @@ func initramfs(t *testing.T) string {
 // machine may hang, and to its end.
 const (
 	bootTime = 20 * time.Second
-	runTime  = 10 * time.Minute
+	runTime  = 15 * time.Minute
 )
 
 // kvmHangs is what the first machine found.
