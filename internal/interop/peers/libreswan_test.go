@@ -180,7 +180,7 @@ func TestLibreswan(t *testing.T) {
 // overTCP blocks UDP, so that the client goes over TCP.
 func overTCP(c connection) cell {
 	if os.Getenv("GOTNC_ESPINTCP") == "" {
-		return cell{absent: "pluto needs the kernel's CONFIG_INET_ESPINTCP, which Debian's do not set"}
+		return cell{absent: notRun + " no ESP in TCP (CONFIG_INET_ESPINTCP), which pluto needs; internal/interop/vm/uml.sh makes one"}
 	}
 	return cell{run: func(s *site) string {
 		s.write("block.nft", "table inet block {\n chain in {\n type filter hook input priority 0;\n udp dport { 500, 4500 } drop\n }\n}\n")

@@ -39,6 +39,9 @@ type cell struct {
 	absent string
 }
 
+// notRun begins cells of rows that the kernel has nothing for.
+const notRun = "not run: this kernel has"
+
 // quick rows are run where GOTNC_PEERS is "quick".
 var quick = map[string]bool{rowPSK: true, rowCertificate: true, rowMSCHAPv2: true, rowEAPTLS: true}
 
@@ -58,7 +61,10 @@ func matrix(t *testing.T, s *site, peer string, rows []string, cells map[string]
 			continue
 		}
 		if c.absent != "" {
-			fmt.Printf("CELL|%s|%s|not offered: %s\n", peer, row, c.absent)
+			if !strings.HasPrefix(c.absent, notRun) {
+				c.absent = "not offered: " + c.absent
+			}
+			fmt.Printf("CELL|%s|%s|%s\n", peer, row, c.absent)
 			continue
 		}
 		if !isWanted(row) {
@@ -241,7 +247,7 @@ func forgets(c connection) cell {
 		c.settings += "\ndpd_delay = 1s\n"
 		c.child += "\nrekey_time = 1h\n"
 		if !s.hasNAT() {
-			return "not run: this kernel has no NAT (internal/interop/vm/uml.sh makes one)"
+			return notRun + " no NAT (internal/interop/vm/uml.sh makes one)"
 		}
 		nat := s.Behind(s.t)
 		s.ip("-n " + s.Gateway + " route replace default via " + nat.Addr) // towards virtual addresses
@@ -265,17 +271,15 @@ func forgets(c connection) cell {
 			}
 			return false
 		}
-		start := time.Now()
 		require.True(s.t, crosses(), "no packet crosses any more")
-		after := time.Since(start).Round(time.Second)
 		require.Equal(s.t, 1, r.count("] established between"), "one IKE_SA all the time")
 		said := r.out.String()
 		r.stop()
 		if strings.Contains(said, "making new CHILD_SAs") {
-			return fmt.Sprintf("same IKE_SA; ESP's silence is noticed, packets with new CHILD_SAs after %v", after)
+			return "same IKE_SA; ESP's silence is noticed, packets with new CHILD_SAs"
 		}
 		if strings.Contains(said, "telling it our addresses again") {
-			return fmt.Sprintf("same IKE_SA; ESP's silence is noticed, packets once MOBIKE told the gateway, after %v", after)
+			return "same IKE_SA; ESP's silence is noticed, packets once MOBIKE told the gateway"
 		}
 		return "same IKE_SA, ping through the new mapping"
 	}}

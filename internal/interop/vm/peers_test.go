@@ -64,6 +64,74 @@ func TestPeers(t *testing.T) {
 		})
 	}
 	fmt.Print(markdown(rows, table))
+	if os.Getenv("GOTNC_PEERS") == "" && !t.Failed() {
+		compareWithDoc(t, rows, table)
+	}
+}
+
+// peersDoc has the table.
+const peersDoc = "../../../docs/peers.md"
+
+var docTable = regexp.MustCompile(`(?m)^\| \| libreswan.*\n(?:\|.*\n)+`)
+
+// compareWithDoc holds the table that was printed against that of docs/peers.md, but
+// for cells that this kernel has nothing for; -update writes it.
+func compareWithDoc(t *testing.T, rows []string, cells map[[2]string]string) {
+	t.Helper()
+	b, err := os.ReadFile(peersDoc)
+	require.NoError(t, err)
+	text := string(b)
+	have := docTable.FindString(text)
+	require.NotEmpty(t, have, "docs/peers.md has no table")
+	documented := docCells(have)
+	for key, c := range cells {
+		if strings.HasPrefix(c, "not run:") {
+			cells[key] = documented[key]
+		}
+	}
+	if want := markdown(rows, cells); *update {
+		require.NoError(t, os.WriteFile(peersDoc, []byte(strings.Replace(text, have, want, 1)), 0o644))
+	} else {
+		require.Equal(t, have, want, "docs/peers.md: -update writes it")
+	}
+}
+
+// docCells are the cells of a table in Markdown.
+func docCells(table string) map[[2]string]string {
+	cells := map[[2]string]string{}
+	for l := range strings.Lines(table) {
+		f := strings.Split(strings.TrimSpace(l), " | ")
+		if len(f) == 3 && strings.HasPrefix(f[0], "| ") {
+			row := strings.TrimPrefix(f[0], "| ")
+			cells[[2]string{"Libreswan", row}], cells[[2]string{"OpenIKED", row}] = f[1], strings.TrimSuffix(f[2], " |")
+		}
+	}
+	return cells
+}
+
+// The table of docs/peers.md is one that TestPeers prints: each row that there is, with
+// a cell for each gateway.
+func TestPeersDoc(t *testing.T) {
+	b, err := os.ReadFile(peersDoc)
+	require.NoError(t, err)
+	table := docTable.FindString(string(b))
+	cells := docCells(table)
+	source, err := os.ReadFile("../peers/matrix_test.go")
+	require.NoError(t, err)
+	found := regexp.MustCompile(`(?m)^\trow\w+ += "(.*)"$`).FindAllStringSubmatch(string(source), -1)
+	require.NotEmpty(t, found)
+	for _, m := range found {
+		require.NotEmpty(t, cells[[2]string{"Libreswan", m[1]}], m[1])
+		require.NotEmpty(t, cells[[2]string{"OpenIKED", m[1]}], m[1])
+	}
+	require.Len(t, cells, 2*len(found), "rows that are not run")
+	var rows []string
+	for l := range strings.Lines(table) {
+		if row, _, _ := strings.Cut(strings.TrimPrefix(l, "| "), " | "); cells[[2]string{"Libreswan", row}] != "" {
+			rows = append(rows, row)
+		}
+	}
+	require.Equal(t, table, markdown(rows, cells))
 }
 
 // markdown is the table of docs/peers.md.

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/internal/gateway"
+	"github.com/gotnc/gotnc/internal/testpki"
+)
+
+// A connection over TCP says so in tnc status, tries UDP now and then, and goes back
+// to UDP when that works again; there is a connection all the time.
+func TestBackToUDP(t *testing.T) {
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.ListenTCP = "127.0.0.1:0" })
+	s.gw.BlockUDP(true)
+	s.write("strongswan.conf", fmt.Sprintf("charon {\n port = 0\n port_nat_t = 0\n retransmit_timeout = 0.5\n retransmit_tries = 2\n}\ntnc {\n tcp_after = 1\n udp_again = 2\n tcp_port = %d\n}\n", s.gw.AddrTCP().Port()))
+	t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
+	f, err := os.Create(s.path("log"))
+	require.NoError(t, err)
+	defer f.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), io.Discard, f)
+	}()
+	defer func() {
+		cancel()
+		require.Equal(t, report.ExitAllowed, <-ended)
+	}()
+	said := func(text string) func() bool {
+		return func() bool {
+			b, err := os.ReadFile(s.path("log"))
+			return err == nil && bytes.Contains(b, []byte(text))
+		}
+	}
+	// transport is what tnc status says, and whether the connection is up.
+	transport := func() string {
+		var out, text bytes.Buffer
+		if run(t.Context(), []string{"status", "home", "--json"}, &out, io.Discard) != report.ExitAllowed ||
+			run(t.Context(), []string{"status", "home"}, &text, io.Discard) != report.ExitAllowed {
+			return ""
+		}
+		var all []client.Status
+		if json.Unmarshal(out.Bytes(), &all) != nil || len(all) != 1 {
+			return ""
+		}
+		st := all[0]
+		require.Equal(t, st.Transport == client.TransportTCP, bytes.Contains(text.Bytes(), []byte(" over TCP")), "%s%s", &out, &text)
+		return st.Transport
+	}
+	require.Eventually(t, func() bool { return transport() == client.TransportTCP }, 30*time.Second, 50*time.Millisecond, "not over TCP")
+	require.Eventually(t, said("UDP does not work yet, staying with TCP"), 30*time.Second, 50*time.Millisecond)
+	require.Equal(t, client.TransportTCP, transport())
+
+	s.gw.BlockUDP(false)
+	require.Eventually(t, func() bool { return transport() == client.TransportUDP }, 30*time.Second, 50*time.Millisecond)
+	require.True(t, said("UDP works again, leaving TCP")())
+	require.Eventually(t, func() bool {
+		established := 0
+		for _, c := range s.gw.Report().Clients {
+			if c.State == gateway.Established {
+				established++
+			}
+		}
+		return established == 1
+	}, 30*time.Second, 50*time.Millisecond, "the IKE_SA over TCP ends")
+	time.Sleep(3 * time.Second) // UDP is not tried any more
+	b, err := os.ReadFile(s.path("log"))
+	require.NoError(t, err)
+	require.Equal(t, 1, bytes.Count(b, []byte("UDP works again, leaving TCP")))
+	require.Equal(t, client.TransportUDP, transport())
+}
