@@ -3,7 +3,7 @@
 # Debian and one is missing; elsewhere says what the skipped tests would need.
 set -eu
 packages="strongswan-charon libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-swanctl
-hostapd eapoltest dbus-daemon swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl
+hostapd eapoltest dbus-daemon swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl pkg-config
 libpolkit-gobject-1-0 libduktape207 musl-tools apparmor"
 
 # peers.sh vm: what make vmtest needs; the libraries of the gateways that it unpacks

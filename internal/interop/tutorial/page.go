@@ -9,7 +9,8 @@
 // with 0 or the next one is `echo $?`.
 //
 // The comment <!-- needs: … --> at the top says what the page needs, with ";" between:
-// root; program NAME PACKAGE; file PATH PACKAGE; strongswan, a host with strongSwan's
+// root; program NAME PACKAGE; file PATH PACKAGE; perhaps NAME PACKAGE, a program that
+// CI need not have; strongswan, a host with strongSwan's
 // client as a service, and its gateway. The comment
 // <!-- not run: REASON --> before a block of a how-to takes that block out.
 package tutorial
@@ -83,8 +84,10 @@ func readPage(file string) (page, error) {
 			continue
 		}
 		first := i + 1
-		for i++; i < len(lines) && strings.TrimSpace(lines[i]) != "```"; i++ {
-			lines[i] = strings.TrimPrefix(lines[i], m[1])
+		if m[1] != "" {
+			return p, fmt.Errorf("%s:%d: an indented block, which mkdocs does not show as one", file, first)
+		}
+		for i++; i < len(lines) && lines[i] != "```"; i++ {
 		}
 		if i == len(lines) {
 			return p, fmt.Errorf("%s:%d: the block has no end", file, first)

@@ -129,6 +129,10 @@ func meet(t testing.TB, p page) {
 			need.Program(t, "ip", "iproute2")
 		case (f[0] == "program" || f[0] == "file") && len(f) == 3:
 			need.Program(t, f[1], f[2])
+		case f[0] == "perhaps" && len(f) == 3:
+			if _, err := exec.LookPath(f[1]); err != nil {
+				t.Skipf("SKIP needs %s: `apt-get install %s`", f[1], f[2])
+			}
 		case f[0] == "strongswan" && len(f) == 1:
 			need.StrongSwan(t)
 		default:
