@@ -33,13 +33,17 @@ systemctl)
 esac
 `
 
-// startStrongSwan is what the host of such a page has done before the first line.
+// startStrongSwan is what the host of such a page has done before the first line: a
+// client for charon and for tnc, and what the gateway knows, in /etc/ipsec.d.
 const startStrongSwan = `set -e
 printf 'IMC "%s" %s\n' OS $STRONGSWAN_PREFIX/lib/ipsec/imcvs/imc-os.so \
 	Attestation $STRONGSWAN_PREFIX/lib/ipsec/imcvs/imc-attestation.so > /etc/tnc_config
 $RIG moon > rig.log 2>&1
 $RIG carol > rig.log 2>&1
 systemctl restart strongswan
+mkdir -p /etc/swanctl /etc/ipsec.d
+cp -r $RIG_DIR/carol/swanctl/. /etc/swanctl/
+ln -s $RIG_DIR/moon/db/config.db $RIG_DIR/aikca /etc/ipsec.d/
 set +e
 `
 
