@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -11,8 +12,12 @@ import (
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/service"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
 )
+
+// journalSocket is where decisions go, but in tests.
+var journalSocket = service.JournalSocket
 
 // connect runs a connection and prints its outcome: at the end, or where it
 // stays up as soon as it is.
@@ -31,6 +36,7 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 		progress = report.NewProgress(cmd.ErrOrStderr())
 		defer progress.End()
 	}
+	systemd := service.New(journalSocket)
 	var transcript *explain.Transcript
 	var keys *os.File
 	cfg := client.Config{
@@ -38,7 +44,12 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 			err = p.InWords(report.Explain(r, err))
 			return report.Sentences(err), report.CodeOf(err)
 		},
-		OnEvent: o.onEvent(cmd.ErrOrStderr()),
+		OnEvent: func(e client.Event) {
+			o.sayEvent(cmd.ErrOrStderr(), progress, e)
+			if err := systemd.Happened(e); err != nil {
+				report.WriteWarnings(cmd.ErrOrStderr(), []error{fmt.Errorf("tell systemd: %w", err)})
+			}
+		},
 		Profile: p, Version: version, Logger: p.LogLevels.Logger(cmd.ErrOrStderr(), o.verbose), Dataplane: o.dataplane,
 		Stay: stay, Reattest: o.reattest, Progress: progress.Note,
 	}
@@ -56,6 +67,7 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 	cfg.OnUp = func(r client.Result) {
 		progress.End()
 		if stay {
+			o.printed = true
 			o.print(w, report.NewOutcome(r, nil), transcript)
 			if !o.json {
 				fmt.Fprintf(w, "connected; Ctrl-C disconnects\n")
@@ -67,6 +79,11 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 		return client.TimedOut(ctx, err)
 	}
 	defer c.Close()
+	if stay {
+		watching, stop := context.WithCancel(context.Background())
+		defer stop()
+		go systemd.Run(watching, func() { c.Status() })
+	}
 	if o.keylog != "" {
 		if keys, err = openKeyLog(o.keylog); err != nil {
 			return err
@@ -85,16 +102,15 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 	return out.Exit(err)
 }
 
-// onEvent returns what says on w what happens to a connection after its outcome was
-// printed, where no log does.
-func (o *options) onEvent(w io.Writer) func(client.Event) {
-	first := true
-	return func(e client.Event) {
-		before := first
-		first = first && e.Kind != client.EventUp && e.Kind != client.EventTrapped
-		if o.verbose == 0 && !before && e.Kind != client.EventEnded {
-			terminal.Line(w, 2, "%s", report.EventLine(e))
-		}
+// sayEvent says on w what happens to a connection beside its first outcome and its end,
+// which are printed, where no log does. progress has it until then.
+func (o *options) sayEvent(w io.Writer, progress *report.Progress, e client.Event) {
+	switch {
+	case o.verbose > 0, e.Kind == client.EventEnded, e.Kind == client.EventUp && !o.printed:
+	case progress != nil && !o.printed:
+		progress.Note("%s", report.EventLine(e))
+	default:
+		terminal.Line(w, 2, "%s", report.EventLine(e))
 	}
 }
 

@@ -23,6 +23,7 @@ type options struct {
 	timeout   time.Duration // 0 = none
 	keylog    string        // file for the keys; "" = none
 	levels    string        // log levels by group, as charondebug
+	printed   bool          // the outcome of up
 }
 
 // fileFlags adds the flags that name configuration files.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
+	"github.com/gotnc/gotnc/internal/base/text"
 )
 
 // eventWords say what happened.
@@ -20,7 +21,7 @@ var eventWords = map[client.EventKind]string{
 	client.EventEnded:      "ended",
 }
 
-// EventLine says in a sentence what happened to a connection.
+// EventLine says in a printable sentence what happened to a connection.
 func EventLine(e client.Event) string {
 	s := fmt.Sprintf("%s: %s", e.Connection, eventWords[e.Kind])
 	if d := e.Recommendation; d != client.None || e.Kind == client.EventReattested {
@@ -35,7 +36,7 @@ func EventLine(e client.Event) string {
 	if !e.NextAttempt.IsZero() {
 		s += fmt.Sprintf("; next try in %v", max(e.NextAttempt.Sub(e.Time), 0).Round(time.Second))
 	}
-	return s
+	return text.Printable(s)
 }
 
 // WriteEvent writes what came of an attestation for people.
