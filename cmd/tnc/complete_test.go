@@ -23,7 +23,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"attest", "--swanctl", "/nonexistent", ""}, ":4\n"},
 		{[]string{"up", "--dataplane", ""}, "auto\nxfrm\ntun\nnone\n:4\n"},
 		{[]string{"status", ""}, ":4\n"},
-		{[]string{"config", "c"}, "check\tRead all configuration files and say what is wrong, each with file and line\n:4\n"},
+		{[]string{"config", "c"}, "check\tSay what is wrong in the configuration, with file and line\n:4\n"},
 	} {
 		out, _, code := runTNC(t, append([]string{"__complete"}, c.args...)...)
 		require.Zero(t, code)

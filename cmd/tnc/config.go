@@ -15,7 +15,7 @@ func newConfig() *cobra.Command {
 	var o options
 	check := &cobra.Command{
 		Use:   "check",
-		Short: "Read all configuration files and say what is wrong, each with file and line",
+		Short: "Say what is wrong in the configuration, with file and line",
 		Long: `Reads strongswan.conf, swanctl.conf or ipsec.conf with their secrets and
 certificates, and tnc_config. What would keep a connection from working is an
 error, what has no effect a warning. Exit code 1 where there is an error.`,

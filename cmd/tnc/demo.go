@@ -33,6 +33,6 @@ has the order and wording of strongSwan's. Nothing is left behind.
 	f.BoolVar(&d.Fail, "fail", false, "alter one of the measured files before the client connects")
 	f.StringVar(&d.Library, "library", "", "IMC library (default imc-attestation.so beside this program, or in ../lib/gotnc from there)")
 	usage.JSONFlag(cmd, &d.JSON)
-	f.CountVarP(&d.Verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
+	usage.VerboseFlag(cmd, &d.Verbose)
 	return cmd
 }

@@ -16,7 +16,7 @@ func newDoctor() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what on this machine would keep a connection from working, with the remedy",
+		Short: "Say what here would keep a connection from working, and what to do",
 		Long: `Looks at the kernel (ESP, TUN), rights, ports, clock, certificates, TPM, IMA and
 the configuration files. Nothing is changed. Exit code 1 where something would
 keep every connection from working.`,

@@ -26,7 +26,7 @@ func newIMCList() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "Load each IMC of tnc_config and say what it receives, or why it fails",
+		Short: "Load each IMC of tnc_config, say what it receives or why it fails",
 		Long: `Loads each IMC of tnc_config as a connection would, one after the other, and
 prints its version of IF-IMC and the message types that it subscribes to, or why
 it does not load. Nothing is sent. Exits 1 where an entry fails.`,
@@ -35,11 +35,10 @@ it does not load. Nothing is sent. Exits 1 where an entry fails.`,
 		Args: usage.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return imcList(cmd, &o) },
 	}
-	f := cmd.Flags()
 	usage.StrongswanFlag(cmd, &o.Strongswan)
 	tncConfigFlag(cmd, &o.TNCConfig)
 	usage.JSONFlag(cmd, &o.json)
-	f.CountVarP(&o.verbose, "verbose", "v", "log what the IMCs say, on standard error; twice for details")
+	usage.VerboseFlag(cmd, &o.verbose)
 	return cmd
 }
 
@@ -73,7 +72,7 @@ func newIMCCheck() *cobra.Command {
 	var charon string
 	cmd := &cobra.Command{
 		Use:   "check [TNC_CONFIG]",
-		Short: "Say whether this machine's strongSwan will load the IMCs of tnc_config",
+		Short: "Say whether strongSwan here will load the IMCs of tnc_config",
 		Long: `Looks at each charon of this machine: whether it has the plugins that load IMCs,
 and what of AppArmor, C library, architecture or file modes would keep it from
 opening a library of tnc_config. Nothing is loaded or changed. Exits 1 where an

@@ -58,7 +58,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if say {
 		terminal.Line(stderr, 5, "tnc: %s", report.Sentences(err))
 		if code == report.ExitUsage {
-			terminal.Line(stderr, 0, "Run '%s --help' for its flags, 'tnc help' for the commands.", ran.CommandPath())
+			more := "Run 'tnc help' for the commands and flags."
+			if ran.HasParent() && ran.Name() != "help" {
+				more = fmt.Sprintf("Run '%s --help' for its flags, 'tnc help' for the commands.", ran.CommandPath())
+			}
+			terminal.Line(stderr, 0, "%s", more)
 		}
 		if asJSON && !out.Written {
 			_ = report.WriteJSON(stdout, report.NewErrorOutcome(err, code))
@@ -75,10 +79,10 @@ func newRoot() *cobra.Command {
 IMCs of tnc_config, and says what they decided.
 
 ` + report.ExitHelp,
-		Example: `  tnc attest home                   connect, attest, print the outcome, disconnect
-  sudo tnc up home                  the same, then stay connected
-  tnc attest home --json | jq .     for scripts
-  tnc demo                          a whole run on this machine, without root`,
+		Example: `  tnc attest home                connect, attest, print the outcome, disconnect
+  sudo tnc up home               the same, then stay connected
+  tnc attest home --json | jq .  for scripts
+  tnc demo                       a whole run on this machine, without root`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       programVersion(),
@@ -87,10 +91,10 @@ IMCs of tnc_config, and says what they decided.
 	}
 	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usage.Error{Err: err} })
 	root.AddCommand(newAttest(), newUp(), newConfig(), newDoctor(), newMeasure(), aik.Command(), key.Command(), newPTTLS(), newDemo(), newIMC(), newVersion())
 	root.AddCommand(running.Commands()...)
 	root.SetHelpCommand(newHelp(root))
+	usage.Finish(root, report.ExitHelpPlain)
 	return root
 }
 

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	dir, err := os.MkdirTemp("", "tnc-test")
-	journalSocket = filepath.Join(dir, "journal") // nor is its journal for tests
+	journalSocket = filepath.Join(dir, "journal")               // nor is its journal for tests
 	os.Setenv(client.RunDirVariable, filepath.Join(dir, "run")) // what is up on this machine is none of ours
 	if err == nil {
 		library = filepath.Join(dir, "imc-attestation.so")

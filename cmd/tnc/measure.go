@@ -16,7 +16,7 @@ func newMeasure() *cobra.Command {
 	var m measure.Config
 	cmd := &cobra.Command{
 		Use:   "measure",
-		Short: "Print what a verifier would be told, and whether the TPM bears it out",
+		Short: "Print what a verifier would be told, compared with the TPM",
 		Long: `Reads the logs of firmware and kernel, computes the PCRs that they lead to, and
 compares them with the TPM's: what the attestation IMC would report, without a
 network. Where they differ, the first difference is named.
@@ -25,8 +25,9 @@ Exit codes:
   0  no difference; or there is no TPM, or TPM or both logs were left out
   1  a difference, a TPM that cannot be read, or any other failure
   2  the command line is wrong
-  3  nothing was compared: the kernel offers no log, no log has an entry, or the TPM
-     does not have the bank, does not let it be read, or never extended it`,
+  3  nothing was compared: the kernel offers no log, no log has an entry, or
+     the TPM does not have the bank, does not let it be read, or never
+     extended it`,
 		Example: `  sudo tnc measure
   sudo tnc measure --json | jq -r '.result, .sentence'
   sudo tnc measure --html booted.html
@@ -36,15 +37,18 @@ Exit codes:
 	}
 	f := cmd.Flags()
 	usage.StrongswanFlag(cmd, &o.Strongswan)
-	f.StringVar(&m.BIOSLog, "bios-log", evidence.DefaultBIOSLog, "firmware event log; none leaves it out")
-	f.StringVar(&m.IMALog, "ima-log", evidence.DefaultIMALog, "IMA runtime measurement list, binary; none leaves it out")
-	f.StringArrayVar(&m.IMASaved, "ima-saved", nil, "part of the list that the kernel exported and deleted; may be given again, oldest first")
+	f.StringVar(&m.BIOSLog, "bios-log", evidence.DefaultBIOSLog, "firmware event log (default the kernel's); none leaves it out")
+	f.StringVar(&m.IMALog, "ima-log", evidence.DefaultIMALog, "IMA runtime measurement list, binary (default the kernel's); none leaves it out")
+	f.StringArrayVar(&m.IMASaved, "ima-saved", nil, "part of the list that the kernel exported and deleted; may be repeated, oldest first")
 	f.StringVar(&m.SystemdLog, "systemd-log", evidence.DefaultSystemdLog, "log of what systemd measured; none leaves it out")
 	f.StringVar(&m.Hash, "hash", "", "PCR bank: sha1, sha256, sha384 or sha512 (default: as the IMC would choose)")
 	f.StringVar(&m.TCTI, "tcti", "", "TPM, as in device:/dev/tpmrm0 or swtpm:host=127.0.0.1,port=2321; none compares with no TPM (default plugins.tpm.tcti of strongswan.conf)")
 	f.StringVar(&m.HTML, "html", "", "write the outcome as a page to this file, which loads nothing else")
+	for _, name := range []string{"bios-log", "ima-log"} {
+		f.Lookup(name).DefValue = "" // the help says it shorter
+	}
 	usage.JSONFlag(cmd, &o.json)
-	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
+	usage.VerboseFlag(cmd, &o.verbose)
 	return cmd
 }
 

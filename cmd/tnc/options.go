@@ -48,7 +48,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringVar(&o.levels, "log", "", "log levels by group, from -1 (silent) to 4, as in charondebug: \"tnc 3, imc 2, default 0\"")
 	usage.TimeoutFlag(cmd, &o.timeout)
 	usage.JSONFlag(cmd, &o.json)
-	f.CountVarP(&o.verbose, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
+	usage.VerboseFlag(cmd, &o.verbose)
 }
 
 // load reads the profile of the connection of that name, and refuses flag values

@@ -76,7 +76,9 @@ func TestUpAsAService(t *testing.T) {
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, append([]string{"up", "home", "--dataplane", "none"}, s.args...), &stdout, &stderr) }()
+	go func() {
+		ended <- run(ctx, append([]string{"up", "home", "--dataplane", "none"}, s.args...), &stdout, &stderr)
+	}()
 	require.Eventually(t, func() bool { return len(manager.with("READY=1")) == 1 }, 30*time.Second, 20*time.Millisecond)
 	require.Eventually(t, func() bool { return len(manager.with("WATCHDOG=1")) > 2 }, 30*time.Second, 20*time.Millisecond)
 	require.Contains(t, manager.with("READY=1")[0], "STATUS=home: up, isolated")

@@ -15,8 +15,8 @@ func newAIKCreate() *cobra.Command {
 		Long: `Makes an attestation key in the TPM and writes into --out:
 
   aik.pub      its public key, PEM
-  aik.request  for the privacy CA: ` + "`tnc aik issue`" + `. It holds a PKCS #10 certificate
-               request too (TPM 2.0), which any CA can certify
+  aik.request  for the privacy CA: ` + "`tnc aik issue`" + `. It holds a PKCS #10
+               certificate request too (TPM 2.0), which any CA can certify
   aik.blob     the key itself, which only this TPM can load (TPM 1.2)
 
 A TPM 2.0 keeps the key at a persistent handle. A TPM 1.2 must have an owner and a

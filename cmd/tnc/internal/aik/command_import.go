@@ -1,10 +1,9 @@
 package aik
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 )
 
@@ -29,7 +28,7 @@ Microsoft's clouds are found by themselves.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(i)
+				return report.WriteJSON(cmd.OutOrStdout(), i)
 			}
 			i.WriteTable(cmd.OutOrStdout())
 			return nil

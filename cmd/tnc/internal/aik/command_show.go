@@ -11,7 +11,7 @@ func newAIKShow() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Print the attestation key that strongswan.conf names, and its certificate",
+		Short: "Print the attestation key of strongswan.conf, and its certificate",
 		Long: `Reads the attestation key from the TPM (2.0) or from its blob (1.2), compares it
 with imc-attestation.aik_cert, and prints the public key last, in PEM.`,
 		Example: `  sudo tnc aik show

@@ -137,7 +137,7 @@ func TestService(t *testing.T) {
 
 	// An entry that no datagram holds.
 	big := client.Event{Kind: client.EventUp}
-	for range 800 {
+	for range 400 {
 		big.Reasons = append(big.Reasons, client.Localized{Text: strings.Repeat("x", 1000)})
 	}
 	require.NoError(t, WriteJournal(filepath.Join(dir, "journal"), big))

@@ -3,6 +3,7 @@ package usage
 import (
 	"time"
 
+	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +18,13 @@ func NoArgs(cmd *cobra.Command, args []string) error {
 // Subcommand refuses what is no command of a group.
 func Subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return Errorf("%q is not a command of %s", args[0], cmd.CommandPath())
+		var known []string
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				known = append(known, c.Name())
+			}
+		}
+		return Errorf("%q is not a command of %s%s", args[0], cmd.CommandPath(), config.Suggest(args[0], known))
 	}
 	return nil
 }
@@ -48,6 +55,11 @@ func OneConnection(cmd *cobra.Command, args []string) error {
 // TimeoutFlag adds the flag that limits the time until an outcome.
 func TimeoutFlag(cmd *cobra.Command, to *time.Duration) {
 	cmd.Flags().DurationVar(to, "timeout", 0, "give up where there is no outcome after this time, as in 30s or 2m (default none)")
+}
+
+// VerboseFlag adds the flag that asks for the log.
+func VerboseFlag(cmd *cobra.Command, to *int) {
+	cmd.Flags().CountVarP(to, "verbose", "v", "log as strongSwan does, on standard error; twice for details")
 }
 
 // JSONFlag adds the flag that asks for JSON.
