@@ -69,7 +69,7 @@ The options of strongSwan's pt-tls-client work, also from a file: tnc pt-tls
 	f.StringArrayVar(&o.Certs, "cert", nil, "file with this machine's certificate, or with CA certificates; may be repeated")
 	f.StringVar(&o.Key, "key", "", "file with the private key of this machine's certificate")
 	f.StringVar(&o.KeyID, "keyid", "", "handle of this machine's private key in the TPM, as 0x81010001")
-	f.StringArrayVar(&o.CertIDs, "certid", nil, "NV index of the TPM with this machine's certificate, as 0x01800001; repeatable")
+	f.StringArrayVar(&o.CertIDs, "certid", nil, "NV index of the TPM with this machine's certificate, as 0x01800001; may be repeated")
 	f.StringVar(&o.pinFile, "pin-file", "", "file whose first line is the authorization value of the key in the TPM")
 	f.StringVar(&o.KeyType, "key-type", "any", "what the key must be: rsa, ecdsa or any")
 	f.StringVar(&o.Identity, "client", "", "name of this client for the password")

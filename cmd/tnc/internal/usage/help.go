@@ -66,10 +66,38 @@ func completion(cmd *cobra.Command) {
 		}
 	case cmd.Parent() != nil && cmd.Parent().Name() == "completion":
 		cmd.Short = "Print the completions of " + cmd.Name()
+		if _, rest, ok := strings.Cut(cmd.Long, "\n"); ok { // without cobra's first sentence
+			cmd.Long = "Prints the completions of " + cmd.Name() + ".\n" + rest
+		}
+		cmd.Args, cmd.RunE = NoArgs, printCompletions
 		if f := cmd.Flags().Lookup("no-descriptions"); f != nil {
 			f.Usage = "leave descriptions out"
 		}
 	}
+}
+
+// printCompletions writes the script of the shell that the command is named after.
+func printCompletions(cmd *cobra.Command, _ []string) error {
+	plain, err := cmd.Flags().GetBool("no-descriptions")
+	if err != nil {
+		return err
+	}
+	root, w := cmd.Root(), cmd.OutOrStdout()
+	switch cmd.Name() {
+	case "bash":
+		return root.GenBashCompletionV2(w, !plain)
+	case "zsh":
+		if plain {
+			return root.GenZshCompletionNoDesc(w)
+		}
+		return root.GenZshCompletion(w)
+	case "fish":
+		return root.GenFishCompletion(w, !plain)
+	}
+	if plain {
+		return root.GenPowerShellCompletion(w)
+	}
+	return root.GenPowerShellCompletionWithDesc(w)
 }
 
 func flagError(cmd *cobra.Command, err error) error {
