@@ -72,9 +72,15 @@ func (x *explainer) asked(who string, e tnccs.Exchange, a patnc.Attribute) {
 			row("the software installed on this machine",
 				patnc.Type{Vendor: patnc.VendorTCG, Type: 0x12}, patnc.Type{Vendor: patnc.VendorTCG, Type: 0x14})
 		case t == patnc.Type{Vendor: patnc.VendorTCG, Type: 0x03000000}:
-			row("to agree on a nonce for the evidence", patnc.Type{Vendor: patnc.VendorTCG, Type: 0x04000000})
+			row("a random number with which old evidence cannot be replayed (nonce)", patnc.Type{Vendor: patnc.VendorTCG, Type: 0x04000000})
 		case t == patnc.Type{Vendor: patnc.VendorTCG, Type: 0x05000000}:
-			row("(tells) its half of the nonce")
+			row("(tells) its own random number against replays")
+		case t == pts.TypeRequestIntegrityMeasurementLog:
+			row("the whole log of what was measured", t)
+		case t == pts.TypeRequestRegistryValue:
+			row("values of the Windows registry", t)
+		case t == pts.TypeRequestTemplateManifestMetadata, t == pts.TypeUpdateTemplateManifest:
+			row("manifests of reference values", t)
 		default:
 			row(named(t), t)
 		}

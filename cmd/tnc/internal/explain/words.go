@@ -133,6 +133,12 @@ func evidenceText(v patnc.Value) (string, bool) {
 	switch v := v.(type) {
 	case pts.TPMVersionInformation:
 		return fmt.Sprintf("%d octets", len(v.Info)), true
+	case pts.DHNonceParametersRequest:
+		return fmt.Sprintf("a nonce of %d octets or more", v.MinNonce), true
+	case pts.DHNonceParametersResponse:
+		return fmt.Sprintf("a random number of %s against replays, and the half of a key", count(len(v.Nonce), "octet")), true
+	case pts.DHNonceFinish:
+		return fmt.Sprintf("a random number of %s against replays, and the other half of the key", count(len(v.Nonce), "octet")), true
 	case pts.AIK:
 		if v.Naked {
 			return "the key alone", true
@@ -227,12 +233,17 @@ func capable(c pts.Capabilities) string {
 	return strings.Join(words, ", ")
 }
 
-// ownText returns a value in its own words.
+// ownText returns a value in its own words, or says how long it is: its fields are not for
+// people.
 func ownText(v patnc.Value) string {
 	if s, ok := v.(fmt.Stringer); ok {
 		return s.String()
 	}
-	return strings.Trim(fmt.Sprintf("%v", v), "{}")
+	b, err := v.AppendValue(nil)
+	if err != nil || len(b) == 0 {
+		return "nothing more"
+	}
+	return count(len(b), "octet")
 }
 
 // count puts a number before a noun, which may have words behind it.
