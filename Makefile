@@ -27,12 +27,15 @@ help: ## list the targets
 demo: lib tnc ## build both products and run `tnc demo`: no root, no TPM, no port below 1024
 	$(BUILD)/tnc demo
 
-lib: ## build build/imc-attestation.so, imc-attestation-stub.so and libtnccs.so
+stub: ## build build/imc-attestation-stub.so: C alone
+	@mkdir -p $(BUILD)
+	$(CC) $(STUB_CFLAGS) -shared -o $(BUILD)/imc-attestation-stub.so $(STUB_SOURCES) $(STUB_LDFLAGS)
+
+lib: stub ## build build/imc-attestation.so, imc-attestation-stub.so and libtnccs.so
 	@mkdir -p $(BUILD)
 	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LIB_LDFLAGS)' -o $(BUILD)/imc-attestation.so ./capi/attestation
 	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(TNCCS_LDFLAGS)' -o $(BUILD)/libtnccs.so ./capi/tnccs
 	@ln -sf libtnccs.so $(BUILD)/libtnccs.so.1
-	$(CC) $(STUB_CFLAGS) -shared -o $(BUILD)/imc-attestation-stub.so $(STUB_SOURCES) $(STUB_LDFLAGS)
 	@rm -f $(BUILD)/imc-attestation.h $(BUILD)/libtnccs.h
 
 tnc: ## build build/tnc
@@ -139,4 +142,4 @@ packagetest: ## install the packages in a clean Debian (root, debootstrap, linti
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: help demo lib tnc man completions notices all install uninstall deb rpm pictures site sbom dist test peers check fuzz corpora abi interop bench vmtest packagetest clean
+.PHONY: help demo stub lib tnc man completions notices all install uninstall deb rpm pictures site sbom dist test peers check fuzz corpora abi interop bench vmtest packagetest clean

@@ -27,6 +27,9 @@ import (
 // buildDir holds the IMC and the IMV for all tests of a run.
 var buildDir string
 
+// libraryEnv names an installed library, which is tested in place of one that is built.
+const libraryEnv = "GOTNC_IMC_LIBRARY"
+
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "eapol")
 	if err != nil {
@@ -47,15 +50,18 @@ var build = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
+	imv := exec.Command("cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I../../../include", "-o", built("imv.so"), "testdata/imv.c")
+	if out, err := imv.CombinedOutput(); err != nil {
+		return fmt.Errorf("build imv.so: %w: %s", err, out)
+	}
+	if os.Getenv(libraryEnv) != "" {
+		return nil
+	}
 	lib := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags", "-s -w -extldflags=-Wl,--version-script="+script,
 		"-o", built("imc-attestation.so"), "../../../capi/attestation")
 	lib.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := lib.CombinedOutput(); err != nil {
 		return fmt.Errorf("build imc-attestation.so: %w: %s", err, out)
-	}
-	imv := exec.Command("cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I../../../include", "-o", built("imv.so"), "testdata/imv.c")
-	if out, err := imv.CombinedOutput(); err != nil {
-		return fmt.Errorf("build imv.so: %w: %s", err, out)
 	}
 	return nil
 })
@@ -84,6 +90,9 @@ func newSite(t *testing.T) *site {
 
 	require.NoError(t, build())
 	s.library, s.imv = built("imc-attestation.so"), built("imv.so")
+	if file := os.Getenv(libraryEnv); file != "" {
+		s.library = file
+	}
 
 	ca, err := testpki.NewCA("gotnc eapol test", testpki.RSA)
 	require.NoError(t, err)
@@ -251,6 +260,26 @@ func TestAllowed(t *testing.T) {
 	assert.Contains(t, v, "\nallow")
 	// Capabilities and algorithm, then the measurement, a message each.
 	assert.Equal(t, 2, strings.Count(v, "pts 01000000"), "%s", v)
+}
+
+// imc-attestation-stub.so answers as the library does; wpa_supplicant loads and closes
+// it for each authentication.
+func TestAllowedWithTheStub(t *testing.T) {
+	if os.Getenv(libraryEnv) != "" {
+		t.Skip("SKIP another library is tested")
+	}
+	s := newSite(t)
+	dir := t.TempDir()
+	out, err := exec.Command("make", "-C", "../../..", "stub", "tnc", "BUILD="+dir).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	s.write("tnc_config.client", "IMC \"Attestation\" %s\n", filepath.Join(dir, "imc-attestation-stub.so"))
+	s.start(sha384("hello\n"))
+	said, ok := s.connect("", "-r", "2")
+	require.True(t, ok)
+	assert.Contains(t, said, "Recommendation = allow")
+	v := s.verifier()
+	assert.Equal(t, 3, strings.Count(v, "measurement "+sha384("hello\n")+"\n"), "%s", v)
+	assert.Equal(t, 6, strings.Count(v, "pts 01000000"), "%s", v)
 }
 
 func TestRefusedWithAnotherHash(t *testing.T) {

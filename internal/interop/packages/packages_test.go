@@ -21,11 +21,11 @@ const version = "v0.1.0-7-gabcdef0"
 // run runs a command to its end.
 func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "DPKG_FORCE=unsafe-io", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s: %s", strings.Join(args, " "), out)
 	return string(out)
@@ -101,12 +101,13 @@ func TestPackages(t *testing.T) {
 
 func inDebian(t *testing.T, debs []string) {
 	root := filepath.Join(t.TempDir(), "root")
-	run(t, "/", "debootstrap", "--variant=minbase", "--include=man-db,bash-completion,gcc,libc6-dev,pkg-config,iproute2", "bookworm", root, mirror(t))
+	run(t, "/", "debootstrap", "--variant=minbase", "--include=man-db,bash-completion,gcc,libc6-dev,pkg-config,iproute2,hostapd,eapoltest", "bookworm", root, mirror(t))
 	before := files(t, root)
 	for _, d := range debs {
 		run(t, "/", "cp", d, filepath.Join(root, "tmp"))
 	}
-	for _, m := range []string{"proc", "dev"} {
+	eapol := eapolTest(t, root)
+	for _, m := range []string{"proc", "dev", "sys"} {
 		run(t, "/", "mount", "--rbind", "/"+m, filepath.Join(root, m))
 		t.Cleanup(func() { _ = exec.Command("umount", "-R", "-l", filepath.Join(root, m)).Run() })
 	}
@@ -122,6 +123,14 @@ func inDebian(t *testing.T, debs []string) {
 	require.Contains(t, in("tnc imc list --tnc-config /usr/share/doc/gotnc/tnc_config.example"), "Attestation")
 	in(`cc -Wall -Werror -o /tmp/client /usr/share/doc/gotnc/capi/tnccs/example/client.c $(pkg-config --cflags --libs libtnccs); ldd /tmp/client | grep -q libtnccs.so.1; rm /tmp/client`)
 
+	// Both libraries in Debian's eapol_test, which attest to Debian's hostapd.
+	for _, library := range []string{"imc-attestation.so", "imc-attestation-stub.so"} {
+		out := in(fmt.Sprintf(`cd %s; export GOTNC_IMC_LIBRARY=$(dpkg -L gotnc | grep /%s$); ./eapol.test -test.v -test.run '^TestAllowed$'`, eapol, library))
+		require.Contains(t, out, "--- PASS: TestAllowed", out)
+	}
+	require.Contains(t, in("tnc imc check /usr/share/doc/gotnc/tnc_config.example || true"), "no charon is on this machine")
+	in("rm -rf /tmp/src")
+
 	in("dpkg -P gotnc libtnccs-dev libtnccs1")
 	var left []string
 	have := map[string]bool{}
@@ -134,6 +143,20 @@ func inDebian(t *testing.T, debs []string) {
 		}
 	}
 	require.Empty(t, left)
+}
+
+// eapolTest puts the test of internal/interop/eapol into a Debian root, with the C that
+// it compiles, and returns its folder there.
+func eapolTest(t *testing.T, root string) string {
+	t.Helper()
+	const dir = "/tmp/src/internal/interop/eapol"
+	require.NoError(t, os.CopyFS(filepath.Join(root, dir, "testdata"), os.DirFS(filepath.Join(repository, "internal/interop/eapol/testdata"))))
+	require.NoError(t, os.CopyFS(filepath.Join(root, "tmp/src/include"), os.DirFS(filepath.Join(repository, "include"))))
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "tmp/src/capi/attestation"), 0o755))
+	absolute, err := filepath.Abs(repository)
+	require.NoError(t, err)
+	run(t, absolute, "go", "test", "-c", "-o", filepath.Join(root, dir, "eapol.test"), "./internal/interop/eapol")
+	return dir
 }
 
 // mirror is where this machine's packages come from.

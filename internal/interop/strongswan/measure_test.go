@@ -24,6 +24,23 @@ func (r *rig) inCharon() (rec string, results []string) {
 	return rec, results
 }
 
+// strongSwan's client with imc-attestation-stub.so: the gateway finds what it finds with
+// the library, and charon's log has the same digests.
+func TestStubInCharon(t *testing.T) {
+	r := newRig(t)
+	log := filepath.Join(r.dir, "carol", "charon.log")
+	wantRec, want := r.inCharon()
+	theirs := digests(t, log)
+	r.lib = filepath.Join(filepath.Dir(r.lib), "imc-attestation-stub.so")
+	rec, got := r.inCharon()
+	require.Equal(t, wantRec, rec)
+	require.ElementsMatch(t, want, got)
+	require.NotEmpty(t, theirs)
+	require.Equal(t, theirs, digests(t, log))
+	require.Contains(t, readFile(t, log), "[LIB] gotnc imc-attestation ")
+	require.Contains(t, readFile(t, log), "[PTS] selected PTS measurement algorithm is ")
+}
+
 // TestMeasuresAsStrongSwan: each policy with each algorithm that a verifier may
 // ask for. The directory's answer is beyond the size of a message, so that the
 // verifier takes it in segments.
