@@ -33,8 +33,8 @@ stub: ## build build/imc-attestation-stub.so: C alone
 
 lib: stub ## build build/imc-attestation.so, imc-attestation-stub.so and libtnccs.so
 	@mkdir -p $(BUILD)
-	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LIB_LDFLAGS)' -o $(BUILD)/imc-attestation.so ./capi/attestation
-	CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(TNCCS_LDFLAGS)' -o $(BUILD)/libtnccs.so ./capi/tnccs
+	CC='$(CC)' CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LIB_LDFLAGS)' -o $(BUILD)/imc-attestation.so ./capi/attestation
+	CC='$(CC)' CGO_ENABLED=1 $(GO) build -trimpath -buildmode=c-shared -ldflags '$(TNCCS_LDFLAGS)' -o $(BUILD)/libtnccs.so ./capi/tnccs
 	@ln -sf libtnccs.so $(BUILD)/libtnccs.so.1
 	@rm -f $(BUILD)/imc-attestation.h $(BUILD)/libtnccs.h
 
@@ -84,6 +84,9 @@ pictures: ## draw docs/pictures/*.svg of the texts beside them
 site: ## build the documents as a site in build/site (mkdocs, Debian's package of that name)
 	@dist/site.sh '$(abspath $(BUILD))'
 
+cross: ## build for arm64 in build/arm64 (gcc-aarch64-linux-gnu), and run it under qemu-user
+	@BUILD='$(BUILD)' VERSION='$(VERSION)' MAKE='$(MAKE)' GO='$(GO)' dist/cross.sh
+
 sbom: ## write the bill of materials of each product (CycloneDX) to build/sbom
 	@mkdir -p $(BUILD)/sbom
 	@for m in cmd/tnc capi/attestation capi/tnccs; do $(GO) run $(CYCLONEDX) app -json -licenses -std -main $$m -output $(BUILD)/sbom/$$(basename $$m).cdx.json; done
@@ -92,7 +95,8 @@ dist: ## write the sources of VERSION to build/gotnc-VERSION.tar.gz, which build
 	@mkdir -p $(BUILD)
 	@dist/archive.sh '$(VERSION)' $(BUILD)
 
-test: peers ## run all tests; the closing summary names every skipped one
+test: peers ## run all tests (15 minutes on 2 cores, 30 with STRONGSWAN_PREFIX); the closing summary names every skipped one
+	@echo "make test: about 15 minutes on 2 cores, 30 with STRONGSWAN_PREFIX; what has not changed is not run again"
 	@set -o pipefail; $(GO) test -json -timeout 20m ./... | $(GO) run ./internal/testsummary
 
 peers: ## install Debian's packages that tests run as peers (root on Debian only)
@@ -142,4 +146,4 @@ packagetest: ## install the packages in a clean Debian (root, debootstrap, linti
 clean: ## remove build/
 	rm -rf $(BUILD)
 
-.PHONY: help demo stub lib tnc man completions notices all install uninstall deb rpm pictures site sbom dist test peers check fuzz corpora abi interop bench vmtest packagetest clean
+.PHONY: help demo stub lib tnc man completions notices all install uninstall deb rpm pictures site cross sbom dist test peers check fuzz corpora abi interop bench vmtest packagetest clean

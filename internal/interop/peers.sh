@@ -1,10 +1,13 @@
 #!/bin/sh
 # Installs the Debian packages that tests run as peers, where this is root on
 # Debian and one is missing; elsewhere says what the skipped tests would need.
+#
+# It removes no package, starts no service, and stops none. Where a VPN runs nothing is
+# installed: an IKE daemon's package would meet the one that carries it.
 set -eu
 packages="strongswan-charon libcharon-extra-plugins libcharon-extauth-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins strongswan-swanctl
 hostapd eapoltest dbus-daemon swtpm swtpm-tools gnutls-bin tpm2-tools nftables iperf3 iproute2 iputils-ping procps openssl pkg-config
-libpolkit-gobject-1-0 libduktape207 musl-tools apparmor"
+libpolkit-gobject-1-0 libduktape207 musl-tools"
 
 # peers.sh vm: what make vmtest needs; the libraries of the gateways that it unpacks
 if [ "${1:-}" = vm ]; then
@@ -31,10 +34,10 @@ unpack() {
 	(cd "$to" && apt-get download -qq "$1" && dpkg -x "$1"_*.deb . && rm -f "$1"_*.deb)
 }
 
-# Unpacked, not installed: they take resolv.conf over, or start a service.
-unpacked=/var/cache/gotnc/unpacked
+# Unpacked, not installed: they take resolv.conf over, start a service, or confine programs.
+unpacked=${GOTNC_UNPACKED:-/var/cache/gotnc/unpacked}
 unpack_resolvers() {
-	for p in systemd-resolved openresolv polkitd; do
+	for p in systemd-resolved openresolv polkitd apparmor; do
 		[ ! -d "$unpacked/$p" ] || continue
 		(cd "$(mktemp -d)" && { apt-get download -qq "$p" || { apt-get update -qq && apt-get download -qq "$p"; }; } && mkdir -p "$unpacked" && dpkg -x "$p"_*.deb "$unpacked/$p") >/dev/null 2>&1 ||
 			echo "could not unpack $p: the tests that need it are skipped, or fail where CI is set" >&2
@@ -55,17 +58,52 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 	echo "tests against real peers will be skipped: they need root and, on Debian, apt-get install$missing"
 	exit 0
 fi
+
+# vpn says what of this machine is a VPN at work; nothing where there is none.
+vpn() {
+	for f in "${GOTNC_PROC:-/proc}"/[0-9]*/comm; do
+		{ read -r name <"$f"; } 2>/dev/null || continue
+		case $name in
+		charon | charon-* | pluto | iked | openvpn | openconnect | vpnc | tailscaled | starter) echo "$name runs" ;;
+		tnc) ! tr '\0' ' ' 2>/dev/null <"${f%comm}cmdline" | grep -q ' up ' || echo "tnc up runs" ;;
+		esac
+	done | sort -u
+	command -v ip >/dev/null || return 0
+	ip -o link show type wireguard 2>/dev/null | cut -d: -f2 | sed 's/^ *\(.*\)/the WireGuard device \1 is there/'
+	[ -z "$(ip xfrm policy 2>/dev/null | grep -m1 tmpl)" ] || echo "the kernel has IPsec policies"
+}
+at_work=$(vpn | sed 'N;s/\n/, /')
+if [ -n "$at_work" ]; then
+	echo "this machine is at work as a VPN ($at_work): nothing is installed; tests that need$missing are skipped, or fail where CI is set"
+	exit 0
+fi
 echo "installing the tests' peers:$missing"
+# Packages with a service that are installed already.
+before=" "
+for p in strongswan-starter hostapd; do
+	! dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || before="$before$p "
+done
 log=$(mktemp)
-if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+# While policy-rc.d says so no service is started, so that none has to be stopped: one
+# that was there before goes on. A file of that name is the administrator's: it stays.
+policy=${GOTNC_POLICY:-/usr/sbin/policy-rc.d}
+if [ -e "$policy" ]; then
+	policy=
+else
+	printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+	trap 'rm -f "$policy"' EXIT INT TERM HUP
+fi
+if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-remove --no-install-recommends $missing; } >"$log" 2>&1; then
 	tail -n 20 "$log"
 	rm -f "$log"
 	echo "could not install$missing: the tests that need them are skipped, or fail where CI is set" >&2
 	exit 0
 fi
 rm -f "$log"
-# The packages start services that the tests do not want.
-for s in strongswan-starter hostapd; do
-	systemctl disable --now "$s" >/dev/null 2>&1 || true
+[ -z "$policy" ] || rm -f "$policy"
+# What came now is not to start with the machine either; what was there stays as it was.
+for p in strongswan-starter hostapd; do
+	case $before in *" $p "*) continue ;; esac
+	systemctl disable "$p" >/dev/null 2>&1 || true
 done
 unpack_peers "${1:-}"

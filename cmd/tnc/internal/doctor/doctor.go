@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/imccheck"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/resolvconf"
@@ -53,6 +54,7 @@ func Examine(files profile.Files, now time.Time) []profile.Finding {
 	}
 	f.tpm()
 	f.ima()
+	f.charonLoads(files)
 	bad := false
 	for _, c := range files.Check(now) {
 		bad = bad || c.Kind == profile.Error
@@ -113,6 +115,22 @@ func (f *findings) nameServers(charon settings.Charon) {
 		return
 	}
 	f.add(profile.OK, "", "DNS servers of a gateway go to %s: %s", p.What(), p.Why)
+}
+
+// charonLoads says where the charon of this machine would not load the IMCs, which tnc
+// does itself.
+func (f *findings) charonLoads(files profile.Files) {
+	p, err := files.LoadSettings()
+	if err != nil {
+		return // files.Check says it
+	}
+	cfg, err := imccheck.FromProfile(p, "")
+	if err != nil {
+		return
+	}
+	for _, bad := range imccheck.Check(cfg).OfCharon() {
+		f.add(profile.Note, bad.Remedy, "strongSwan, not tnc: %s", bad.Text)
+	}
 }
 
 func (f *findings) tpm() {

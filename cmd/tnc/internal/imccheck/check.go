@@ -25,6 +25,19 @@ type Report struct {
 	Charons   []Charon        `json:"charons"`
 	Entries   []Entry         `json:"entries"`
 	Findings  report.Findings `json:"findings"`
+
+	ofCharon int // where in Findings those about charon begin
+}
+
+// OfCharon returns what keeps a charon from loading IMCs, without what is wrong with
+// the IMCs themselves, which tnc sees too.
+func (r Report) OfCharon() (bad report.Findings) {
+	for _, f := range r.Findings[r.ofCharon:] {
+		if f.Kind == profile.Error && len(r.Charons) > 0 {
+			bad = append(bad, f)
+		}
+	}
+	return bad
 }
 
 // Entry is one line of tnc_config.
@@ -95,6 +108,7 @@ func Check(cfg Config) Report {
 	if len(c.Report.Charons) == 0 {
 		c.add(profile.Error, "name it with --charon where it is elsewhere; tnc itself needs none", "no charon is on this machine")
 	}
+	c.ofCharon = len(c.Findings)
 	for i := range c.Report.Charons {
 		c.charon(&c.Report.Charons[i], objects)
 	}
