@@ -108,9 +108,18 @@ func (ca *CA) Issue(dnsName string, k Key, edit func(*x509.Certificate)) (tls.Ce
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make server key: %w", err)
 	}
-	sn, err := serial()
+	leaf, err := ca.Certify(dnsName, key.Public(), edit)
 	if err != nil {
 		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// Certify makes a certificate as Issue does, for the public key of somebody else.
+func (ca *CA) Certify(dnsName string, public crypto.PublicKey, edit func(*x509.Certificate)) (*x509.Certificate, error) {
+	sn, err := serial()
+	if err != nil {
+		return nil, err
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber: sn,
@@ -124,15 +133,11 @@ func (ca *CA) Issue(dnsName string, k Key, edit func(*x509.Certificate)) (tls.Ce
 	if edit != nil {
 		edit(tmpl)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, ca.Cert, key.Public(), ca.key)
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, ca.Cert, public, ca.key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("sign server certificate: %w", err)
+		return nil, fmt.Errorf("sign certificate: %w", err)
 	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	return x509.ParseCertificate(der)
 }
 
 // PEM returns the CA's certificate as PEM.

@@ -11,8 +11,12 @@ import (
 
 // SigningKeyRequest says which signing key to make.
 type SigningKeyRequest struct {
-	Bits     int  // of RSA (2048, 3072, 4096) or of an ECC curve (256, 384, 521); 0: 2048, 256
-	ECC      bool // else RSA
+	Bits int  // of RSA (2048, 3072, 4096) or of an ECC curve (256, 384, 521); 0: 2048, 256
+	ECC  bool // else RSA
+	// Hash, where set, binds the key to it: to ECDSA, RSASSA or with PSS to RSASSA-PSS.
+	// strongSwan's plugin tpm uses no other keys. 0: it signs with every hash.
+	Hash     pcr.Hash
+	PSS      bool
 	Parent   uint32
 	Password []byte // of the key; empty: none, and no protection against guessing is needed
 	// PCRs, where any, bind the key to the values that they have now in Bank.
@@ -87,7 +91,7 @@ func (r SigningKeyRequest) template() (tpm2.TPMTPublic, error) {
 		}
 		pub.Type = tpm2.TPMAlgECC
 		pub.Parameters = tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
-			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull},
+			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: r.eccScheme(),
 			CurveID: curve, KDF: tpm2.TPMTKDFScheme{Scheme: tpm2.TPMAlgNull},
 		})
 		pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
@@ -102,10 +106,33 @@ func (r SigningKeyRequest) template() (tpm2.TPMTPublic, error) {
 	}
 	pub.Type = tpm2.TPMAlgRSA
 	pub.Parameters = tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
-		Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTRSAScheme{Scheme: tpm2.TPMAlgNull}, KeyBits: tpm2.TPMKeyBits(bits),
+		Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: r.rsaScheme(), KeyBits: tpm2.TPMKeyBits(bits),
 	})
 	pub.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{})
 	return pub, nil
+}
+
+func (r SigningKeyRequest) eccScheme() tpm2.TPMTECCScheme {
+	if r.Hash == 0 {
+		return tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull}
+	}
+	return tpm2.TPMTECCScheme{
+		Scheme: tpm2.TPMAlgECDSA, Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSigSchemeECDSA{HashAlg: tpm2.TPMAlgID(r.Hash)}),
+	}
+}
+
+func (r SigningKeyRequest) rsaScheme() tpm2.TPMTRSAScheme {
+	switch {
+	case r.Hash == 0:
+		return tpm2.TPMTRSAScheme{Scheme: tpm2.TPMAlgNull}
+	case r.PSS:
+		return tpm2.TPMTRSAScheme{
+			Scheme: tpm2.TPMAlgRSAPSS, Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSAPSS, &tpm2.TPMSSigSchemeRSAPSS{HashAlg: tpm2.TPMAlgID(r.Hash)}),
+		}
+	}
+	return tpm2.TPMTRSAScheme{
+		Scheme: tpm2.TPMAlgRSASSA, Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSASSA, &tpm2.TPMSSigSchemeRSASSA{HashAlg: tpm2.TPMAlgID(r.Hash)}),
+	}
 }
 
 // curves are the curves of TPMs by their bits.

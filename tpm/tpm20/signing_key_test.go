@@ -235,3 +235,29 @@ func TestSchemesOfKeys(t *testing.T) {
 	require.True(t, after.Locked)
 	require.NoError(t, k.Close())
 }
+
+// A key that is bound to a scheme signs with that alone.
+func TestKeyBoundToAScheme(t *testing.T) {
+	p := tpmtest.Swtpm(t, tpm.TPM20).Open(t).(*tpm20.TPM)
+	ctx := t.Context()
+	w, err := p.CreateSigningKey(ctx, tpm20.SigningKeyRequest{ECC: true, Bits: 384, Hash: pcr.SHA384}, tpm20.Auth{})
+	require.NoError(t, err)
+	k, err := p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Wrapped: w})
+	require.NoError(t, err)
+	require.Equal(t, []tpm20.SignatureScheme{{Scheme: tpm20.ECDSA, Hash: pcr.SHA384}}, k.Schemes())
+	s384, s256 := sha512.Sum384([]byte("message")), sha256.Sum256([]byte("message"))
+	sig, err := k.Sign(rand.Reader, s384[:], crypto.SHA384)
+	require.NoError(t, err)
+	verify(t, k.Public(), crypto.SHA384, s384[:], sig, false)
+	_, err = k.Sign(rand.Reader, s256[:], crypto.SHA256)
+	require.ErrorContains(t, err, "TPM_RC_SCHEME")
+	require.NoError(t, k.Close())
+	for pss, want := range map[bool]tpm20.Scheme{false: tpm20.RSASSA, true: tpm20.RSAPSS} {
+		w, err := p.CreateSigningKey(ctx, tpm20.SigningKeyRequest{Hash: pcr.SHA256, PSS: pss}, tpm20.Auth{})
+		require.NoError(t, err)
+		k, err := p.SigningKey(ctx, ctx, tpm20.SigningKeyConfig{Wrapped: w})
+		require.NoError(t, err)
+		require.Equal(t, []tpm20.SignatureScheme{{Scheme: want, Hash: pcr.SHA256}}, k.Schemes())
+		require.NoError(t, k.Close())
+	}
+}

@@ -107,3 +107,15 @@ func (e *Emulator) Loaded(t testing.TB) (handles []uint32) {
 	}
 	return handles
 }
+
+// ResetLockout forgets the wrong passwords that the emulator has seen. No TPM of it may
+// be open.
+func (e *Emulator) ResetLockout(t testing.TB) {
+	t.Helper()
+	// TPM2_DictionaryAttackLockReset, which go-tpm does not have, with the empty password
+	// of the lockout hierarchy (TPM Library Part 3 section 25.2).
+	reply, err := raw{t, e}.Send([]byte{0x80, 0x02, 0, 0, 0, 27, 0, 0, 0x01, 0x39, 0x40, 0, 0, 0x0a, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0})
+	if err != nil || len(reply) < 10 || !bytes.Equal(reply[6:10], make([]byte, 4)) {
+		t.Fatalf("reset lockout: %x, %v", reply, err)
+	}
+}

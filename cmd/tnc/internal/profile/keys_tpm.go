@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,6 +95,10 @@ func (c *checker) trySignatures(b *Builder) {
 func (c *checker) trySignature(b *Builder, l *swanctl.Round, k *tpmkey.Key) {
 	err := k.Check(context.Background())
 	if err == nil {
+		return
+	}
+	if errors.Is(err, tpmkey.ErrUntried) {
+		c.warn(l.CertsPos.Errorf("connection %q: %w", b.Connection.Name, err))
 		return
 	}
 	if remedy := tpmkey.Remedy(err); remedy != "" {

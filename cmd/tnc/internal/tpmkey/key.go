@@ -130,7 +130,8 @@ func (k *Key) sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) (
 }
 
 // Check signs a digest of nothing in particular, as a check of the password and the
-// PCRs. Where a wrong password could lock the TPM it signs nothing and returns nil.
+// PCRs. Where a wrong password would lock the TPM it signs nothing and returns
+// ErrUntried.
 func (k *Key) Check(ctx context.Context) error {
 	if k.guarded {
 		var l tpm20.Lockout
@@ -145,7 +146,7 @@ func (k *Key) Check(ctx context.Context) error {
 		case l.Locked:
 			return k.failed(tpm.ErrLocked)
 		case l.Left < 2:
-			return nil
+			return k.failed(ErrUntried)
 		}
 	}
 	if len(k.schemes) == 0 {
@@ -159,6 +160,9 @@ func (k *Key) Check(ctx context.Context) error {
 	_, err := k.sign(ctx, last.Hash.Sum([]byte("tnc config check")), opts)
 	return err
 }
+
+// ErrUntried is returned for a key whose password may be right.
+var ErrUntried = errors.New("its password was not tried: one more wrong one would lock the TPM")
 
 var errNoScheme = fmt.Errorf("%w: its scheme is none of RSASSA, RSA-PSS and ECDSA", tpm20.ErrNotSigning)
 
