@@ -26,7 +26,7 @@ var Table = []Refusal{
 	{"EAP methods other than TTLS, TLS, PEAP, MSCHAPv2, MD5, GTC", "no SIM card; a mistyped name must not decide about security", re(`auth = eap-\w+ is not supported`)},
 	{"groups of a gateway", "nothing shows them to a client", re(`groups cannot be checked`)},
 	{"mark_in, mark_out = %unique", "unique marks are not assigned", re(`mark_(in|out) = "%unique`)},
-	{"certificates on smartcards and TPMs", "put them into files", re(`smartcards are not supported|certificates on tokens`)},
+	{"keys and certificates on smartcards (PKCS #11)", "put them into files, or [into a TPM](tpm-keys.md)", re(`smartcards are not supported|PKCS #11`)},
 	{"keys written into ipsec.conf", "put them into files", re(`a key in the configuration is not supported`)},
 	{"a trap for any peer (start_action without remote_addrs)", "there is nobody to connect to", re(`has no (remote_addrs|right|left):`)},
 	{"a password method without its secret", "it cannot work", re(`there is no eap secret`)},

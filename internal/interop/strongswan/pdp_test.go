@@ -25,6 +25,7 @@ import (
 type pdp struct {
 	*rig
 	net *netns.Pair
+	ca  *testpki.CA // of both ends
 	log string
 }
 
@@ -60,6 +61,7 @@ func newPDP(t *testing.T, tls string, edits ...edit) *pdp {
 	p.net = netns.New(t)
 	ca, err := testpki.NewCA("PDP test CA", testpki.RSA)
 	require.NoError(t, err)
+	p.ca = ca
 	server, err := ca.Issue(pdpName, testpki.RSA, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.ParseIP(p.net.GatewayAddr)} })
 	require.NoError(t, err)
 	client, err := ca.Issue("carol.strongswan.org", testpki.RSA, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })

@@ -24,6 +24,12 @@ var optionDocs = map[string]map[string]string{
 		"round": "order of the rounds", "auth": "pubkey, rsa, ecdsa, ike:<schemes>, psk, eap-<method>", "id": "who we are; else the first certificate's subject, else our address",
 		"eap_id": "identity inside EAP; id", "aaa_id": "identity of the EAP server; the gateway's", "certs": "files below x509", "pubkeys": "raw public keys below pubkey",
 	},
+	"connections.<conn>.local<suffix>.cert<suffix>": {
+		"file": "below x509", "handle": "NV index of the TPM with the certificate, as 0x01800001", "slot": "read, says nothing", "module": "refused: PKCS #11",
+	},
+	"secrets.token<suffix>": {
+		"handle": "persistent key in the TPM, as 0x81010001", "pin": "its authorization value", "slot": "read, says nothing", "module": "PKCS #11 tokens are passed over",
+	},
 	"connections.<conn>.remote<suffix>": {
 		"round": "order of the rounds", "auth": "as in local; pubkey", "id": "who the gateway has to be; any", "eap_id": "read, says nothing of a gateway",
 		"groups": "refused", "certs": "certificates that it may have", "cacerts": "CAs that its path leads over, below x509ca", "cert_policy": "OIDs that its certificate has",
@@ -47,8 +53,9 @@ func Reference() string {
 		name string
 		keys keys
 	}{
-		{"connections.<conn>", connectionKeys}, {"connections.<conn>.local<suffix>", localKeys}, {"connections.<conn>.remote<suffix>", remoteKeys},
-		{"connections.<conn>.children.<child>", childKeys}, {"authorities.<ca>", authorityKeys},
+		{"connections.<conn>", connectionKeys}, {"connections.<conn>.local<suffix>", localKeys}, {"connections.<conn>.local<suffix>.cert<suffix>", certKeys},
+		{"connections.<conn>.remote<suffix>", remoteKeys},
+		{"connections.<conn>.children.<child>", childKeys}, {"authorities.<ca>", authorityKeys}, {"secrets.token<suffix>", tokenKeys},
 	} {
 		fmt.Fprintf(&b, "\n### %s\n\n| option | |\n|---|---|\n", s.name)
 		for _, key := range slices.Sorted(maps.Keys(s.keys)) {
