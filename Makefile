@@ -134,6 +134,7 @@ interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX fo
 bench: ## speed and costs beside strongSwan's (STRONGSWAN_PREFIX, GOTNC_RIG), openssl and wireguard-go in one run
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
 	$(GO) test -run '^$$' -bench Costs -benchtime 5x ./capi/capitest
+	GOTNC_BENCH=1 $(GO) test -count=1 -run TestCostsOfTheTPM -v -timeout 30m ./internal/interop/strongswan
 
 VMTESTS ?= .
 vmtest: ## boot Debian's kernel in qemu: its logs against an emulated TPM, quotes; ESP in the kernel; libreswan and OpenIKED (docs/peers.md)
