@@ -19,6 +19,8 @@ type hooks struct {
 	kept    chan struct{} // Keep has returned
 	script  func(verb string) error
 	logger  *slog.Logger
+	// given is told what the name servers were given to; "" = to nothing any more.
+	given func(string)
 }
 
 // up installs the name servers and runs the updown script. An error is a
@@ -57,6 +59,8 @@ func (h *hooks) install(c *Client, internal ike.Internal) error {
 		h.servers = nil
 		return errors.Join(err, fmt.Errorf("install DNS servers: %w", failed))
 	}
+	h.given = c.state.setDNSVia
+	h.given(h.servers.What())
 	err = errors.Join(err, c.runDir.save(c.record)) // with what was found meanwhile
 	ctx, h.keeping = context.WithCancel(ctx)
 	h.kept = make(chan struct{})
@@ -85,6 +89,7 @@ func (h *hooks) removeServers() {
 	}
 	h.keeping()
 	<-h.kept
+	h.given("")
 	if err := h.servers.Remove(context.Background()); err != nil {
 		log.Warnf(log.Group(h.logger, log.IKE), "remove DNS servers: %v", err)
 	}

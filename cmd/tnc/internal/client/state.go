@@ -58,11 +58,19 @@ type state struct {
 
 	children map[uint32]Child // by inbound SPI
 	internal ike.Internal     // what the gateway assigned
+	dnsVia   string           // what its name servers were given to
 	result   Result           // its Attempts are those since it was last up
 	next     time.Time        // when it is tried again; zero while it is tried
 	retry    string           // what is tried again then: RetryConnection, RetryAttestation; "" = nothing
 	decision Decision         // the newest
 	failure  Failure          // of the newest event
+}
+
+// setDNSVia records what the name servers were given to; "" = to nothing.
+func (s *state) setDNSVia(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dnsVia = what
 }
 
 func (s *state) setPhase(phase string) {

@@ -29,6 +29,7 @@ type Status struct {
 	Device      string        `json:"device,omitempty"`
 	VirtualIPs  []string      `json:"virtual_ips,omitempty"`
 	DNS         []string      `json:"dns,omitempty"`
+	DNSVia      string        `json:"dns_via,omitempty"` // what they were given to; "" = to nothing
 	Children    []ChildStatus `json:"children,omitempty"`
 	Attempts    []Attempt     `json:"attempts,omitempty"`
 	Retrying    string        `json:"retrying,omitempty"` // connection, attestation
@@ -112,6 +113,7 @@ func (c *Client) Status() Status {
 	for _, d := range s.internal.DNS {
 		out.DNS = append(out.DNS, d.String())
 	}
+	out.DNSVia = s.dnsVia
 	for spiIn, ch := range s.children {
 		out.Children = append(out.Children, ChildStatus{ch, carried[spiIn]})
 	}

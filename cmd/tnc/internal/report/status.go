@@ -51,7 +51,11 @@ func WriteStatus(w io.Writer, s client.Status) {
 		t.row("virtual IP", "%s", strings.Join(s.VirtualIPs, " "))
 	}
 	if len(s.DNS) > 0 {
-		t.row("DNS", "%s", strings.Join(s.DNS, " "))
+		via := ""
+		if s.DNSVia != "" {
+			via = ", given to " + s.DNSVia
+		}
+		t.row("DNS", "%s%s", strings.Join(s.DNS, " "), via)
 	}
 	t.row("data plane", "%s %s", s.Dataplane, s.Device)
 	t.row("traffic", "in %d packets, %d bytes; out %d packets, %d bytes", s.PacketsIn, s.BytesIn, s.PacketsOut, s.BytesOut)

@@ -27,9 +27,10 @@ var unread = []struct {
 		" charon.install_virtual_ip_on charon.interfaces_ignore charon.interfaces_use charon.iptfs.* charon.keep_alive_dpd_margin" +
 		" charon.make_before_break charon.multiple_authentication charon.ocsp_nonce_len charon.prefer_best_path" +
 		" charon.prefer_configured_proposals charon.prefer_temporary_addrs charon.process_route charon.rdn_matching charon.replay_window" +
-		" charon.reqid_base charon.retry_initiate_interval charon.reuse_ikesa charon.rsa_pss_trailerfield charon.send_vendor_id" +
+		" charon.reqid_base charon.reuse_ikesa charon.rsa_pss_trailerfield charon.send_vendor_id" +
 		" charon.signature_authentication_constraints charon.spi_label charon.spi_mask charon.spi_min charon.spi_max" +
 		" charon.x509.enforce_critical", ""},
+	{"charon.retry_initiate_interval", "a name that does not resolve is a try of keyingtries, after 1 s and up to a minute"},
 	{"charon.force_eap_only_authentication", "only a gateway has it: strongSwan's client does not read it either"},
 	{"charon.accept_private_algs", "no algorithm of private use is implemented, so none is offered or accepted"},
 	{"charon.tls.cipher charon.tls.key_exchange charon.tls.mac charon.tls.suites charon.tls.ke_group charon.tls.signature" +
