@@ -129,12 +129,16 @@ var costLine = regexp.MustCompile(`(?m)^cost ([a-z_]+) ([0-9.-]+)$`)
 // BenchmarkCosts prints what the library costs its host, beside strongSwan's
 // module where STRONGSWAN_PREFIX has one: milliseconds from dlopen to the end of
 // TNC_IMC_Initialize, KiB of resident memory added, microseconds for a
-// connection with one exchange, KiB that 10,000 connections leave behind.
+// connection with one exchange, KiB that 10,000 connections leave behind; and for
+// imc-attestation-stub.so the KiB of its process.
 func BenchmarkCosts(b *testing.B) {
 	if buildError != nil {
 		b.Skip("SKIP needs a C compiler: `apt-get install gcc libc6-dev`")
 	}
 	libraries := map[string][2]string{"gotnc": {libFile, ""}}
+	if dir, err := stubFolder(); err == nil {
+		libraries["stub"] = [2]string{filepath.Join(dir, "imc-attestation-stub.so"), ""}
+	}
 	if prefix := os.Getenv("STRONGSWAN_PREFIX"); prefix != "" {
 		libraries["strongswan"] = [2]string{prefix + "/lib/ipsec/imcvs/imc-attestation.so", prefix + "/lib/ipsec/libstrongswan.so.0"}
 	}

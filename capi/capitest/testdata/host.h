@@ -33,6 +33,7 @@ void missing(void);
 void busy(void);
 
 /* Those of stub.c, for imc-attestation-stub.so only. */
+long process_memory(void); /* of the process that it starts, in KiB */
 void stub_fork(void);
 void stub_crash(void);
 void stub_unload(void);

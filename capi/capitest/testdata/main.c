@@ -387,6 +387,7 @@ static void costs(long before, double began)
 	open_connection(1, 1);
 	printf("cost load_ms %.3f\n", (loaded - began) * 1e3);
 	printf("cost resident_kib %ld\n", memory(0) - before);
+	printf("cost process_kib %ld\n", process_memory());
 	request_length = unhex(capabilities, request, sizeof request);
 	I.notify(1, 1, TNC_CONNECTION_STATE_DELETE);
 	for (i = 0; i < 1000; i++) /* until the heaps have settled */

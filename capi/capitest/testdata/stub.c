@@ -41,6 +41,24 @@ static int children(pid_t *pid)
 	return n;
 }
 
+long process_memory(void)
+{
+	pid_t pid  = 0;
+	long  size = 0, resident = 0;
+	char  name[64];
+	FILE *f;
+
+	if (!children(&pid))
+		return 0;
+	snprintf(name, sizeof name, "/proc/%d/statm", (int) pid);
+	f = fopen(name, "r");
+	if (f && fscanf(f, "%ld %ld", &size, &resident) != 2)
+		resident = 0;
+	if (f)
+		fclose(f);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
 static void one_handshake(TNC_ConnectionID c)
 {
 	sent = 0;
