@@ -12,7 +12,7 @@ func newAIKEnroll() *cobra.Command {
 	var o Enroll
 	cmd := &cobra.Command{
 		Use:   "enroll",
-		Short: "Make an attestation key and get it certified over HTTPS; renew the certificate",
+		Short: "Make an attestation key, get it certified over HTTPS, renew that",
 		Long: `Does what create, a privacy CA and activate do, over HTTPS with the one that runs
 ` + "`tnc aik issue --serve`" + `: leaves aik.pub, aik.request and aik.crt in --out. Run again it goes
 on where it was, as after a person has approved the request.

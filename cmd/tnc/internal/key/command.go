@@ -162,7 +162,7 @@ func newCertify() *cobra.Command {
 	var aikCert string
 	cmd := &cobra.Command{
 		Use:   "certify KEY",
-		Short: "Prove to a privacy CA that the TPM of its attestation key has a key",
+		Short: "Prove to a privacy CA that a key is in a TPM that it knows",
 		Long: `Makes a request for ` + "`tnc aik issue`" + `: the key's PKCS #10 request, and a statement by
 the TPM's attestation key that the key is in the same TPM and bound to it.`,
 		Example: `  sudo tnc key certify key.pem --name carol --san carol@strongswan.org
