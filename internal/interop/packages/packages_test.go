@@ -107,6 +107,9 @@ func inDebian(t *testing.T, debs []string) {
 		run(t, "/", "cp", d, filepath.Join(root, "tmp"))
 	}
 	eapol := eapolTest(t, root)
+	// A mount namespace in the root needs a root that is a mount point.
+	run(t, "/", "mount", "--bind", root, root)
+	t.Cleanup(func() { _ = exec.Command("umount", "-R", "-l", root).Run() })
 	for _, m := range []string{"proc", "dev", "sys"} {
 		run(t, "/", "mount", "--rbind", "/"+m, filepath.Join(root, m))
 		t.Cleanup(func() { _ = exec.Command("umount", "-R", "-l", filepath.Join(root, m)).Run() })
