@@ -181,6 +181,7 @@ func (set *childSet) retire(c *childState) {
 	}
 	if c.replaced {
 		c.removeAt = set.now.Add(lingerChild)
+		set.prove(func(o *childState) bool { return o.cfg == c.cfg })
 		return
 	}
 	set.remove(c)
