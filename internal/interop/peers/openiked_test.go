@@ -28,11 +28,8 @@ func startOpenIKED(s *site) {
 	require.NoError(t, testpki.WriteFiles(s.gw, "/etc/iked/certs/gw.crt", "/etc/iked/private/local.key"))
 	s.write("/etc/iked.conf", fmt.Sprintf(ikedConf, password, secret, secret))
 	s.daemon(iked, "-dv", "-f", "/etc/iked.conf")
-	require.Eventually(t, func() bool {
-		_, err := os.Stat("/var/run/iked.sock")
-		return err == nil && strings.Contains(s.said.String(), "ikev2")
-	}, patience, 100*time.Millisecond, "iked did not start: %s", s.said)
-	time.Sleep(time.Second)
+	s.waitUntilItAnswers()
+	time.Sleep(time.Second) // its policies come after its sockets
 }
 
 // ikedConf has the policy for certificates last: iked takes the last one that fits

@@ -56,7 +56,8 @@ type site struct {
 	// gwRSA and clRSA have keys of RSA.
 	gwRSA, clRSA tls.Certificate
 
-	said *output.Buffer // of the gateway's program
+	said  *output.Buffer // of the gateway's program
+	ended chan struct{}  // closed when the program has ended
 }
 
 func newSite(t *testing.T, daemon, pkg string) *site {
@@ -143,6 +144,19 @@ func (s *site) write(path, text string) {
 	}
 	require.NoError(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	require.NoError(s.t, os.WriteFile(path, []byte(text), 0o600))
+	require.NoError(s.t, os.Chmod(path, 0o600)) // a file that is there already keeps its permissions
+}
+
+// What is written is for root alone, also where the gateway's package has a file of
+// that name: iked ends where its configuration is not.
+func TestWriteIsForRootAlone(t *testing.T) {
+	s := &site{t: t, dir: t.TempDir()}
+	path := filepath.Join(s.dir, "iked.conf")
+	require.NoError(t, os.WriteFile(path, []byte("# an example"), 0o755))
+	s.write("iked.conf", "set mobike")
+	i, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), i.Mode())
 }
 
 // daemon starts a gateway's program in its namespace; its output is printed where
@@ -155,17 +169,36 @@ func (s *site) daemon(args ...string) {
 	s.said = &output.Buffer{}
 	cmd.Stdout, cmd.Stderr = s.said, s.said
 	require.NoError(t, cmd.Start())
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	ended := make(chan struct{})
+	s.ended = ended
+	go func() { _ = cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 		select {
-		case <-exited:
+		case <-ended:
 		case <-time.After(5 * time.Second):
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-			<-exited
+			<-ended
 		}
 	})
+}
+
+// waitUntilItAnswers returns once the gateway's program has opened IKE's ports. One
+// that ended fails the test with what it said.
+func (s *site) waitUntilItAnswers() {
+	s.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		sockets, err := netns.Run(s.Gateway, "cat", "/proc/net/udp")
+		if err == nil && strings.Contains(sockets, ":01F4 ") && strings.Contains(sockets, ":1194 ") { // 500 and 4500
+			return
+		}
+		select {
+		case <-s.ended:
+			require.Fail(s.t, "the gateway's program ended", s.said.String())
+		default:
+			require.True(s.t, time.Now().Before(end), "the gateway's program opened no port: %s", s.said)
+		}
+	}
 }
 
 // connection is what the client is configured with.

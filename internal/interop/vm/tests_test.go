@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,7 +47,8 @@ func (a *archive) needs(t *testing.T, path string) {
 	}
 }
 
-// tree adds the files of a folder as if it were the root.
+// tree adds the files of a folder as if it were the root, with the permissions that
+// they have: iked reads no configuration that others may read.
 func (a *archive) tree(t *testing.T, root string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
@@ -57,8 +59,16 @@ func (a *archive) tree(t *testing.T, root string) {
 		if err != nil {
 			return err
 		}
-		a.file(t, "/"+name, path)
-		if i, err := d.Info(); err == nil && i.Mode()&0o111 != 0 {
+		i, err := d.Info()
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		a.add("/"+name, i.Mode(), b)
+		if i.Mode()&0o111 != 0 {
 			a.needs(t, path)
 		}
 		return nil
@@ -122,4 +132,19 @@ func testRoot(t *testing.T, vmlinuz string, i image) string {
 	out := filepath.Join(dir, "initramfs")
 	require.NoError(t, os.WriteFile(out, a.Bytes(), 0o600))
 	return out
+}
+
+// Files of a gateway's package keep their permissions.
+func TestTreeKeepsPermissions(t *testing.T) {
+	root := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"secret.conf": 0o600, "public.conf": 0o644, "program": 0o755} {
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), nil, mode))
+		require.NoError(t, os.Chmod(filepath.Join(root, name), mode))
+	}
+	a := &archive{seen: map[string]bool{}}
+	a.tree(t, root)
+	for name, mode := range map[string]string{"secret.conf": "00008180", "public.conf": "000081a4", "program": "000081ed"} {
+		header := a.Bytes()[:bytes.Index(a.Bytes(), []byte(name+"\x00"))]
+		require.Equal(t, mode, string(header[len(header)-110+14:][:8]), name)
+	}
 }
