@@ -52,6 +52,17 @@ func (set *childSet) prove(which func(*childState) bool) {
 	}
 }
 
+// proveOthers lets a CHILD_SA send that the peer set up beside c, which is closed,
+// where no other one sends the same traffic. Where one does, the proof is waited for:
+// the peer may not have our answer.
+func (c *childState) proveOthers(set *childSet) {
+	set.prove(func(further *childState) bool {
+		return further.cfg == c.cfg && !slices.ContainsFunc(set.list, func(o *childState) bool {
+			return o.sends() && o.cfg == c.cfg && sameSelectors(o.localTS, further.localTS) && sameSelectors(o.remoteTS, further.remoteTS)
+		})
+	})
+}
+
 // addNew registers the CHILD_SA that our exchange made. Where the peer has set one up
 // for the same traffic meanwhile, one of the two is closed, the same at both ends
 // should the peer do so too: that of the lowest SPI.

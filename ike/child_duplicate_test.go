@@ -1,6 +1,8 @@
 package ike
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,4 +81,30 @@ func TestFurtherChildWaitsForItsAnswer(t *testing.T) {
 	p.settle()
 	require.NotEqual(t, before, p.a.out)
 	require.Zero(t, p.lost)
+}
+
+// A further CHILD_SA waits for its proof as long as another one sends the same traffic,
+// and no longer: neither where that one closes nor where that one was replaced.
+func TestFurtherChildSendsWhereItIsTheOnlyOne(t *testing.T) {
+	for _, replaced := range []bool{false, true} {
+		for _, another := range []bool{false, true} {
+			t.Run(fmt.Sprintf("replaced %v, another one %v", replaced, another), func(t *testing.T) {
+				set := &newPair(t, nil).a.m.children
+				old := set.list[0]
+				old.replaced = replaced
+				add := func(spi uint32) *childState {
+					return set.add(old.cfg, &ChildSA{SPIIn: spi, SPIOut: spi, LocalTS: old.localTS, RemoteTS: old.remoteTS})
+				}
+				if another {
+					add(0xc0000003)
+				}
+				further := add(0xc0000004)
+				further.unproven = &ikeSA{}
+				set.retire(old)
+				active := slices.Contains(set.out.Events, Event(ChildActive{SPIIn: further.spiIn}))
+				require.Equal(t, !another, active)
+				require.Equal(t, another, further.unproven != nil)
+			})
+		}
+	}
 }

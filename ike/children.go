@@ -71,6 +71,11 @@ func (c *childState) rekeyable() bool {
 	return !c.dead && !c.deleting && c.successor == nil && !c.standby
 }
 
+// sends reports whether packets leave on it, and it is there to stay.
+func (c *childState) sends() bool {
+	return !c.dead && !c.deleting && !c.replaced && !c.standby && c.unproven == nil
+}
+
 // childSet is the CHILD_SAs: those that exist, and those that are wanted.
 type childSet struct {
 	*core
@@ -181,11 +186,11 @@ func (set *childSet) retire(c *childState) {
 	}
 	if c.replaced {
 		c.removeAt = set.now.Add(lingerChild)
-		set.prove(func(o *childState) bool { return o.cfg == c.cfg })
+		c.proveOthers(set)
 		return
 	}
 	set.remove(c)
-	set.prove(func(o *childState) bool { return o.cfg == c.cfg })
+	c.proveOthers(set)
 	set.emit(ChildClosed{SPIIn: c.spiIn, SPIOut: c.spiOut, Renewing: c.cfg.renewing && set.state == stateEstablished})
 }
 
