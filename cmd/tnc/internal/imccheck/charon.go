@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
+	"github.com/gotnc/gotnc/internal/base/config"
 )
 
 // Charon is a charon of this machine.
@@ -153,20 +154,30 @@ func (c *checker) compiledIn(k *Charon) (names []string) {
 	return names
 }
 
+func isYes(v config.Value) bool {
+	yes, err := v.Bool()
+	return err == nil && yes
+}
+
 // notLoaded returns the setting that keeps a plugin from being loaded; "" for none.
 func (c *checker) notLoaded(k *Charon, plugin string) string {
 	if c.Strongswan == nil {
 		return ""
 	}
 	v := c.Strongswan.View(filepath.Base(k.Path), "charon")
-	if v.Bool("load_modular", false) {
-		switch load := v.String("plugins."+plugin+".load", ""); load {
+	// These are settings of strongSwan that nothing else here reads.
+	text := func(key string) string {
+		val, _ := v.Lookup(key)
+		return val.Text
+	}
+	if modular, _ := v.Lookup("load_modular"); isYes(modular) {
+		switch load := text("plugins." + plugin + ".load"); load {
 		case "", "no", "false", "0", "disabled":
 			return "charon.load_modular is on and charon.plugins." + plugin + ".load is not"
 		}
 		return ""
 	}
-	if list := v.String("load", ""); list != "" && !slices.ContainsFunc(strings.Fields(list), func(s string) bool { return strings.TrimSuffix(s, "!") == plugin }) {
+	if list := text("load"); list != "" && !slices.ContainsFunc(strings.Fields(list), func(s string) bool { return strings.TrimSuffix(s, "!") == plugin }) {
 		return "it is not in charon.load"
 	}
 	return ""
