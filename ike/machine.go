@@ -163,7 +163,8 @@ func (m *Machine) Alive(at time.Time) {
 func (m *Machine) Sent(at time.Time) { m.silence.sends(at) }
 
 // Delete starts the orderly end: DELETE is sent, and Closed follows with the
-// answer, or when the retransmissions end. Before the IKE_SA is established it
+// answer, or when the retransmissions end. A rekeying of the IKE_SA that is under way
+// is finished first, and what it made is deleted. Before the IKE_SA is established it
 // ends at once and without a packet, as in strongSwan.
 func (m *Machine) Delete(now time.Time) Outputs {
 	m.begin(now)

@@ -124,9 +124,10 @@ func (set *saSet) send(sa *ikeSA, j *createJob) {
 }
 
 // answer sets up the new IKE_SA of the response, and decides who wins where
-// both sides rekeyed.
+// both sides rekeyed. While our DELETE waits it does so too: the peer has the new
+// IKE_SA and the CHILD_SAs are part of it, so that the DELETE has to go over it.
 func (set *saSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
-	if set.peer == nil {
+	if set.peer == nil && set.state == stateEstablished {
 		switch again, err := j.retryKE(set.core, msg); {
 		case err != nil:
 			set.fail(err)
@@ -147,6 +148,9 @@ func (set *saSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 		set.rekeyed(peer.sa)
 	case err != nil:
 		log.Infof(set.ike, "rekeying IKE_SA %s failed: %v", sa.name(), err)
+		if set.state != stateEstablished {
+			return
+		}
 		if n := msg.ErrorNotify(); n != nil && n.NotifyType == message.TemporaryFailure {
 			set.life.rekeyAt = set.retryAt()
 			set.ike.Info("peer seems to be busy, trying again")

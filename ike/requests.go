@@ -111,7 +111,7 @@ func (m *Machine) jobAnswer(sa *ikeSA, x *exchange, msg *message.Message) {
 		}
 		m.finish(Closed{})
 	case doRekeyIKE:
-		if sa.retired || m.state != stateEstablished {
+		if sa.retired {
 			x.job.zero()
 			return
 		}
@@ -238,8 +238,9 @@ func (m *Machine) peerDeletesIKE(sa *ikeSA, msg *message.Message) {
 	switch {
 	case sa.retired:
 		m.sas.forget(sa)
-	case m.sas.peer != nil && m.state == stateEstablished:
-		// The peer won a collision whose answer was lost: what it made counts.
+	case m.sas.peer != nil:
+		// The peer won a collision whose answer was lost: what it made counts. A
+		// DELETE of ours that waits goes over that.
 		peer := m.sas.peer
 		m.sas.peer = nil
 		m.sas.rekeyed(peer.sa)
