@@ -182,11 +182,11 @@ func fragmented(c connection) cell {
 // connection inside the tunnel.
 func reauthenticates(c connection) cell {
 	return cell{run: func(s *site) string {
-		c.settings += "\nreauth_time = 4s\nrand_time = 0s\nover_time = 60s\n"
+		c.settings += "\nreauth_time = 10s\nrand_time = 0s\nover_time = 60s\n"
 		r := s.up(c)
 		s.ping(inside)
 		before := s.virtualIP()
-		counts := s.flood(inside, 7)
+		counts := s.flood(inside, 12)
 		r.waitFor("IKE_SA home[2] established")
 		lost, sent := counts()
 		s.ping(inside)
@@ -201,19 +201,26 @@ func reauthenticates(c connection) cell {
 	}}
 }
 
-// virtualIP is the address of the tunnel's device.
+// virtualIP is the address of the tunnel's device, which is made again where the
+// gateway assigns another.
 func (s *site) virtualIP() string {
 	s.t.Helper()
-	out, err := netns.Run(s.Client, "ip", "-o", "-4", "addr", "show")
-	require.NoError(s.t, err)
-	for l := range strings.Lines(out) {
-		f := strings.Fields(l)
-		if p, err := netip.ParsePrefix(f[3]); err == nil && strings.HasPrefix(f[1], "tnc") {
-			return p.Addr().String()
+	var found string
+	require.Eventually(s.t, func() bool {
+		out, err := netns.Run(s.Client, "ip", "-o", "-4", "addr", "show")
+		if err != nil {
+			return false
 		}
-	}
-	require.Fail(s.t, "no virtual IP", out)
-	return ""
+		for l := range strings.Lines(out) {
+			f := strings.Fields(l)
+			if p, err := netip.ParsePrefix(f[3]); err == nil && strings.HasPrefix(f[1], "tnc") {
+				found = p.Addr().String()
+				return true
+			}
+		}
+		return false
+	}, patience, 100*time.Millisecond, "no virtual IP")
+	return found
 }
 
 // comesBack cuts the gateway off until dead peer detection notices, and lets it

@@ -34,9 +34,12 @@ func startOpenIKED(s *site) {
 
 // ikedConf has the policy for certificates last: iked takes the last one that fits
 // the addresses before it knows who comes, and asks for a certificate, or begins
-// EAP, as that policy says. So who uses EAP comes from another address.
+// EAP, as that policy says. So who uses EAP comes from another address. Without
+// stickyaddress a client that authenticates again is given another virtual IP while its
+// old IKE_SA has the one that it asks for.
 const ikedConf = `set fragmentation
 set mobike
+set stickyaddress
 user "carol" "%s"
 ikev2 "psk" passive esp from 10.1.0.0/24 to dynamic local 192.168.0.1 peer any srcid gw.gotnc.test dstid psk.gotnc.test psk "%s" config address 10.6.0.0/24
 ikev2 "rekey" passive esp from 10.1.0.0/24 to dynamic local 192.168.0.1 peer any srcid gw.gotnc.test dstid rekey.gotnc.test ikelifetime 5 lifetime 4 psk "%s" config address 10.7.0.0/24
