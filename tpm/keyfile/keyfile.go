@@ -1,8 +1,9 @@
-// Package keyfile reads and writes files of TPM 2.0 keys: "TSS2 PRIVATE KEY" in
-// PEM, as tpm2-tools, tpm2-openssl, openssl_tpm2_engine and gnutls write it
-// (draft-woodhouse-cert-best-practice, ASN.1 Specification for TPM 2.0 Key Files).
-// Such a file holds the public and the wrapped private part of a key: it is of use
-// with the TPM that made it alone.
+// Package keyfile reads and writes files of TPM keys: "TSS2 PRIVATE KEY" in PEM, as
+// tpm2-tools, tpm2-openssl, openssl_tpm2_engine and gnutls write it for a TPM 2.0
+// (draft-woodhouse-cert-best-practice, ASN.1 Specification for TPM 2.0 Key Files), and
+// "TSS KEY BLOB", as openssl_tpm_engine writes it for a TPM 1.2. Such a file holds the
+// public and the wrapped private part of a key: it is of use with the TPM that made it
+// alone.
 package keyfile
 
 import (
@@ -17,13 +18,13 @@ import (
 	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
-// PEMType is the type of the PEM block.
+// PEMType is the type of the PEM block of a TPM 2.0's key.
 const PEMType = "TSS2 PRIVATE KEY"
 
 // MaxSize is the most octets of a file that Parse reads.
 const MaxSize = 64 << 10
 
-// Is reports whether b, of any size, has a PEM block of a TPM's key.
+// Is reports whether b, of any size, has a PEM block of a TPM 2.0's key.
 func Is(b []byte) bool { return bytes.Contains(b, []byte("-----BEGIN "+PEMType+"-----")) }
 
 // Parse reads the first key of a PEM file. It takes loadable keys; keys that are

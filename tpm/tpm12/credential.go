@@ -52,7 +52,7 @@ func MakeCredential(ek *rsa.PublicKey, identityPubkey, key []byte) (Credential, 
 func (t *TPM) ActivateIdentity(ctx context.Context, blob []byte, c Credential, owner [20]byte) (key []byte, err error) {
 	err = t.do(ctx, "activate identity", func(s *session) error {
 		const name = "TPM_ActivateIdentity"
-		handle, err := s.loadKey(blob)
+		handle, err := s.loadKey(blob, wellKnown)
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func (t *TPM) Quote(ctx context.Context, req attest.QuoteRequest) (q *attest.Quo
 	err = t.do(ctx, "TPM quote", func(s *session) error {
 		handle := req.AIK.Handle
 		if len(req.AIK.Blob) > 0 {
-			if handle, err = s.loadKey(req.AIK.Blob); err != nil {
+			if handle, err = s.loadKey(req.AIK.Blob, wellKnown); err != nil {
 				return err
 			}
 			defer s.flush(handle, rtKey)
@@ -70,10 +70,11 @@ func checkRequest(req attest.QuoteRequest) (authorize bool, err error) {
 	return key.AuthDataUsage != authNever, nil
 }
 
-// loadKey loads a key under the storage root key (TPM Main Part 3 section 10.5).
-func (s *session) loadKey(blob []byte) (handle uint32, err error) {
+// loadKey loads a key under the storage root key, whose secret is srk (TPM Main
+// Part 3 section 10.5).
+func (s *session) loadKey(blob []byte, srk [nonceLen]byte) (handle uint32, err error) {
 	const name = "TPM_LoadKey2"
-	a, err := s.oiap(wellKnown[:])
+	a, err := s.oiap(srk[:])
 	if err != nil {
 		return 0, err
 	}

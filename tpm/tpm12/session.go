@@ -29,6 +29,8 @@ const (
 	ordPCRRead              = 0x15
 	ordQuote                = 0x16
 	ordQuote2               = 0x3e
+	ordCreateWrapKey        = 0x1f
+	ordSign                 = 0x3c
 	ordLoadKey2             = 0x41
 	ordContinueSelfTest     = 0x53
 	ordGetCapability        = 0x65

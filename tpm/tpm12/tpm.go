@@ -4,7 +4,8 @@
 //
 // Package tpm has the interface that both generations share; here are besides
 // what a privacy CA and a TPM's owner need: identity keys (MakeIdentity), the
-// endorsement key, credentials (ActivateIdentity) and taking ownership.
+// endorsement key, credentials (ActivateIdentity) and taking ownership; and keys that
+// sign for IKE and TLS (SigningKey).
 package tpm12
 
 import (

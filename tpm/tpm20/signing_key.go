@@ -59,17 +59,12 @@ type SigningKey struct {
 	session tpm2.Session // in which the policy was run, for the next signature; nil = none
 }
 
-// Errors of signing keys.
+// Errors of signing keys; package attest explains those that a TPM 1.2 has too.
 var (
-	// ErrRestricted is returned for a key that signs only what the TPM made itself: an
-	// attestation key.
-	ErrRestricted = errors.New("the key is restricted to what the TPM makes itself (an attestation key)")
-	// ErrNotSigning is returned for a key that does not sign.
-	ErrNotSigning = errors.New("the key does not sign")
-	// ErrPassword is returned where the key's password is wrong, or is missing.
-	ErrPassword = errors.New("the password is wrong")
-	// ErrPCRs is returned where PCRs have other values than the key is bound to.
-	ErrPCRs = errors.New("the PCRs have other values than those that the key is bound to")
+	ErrRestricted = attest.ErrRestricted
+	ErrNotSigning = attest.ErrNotSigning
+	ErrPassword   = attest.ErrPassword
+	ErrPCRs       = attest.ErrPCRs
 	// ErrSaltLength is returned where the TPM made a RSASSA-PSS signature with another
 	// salt than was asked for, which the other side would refuse.
 	ErrSaltLength = errors.New("the TPM chose another length for the salt of RSASSA-PSS")

@@ -170,3 +170,10 @@ func FuzzParsePKCS12(f *testing.F) {
 		}
 	})
 }
+
+func TestFilesOfTPMKeys(t *testing.T) {
+	for _, begin := range []string{"TSS2 PRIVATE KEY", "TSS KEY BLOB"} {
+		require.True(t, IsTPMFile([]byte("# of this machine\n-----BEGIN "+begin+"-----\n")), begin)
+	}
+	require.False(t, IsTPMFile([]byte("-----BEGIN PRIVATE KEY-----\n")))
+}

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"slices"
 
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 )
@@ -20,11 +21,14 @@ type Tokens interface {
 	Certificate(index uint32) (*x509.Certificate, error)
 }
 
-// tpmFile begins the PEM block of a TPM's key (draft-woodhouse-cert-best-practice).
-const tpmFile = "-----BEGIN TSS2 PRIVATE KEY-----"
+// tpmFiles begin the PEM block of a TPM's key: of a TPM 2.0
+// (draft-woodhouse-cert-best-practice), of a TPM 1.2 (openssl_tpm_engine).
+var tpmFiles = []string{"-----BEGIN TSS2 PRIVATE KEY-----", "-----BEGIN TSS KEY BLOB-----"}
 
 // IsTPMFile reports whether a file holds a key that a TPM alone can use.
-func IsTPMFile(content []byte) bool { return bytes.Contains(content, []byte(tpmFile)) }
+func IsTPMFile(content []byte) bool {
+	return slices.ContainsFunc(tpmFiles, func(begin string) bool { return bytes.Contains(content, []byte(begin)) })
+}
 
 // errNoTokens is returned where nobody gave Open access to a TPM.
 var errNoTokens = errors.New("keys in a TPM are not read here")

@@ -7,6 +7,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/tpm"
 	"github.com/gotnc/gotnc/tpm/advice"
+	"github.com/gotnc/gotnc/tpm/tpm12"
 	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
@@ -74,7 +75,7 @@ func Remedy(err error) string {
 		return "the machine booted something else than when the key was made: boot that, or make another key with `tnc key create`"
 	case errors.Is(err, tpm20.ErrRestricted), errors.Is(err, tpm20.ErrNotSigning):
 		return "name a key for signing: `tnc key create` makes one"
-	case code == "TPM_RC_INTEGRITY":
+	case code == "TPM_RC_INTEGRITY", code == "TPM_DECRYPT_ERROR", errors.Is(err, errFile20), errors.Is(err, errFile12):
 		return "make another key with `tnc key create`"
 	case code == "TPM_RC_AUTH_UNAVAILABLE":
 		return "use the key's file, which has its policy"
@@ -83,8 +84,8 @@ func Remedy(err error) string {
 	case errors.Is(err, tpm.ErrNoKey):
 		return "correct the handle, or make a key with `tnc key create`"
 	case errors.Is(err, errGeneration):
-		return "put the key into a file"
-	case errors.Is(err, tpm20.ErrSaltLength):
+		return "put the key into a file \"TSS KEY BLOB\", the certificate into one as well"
+	case errors.Is(err, tpm20.ErrSaltLength), errors.Is(err, tpm12.ErrScheme):
 		return "do without RSASSA-PSS: auth = ike:rsa-sha256 in swanctl.conf, libtls.version_max = 1.2 in strongswan.conf"
 	case errors.Is(err, tpm.ErrGone), errors.Is(err, tpm.ErrTimeout):
 		if r := advice.ForTPM(err); r != "" {

@@ -18,6 +18,7 @@ import (
 type Key struct {
 	keys *Keys
 	cfg  tpm20.SigningKeyConfig
+	blob []byte // of a TPM 1.2's key, whose password is in cfg; nil = it is one of a TPM 2.0
 
 	name, file    string
 	section       string     // of the configuration that names it; "" = none does
@@ -49,11 +50,11 @@ func (k *Key) examine() error {
 	if err := k.missingPIN(); err != nil {
 		return err
 	}
-	err := k.keys.use(context.Background(), func(ctx context.Context, t *tpm20.TPM) error {
+	err := k.keys.use(context.Background(), func(ctx context.Context, t tpm.TPM) error {
 		if len(k.keys.loaded) >= maxKeys {
 			k.keys.unload()
 		}
-		s, err := t.SigningKey(ctx, context.Background(), k.cfg)
+		s, err := k.signingKey(ctx, t)
 		if err != nil {
 			return err
 		}
@@ -74,12 +75,12 @@ func (k *Key) missingPIN() error {
 }
 
 // load loads the key and runs its policy. The caller has the turn.
-func (k *Key) load(ctx context.Context, t *tpm20.TPM) (s *tpm20.SigningKey, err error) {
+func (k *Key) load(ctx context.Context, t tpm.TPM) (s signingKey, err error) {
 	if s = k.keys.loaded[k]; s == nil {
 		if len(k.keys.loaded) >= maxKeys {
 			k.keys.unload()
 		}
-		if s, err = t.SigningKey(ctx, context.Background(), k.cfg); err != nil {
+		if s, err = k.signingKey(ctx, t); err != nil {
 			return nil, err
 		}
 		k.keys.loaded[k] = s
@@ -91,7 +92,7 @@ func (k *Key) load(ctx context.Context, t *tpm20.TPM) (s *tpm20.SigningKey, err 
 // with the signature.
 func (k *Key) Load(ctx context.Context) {
 	go func() {
-		err := k.keys.use(ctx, func(ctx context.Context, t *tpm20.TPM) error {
+		err := k.keys.use(ctx, func(ctx context.Context, t tpm.TPM) error {
 			_, err := k.load(ctx, t)
 			k.keys.closeAfter(k.keys.keep.unused)
 			return err
@@ -111,7 +112,7 @@ func (k *Key) sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) (
 	if err := k.keys.refusedBefore(k); err != nil {
 		return nil, err // each try brings the TPM closer to its lockout
 	}
-	err = k.keys.use(ctx, func(ctx context.Context, t *tpm20.TPM) error {
+	err = k.keys.use(ctx, func(ctx context.Context, t tpm.TPM) error {
 		s, err := k.load(ctx, t)
 		if err == nil {
 			sig, err = s.SignContext(ctx, digest, opts)
@@ -135,8 +136,8 @@ func (k *Key) sign(ctx context.Context, digest []byte, opts crypto.SignerOpts) (
 func (k *Key) Check(ctx context.Context) error {
 	if k.guarded {
 		var l tpm20.Lockout
-		err := k.keys.use(ctx, func(ctx context.Context, t *tpm20.TPM) (err error) {
-			l, err = t.Lockout(ctx)
+		err := k.keys.use(ctx, func(ctx context.Context, t tpm.TPM) (err error) {
+			l, err = lockout(ctx, t)
 			k.keys.closeAfter(k.keys.keep.unused)
 			return err
 		})

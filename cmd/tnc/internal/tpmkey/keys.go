@@ -1,6 +1,6 @@
 // Package tpmkey has the private keys of a configuration that do not leave the TPM:
 // persistent ones (secrets.token of swanctl.conf, PIN of ipsec.secrets) and those in
-// files "TSS2 PRIVATE KEY". The TPM is opened when it is needed, every use of it is
+// files "TSS2 PRIVATE KEY" and, of a TPM 1.2, "TSS KEY BLOB". The TPM is opened when it is needed, every use of it is
 // bounded in time, and it is closed again soon, since not every way to a TPM can be
 // shared with the IMC that quotes.
 package tpmkey
@@ -68,8 +68,8 @@ type Keys struct {
 	log    *slog.Logger
 	keep   keeping
 	turn   chan struct{} // held during a use of the TPM, guards what follows
-	tpm    *tpm20.TPM    // nil = closed
-	loaded map[*Key]*tpm20.SigningKey
+	tpm    tpm.TPM       // nil = closed
+	loaded map[*Key]signingKey
 	uses   int // grows with every use, so that a timer knows whether it is late
 
 	mu      sync.Mutex
@@ -78,7 +78,7 @@ type Keys struct {
 
 // New returns the keys; no TPM is opened.
 func New(cfg Config) *Keys {
-	k := &Keys{cfg: cfg, log: log.Group(cfg.Logger, log.CFG), turn: make(chan struct{}, 1), loaded: map[*Key]*tpm20.SigningKey{}, refused: map[string]error{}}
+	k := &Keys{cfg: cfg, log: log.Group(cfg.Logger, log.CFG), turn: make(chan struct{}, 1), loaded: map[*Key]signingKey{}, refused: map[string]error{}}
 	if k.cfg.Open == nil {
 		k.cfg.Open = device.Open
 	}
@@ -89,12 +89,8 @@ func New(cfg Config) *Keys {
 	return k
 }
 
-// errGeneration is returned for a TPM 1.2. Its keys sign only SHA-1 or what stands in
-// a DigestInfo, never RSASSA-PSS, which TLS 1.3 asks for.
-var errGeneration = errors.New("the TPM is one of version 1.2, whose keys are not used to sign")
-
 // use calls f with the TPM, opened. It waits for its turn until ctx ends.
-func (k *Keys) use(ctx context.Context, f func(context.Context, *tpm20.TPM) error) error {
+func (k *Keys) use(ctx context.Context, f func(context.Context, tpm.TPM) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, useTime, fmt.Errorf("%w: %v passed", tpm.ErrTimeout, useTime))
 	defer cancel()
 	select {
@@ -125,17 +121,15 @@ func (k *Keys) use(ctx context.Context, f func(context.Context, *tpm20.TPM) erro
 }
 
 // open opens the TPM.
-func (k *Keys) open(ctx context.Context) (*tpm20.TPM, error) {
+func (k *Keys) open(ctx context.Context) (tpm.TPM, error) {
 	p, err := k.cfg.Open(ctx, k.cfg.Device)
 	if err != nil {
 		return nil, err
 	}
-	t, ok := p.(*tpm20.TPM)
-	if !ok {
-		_ = p.Close()
-		return nil, errGeneration
+	if p.Generation() == tpm.TPM12 && k.keep == keepShared {
+		k.keep = keepOwn // the kernel shares no TPM 1.2
 	}
-	return t, nil
+	return p, nil
 }
 
 // close takes all keys out of the TPM and closes it. The caller has the turn.
@@ -187,26 +181,35 @@ func (k *Keys) Key(t *swanctl.Token) (crypto.Signer, error) {
 // FileKey returns the key of a file; of is its section of secrets, nil where it has
 // none.
 func (k *Keys) FileKey(file string, content []byte, of *swanctl.PrivateKey) (crypto.Signer, error) {
+	if keyfile.IsBlob(content) {
+		return k.blobKey(file, content, of)
+	}
 	w, err := keyfile.Parse(content)
 	if err != nil {
 		return nil, err
 	}
 	key := &Key{keys: k, name: "key", file: file, pinName: "secret", cfg: tpm20.SigningKeyConfig{Wrapped: &w}, needsPIN: w.NeedsPassword()}
-	if of != nil {
-		key.pos, key.pinPos, key.pin, key.section = of.Pos, of.PassphrasePos, len(of.Passphrase) > 0, "secrets."+of.Name
-		key.cfg.Password = of.Passphrase
-	}
+	key.namedBy(of)
 	if _, err := w.PublicKey(); err != nil {
 		return nil, key.failed(err)
 	}
 	return key, key.examine()
 }
 
+// namedBy takes the password of a file's key from its section of secrets; nil where it
+// has none.
+func (k *Key) namedBy(of *swanctl.PrivateKey) {
+	if of != nil {
+		k.pos, k.pinPos, k.pin, k.section = of.Pos, of.PassphrasePos, len(of.Passphrase) > 0, "secrets."+of.Name
+		k.cfg.Password = of.Passphrase
+	}
+}
+
 // Certificate returns the certificate at an NV index.
 func (k *Keys) Certificate(index uint32) (*x509.Certificate, error) {
 	var b []byte
-	err := k.use(context.Background(), func(ctx context.Context, t *tpm20.TPM) (err error) {
-		b, err = t.ReadNV(ctx, index, tpm20.Auth{})
+	err := k.use(context.Background(), func(ctx context.Context, t tpm.TPM) (err error) {
+		b, err = readNV(ctx, t, index)
 		k.closeAfter(k.keep.unused)
 		return err
 	})
