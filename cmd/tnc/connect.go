@@ -11,6 +11,8 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/password"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/service"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/terminal"
@@ -27,10 +29,9 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 		return err
 	}
 	defer p.Close()
-	if err := report.Configured(p.RequireIMC()); err != nil {
+	if err := o.prepare(cmd, p); err != nil {
 		return err
 	}
-	report.WriteWarnings(cmd.ErrOrStderr(), p.Warnings)
 	var progress *report.Progress
 	if o.verbose == 0 {
 		progress = report.NewProgress(cmd.ErrOrStderr())
@@ -100,6 +101,20 @@ func (o *options) connect(cmd *cobra.Command, name string, stay bool) error {
 		}
 	}
 	return out.Exit(err)
+}
+
+// prepare says what is doubtful in the configuration, and asks for passwords that no
+// file holds, where somebody can be asked.
+func (o *options) prepare(cmd *cobra.Command, p *profile.Profile) error {
+	if err := report.Configured(p.RequireIMC()); err != nil {
+		return err
+	}
+	report.WriteWarnings(cmd.ErrOrStderr(), p.Warnings)
+	ask := password.Find(cmd.ErrOrStderr())
+	if ask == nil || o.json {
+		return nil
+	}
+	return report.Configured(p.AskSecrets(cmd.Context(), ask))
 }
 
 // sayEvent says on w what happens to a connection beside its first outcome and its end,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/explain"
+	"github.com/gotnc/gotnc/cmd/tnc/internal/password"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/profile"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/pttls"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
@@ -163,6 +164,14 @@ func (o *ptTLS) run(cmd *cobra.Command) (err error) {
 		}
 	} else if o.secret != "" {
 		o.Secret = []byte(o.secret)
+	}
+	if ask := password.Find(cmd.ErrOrStderr()); ask != nil && !o.json {
+		o.Passphrase = func(file string) ([]byte, error) { return ask(cmd.Context(), "Passphrase of "+file) }
+		if o.Identity != "" && len(o.Secret) == 0 {
+			if o.Secret, err = ask(cmd.Context(), "Password of "+o.Identity); err != nil {
+				return err
+			}
+		}
 	}
 	if o.verbose == 0 {
 		o.progress = report.NewProgress(cmd.ErrOrStderr())

@@ -89,7 +89,16 @@ func (c *Config) key() (crypto.Signer, error) {
 		}
 		return k, nil
 	}
-	key, err := credential.ParseKey(b, strings.ToLower(c.KeyType), nil)
+	kind := strings.ToLower(c.KeyType)
+	key, err := credential.ParseKey(b, kind, nil)
+	if errors.Is(err, credential.ErrPassphrase) && c.Passphrase != nil {
+		phrase, failed := c.Passphrase(c.Key)
+		if failed != nil {
+			return nil, failed
+		}
+		key, err = credential.ParseKey(b, kind, phrase)
+		clear(phrase)
+	}
 	if err != nil {
 		if errors.Is(err, credential.ErrPassphrase) {
 			err = errors.New("the key is encrypted: decrypt it with `openssl pkey`")

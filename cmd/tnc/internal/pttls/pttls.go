@@ -38,6 +38,8 @@ type Config struct {
 	CertIDs    []string // NV indices of the TPM with certificates, beside Certs
 	PIN        []byte   // authorization value of a key in the TPM; Close zeroes it
 	Revocation string   // relaxed, ifuri or strict
+	// Passphrase returns that of an encrypted Key; nil: such a key is refused.
+	Passphrase func(file string) ([]byte, error)
 
 	Identity string // name of this end for the password; "" = none
 	Secret   []byte // the password; Close zeroes it

@@ -1,0 +1,73 @@
+package profile
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gotnc/gotnc/internal/base/config/swanctl"
+	"github.com/gotnc/gotnc/internal/base/credential"
+	"github.com/gotnc/gotnc/internal/need"
+)
+
+// The passphrase of an encrypted key is asked for until it is the right one, and
+// only where the connection needs the key.
+func TestAskPassphrase(t *testing.T) {
+	openssl := need.Program(t, "openssl", "openssl")
+	dir := t.TempDir()
+	for _, args := range []string{
+		"req -x509 -newkey rsa:2048 -nodes -keyout plain.pem -out x509/carol.pem -subj /CN=carol -days 30",
+		"pkcs8 -topk8 -in plain.pem -out private/carol.pem -passout pass:tuesday",
+	} {
+		require.NoError(t, exec.Command("mkdir", "-p", filepath.Join(dir, "x509"), filepath.Join(dir, "private")).Run())
+		cmd := exec.Command(openssl, strings.Fields(args)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	load := func(auth, secrets string) *Profile {
+		file := filepath.Join(dir, "swanctl.conf")
+		require.NoError(t, os.WriteFile(file, []byte("connections { home {\n local { "+auth+"\n }\n remote { auth = pubkey\n }\n children { home {\n } }\n } }\n"+secrets), 0o600))
+		m, err := swanctl.Load(file)
+		require.NoError(t, err)
+		t.Cleanup(m.Close)
+		return &Profile{Swanctl: m, Connection: m.Connections[0]}
+	}
+	var prompts []string
+	answer := func(lines ...string) func(context.Context, string) ([]byte, error) {
+		prompts = nil
+		return func(_ context.Context, prompt string) ([]byte, error) {
+			prompts = append(prompts, strings.ReplaceAll(prompt, dir+"/", ""))
+			line := lines[0]
+			lines = lines[1:]
+			return []byte(line), nil
+		}
+	}
+	const pubkey = "auth = pubkey\n certs = carol.pem"
+	for _, secrets := range []string{"", "secrets { private-c {\n file = carol.pem\n } }\n"} {
+		p := load(pubkey, secrets)
+		require.NoError(t, p.AskSecrets(t.Context(), answer("monday", "tuesday")))
+		require.Equal(t, []string{"Passphrase of private/carol.pem", "That was not it. Passphrase of private/carol.pem"}, prompts)
+		_, err := credential.Open(p.Swanctl, nil, nil).Of(p.Connection.Local[0].Certs[0])
+		require.NoError(t, err)
+		require.NoError(t, p.AskSecrets(t.Context(), answer()), "once")
+	}
+	p := load(pubkey, "")
+	require.NoError(t, p.AskSecrets(t.Context(), answer("a", "b", "c")), "three times")
+	require.NoError(t, load(pubkey, "").AskSecrets(t.Context(), answer("")), "left empty")
+	require.NoError(t, load(pubkey, "secrets { private-c {\n file = carol.pem\n secret = tuesday\n } }\n").AskSecrets(t.Context(), answer()))
+	require.NoError(t, load("auth = psk", "").AskSecrets(t.Context(), answer()))
+
+	p = load("auth = eap-ttls\n eap_id = carol", "")
+	require.NoError(t, p.AskSecrets(t.Context(), answer("friday")))
+	require.Equal(t, []string{"Password of carol for home"}, prompts)
+	s, ok := p.Swanctl.Secret("eap", "carol")
+	require.True(t, ok)
+	require.Equal(t, "friday", string(s.Secret))
+	require.NoError(t, load("auth = eap-tls\n eap_id = carol\n certs = carol.pem", "secrets { private-c {\n file = carol.pem\n secret = tuesday\n } }\n").AskSecrets(t.Context(), answer()))
+}
