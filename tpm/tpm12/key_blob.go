@@ -13,20 +13,21 @@ import (
 
 // Constants of TPM 1.2 keys (TPM Main Part 2 sections 4.8, 5.8 and 10).
 const (
-	KeyUsageSigning  = 0x0010 // TPM_KEY_SIGNING
-	KeyUsageLegacy   = 0x0017 // TPM_KEY_LEGACY, which also decrypts
-	KeyUsageStorage  = 0x0011 // TPM_KEY_STORAGE
-	KeyUsageIdentity = 0x0012 // TPM_KEY_IDENTITY
-	algRSA           = 1      // TPM_ALG_RSA
-	encNone          = 1      // TPM_ES_NONE
-	encOAEP          = 3      // TPM_ES_RSAESOAEP_SHA1_MGF1
-	sigNone          = 1      // TPM_SS_NONE
-	sigRSASSA        = 2      // TPM_SS_RSASSAPKCS1v15_SHA1
-	sigDER           = 3      // TPM_SS_RSASSAPKCS1v15_DER
-	authNever        = 0      // TPM_AUTH_NEVER
-	authAlways       = 1      // TPM_AUTH_ALWAYS
-	keyFlagVolatile  = 4      // isVolatile
-	tagKey12         = 0x0028 // TPM_TAG_KEY12
+	KeyUsageSigning   = 0x0010 // TPM_KEY_SIGNING
+	KeyUsageLegacy    = 0x0017 // TPM_KEY_LEGACY, which also decrypts
+	KeyUsageStorage   = 0x0011 // TPM_KEY_STORAGE
+	KeyUsageIdentity  = 0x0012 // TPM_KEY_IDENTITY
+	algRSA            = 1      // TPM_ALG_RSA
+	encNone           = 1      // TPM_ES_NONE
+	encOAEP           = 3      // TPM_ES_RSAESOAEP_SHA1_MGF1
+	sigNone           = 1      // TPM_SS_NONE
+	sigRSASSA         = 2      // TPM_SS_RSASSAPKCS1v15_SHA1
+	sigDER            = 3      // TPM_SS_RSASSAPKCS1v15_DER
+	authNever         = 0      // TPM_AUTH_NEVER
+	authAlways        = 1      // TPM_AUTH_ALWAYS
+	keyFlagMigratable = 2      // migratable
+	keyFlagVolatile   = 4      // isVolatile
+	tagKey12          = 0x0028 // TPM_TAG_KEY12
 )
 
 // KeyBlob is a TPM 1.2 key as TPM_KEY or TPM_KEY12 (TPM Main Part 2 sections

@@ -44,6 +44,7 @@ type SigningKey struct {
 	hashes    []pcr.Hash
 	handle    uint32
 	authorize bool // its use needs secret
+	fixed     bool // it does not migrate
 	digests   bool // it takes a digest of SHA-1, not a DigestInfo
 
 	mu     sync.Mutex // taken while the TPM is held, not before
@@ -105,7 +106,7 @@ func (t *TPM) SigningKey(ctx, life context.Context, cfg SigningKeyConfig) (*Sign
 	if err != nil {
 		return nil, fmt.Errorf("load key: %w", err)
 	}
-	k := &SigningKey{t: t, ctx: life, secret: cfg.Secret, authorize: b.Secured(), digests: b.SigScheme == sigRSASSA, hashes: b.SignatureHashes()}
+	k := &SigningKey{t: t, ctx: life, secret: cfg.Secret, authorize: b.Secured(), fixed: b.Flags&keyFlagMigratable == 0, digests: b.SigScheme == sigRSASSA, hashes: b.SignatureHashes()}
 	if k.public, err = b.PublicKey(); err != nil {
 		return nil, fmt.Errorf("load key: %w", err)
 	}
@@ -128,6 +129,9 @@ func (k *SigningKey) Hashes() []pcr.Hash { return k.hashes }
 // Guarded reports whether wrong secrets of the key count against the TPM's protection
 // from guessing, which locks it.
 func (k *SigningKey) Guarded() bool { return k.authorize }
+
+// FixedTPM reports whether the key never leaves the TPM.
+func (k *SigningKey) FixedTPM() bool { return k.fixed }
 
 // Sign signs a digest with RSASSA PKCS #1 v1.5. The error is ErrScheme where opts ask
 // for RSASSA-PSS, or for a hash that the key does not sign.

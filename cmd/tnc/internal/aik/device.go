@@ -165,7 +165,23 @@ func (d *Device) TPM20(ctx context.Context) (*TPM20, error) {
 	}
 	p, ok := t.TPM.(*tpm20.TPM)
 	if !ok {
-		return nil, errors.Join(errors.New("this needs a TPM 2.0, and this is a TPM 1.2"), t.Close())
+		return nil, errors.Join(ErrTPM12, t.Close())
 	}
 	return &TPM20{TPM: p, Auth: t.auth, AIK: t.aik}, nil
+}
+
+// ErrTPM12 is returned where a TPM 2.0 is needed.
+var ErrTPM12 = errors.New("this needs a TPM 2.0, and this is a TPM 1.2")
+
+// TPM12 opens the TPM, which has to be a TPM 1.2.
+func (d *Device) TPM12(ctx context.Context) (*tpm12.TPM, error) {
+	t, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := t.TPM.(*tpm12.TPM)
+	if !ok {
+		return nil, errors.Join(errors.New("the key is one of a TPM 1.2, and this is a TPM 2.0"), t.Close())
+	}
+	return p, nil
 }

@@ -16,8 +16,8 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Make keys that never leave the TPM, and get them certified",
-		Long: `Makes keys for IKE and TLS in a TPM 2.0. The file of a key holds what only this TPM can
-load ("TSS2 PRIVATE KEY", as tpm2-openssl and others write it). Any CA certifies its
+		Long: `Makes keys for IKE and TLS in a TPM. The file of a key holds what only this TPM can load
+("TSS2 PRIVATE KEY", as tpm2-openssl and others write it; "TSS KEY BLOB" of a TPM 1.2). Any CA certifies its
 PKCS #10 request; a privacy CA that certified this TPM's attestation key can be shown
 that the key is in the same TPM:
 
@@ -53,7 +53,8 @@ func newCreate() *cobra.Command {
 		Use:   "create",
 		Short: "Make a key that signs and never leaves the TPM",
 		Long: `Makes a key under the owner's primary storage key and writes its file. With --persist
-it is stored in the TPM too, for strongSwan's secrets { token }.`,
+it is stored in the TPM too, for strongSwan's secrets { token }. A TPM 1.2 makes RSA keys under
+its storage root key, in files alone.`,
 		Example: `  sudo tnc key create --out /etc/swanctl/private/carol.pem
   sudo tnc key create --type ecc --bits 384 --pcrs sha256:0,2,7 --out carol.pem    # of this boot chain alone
   sudo tnc key create --persist 0x81010010 --json | jq -r .key_id`,

@@ -88,6 +88,9 @@ func (o *Create) Run(ctx context.Context) (*Shown, error) {
 		}
 	}
 	t, err := o.TPM20(ctx)
+	if errors.Is(err, aik.ErrTPM12) {
+		return o.run12(ctx, r.Password)
+	}
 	if err != nil {
 		return nil, err
 	}

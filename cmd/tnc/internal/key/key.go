@@ -27,7 +27,7 @@ import (
 	"github.com/gotnc/gotnc/tpm/tpm20"
 )
 
-// Key is a key in a file or at a handle of a TPM 2.0.
+// Key is a key in a file, or at a handle of a TPM 2.0.
 type Key struct {
 	aik.Device
 	PasswordFile string // with the key's password; "" = none
@@ -139,6 +139,14 @@ func (s *Shown) WriteTable(w io.Writer) {
 
 // Show describes the key.
 func (k *Key) Show(ctx context.Context, name string) (*Shown, error) {
+	if b := isBlob(name); b != nil {
+		o, err := k.open12(ctx, name, b)
+		if err != nil {
+			return nil, err
+		}
+		defer o.close()
+		return o.shown(name), nil
+	}
 	o, err := k.open(ctx, name)
 	if err != nil {
 		return nil, err
@@ -184,7 +192,12 @@ func (n Names) request() (*x509.CertificateRequest, error) {
 
 // csr makes a PKCS #10 request that the key signs.
 func (o *opened) csr(template *x509.CertificateRequest) ([]byte, error) {
-	der, err := x509.CreateCertificateRequest(rand.Reader, template, signer{o.SigningKey})
+	return requestOf(o.SigningKey, template)
+}
+
+// requestOf makes a PKCS #10 request that the key signs.
+func requestOf(k crypto.Signer, template *x509.CertificateRequest) ([]byte, error) {
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, signer{k})
 	if err != nil {
 		return nil, fmt.Errorf("certificate request: %w", err)
 	}
@@ -200,21 +213,32 @@ func (k *Key) CSR(ctx context.Context, name string, names Names, file string, re
 	if err != nil {
 		return err
 	}
-	o, err := k.open(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer o.close()
-	der, err := o.csr(template)
+	der, err := k.csr(ctx, name, template)
 	if err != nil {
 		return err
 	}
 	return aik.WriteNew(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), 0o644, replace)
 }
 
+// csr returns the PKCS #10 request of the key.
+func (k *Key) csr(ctx context.Context, name string, template *x509.CertificateRequest) ([]byte, error) {
+	if b := isBlob(name); b != nil {
+		return k.csr12(ctx, name, b, template)
+	}
+	o, err := k.open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	return o.csr(template)
+}
+
 // Certify writes a request to file that proves that the key is in the TPM of the
 // attestation key, whose certificate is in aikCert; "" is what strongswan.conf says.
 func (k *Key) Certify(ctx context.Context, name string, names Names, aikCert, file string, replace bool) error {
+	if isBlob(name) != nil {
+		return errors.New("a key of a TPM 1.2 is not certified so: make its request with `tnc key csr`")
+	}
 	template, err := names.request()
 	if err != nil {
 		return err
