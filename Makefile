@@ -97,7 +97,7 @@ dist: ## write the sources of VERSION to build/gotnc-VERSION.tar.gz, which build
 
 test: peers ## run all tests (15 minutes on 2 cores, 30 with STRONGSWAN_PREFIX); the closing summary names every skipped one
 	@echo "make test: about 15 minutes on 2 cores, 30 with STRONGSWAN_PREFIX; what has not changed is not run again"
-	@set -o pipefail; $(GO) test -json -timeout 20m ./... | $(GO) run ./internal/testsummary
+	@set -o pipefail; $(GO) test -json -timeout $(if $(STRONGSWAN_PREFIX),60m,20m) ./... | $(GO) run ./internal/testsummary
 
 peers: ## install Debian's packages that tests run as peers (root on Debian only)
 	@internal/interop/peers.sh
@@ -107,7 +107,7 @@ check: ## gofmt, vet, staticcheck, race, 1,000 simulated days of IKE, short fuzz
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	CGO_ENABLED=0 $(GO) vet $$(CGO_ENABLED=0 $(GO) list ./... | grep -vE '/(capi|cmd/tnc|dlimc|capitest|interop)')
-	$(GO) test -race -short -timeout 20m ./...
+	$(GO) test -race -short -timeout $(if $(STRONGSWAN_PREFIX),60m,20m) ./...
 	GOTNC_LIFE_SEEDS=1000 $(GO) test -count=1 -timeout 30m -run '^TestLife$$' ./internal/gateway
 	internal/fuzzall.sh $(FUZZTIME)
 
@@ -129,7 +129,7 @@ abi: lib ## compare the libraries' exported symbols with capi/attestation/abi.go
 	@nm -D --defined-only $(BUILD)/libtnccs.so | awk '{print $$3}' | LC_ALL=C sort | diff -u capi/tnccs/abi.golden - && echo "abi: as capi/tnccs/abi.golden"
 
 interop: lib tnc ## run the tests against real peers (root; STRONGSWAN_PREFIX for strongSwan with TNC)
-	@set -o pipefail; $(GO) test -json -count=1 -timeout 20m ./internal/interop/... ./capi/... | $(GO) run ./internal/testsummary
+	@set -o pipefail; $(GO) test -json -count=1 -timeout $(if $(STRONGSWAN_PREFIX),60m,20m) ./internal/interop/... ./capi/... | $(GO) run ./internal/testsummary
 
 bench: ## speed and costs beside strongSwan's (STRONGSWAN_PREFIX, GOTNC_RIG), openssl and wireguard-go in one run
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
