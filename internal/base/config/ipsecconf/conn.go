@@ -237,7 +237,11 @@ func (c *conn) selectors(end, to string) {
 		if subnet = strings.TrimSpace(subnet); subnet == "%dynamic" {
 			subnet = "dynamic"
 		}
-		port, err := portOf(strings.TrimSuffix(own, "]"))
+		own = strings.TrimSuffix(own, "]")
+		if _, ports, ok := strings.Cut(limit.Text, "/"); ok && has && !strings.Contains(own, "/") {
+			own += "/" + ports // as strongSwan: a protocol alone leaves protoport's ports
+		}
+		port, err := portOf(own)
 		if has {
 			subnet += "[" + port + "]"
 		} else {

@@ -380,7 +380,7 @@ func TestProtoPort(t *testing.T) {
 	write(t, dir, "ipsec.conf", `conn home
 	right=gw.example.org
 	leftprotoport=tcp
-	rightsubnet=10.1.0.0/16, 10.2.0.0/16[udp/53]
+	rightsubnet=10.1.0.0/16, 10.2.0.0/16[udp/53], 10.3.0.0/16[udp]
 	rightprotoport=tcp/8080-8081
 conn opaque
 	right=gw.example.org
@@ -395,7 +395,8 @@ conn bad
 	require.NoError(t, err)
 	local, remote := c.Children[0].LocalTS, c.Children[0].RemoteTS
 	require.Equal(t, []swanctl.TrafficSelector{{Dynamic: true, Protocol: 6, ToPort: 65535}}, local)
-	require.Len(t, remote, 2)
+	require.Len(t, remote, 3)
+	require.Equal(t, [3]uint16{17, 8080, 8081}, [3]uint16{uint16(remote[2].Protocol), remote[2].FromPort, remote[2].ToPort}, "a protocol alone leaves the ports")
 	require.Equal(t, [3]uint16{6, 8080, 8081}, [3]uint16{uint16(remote[0].Protocol), remote[0].FromPort, remote[0].ToPort})
 	require.Equal(t, [3]uint16{17, 53, 53}, [3]uint16{uint16(remote[1].Protocol), remote[1].FromPort, remote[1].ToPort})
 	c, err = m.Connection("opaque")

@@ -105,17 +105,21 @@ func (c *Child) lifetimes(r reader) {
 	c.RekeyTime, c.LifeTime, c.RandTime = r.duration("rekey_time", unset), r.duration("life_time", unset), r.duration("rand_time", unset)
 	if c.RekeyTime == unset {
 		if c.RekeyTime = time.Hour; c.LifeTime != unset {
-			c.RekeyTime = (c.LifeTime * 10 / 11).Truncate(time.Second)
+			c.RekeyTime = seconds(c.LifeTime.Seconds() / 1.1)
 		}
 	}
 	if c.LifeTime == unset {
-		c.LifeTime = (c.RekeyTime * 11 / 10).Truncate(time.Second)
+		c.LifeTime = seconds(c.RekeyTime.Seconds() * 1.1)
 	}
 	if c.RandTime == unset {
 		c.RandTime = max(c.LifeTime-c.RekeyTime, 0)
 	}
 	c.RandTime = boundRandom(c.RandTime, c.RekeyTime)
 }
+
+// seconds rounds a time down as strongSwan does, whose times are binary fractions:
+// 514800 / 1.1 is 467999.
+func seconds(s float64) time.Duration { return time.Duration(s) * time.Second }
 
 // boundRandom returns the random part of a time: at least a second is left.
 func boundRandom(random, of time.Duration) time.Duration {

@@ -338,3 +338,14 @@ func TestReauthTimeAlone(t *testing.T) {
 		require.Equal(t, want, [2]time.Duration{home.RekeyTime, home.ReauthTime}, line)
 	}
 }
+
+// Times that follow from others are binary fractions, rounded down, as in strongSwan.
+func TestTimesThatFollow(t *testing.T) {
+	for life, rekey := range map[string]time.Duration{"143h": 467999 * time.Second, "11h": 10 * time.Hour, "10m": 545 * time.Second} {
+		file := filepath.Join(t.TempDir(), "swanctl.conf")
+		require.NoError(t, os.WriteFile(file, []byte("connections { home {\n children { k {\n life_time = "+life+"\n } } } }\n"), 0o600))
+		m, err := Load(file)
+		require.NoError(t, err)
+		require.Equal(t, rekey, m.Connections[0].Child("k").RekeyTime, life)
+	}
+}
