@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,4 +66,19 @@ func TestDoctorFinds(t *testing.T) {
 	stdout, _, code := runTNC(t, "doctor", "--swanctl", o.Swanctl, "--strongswan-conf", o.Strongswan, "--tnc-config", o.TNCConfig)
 	require.Equal(t, report.ExitFailure, code)
 	require.Contains(t, stdout, "error")
+}
+
+// The TPM is looked for where strongswan.conf says that it is.
+func TestDoctorAsksTheTPMOfTheSettings(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := l.Addr().(*net.TCPAddr).Port
+	file := filepath.Join(t.TempDir(), "strongswan.conf")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "charon { plugins { tpm { tcti {\n name = swtpm\n opts = host=127.0.0.1,port=%d\n } } } }\n", port), 0o600))
+	out, _, _ := runTNC(t, "doctor", "--strongswan-conf", file)
+	require.Contains(t, out, "the TPM of plugins.tpm.tcti is there: swtpm:host=127.0.0.1")
+	require.NoError(t, l.Close())
+	out, _, _ = runTNC(t, "doctor", "--strongswan-conf", file)
+	require.Contains(t, out, "connection refused")
+	require.Contains(t, out, "correct plugins.tpm.tcti, or start it")
 }

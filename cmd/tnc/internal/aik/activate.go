@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/report"
 	"github.com/gotnc/gotnc/cmd/tnc/internal/usage"
 	"github.com/gotnc/gotnc/tpm/privacyca"
 	"github.com/gotnc/gotnc/tpm/tpm12"
@@ -20,6 +21,7 @@ type Activate struct {
 	Out     string // file for what is in it
 	Named   bool   // Out was named
 	Replace bool   // that file
+	JSON    bool   // print Certified; for a secret its files alone
 }
 
 // Run opens the answer in file, and says to w what was in it.
@@ -93,6 +95,11 @@ func (o *Activate) secret(ctx context.Context, w io.Writer, t *openTPM, b []byte
 	}
 	if err := WriteNew(o.Out, secret, 0o600, o.Replace); err != nil {
 		return err
+	}
+	if o.JSON {
+		return report.WriteJSON(w, struct {
+			Files []string `json:"files"`
+		}{[]string{o.Out}})
 	}
 	fmt.Fprintf(w, "the secret is in %s\n", o.Out)
 	return nil

@@ -23,6 +23,7 @@ too: then the secret in it is written.`,
 		},
 	}
 	TPMFlags(cmd, &o.Device)
+	usage.JSONFlag(cmd, &o.JSON)
 	f := cmd.Flags()
 	f.StringVar(&o.Handle, "handle", "", "persistent handle (default imc-attestation.aik_handle) (TPM 2.0)")
 	f.StringVar(&o.Blob, "blob", "", "file with the key (default imc-attestation.aik_blob) (TPM 1.2)")

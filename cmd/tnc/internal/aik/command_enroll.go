@@ -29,6 +29,7 @@ within --before, and does nothing earlier: for a timer.`,
 	}
 	TPMFlags(cmd, &o.Device)
 	o.keyFlags(cmd)
+	usage.JSONFlag(cmd, &o.JSON)
 	f := cmd.Flags()
 	f.StringVar(&o.CA, "ca", "", "address of the privacy CA, as in https://ca.example.org:8443")
 	f.StringVar(&o.CAFile, "ca-file", "", "file with the CA certificates that its TLS certificate is checked with (default the system's)")

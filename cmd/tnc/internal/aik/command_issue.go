@@ -35,6 +35,9 @@ with --pending others wait in that folder until a person answers NUMBER.request 
   tnc aik issue key.request --ca-cert ca.pem --ca-key ca.key`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.Address != "" {
+				if o.JSON {
+					return usage.Errorf("--serve and --json exclude each other: what is answered is in the log")
+				}
 				return usage.NoArgs(cmd, args)
 			}
 			return usage.OneFile("aik.request")(cmd, args)
@@ -49,6 +52,7 @@ with --pending others wait in that folder until a person answers NUMBER.request 
 			return o.Run(cmd.Context())
 		},
 	}
+	usage.JSONFlag(cmd, &o.JSON)
 	f := cmd.Flags()
 	f.StringVar(&o.CACert, "ca-cert", "", "certificate of the privacy CA")
 	f.StringVar(&o.CAKey, "ca-key", "", "its private key")

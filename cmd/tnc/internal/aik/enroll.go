@@ -32,6 +32,7 @@ type Enroll struct {
 	Renew  bool          // the certificate that is there
 	Before time.Duration // its end it is renewed
 	Wait   time.Duration // for a person's approval
+	JSON   bool          // print Certified
 }
 
 // ErrPending is returned while a person has not approved the request.
@@ -108,7 +109,7 @@ func (o *Enroll) activate(ctx context.Context, t *openTPM, answer []byte, w io.W
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.CA, err)
 	}
-	act := Activate{Device: o.Device, Out: o.certificateFile(), Replace: o.Replace || o.Renew}
+	act := Activate{Device: o.Device, Out: o.certificateFile(), Replace: o.Replace || o.Renew, JSON: o.JSON}
 	cert, err := act.certificate(ctx, t, a)
 	if err != nil {
 		return err
@@ -124,6 +125,9 @@ func (o *Enroll) renew(ctx context.Context, client *enrolClient, w io.Writer) er
 	}
 	old := certs[0]
 	if left := time.Until(old.NotAfter); left > o.Before {
+		if o.JSON {
+			return writeCertified(w, old, nil)
+		}
 		_, err := fmt.Fprintf(w, "the certificate of %q is good until %s: nothing to do before %s\n", old.Subject, old.NotAfter.Format(time.DateOnly), old.NotAfter.Add(-o.Before).Format(time.DateOnly))
 		return err
 	}
@@ -273,12 +277,15 @@ func (o *Activate) write(w io.Writer, t *openTPM, cert *x509.Certificate) error 
 	if err := WriteNew(o.Out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644, o.Replace); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "certificate of %q, issued by %q, good until %s\n", cert.Subject, cert.Issuer, cert.NotAfter.Format("2006-01-02"))
 	k := t.trusted(cert)
 	k.certificate = absolute(o.Out)
 	if o.Blob != "" {
 		k.blob, k.public = absolute(o.Blob), absolute(filepath.Join(filepath.Dir(o.Blob), "aik.pub"))
 	}
+	if o.JSON {
+		return writeCertified(w, cert, &k, o.Out)
+	}
+	fmt.Fprintf(w, "certificate of %q, issued by %q, good until %s\n", cert.Subject, cert.Issuer, cert.NotAfter.Format("2006-01-02"))
 	k.writeSettings(w)
 	k.writeVerifier(w)
 	return nil

@@ -35,6 +35,7 @@ type Issue struct {
 	Out     string   // file for the answer
 	CertOut string   // file for a copy of the certificate; "" = none
 	Replace bool     // those files
+	JSON    bool     // print Certified
 
 	Logger *slog.Logger // nil discards
 }
@@ -130,6 +131,9 @@ func (o *Issue) Run(w io.Writer, file string) error {
 		return err
 	}
 	known := trusted{keyID: keyID(cert.RawSubjectPublicKeyInfo), product: cmp.Or(o.Product, r.Product), issuer: o.CACert}
+	if o.JSON {
+		return writeCertified(w, cert, &trusted{keyID: known.keyID, product: known.product}, o.Out, o.CertOut)
+	}
 	ek := sha256.Sum256(r.EK)
 	report.Rows(w, [2]string{"certified", fmt.Sprintf("%q until %s", cert.Subject, cert.NotAfter.Format("2006-01-02"))},
 		[2]string{"key", KeyName(cert.PublicKey)}, [2]string{"key ID", keyID(cert.RawSubjectPublicKeyInfo) + " (strongSwan's device ID)"},
@@ -168,6 +172,9 @@ func (o *Issue) issueKey(w io.Writer, i *privacyca.Issuer, file string, b []byte
 	}
 	for _, u := range cert.URIs {
 		names = append(names, u.String())
+	}
+	if o.JSON {
+		return writeCertified(w, cert, nil, o.Out)
 	}
 	report.Rows(w, [2]string{"certified", fmt.Sprintf("%q until %s", cert.Subject, cert.NotAfter.Format("2006-01-02"))},
 		[2]string{"names", text.Printable(strings.Join(names, " "))}, [2]string{"key", KeyName(cert.PublicKey)},

@@ -20,6 +20,7 @@ import (
 	"github.com/gotnc/gotnc/ike/dataplane/xfrm"
 	"github.com/gotnc/gotnc/internal/base/config"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
+	"github.com/gotnc/gotnc/tpm/device"
 )
 
 // oldestClock is before any release of this program: a clock that shows less
@@ -40,9 +41,9 @@ func Examine(files profile.Files, now time.Time) []profile.Finding {
 	if os.Geteuid() != 0 {
 		f.add(profile.Warning, "run as root; tnc attest needs no rights beyond those to measure", "not root: tunnels cannot be made, and what is measured may not be readable")
 	}
-	charon := settings.ReadCharon(config.New())
+	charon, at := settings.ReadCharon(config.New()), device.Config{}
 	if p, err := files.LoadSettings(); err == nil {
-		charon = p.Charon
+		charon, at = p.Charon, device.Config{Name: settings.TCTIName.In(p.Strongswan), Opts: settings.TCTIOpts.In(p.Strongswan)}
 	}
 	f.port(charon.Port)
 	f.port(charon.PortNATT)
@@ -52,7 +53,7 @@ func Examine(files profile.Files, now time.Time) []profile.Finding {
 	} else {
 		f.add(profile.OK, "", "the clock shows %s", now.UTC().Format(time.DateTime+" UTC"))
 	}
-	f.tpm()
+	f.tpm(at)
 	f.ima()
 	f.charonLoads(files)
 	bad := false
@@ -133,7 +134,23 @@ func (f *findings) charonLoads(files profile.Files) {
 	}
 }
 
-func (f *findings) tpm() {
+// tpmTimeout bounds the wait for a TPM that strongswan.conf names.
+const tpmTimeout = 5 * time.Second
+
+// tpm looks for the TPM: where the settings plugins.tpm.tcti say, else the kernel's.
+func (f *findings) tpm(at device.Config) {
+	if at.Opts != "" || at.Name != "" && at.Name != "device" {
+		ctx, cancel := context.WithTimeout(context.Background(), tpmTimeout)
+		defer cancel()
+		t, err := device.OpenTransport(ctx, at)
+		if err != nil {
+			f.add(profile.Warning, "correct plugins.tpm.tcti, or start it", "%v", err)
+			return
+		}
+		_ = t.Close()
+		f.add(profile.OK, "", "the TPM of plugins.tpm.tcti is there: %v", at)
+		return
+	}
 	if _, err := os.Stat("/dev/tpmrm0"); err == nil {
 		f.add(profile.OK, "", "a TPM 2.0 is there: /dev/tpmrm0")
 	} else if _, err := os.Stat("/dev/tpm0"); err == nil {
