@@ -156,6 +156,21 @@ func firstFree(taken []uint32) (uint32, error) {
 	return 0, errors.New("no free persistent handle")
 }
 
+// freeHandle returns handle, or for 0 the first free one for attestation keys. The
+// error wraps ErrHandleTaken where a key is at handle.
+func (s *session) freeHandle(handle uint32) (uint32, error) {
+	taken, err := s.persistentHandles()
+	switch {
+	case err != nil:
+		return 0, err
+	case handle == 0:
+		return firstFree(taken)
+	case slices.Contains(taken, handle):
+		return 0, fmt.Errorf("%w: 0x%08x", ErrHandleTaken, handle)
+	}
+	return handle, nil
+}
+
 // evict stores an object at a persistent handle, or removes it where the object
 // is at that handle.
 func (s *session) evict(object tpm2.TPMHandle, persistent uint32, auth Auth) error {

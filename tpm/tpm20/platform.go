@@ -3,8 +3,6 @@ package tpm20
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -49,17 +47,8 @@ func (t *TPM) FindPlatformKeys(ctx context.Context) (found []PlatformKey, err er
 // handle; 0 takes the first free one from FirstAKHandle.
 func (t *TPM) MakePersistent(ctx context.Context, template []byte, handle uint32, auth Auth) (key *Key, err error) {
 	err = t.do(ctx, "make key persistent", func(s *session) error {
-		taken, err := s.persistentHandles()
-		if err != nil {
+		if handle, err = s.freeHandle(handle); err != nil {
 			return err
-		}
-		if handle == 0 {
-			if handle, err = firstFree(taken); err != nil {
-				return err
-			}
-		}
-		if slices.Contains(taken, handle) {
-			return fmt.Errorf("%w: 0x%08x", ErrHandleTaken, handle)
 		}
 		rsp, err := tpm2.CreatePrimary{
 			PrimaryHandle: withPassword(tpm2.TPMRHEndorsement, nil, auth.Endorsement), InPublic: tpm2.BytesAs2B[tpm2.TPMTPublic](template),

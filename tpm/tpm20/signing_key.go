@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 
 	"github.com/google/go-tpm/tpm2"
@@ -323,18 +322,11 @@ func (k *SigningKey) Close() error {
 // free one from FirstAKHandle. It returns the handle.
 func (k *SigningKey) Persist(ctx context.Context, handle uint32, auth Auth) (uint32, error) {
 	err := k.t.do(ctx, "make key persistent", func(s *session) error {
-		taken, err := s.persistentHandles()
+		free, err := s.freeHandle(handle)
 		if err != nil {
 			return err
 		}
-		if handle == 0 {
-			if handle, err = firstFree(taken); err != nil {
-				return err
-			}
-		}
-		if slices.Contains(taken, handle) {
-			return fmt.Errorf("%w: 0x%08x", ErrHandleTaken, handle)
-		}
+		handle = free
 		return s.evict(k.handle, handle, auth)
 	})
 	return handle, err

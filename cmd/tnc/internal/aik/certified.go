@@ -26,7 +26,7 @@ type Certified struct {
 func writeCertified(w io.Writer, cert *x509.Certificate, k *trusted, files ...string) error {
 	c := &Certified{
 		Certificate: cert.Subject.String(), Issuer: cert.Issuer.String(), NotAfter: cert.NotAfter.UTC().Format(time.RFC3339),
-		Key: KeyName(cert.PublicKey), KeyID: keyID(cert.RawSubjectPublicKeyInfo), Files: []string{},
+		Key: KeyName(cert.PublicKey), KeyID: KeyID(cert.RawSubjectPublicKeyInfo), Files: []string{},
 	}
 	for _, f := range files {
 		if f != "" {

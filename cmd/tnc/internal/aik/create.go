@@ -234,7 +234,7 @@ func (o *Create) write(c *Created, files []string) error {
 	if err != nil {
 		return err
 	}
-	c.KeyID = keyID(spki)
+	c.KeyID = KeyID(spki)
 	ek := sha256.Sum256(c.request.EK)
 	c.EKSHA256 = hex.EncodeToString(ek[:])
 	request, err := c.request.Encode()

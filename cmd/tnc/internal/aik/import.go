@@ -149,7 +149,7 @@ func (o *Import) imported(t *openTPM, place tpm20.PlatformKey, key *tpm20.Key, c
 	t.aik.Handle = key.Handle
 	i := &Imported{
 		Platform: place.Platform, Handle: fmt.Sprintf("0x%08x", key.Handle), Key: KeyName(key.PublicKey) + ", " + schemeName(key),
-		KeyID: keyID(cert.RawSubjectPublicKeyInfo), Certificate: cert.Subject.String(), Issuer: cert.Issuer.String(),
+		KeyID: KeyID(cert.RawSubjectPublicKeyInfo), Certificate: cert.Subject.String(), Issuer: cert.Issuer.String(),
 		NotAfter: cert.NotAfter.UTC().Format("2006-01-02T15:04:05Z"), File: o.Out, trusted: t.trusted(cert),
 	}
 	i.trusted.certificate = absolute(o.Out)

@@ -130,13 +130,13 @@ func (o *Issue) Run(w io.Writer, file string) error {
 	if err := WriteNew(o.Out, answer.Encode(), 0o644, o.Replace); err != nil {
 		return err
 	}
-	known := trusted{keyID: keyID(cert.RawSubjectPublicKeyInfo), product: cmp.Or(o.Product, r.Product), issuer: o.CACert}
+	known := trusted{keyID: KeyID(cert.RawSubjectPublicKeyInfo), product: cmp.Or(o.Product, r.Product), issuer: o.CACert}
 	if o.JSON {
 		return writeCertified(w, cert, &trusted{keyID: known.keyID, product: known.product}, o.Out, o.CertOut)
 	}
 	ek := sha256.Sum256(r.EK)
 	report.Rows(w, [2]string{"certified", fmt.Sprintf("%q until %s", cert.Subject, cert.NotAfter.Format("2006-01-02"))},
-		[2]string{"key", KeyName(cert.PublicKey)}, [2]string{"key ID", keyID(cert.RawSubjectPublicKeyInfo) + " (strongSwan's device ID)"},
+		[2]string{"key", KeyName(cert.PublicKey)}, [2]string{"key ID", KeyID(cert.RawSubjectPublicKeyInfo) + " (strongSwan's device ID)"},
 		[2]string{"TPM", fmt.Sprintf("%v, endorsement key %v, SHA-256 %x", r.Generation, r.EKType, ek)}, [2]string{"answer", o.Out})
 	known.writeVerifier(w)
 	return nil
@@ -178,6 +178,6 @@ func (o *Issue) issueKey(w io.Writer, i *privacyca.Issuer, file string, b []byte
 	}
 	report.Rows(w, [2]string{"certified", fmt.Sprintf("%q until %s", cert.Subject, cert.NotAfter.Format("2006-01-02"))},
 		[2]string{"names", text.Printable(strings.Join(names, " "))}, [2]string{"key", KeyName(cert.PublicKey)},
-		[2]string{"TPM", fmt.Sprintf("that of the attestation key %q, key ID %s", aik.Subject, keyID(aik.RawSubjectPublicKeyInfo))}, [2]string{"certificate", o.Out})
+		[2]string{"TPM", fmt.Sprintf("that of the attestation key %q, key ID %s", aik.Subject, KeyID(aik.RawSubjectPublicKeyInfo))}, [2]string{"certificate", o.Out})
 	return nil
 }

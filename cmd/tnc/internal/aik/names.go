@@ -47,8 +47,8 @@ func endorsementName(r *privacyca.Request) string {
 	return fmt.Sprintf("%v, certified by %q until %s", r.EKType, c.Issuer, c.NotAfter.Format("2006-01-02"))
 }
 
-// keyID returns strongSwan's key identifier: the SHA-1 of a SubjectPublicKeyInfo.
-func keyID(spki []byte) string {
+// KeyID returns strongSwan's key identifier: the SHA-1 of a SubjectPublicKeyInfo.
+func KeyID(spki []byte) string {
 	sum := sha1.Sum(spki)
 	return hex.EncodeToString(sum[:])
 }

@@ -53,7 +53,7 @@ func (d *Device) Show(ctx context.Context) (*Shown, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.KeyID = keyID(spki)
+	s.KeyID = KeyID(spki)
 	var cert *x509.Certificate
 	s.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}))
 	if len(t.aik.Certificate) > 0 {
@@ -84,7 +84,7 @@ func deviceID(ctx context.Context, t *openTPM) string {
 		if p, ok := t.TPM.(*tpm20.TPM); ok && err == nil {
 			if k, err := p.Key(ctx, handle); err == nil {
 				if spki, err := x509.MarshalPKIXPublicKey(k.PublicKey); err == nil {
-					return keyID(spki)
+					return KeyID(spki)
 				}
 			}
 		}

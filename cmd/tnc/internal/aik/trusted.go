@@ -149,7 +149,7 @@ func (t *openTPM) trusted(cert *x509.Certificate) trusted {
 		k.public = filepath.Join(filepath.Dir(k.blob), "aik.pub") // as `tnc aik create` writes it
 	}
 	if cert != nil {
-		k.keyID, k.issuer = keyID(cert.RawSubjectPublicKeyInfo), fmt.Sprintf("%q", cert.Issuer)
+		k.keyID, k.issuer = KeyID(cert.RawSubjectPublicKeyInfo), fmt.Sprintf("%q", cert.Issuer)
 	}
 	return k
 }

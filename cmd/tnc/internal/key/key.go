@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // strongSwan's key identifier
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -112,9 +111,8 @@ type Shown struct {
 // shown describes the key.
 func (o *opened) shown(file, handle string) *Shown {
 	a := o.Describe()
-	sum := sha1.Sum(o.spki)
 	s := &Shown{
-		File: file, Handle: handle, Key: aik.KeyName(o.Public()), KeyID: fmt.Sprintf("%x", sum), Password: a.Password, Policy: a.Policy, FixedTPM: a.FixedTPM,
+		File: file, Handle: handle, Key: aik.KeyName(o.Public()), KeyID: aik.KeyID(o.spki), Password: a.Password, Policy: a.Policy, FixedTPM: a.FixedTPM,
 		PublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: o.spki})),
 	}
 	if o.wrapped != nil {

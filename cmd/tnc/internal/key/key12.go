@@ -2,7 +2,6 @@ package key
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // strongSwan's key identifier
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -62,7 +61,7 @@ func (k *Key) open12(ctx context.Context, name string, file []byte) (*opened12, 
 // shown describes the key.
 func (o *opened12) shown(file string) *Shown {
 	return &Shown{
-		File: file, Key: aik.KeyName(o.Public()), KeyID: fmt.Sprintf("%x", sha1.Sum(o.spki)), Password: o.Guarded(), FixedTPM: o.FixedTPM(),
+		File: file, Key: aik.KeyName(o.Public()), KeyID: aik.KeyID(o.spki), Password: o.Guarded(), FixedTPM: o.FixedTPM(),
 		PublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: o.spki})),
 	}
 }
