@@ -223,6 +223,14 @@ func (m *Machine) Probe(now time.Time) Outputs {
 	return m.end()
 }
 
+// Reauthenticate asks for a new IKE_SA by ReauthDue, once in the life of an IKE_SA, for
+// the reason that why names. This one goes on until it is deleted.
+func (m *Machine) Reauthenticate(now time.Time, why string) Outputs {
+	m.begin(now)
+	m.life.reauth(m.sas.current, why)
+	return m.end()
+}
+
 // Rekey starts rekeying the IKE_SA as soon as the window allows.
 func (m *Machine) Rekey(now time.Time) Outputs {
 	m.begin(now)

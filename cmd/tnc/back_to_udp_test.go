@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/cmd/tnc/internal/client"
@@ -44,20 +45,24 @@ func TestBackToUDP(t *testing.T) {
 			return err == nil && bytes.Contains(b, []byte(text))
 		}
 	}
-	// transport is what tnc status says, and whether the connection is up.
-	transport := func() string {
-		var out, text bytes.Buffer
-		if run(t.Context(), []string{"status", "home", "--json"}, &out, io.Discard) != report.ExitAllowed ||
-			run(t.Context(), []string{"status", "home"}, &text, io.Discard) != report.ExitAllowed {
-			return ""
-		}
+	inJSON := func() string {
+		var out bytes.Buffer
 		var all []client.Status
-		if json.Unmarshal(out.Bytes(), &all) != nil || len(all) != 1 {
+		if run(t.Context(), []string{"status", "home", "--json"}, &out, io.Discard) != report.ExitAllowed ||
+			json.Unmarshal(out.Bytes(), &all) != nil || len(all) != 1 {
 			return ""
 		}
-		st := all[0]
-		require.Equal(t, st.Transport == client.TransportTCP, bytes.Contains(text.Bytes(), []byte(" over TCP")), "%s%s", &out, &text)
-		return st.Transport
+		return all[0].Transport
+	}
+	// transport is what tnc status says for scripts and for people, "" while there is
+	// no connection or it changes.
+	transport := func() string {
+		before, text := inJSON(), new(bytes.Buffer)
+		if code := run(t.Context(), []string{"status", "home"}, text, io.Discard); before == "" || code != report.ExitAllowed || inJSON() != before {
+			return ""
+		}
+		assert.Equal(t, before == client.TransportTCP, bytes.Contains(text.Bytes(), []byte(" over TCP")), "%s: %s", before, text)
+		return before
 	}
 	require.Eventually(t, func() bool { return transport() == client.TransportTCP }, 30*time.Second, 50*time.Millisecond, "not over TCP")
 	require.Eventually(t, said("UDP does not work yet, staying with TCP"), 30*time.Second, 50*time.Millisecond)
@@ -80,4 +85,42 @@ func TestBackToUDP(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, bytes.Count(b, []byte("UDP works again, leaving TCP")))
 	require.Equal(t, client.TransportUDP, transport())
+}
+
+// A gateway that takes no IKE_SA to another TCP connection, as libreswan's, gets a new
+// IKE_SA where the connection breaks: tnc goes on.
+func TestTCPBoundGateway(t *testing.T) {
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.ListenTCP, c.TCPBound = "127.0.0.1:0", true })
+	s.write("strongswan.conf", fmt.Sprintf("charon {\n port = 0\n port_nat_t = 0\n}\ntnc {\n encap_tcp = yes\n tcp_port = %d\n}\n", s.gw.AddrTCP().Port()))
+	t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
+	f, err := os.Create(s.path("log"))
+	require.NoError(t, err)
+	defer f.Close()
+	t.Cleanup(func() {
+		if b, err := os.ReadFile(s.path("log")); err == nil && t.Failed() {
+			t.Logf("%s", b)
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), io.Discard, f)
+	}()
+	said := func(text string, times int) func() bool {
+		return func() bool {
+			b, err := os.ReadFile(s.path("log"))
+			return err == nil && bytes.Count(b, []byte(text)) >= times
+		}
+	}
+	require.Eventually(t, said("CHILD_SA home{1} established", 1), 30*time.Second, 20*time.Millisecond)
+	for n := 2; n <= 3; n++ {
+		require.NotZero(t, s.gw.DropTCP())
+		require.Eventually(t, said("CHILD_SA home{1} established", n), 60*time.Second, 20*time.Millisecond, "no new IKE_SA")
+		require.Eventually(t, func() bool {
+			return len(s.gw.Report().Clients) > 0 && s.gw.Report().Clients[len(s.gw.Report().Clients)-1].State == gateway.Established
+		}, 30*time.Second, 20*time.Millisecond)
+	}
+	require.True(t, said("the gateway ends every new TCP connection", 2)())
+	cancel()
+	require.Equal(t, report.ExitAllowed, <-ended)
 }

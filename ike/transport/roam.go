@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/transport/batch"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
@@ -134,10 +135,23 @@ func (c *Conn) reconnected(moved bool) {
 		c.reportRoam()
 		return
 	}
+	c.askAll((*ike.Machine).Probe)
+}
+
+// renew has the Machines ask for new IKE_SAs: the gateway does not answer those that
+// there are over this TCP connection.
+func (c *Conn) renew(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.askAll(func(m *ike.Machine, now time.Time) ike.Outputs { return m.Reauthenticate(now, why) })
+}
+
+// askAll asks every Machine. The caller holds mu.
+func (c *Conn) askAll(f func(*ike.Machine, time.Time) ike.Outputs) {
 	for _, l := range c.loops {
 		select {
-		case l.ask <- l.m.Probe:
-		default:
+		case l.ask <- func(now time.Time) ike.Outputs { return f(l.m, now) }:
+		default: // the loop is far behind, or gone
 		}
 	}
 }

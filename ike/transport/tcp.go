@@ -32,6 +32,13 @@ const (
 	redialMin     = 100 * time.Millisecond
 	redialMax     = 10 * time.Second
 	maxRemembered = 16 // requests on a connection
+	// initFirst is how long connections begin with an IKE_SA_INIT rather than with the
+	// requests of other IKE_SAs.
+	initFirst = 30 * time.Second
+	// maxUnused is how many connections in a row the gateway ends before anything came
+	// on them, until the IKE_SAs count as bound to the one that broke: pluto (libreswan
+	// 5.4) never takes an IKE_SA to another TCP connection.
+	maxUnused = 2
 )
 
 // ErrKernelESP is a data plane that has the kernel carry ESP, over TCP: this
@@ -106,6 +113,7 @@ type tcpLink struct {
 	lastIn   time.Time      // when something came last
 	requests []sentRequest  // that went out on this connection, oldest first
 	newest   [][]byte       // packets of the newest request, sent or not
+	begun    time.Time      // when newest became an IKE_SA_INIT; zero = it is another request
 	buf      []byte
 }
 
@@ -115,7 +123,8 @@ type sentRequest struct {
 	first time.Time
 }
 
-// connect makes a connection from local and begins it with the prefix.
+// connect makes a connection from local and begins it with the prefix and the newest
+// request.
 func (l *tcpLink) connect(ctx context.Context, local netip.AddrPort) (*net.TCPConn, error) {
 	l.mu.Lock()
 	remote := l.remote
@@ -150,6 +159,12 @@ func (l *tcpLink) connect(ctx context.Context, local netip.AddrPort) (*net.TCPCo
 		return nil, errClosed
 	}
 	l.fd, l.at, l.lastIn = fd, netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), time.Now()
+	// IKE comes before ESP: gateways learn from it whose connection this is.
+	for _, data := range l.newest {
+		if l.write(func(b []byte) ([]byte, error) { return stream.AppendIKE(b, data) }) == nil {
+			l.remember(data)
+		}
+	}
 	return fd, nil
 }
 
@@ -168,12 +183,18 @@ func (l *tcpLink) control(network, address string, rc syscall.RawConn) error {
 // closed.
 func (l *tcpLink) run(fd *net.TCPConn) {
 	defer l.c.wg.Done()
-	wait := redialMin
+	wait, unused := redialMin, 0
 	for fd != nil {
 		begun := time.Now()
-		err := l.read(fd)
+		heard, err := l.read(fd)
 		if l.ctx.Err() != nil {
 			return
+		}
+		if heard || errors.Is(err, net.ErrClosed) { // in use, or given up here
+			unused = 0
+		} else if unused++; unused == maxUnused {
+			unused = 0
+			l.c.renew("the gateway ends every new TCP connection")
 		}
 		log.Infof(l.c.net, "TCP connection to %s lost: %v", l.c.cfg.Remote, err)
 		if time.Since(begun) > redialMax {
@@ -199,15 +220,17 @@ func (l *tcpLink) pause(d time.Duration) bool {
 	}
 }
 
-// read takes packets off a connection until it ends.
-func (l *tcpLink) read(fd *net.TCPConn) error {
+// read takes packets off a connection until it ends, and reports whether there were
+// any.
+func (l *tcpLink) read(fd *net.TCPConn) (heard bool, err error) {
 	rd, into, packets := stream.NewReader(fd), make([][]byte, 0, 64), make([][]byte, 0, 64)
 	for {
 		got, err := rd.Next(into)
 		if err != nil {
 			fd.Close()
-			return err
+			return heard, err
 		}
+		heard = true
 		l.mu.Lock()
 		l.lastIn = time.Now()
 		remote, at := l.remote, l.at
@@ -251,11 +274,6 @@ func (l *tcpLink) reconnect() *net.TCPConn {
 	}
 	l.mu.Lock()
 	at, remote := l.at, l.remote
-	for _, data := range l.newest {
-		if l.write(func(b []byte) ([]byte, error) { return stream.AppendIKE(b, data) }) == nil {
-			l.remember(data)
-		}
-	}
 	l.mu.Unlock()
 	log.Infof(l.c.net, "TCP connection made again from %s to %s", at, remote)
 	l.c.reconnected(at != before)
@@ -299,7 +317,7 @@ func (l *tcpLink) send(p ike.Packet) error {
 	}
 	request := isRequest(p.Data)
 	if request {
-		l.newest = addPacket(l.newest, p.Data)
+		l.keep(p.Data, time.Now())
 	}
 	if l.fd != nil && request {
 		if first, sent := l.remember(p.Data); sent {
@@ -412,6 +430,30 @@ func (l *tcpLink) close() error {
 func isRequest(b []byte) bool {
 	h, err := message.ParseHeader(b)
 	return err == nil && !h.IsResponse()
+}
+
+// keep makes a packet of a request one that the next connection begins with. The caller
+// holds mu.
+func (l *tcpLink) keep(data []byte, now time.Time) {
+	h, err := message.ParseHeader(data)
+	if err != nil {
+		return
+	}
+	other := true
+	if len(l.newest) > 0 {
+		o, err := message.ParseHeader(l.newest[0])
+		other = err != nil || o.SPIi != h.SPIi
+	}
+	if other && now.Sub(l.begun) < initFirst {
+		return
+	}
+	l.newest = addPacket(l.newest, data)
+	switch {
+	case h.Exchange != message.IKESAInit:
+		l.begun = time.Time{}
+	case other:
+		l.begun = now
+	}
 }
 
 // addPacket adds a packet to those of a request, which it replaces where it is of

@@ -32,8 +32,11 @@ const (
 
 // Config describes a gateway. Only Identity and Certificate must be set.
 type Config struct {
-	Listen      string          // UDP address; empty means "127.0.0.1:0". Datagrams carry the non-ESP marker
-	ListenTCP   string          // TCP address for IKE and ESP over TCP (RFC 9329); empty means none
+	Listen    string // UDP address; empty means "127.0.0.1:0". Datagrams carry the non-ESP marker
+	ListenTCP string // TCP address for IKE and ESP over TCP (RFC 9329); empty means none
+	// TCPBound has an IKE_SA live on the TCP connection alone that it began on, as
+	// pluto's do: others that do not begin with IKE_SA_INIT are closed.
+	TCPBound    bool
 	Identity    string          // FQDN: IDr, and a name of Certificate
 	Certificate tls.Certificate // of the EAP-TTLS server, with its key
 

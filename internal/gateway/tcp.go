@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/ike/transport/stream"
 	"github.com/gotnc/gotnc/internal/base/log"
 )
@@ -110,15 +111,29 @@ func (g *Gateway) serveStream(c *net.TCPConn, from netip.AddrPort) {
 		return
 	}
 	rd, into := stream.NewReader(c), make([][]byte, 0, 16)
+	begun := !g.cfg.TCPBound
 	for {
 		packets, err := rd.Next(into)
 		if err != nil {
 			return
 		}
 		for _, p := range packets {
+			if begun = begun || isInit(p); !begun {
+				return
+			}
 			g.handle(time.Now(), from, p)
 		}
 	}
+}
+
+// isInit reports whether a packet of a stream is an IKE_SA_INIT request.
+func isInit(packet []byte) bool {
+	kind, b := stream.Classify(packet)
+	if kind != stream.IKE {
+		return false
+	}
+	h, err := message.ParseHeader(b)
+	return err == nil && h.Exchange == message.IKESAInit && !h.IsResponse()
 }
 
 // transmit sends a datagram on the client's TCP connection, and reports whether it

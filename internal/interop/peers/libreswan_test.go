@@ -188,13 +188,32 @@ func overTCP(c connection) cell {
 		require.NoError(s.t, err, out)
 		defer func() { _, _ = netns.Run(s.Gateway, "nft", "delete", "table", "inet", "block") }()
 		c.settingsOfTNC = "tcp_after = 2"
+		c.settings += "\ndpd_delay = 3s\n"
 		r := s.up(c)
 		require.Contains(s.t, r.out.String(), " over TCP")
 		s.ping(inside)
 		s.transfer(inside)
 		require.Equal(s.t, 1, r.count("] established between"), "one IKE_SA all the time")
+
+		// The connection falls silent, as at a router that was restarted.
+		s.write("silent.nft", "table inet silent {\n chain in {\n type filter hook input priority 0;\n tcp dport 4500 drop\n }\n}\n")
+		out, err = netns.Run(s.Gateway, "nft", "-f", s.dir+"/silent.nft")
+		require.NoError(s.t, err, out)
+		r.waitFor("making a new TCP connection")
+		out, err = netns.Run(s.Gateway, "nft", "delete", "table", "inet", "silent")
+		require.NoError(s.t, err, out)
+		r.waitFor("TCP connection made again")
+		require.Eventually(s.t, func() bool {
+			_, err := netns.Run(s.Client, "ping", "-c", "1", "-W", "1", inside)
+			return err == nil
+		}, 2*patience, 100*time.Millisecond, "no packet crosses the new TCP connection")
+		established := r.count("] established between")
+		s.transfer(inside)
 		r.stop()
-		return "after UDP got no answer; ping, 1 MB of TCP"
+		if established > 1 {
+			return "after UDP got no answer; ping, 1 MB of TCP; a new IKE_SA once TCP fell silent"
+		}
+		return "after UDP got no answer; ping, 1 MB of TCP; the same IKE_SA once TCP fell silent"
 	}}
 }
 

@@ -18,6 +18,8 @@ type attempt struct {
 	to      endpoint
 	ends    chan *ikeRun // receives IKE_SAs that ended
 	running int
+	newest  *ikeRun          // the one that was begun last; nil = it has ended
+	due     string           // why a new IKE_SA is to be made after the one that is being made, unless that comes up
 	retry   <-chan time.Time // when to try a new IKE_SA again; nil = not
 	result  error            // why the IKE_SA that carried the packets ended
 	silent  bool             // the gateway did not answer quickly
@@ -131,6 +133,7 @@ func (a *attempt) begin(ctx context.Context, sock *transport.Conn, first bool) e
 	cfg.KeyLog = a.cfg.KeyLog
 	a.state.update(func(r *Result) { r.Identity = cfg.LocalRounds[0].ID.String() })
 	a.running++
+	a.newest, a.due = r, ""
 	go func() {
 		r.err = sock.RunWith(ctx, cfg, func(e ike.Event) { a.event(r, e) }, func(h *transport.Handle) { a.state.setHandle(r, h) })
 		a.ends <- r
@@ -149,9 +152,20 @@ func (a *attempt) lastIPs() (ips []netip.Addr) {
 	return ips
 }
 
-// replace makes a new IKE_SA that takes over, unless one is being made.
+// maxLingering bounds the IKE_SAs whose DELETE the gateway leaves unanswered beside the
+// one that took over, before another takes over from that.
+const maxLingering = 4
+
+// replace makes a new IKE_SA that takes over. Where one is being made already, that
+// will do if it comes up.
 func (a *attempt) replace(ctx context.Context, why string) {
-	if a.running > 1 {
+	if a.isMaking() {
+		a.due = why
+		return
+	}
+	if a.running > maxLingering {
+		log.Warnf(log.Group(a.logger, log.IKE), "the gateway left %d DELETEs unanswered; a new IKE_SA is made in %v: %s", a.running-1, reauthRetry, why)
+		a.retry = time.After(reauthRetry)
 		return
 	}
 	log.Infof(log.Group(a.logger, log.IKE), "making a new IKE_SA for connection '%s': %s", a.profile.Connection.Name, why)
@@ -159,6 +173,13 @@ func (a *attempt) replace(ctx context.Context, why string) {
 		log.Group(a.logger, log.IKE).Warn(err.Error())
 		a.retryAttestation(err)
 	}
+}
+
+// isMaking reports whether an IKE_SA was begun that is not up yet.
+func (a *attempt) isMaking() bool {
+	a.events.Lock()
+	defer a.events.Unlock()
+	return a.newest != nil && !a.newest.up
 }
 
 // ended removes an IKE_SA that has ended.
@@ -176,7 +197,13 @@ func (a *attempt) ended(ctx context.Context, r *ikeRun) {
 	a.events.Unlock()
 	wasCurrent := a.state.removeRun(r)
 	over := a.leaveSocket(r)
+	due := a.due
+	if r == a.newest {
+		a.newest, a.due = nil, ""
+	}
 	switch {
+	case over && !r.up && due != "" && ctx.Err() == nil:
+		a.replace(ctx, due)
 	case over: // another way to the gateway was tried, or is no longer used
 	case wasCurrent || a.running == 0:
 		if r.err != nil || a.running == 0 {
