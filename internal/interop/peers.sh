@@ -20,18 +20,23 @@ fi
 unpack_peers() {
 	[ "$1" = vm ] && command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 0
 	cd "$(dirname "$0")/../.."
-	unpack libreswan usr/libexec/ipsec/pluto && unpack openiked usr/sbin/iked ||
+	unpack libreswan usr/libexec/ipsec/pluto libreswan && unpack openiked usr/sbin/iked openiked ||
 		echo "could not download libreswan or openiked: their tests are skipped, or fail where CI is set" >&2
 	# Without KVM a kernel that is a program is faster than an emulated machine.
-	[ -w /dev/kvm ] || [ -e build/kernel/linux.uml ] || unpack user-mode-linux usr/bin/linux.uml uml ||
-		echo "could not download user-mode-linux: the gateways run in an emulated machine, which may be too slow" >&2
+	# Debian's has NAT for iptables only.
+	[ -w /dev/kvm ] || [ -e build/kernel/linux.uml ] ||
+		{ unpack uml usr/bin/linux.uml user-mode-linux && unpack iptables usr/sbin/xtables-legacy-multi iptables libip4tc2 libip6tc2; } ||
+		echo "could not download user-mode-linux or iptables: the gateways run in an emulated machine, which may be too slow" >&2
 }
 
+# unpack FOLDER FILE PACKAGE... leaves the files of packages in build/peers/FOLDER,
+# unless FILE is there.
 unpack() {
-	to=build/peers/${3:-$1}
-	[ ! -e "$to/$2" ] || return 0
+	to=build/peers/$1 file=$2
+	shift 2
+	[ ! -e "$to/$file" ] || return 0
 	rm -rf "$to" && mkdir -p "$to"
-	(cd "$to" && apt-get download -qq "$1" && dpkg -x "$1"_*.deb . && rm -f "$1"_*.deb)
+	(cd "$to" && apt-get -o APT::Sandbox::User=root download -qq "$@" && for p in *.deb; do dpkg -x "$p" . || exit; done && rm -f ./*.deb)
 }
 
 # Unpacked, not installed: they take resolv.conf over, start a service, or confine programs.

@@ -1,8 +1,6 @@
 package charon
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,18 +12,6 @@ import (
 	"github.com/gotnc/gotnc/internal/interop/netns"
 	"github.com/gotnc/gotnc/internal/need"
 )
-
-// translate has the NAT give the client's datagrams these ports, from the next
-// mapping on.
-func translate(t *testing.T, n *netns.NAT, ports string) {
-	t.Helper()
-	rules := fmt.Sprintf("flush ruleset\ntable ip nat {\n chain post {\n type nat hook postrouting priority 100;\n oifname %s meta l4proto udp snat to %s:%s\n }\n}\n", n.Outside, n.Addr, ports)
-	cmd := netns.Command(context.Background(), n.Name, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(rules)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("SKIP needs NAT in the kernel: %s", out)
-	}
-}
 
 // A NAT between the two hosts, in a namespace of its own. It forgets the
 // mapping under way and makes another one: the tunnel lives on.
@@ -39,7 +25,9 @@ func TestNAT(t *testing.T) {
 	loaded, err := s.swanctl("--load-all")
 	require.NoError(t, err, loaded)
 	nat := s.Behind(t)
-	translate(t, nat, "20000-20100")
+	if err := nat.Translate("20000-20100"); err != nil {
+		t.Skipf("SKIP needs NAT in the kernel: %v", err)
+	}
 	r := s.up()
 	require.Contains(t, r.out.String(), "local host is behind NAT")
 	require.NoError(t, s.ping("3"))
@@ -52,7 +40,7 @@ func TestNAT(t *testing.T) {
 
 	// The first answer with hashes is what later ones are compared with.
 	r.waitFor("parsed INFORMATIONAL response 8 [ N(NATD_S_IP) N(NATD_D_IP) ]")
-	translate(t, nat, "30000-30100")
+	require.NoError(t, nat.Translate("30000-30100"))
 	nat.Forget(t)
 	require.Eventually(t, func() bool { return strings.Contains(log(), nat.Addr+"[30") }, patience, 50*time.Millisecond,
 		"the gateway hears from the new mapping")

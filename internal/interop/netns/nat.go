@@ -1,13 +1,16 @@
 package netns
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
 // NAT is a router between the client of a Pair and its gateway. It translates
-// what its owner has nftables translate.
+// nothing before Translate.
 type NAT struct {
 	Name    string // of its namespace
 	Outside string // its device towards the gateway
@@ -42,6 +45,28 @@ func (p *Pair) Behind(t *testing.T) *NAT {
 	}
 	p.ClientAddr = "10.9.0.2"
 	return n
+}
+
+// Translate gives the client's datagrams these ports ("20000-20100") of the outside
+// address, from the next mapping on: by nftables, or by iptables where the kernel has
+// NAT for that only, as Debian's User-mode Linux.
+func (n *NAT) Translate(ports string) error {
+	to := n.Addr + ":" + ports
+	nft := Command(context.Background(), n.Name, "nft", "-f", "-")
+	nft.Stdin = strings.NewReader("flush ruleset\ntable ip nat {\n chain post {\n type nat hook postrouting priority 100;\n oifname " + n.Outside + " meta l4proto udp snat to " + to + "\n }\n}\n")
+	out, err := nft.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if _, err := exec.LookPath("iptables-legacy"); err != nil {
+		return fmt.Errorf("nft: %s, and there is no iptables-legacy", bytes.TrimSpace(out))
+	}
+	for _, args := range []string{"-t nat -F POSTROUTING", "-t nat -A POSTROUTING -o " + n.Outside + " -p udp -j SNAT --to-source " + to} {
+		if out, err := Run(n.Name, append([]string{"iptables-legacy"}, strings.Fields(args)...)...); err != nil {
+			return fmt.Errorf("iptables-legacy %s: %s", args, strings.TrimSpace(out))
+		}
+	}
+	return nil
 }
 
 // Forget makes the NAT drop its mappings, as a router that was restarted does:

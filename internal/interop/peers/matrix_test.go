@@ -253,19 +253,19 @@ func forgets(c connection) cell {
 	return cell{run: func(s *site) string {
 		c.settings += "\ndpd_delay = 1s\n"
 		c.child += "\nrekey_time = 1h\n"
-		if !s.hasNAT() {
+		nat := s.Behind(s.t)
+		if err := nat.Translate("20000-20100"); err != nil {
+			s.t.Log(err)
 			return notRun + " no NAT (internal/interop/vm/uml.sh makes one)"
 		}
-		nat := s.Behind(s.t)
 		s.ip("-n " + s.Gateway + " route replace default via " + nat.Addr) // towards virtual addresses
-		s.translate(nat, "20000-20100")
 		r := s.up(c)
 		require.Contains(s.t, r.out.String(), "local host is behind NAT")
 		s.ping(inside)
 		s.transfer(inside)
 		// Two answers to DPD with hashes: what later ones are compared with.
 		require.Eventually(s.t, func() bool { return r.count("parsed INFORMATIONAL response") >= 2 }, patience, 50*time.Millisecond)
-		s.translate(nat, "30000-30100")
+		require.NoError(s.t, nat.Translate("30000-30100"))
 		nat.Forget(s.t)
 		time.Sleep(3 * time.Second) // the mapping runs out while nothing is sent but DPD
 		out, err := netns.Run(nat.Name, "sh", "-c", "for f in /proc/sys/net/netfilter/nf_conntrack_udp_timeout*; do echo 60 >$f; done")
@@ -290,21 +290,4 @@ func forgets(c connection) cell {
 		}
 		return "same IKE_SA, ping through the new mapping"
 	}}
-}
-
-// hasNAT reports whether the kernel has nftables' NAT; Debian's User-mode Linux has
-// not.
-func (s *site) hasNAT() bool {
-	s.write("try.nft", "table ip try {\n chain post {\n type nat hook postrouting priority 100;\n masquerade\n }\n}\n")
-	_, err := netns.Run(s.Client, "nft", "-c", "-f", s.dir+"/try.nft")
-	return err == nil
-}
-
-// translate has the NAT give the client's datagrams these ports, from the next
-// mapping on.
-func (s *site) translate(n *netns.NAT, ports string) {
-	s.t.Helper()
-	s.write("nat.nft", fmt.Sprintf("flush ruleset\ntable ip nat {\n chain post {\n type nat hook postrouting priority 100;\n oifname %s meta l4proto udp snat to %s:%s\n }\n}\n", n.Outside, n.Addr, ports))
-	out, err := netns.Run(n.Name, "nft", "-f", s.dir+"/nat.nft")
-	require.NoError(s.t, err, out)
 }

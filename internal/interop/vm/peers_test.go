@@ -46,7 +46,7 @@ func TestPeers(t *testing.T) {
 	var rows []string
 	for peer, i := range peers {
 		t.Run(peer, func(t *testing.T) {
-			i.root, i.folder, i.run = unpacked(t, peer), "peers", "^Test"+peer+"$"
+			i.roots, i.folder, i.run = []string{unpacked(t, peer)}, "peers", "^Test"+peer+"$"
 			i.env = []string{"GOTNC_PEERS=" + os.Getenv("GOTNC_PEERS"), "GOTNC_ESPINTCP=" + espInTCP(vmlinuz)}
 			start := time.Now()
 			out, accel := boot(t, vmlinuz, testRoot(t, vmlinuz, i), []string{"--tpm2"})

@@ -17,7 +17,7 @@ type image struct {
 	env         []string // of the tests
 	programs    []string // beside those that all tests run
 	libraries   []string // opened at run time; patterns
-	root        string   // folder whose files are there as in /; "" = none
+	roots       []string // folders whose files are there as in /
 }
 
 // programs that the tests run.
@@ -26,7 +26,17 @@ var programs = []string{"/bin/sh", "/bin/mount", "/bin/sleep", "/bin/cat", "/usr
 // kernelModules are those for ESP, tunnels and NAT.
 var kernelModules = []string{"esp4", "esp6", "xfrm_user", "xfrm_interface", "xfrm4_tunnel", "af_key", "veth", "tun",
 	"hmac", "sha512_generic", "jitterentropy_rng", "drbg", "cbc", "crypto_null", "gcm", "ghash_clmulni_intel", "ghash_generic", "seqiv", "echainiv", "authenc", "authencesn", "ccm", "cmac", "xcbc", "ctr", "chacha20poly1305", "chacha_generic", "poly1305_generic",
-	"nf_tables", "nft_chain_nat", "nft_nat", "nft_compat", "nf_nat", "nf_conntrack"}
+	"nf_tables", "nft_chain_nat", "nft_nat", "nft_compat", "nf_nat", "nf_conntrack", "iptable_nat", "xt_nat"}
+
+// iptables is the folder of iptables that peers.sh vm unpacked for a kernel that has
+// NAT for it only; empty where that is not so.
+func iptables(vmlinuz string) []string {
+	dir := "../../../build/peers/iptables"
+	if !isUML(vmlinuz) || !isFile(filepath.Join(dir, "usr/sbin/xtables-legacy-multi")) {
+		return nil
+	}
+	return []string{dir}
+}
 
 // program adds a program with its libraries, where the links to it lead.
 func (a *archive) program(t *testing.T, path string) {
@@ -48,18 +58,22 @@ func (a *archive) needs(t *testing.T, path string) {
 }
 
 // tree adds the files of a folder as if it were the root, with the permissions that
-// they have: iked reads no configuration that others may read.
+// they have: iked reads no configuration that others may read. What a link names is
+// there in its place.
 func (a *archive) tree(t *testing.T, root string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		i, err := os.Stat(path)
+		if os.IsNotExist(err) { // a link out of the folder
+			return nil
+		}
+		if err != nil || !i.Mode().IsRegular() {
 			return err
 		}
 		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		i, err := d.Info()
 		if err != nil {
 			return err
 		}
@@ -115,8 +129,8 @@ func testRoot(t *testing.T, vmlinuz string, i image) string {
 			a.program(t, p)
 		}
 	}
-	if i.root != "" {
-		a.tree(t, i.root)
+	for _, root := range append(i.roots, iptables(vmlinuz)...) {
+		a.tree(t, root)
 	}
 	if _, err := os.Stat(modulesOf(vmlinuz)); err == nil || !isUML(vmlinuz) { // one of uml.sh has all of it built in
 		a.modules(t, vmlinuz, kernelModules...)
@@ -141,9 +155,12 @@ func TestTreeKeepsPermissions(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(root, name), nil, mode))
 		require.NoError(t, os.Chmod(filepath.Join(root, name), mode))
 	}
+	require.NoError(t, os.Symlink("secret.conf", filepath.Join(root, "link")))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(root, "dangling")))
 	a := &archive{seen: map[string]bool{}}
 	a.tree(t, root)
-	for name, mode := range map[string]string{"secret.conf": "00008180", "public.conf": "000081a4", "program": "000081ed"} {
+	require.NotContains(t, a.String(), "dangling")
+	for name, mode := range map[string]string{"secret.conf": "00008180", "public.conf": "000081a4", "program": "000081ed", "link": "00008180"} {
 		header := a.Bytes()[:bytes.Index(a.Bytes(), []byte(name+"\x00"))]
 		require.Equal(t, mode, string(header[len(header)-110+14:][:8]), name)
 	}
