@@ -13,6 +13,7 @@ import (
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/credential"
 	"github.com/gotnc/gotnc/internal/need"
+	"github.com/gotnc/gotnc/tpm/keyfile"
 )
 
 // The passphrase of an encrypted key is asked for until it is the right one, and
@@ -62,6 +63,34 @@ func TestAskPassphrase(t *testing.T) {
 	require.NoError(t, load(pubkey, "").AskSecrets(t.Context(), answer("")), "left empty")
 	require.NoError(t, load(pubkey, "secrets { private-c {\n file = carol.pem\n secret = tuesday\n } }\n").AskSecrets(t.Context(), answer()))
 	require.NoError(t, load("auth = psk", "").AskSecrets(t.Context(), answer()))
+
+	// The password of a TPM's key is asked for where its file says that it has one. It
+	// is not tried here.
+	content, err := os.ReadFile("../../../../tpm/keyfile/testdata/ecc.tss2.pem")
+	require.NoError(t, err)
+	w, err := keyfile.Parse(content)
+	require.NoError(t, err)
+	require.NoError(t, os.Rename(filepath.Join(dir, "private/carol.pem"), filepath.Join(dir, "carol.pem")))
+	for _, emptyAuth := range []bool{true, false} {
+		w.EmptyAuth = emptyAuth
+		content, err = keyfile.Marshal(w)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "private/tpm.pem"), content, 0o600))
+		p := load("auth = pubkey", "")
+		if emptyAuth {
+			require.NoError(t, p.AskSecrets(t.Context(), answer()))
+			require.Empty(t, p.Swanctl.Keys)
+			continue
+		}
+		require.NoError(t, p.AskSecrets(t.Context(), answer("thursday")))
+		require.Equal(t, []string{"Password of the TPM's key private/tpm.pem"}, prompts)
+		require.Len(t, p.Swanctl.Keys, 1)
+		require.Equal(t, "thursday", string(p.Swanctl.Keys[0].Passphrase))
+		require.NoError(t, load("auth = pubkey", "secrets { private-t {\n file = tpm.pem\n secret = thursday\n } }\n").AskSecrets(t.Context(), answer()))
+	}
+
+	require.NoError(t, os.Remove(filepath.Join(dir, "private/tpm.pem")))
+	require.NoError(t, os.Rename(filepath.Join(dir, "carol.pem"), filepath.Join(dir, "private/carol.pem")))
 
 	p = load("auth = eap-ttls\n eap_id = carol", "")
 	require.NoError(t, p.AskSecrets(t.Context(), answer("friday")))

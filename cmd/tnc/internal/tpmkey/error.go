@@ -61,6 +61,8 @@ func Remedy(err error) string {
 		code = re.Name
 	}
 	switch {
+	case errors.Is(err, tpm20.ErrPassword) && e.Setting == "" && e.HasPassword:
+		return "start again and type the right one; it is not tried again, since wrong ones lock the TPM"
 	case errors.Is(err, tpm20.ErrPassword) && e.Setting == "":
 		return "add a section private with file and secret to secrets"
 	case errors.Is(err, tpm20.ErrPassword) && e.HasPassword:

@@ -196,12 +196,15 @@ func (k *Keys) FileKey(file string, content []byte, of *swanctl.PrivateKey) (cry
 	return key, key.examine()
 }
 
-// namedBy takes the password of a file's key from its section of secrets; nil where it
-// has none.
+// namedBy takes the password of a file's key from its section of secrets, or as it was
+// typed; nil where there is none.
 func (k *Key) namedBy(of *swanctl.PrivateKey) {
 	if of != nil {
-		k.pos, k.pinPos, k.pin, k.section = of.Pos, of.PassphrasePos, len(of.Passphrase) > 0, "secrets."+of.Name
-		k.cfg.Password = of.Passphrase
+		k.pin, k.cfg.Password = len(of.Passphrase) > 0, of.Passphrase
+		if k.pin && of.Asked {
+			return
+		}
+		k.pos, k.pinPos, k.section = of.Pos, of.PassphrasePos, "secrets."+of.Name
 	}
 }
 

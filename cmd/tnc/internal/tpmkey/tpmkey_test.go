@@ -171,6 +171,8 @@ func TestWhatKeepsKeysFromUse(t *testing.T) {
 	says(sign(k.FileKey("f.pem", guarded, &swanctl.PrivateKey{Name: "private-1", PassphrasePos: at})), "the password is wrong", "set the secret of secrets.private-1 (swanctl.conf:7)")
 	wrong := &swanctl.PrivateKey{Name: "private-1", PassphrasePos: at, Passphrase: swanctl.Secret("wrong")}
 	says(sign(k.FileKey("f.pem", guarded, wrong)), "the password is wrong", "correct the secret of secrets.private-1 (swanctl.conf:7); it is not tried again")
+	typed := &swanctl.PrivateKey{Name: "asked", PassphrasePos: at, Passphrase: swanctl.Secret("wrong"), Asked: true}
+	says(sign(k.FileKey("typed.pem", guarded, typed)), "the password is wrong", "start again and type the right one")
 	require.NoError(t, sign(k.FileKey("bound.pem", bound, nil)))
 	e.Open(t) // while another program has it
 	k.Close()

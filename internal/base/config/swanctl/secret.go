@@ -46,6 +46,7 @@ type PrivateKey struct {
 	Passphrase Secret
 	// PassphrasePos is where the passphrase is; Pos where there is none.
 	PassphrasePos config.Pos
+	Asked         bool // the passphrase was typed, it is not of the file
 }
 
 var sharedKinds = []string{"eap", "xauth", "ntlm", "ike", "ppk"}
