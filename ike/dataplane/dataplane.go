@@ -107,6 +107,9 @@ type Socket interface {
 	OnESP(receive func(packets ...[]byte))
 	// Alive tells the IKE_SA that a packet authenticated: a sign of life.
 	Alive()
+	// Sent tells the IKE_SA that packets were sent to the gateway otherwise than by
+	// SendESP.
+	Sent()
 	// KernelESP hands ESP packets that arrive in UDP to the kernel.
 	KernelESP() error
 	// Bypass exempts the socket from the kernel's policies.

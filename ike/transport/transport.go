@@ -280,6 +280,9 @@ func (c *Conn) Close() error {
 // off. Safe for concurrent use.
 func (c *Conn) Alive() { c.aliveAt.Store(int64(time.Since(c.base))) }
 
+// Sent notes that the kernel sent ESP packets to the gateway.
+func (c *Conn) Sent() { c.espSent.Store(int64(time.Since(c.base))) }
+
 // read takes datagrams apart until the socket is closed. From port 500 comes
 // plain IKE; from any other port ESP, IKE behind the non-ESP marker, or NAT
 // keep-alives (RFC 3948 section 2).

@@ -82,6 +82,7 @@ type espSocket struct {
 
 func (s *espSocket) SendESP(packets ...[]byte) error { return s.w.Write(s.to, packets...) }
 func (s *espSocket) Alive()                          {}
+func (s *espSocket) Sent()                           {}
 func (s *espSocket) KernelESP() error                { return nil }
 func (s *espSocket) Bypass() error                   { return nil }
 

@@ -15,8 +15,8 @@ import (
 type Socket struct {
 	send    func(packets ...[]byte) error
 	receive atomic.Pointer[func(packets ...[]byte)]
-	// AliveCalls, KernelESPCalls and BypassCalls count calls.
-	AliveCalls, KernelESPCalls, BypassCalls atomic.Int32
+	// AliveCalls, SentCalls, KernelESPCalls and BypassCalls count calls.
+	AliveCalls, SentCalls, KernelESPCalls, BypassCalls atomic.Int32
 }
 
 var _ dataplane.Socket = (*Socket)(nil)
@@ -64,6 +64,9 @@ func (s *Socket) OnESP(receive func(packets ...[]byte)) {
 
 // Alive counts.
 func (s *Socket) Alive() { s.AliveCalls.Add(1) }
+
+// Sent counts.
+func (s *Socket) Sent() { s.SentCalls.Add(1) }
 
 // KernelESP counts.
 func (s *Socket) KernelESP() error { s.KernelESPCalls.Add(1); return nil }

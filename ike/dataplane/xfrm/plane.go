@@ -21,6 +21,7 @@ type plane struct {
 	mu   sync.Mutex
 	sock dataplane.Socket // nil before Attach
 	db   *databases       // nil while nothing is installed
+	stop chan struct{}    // ends the watch of db
 	// openDB prepares the kernel.
 	openDB func(cfg dataplane.Config, addresses []netip.Addr) (*databases, error)
 }
@@ -49,7 +50,8 @@ func (p *plane) open(addresses []netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("start data plane %s: %w", dataplane.XFRM, err)
 	}
-	p.db = db
+	p.db, p.stop = db, make(chan struct{})
+	go p.watch(p.stop)
 	return nil
 }
 
@@ -165,6 +167,7 @@ func (p *plane) close() error {
 	if p.db == nil {
 		return nil
 	}
+	close(p.stop)
 	err := p.db.close()
 	log.Infof(p.log, "%v", p.db.stats())
 	p.db = nil

@@ -9,6 +9,7 @@ import (
 	"github.com/gotnc/gotnc/ike"
 	"github.com/gotnc/gotnc/ike/dataplane"
 	"github.com/gotnc/gotnc/ike/dataplane/dataplanetest"
+	"github.com/gotnc/gotnc/ike/esp"
 )
 
 // onFake returns a plane on a kernel that records, and whose databases count.
@@ -27,6 +28,36 @@ func TestConforms(t *testing.T) {
 	k := &fakeKernel{}
 	dataplanetest.Conform(t, onFake(dataplane.Config{Name: "home"}, k))
 	require.NotEmpty(t, k.kinds)
+}
+
+// What the kernel counts is told to the IKE_SA, once.
+func TestTell(t *testing.T) {
+	p := onFake(dataplane.Config{Name: "home"}, &fakeKernel{})
+	sock := dataplanetest.NewSocket(nil)
+	require.NoError(t, p.Attach(sock))
+	before := p.tell(esp.Stats{})
+	require.Zero(t, before, "nothing is installed")
+	child, _ := dataplanetest.Children("aes128gcm16", 0xc0000001, 0xc0000002, 1)
+	require.NoError(t, p.Install(child, false))
+	in := uint64(0)
+	p.db.usage = func(s xfrmState) usage {
+		if s.SPI == 0xc0000001 {
+			return usage{packets: in}
+		}
+		return usage{packets: 5}
+	}
+	said := func(sent, alive int32) {
+		t.Helper()
+		before = p.tell(before)
+		require.Equal(t, []int32{sent, alive}, []int32{sock.SentCalls.Load(), sock.AliveCalls.Load()})
+	}
+	said(1, 0)
+	said(1, 0)
+	in = 2
+	said(1, 1)
+	said(1, 1)
+	require.NoError(t, p.Close())
+	said(1, 1)
 }
 
 func TestPlane(t *testing.T) {

@@ -247,47 +247,59 @@ func comesBack(c connection) cell {
 	}}
 }
 
-// forgets puts a NAT between the two that loses its mapping. It changes the link,
-// so it is the last row to run.
+// forgets puts a NAT between the two that loses its mapping, with ESP over TUN and ESP of
+// the kernel. It changes the link, so it is the last row to run.
 func forgets(c connection) cell {
 	return cell{run: func(s *site) string {
 		c.settings += "\ndpd_delay = 1s\n"
 		c.child += "\nrekey_time = 1h\n"
 		nat := s.Behind(s.t)
+		s.ip("-n " + s.Gateway + " route replace default via " + nat.Addr) // towards virtual addresses
 		if err := nat.Translate("20000-20100"); err != nil {
 			s.t.Log(err)
 			return notRun + " no NAT (internal/interop/vm/uml.sh makes one)"
 		}
-		s.ip("-n " + s.Gateway + " route replace default via " + nat.Addr) // towards virtual addresses
-		r := s.up(c)
-		require.Contains(s.t, r.out.String(), "local host is behind NAT")
-		s.ping(inside)
-		s.transfer(inside)
-		// Two answers to DPD with hashes: what later ones are compared with.
-		require.Eventually(s.t, func() bool { return r.count("parsed INFORMATIONAL response") >= 2 }, patience, 50*time.Millisecond)
-		require.NoError(s.t, nat.Translate("30000-30100"))
-		nat.Forget(s.t)
-		time.Sleep(3 * time.Second) // the mapping runs out while nothing is sent but DPD
-		out, err := netns.Run(nat.Name, "sh", "-c", "for f in /proc/sys/net/netfilter/nf_conntrack_udp_timeout*; do echo 60 >$f; done")
-		require.NoError(s.t, err, out)
-		crosses := func() bool {
-			for range 90 {
-				if _, err := netns.Run(s.Client, "ping", "-c", "1", "-W", "1", inside); err == nil {
-					return true
-				}
-			}
-			return false
+		saw := survivesNAT(s, c, nat)
+		c.dataplane = "xfrm"
+		kernel := survivesNAT(s, c, nat)
+		if kernel == saw {
+			kernel = "the same"
 		}
-		require.True(s.t, crosses(), "no packet crosses any more")
-		require.Equal(s.t, 1, r.count("] established between"), "one IKE_SA all the time")
-		said := r.out.String()
-		r.stop()
-		if strings.Contains(said, "making new CHILD_SAs") {
-			return "same IKE_SA; ESP's silence is noticed, packets with new CHILD_SAs"
-		}
-		if strings.Contains(said, "telling it our addresses again") {
-			return "same IKE_SA; ESP's silence is noticed, packets once MOBIKE told the gateway"
-		}
-		return "same IKE_SA, ping through the new mapping"
+		return saw + "; ESP of the kernel: " + kernel
 	}}
+}
+
+// survivesNAT connects through a NAT that forgets its mapping, and says what helped.
+func survivesNAT(s *site, c connection, nat *netns.NAT) string {
+	require.NoError(s.t, nat.Translate("20000-20100"))
+	r := s.up(c)
+	require.Contains(s.t, r.out.String(), "local host is behind NAT")
+	s.ping(inside)
+	s.transfer(inside)
+	// Two answers to DPD with hashes: what later ones are compared with.
+	require.Eventually(s.t, func() bool { return r.count("parsed INFORMATIONAL response") >= 2 }, patience, 50*time.Millisecond)
+	require.NoError(s.t, nat.Translate("30000-30100"))
+	nat.Forget(s.t)
+	time.Sleep(3 * time.Second) // the mapping runs out while nothing is sent but DPD
+	out, err := netns.Run(nat.Name, "sh", "-c", "for f in /proc/sys/net/netfilter/nf_conntrack_udp_timeout*; do echo 60 >$f; done")
+	require.NoError(s.t, err, out)
+	crosses := func() bool {
+		for range 90 {
+			if _, err := netns.Run(s.Client, "ping", "-c", "1", "-W", "1", inside); err == nil {
+				return true
+			}
+		}
+		return false
+	}
+	require.True(s.t, crosses(), "no packet crosses any more")
+	require.Equal(s.t, 1, r.count("] established between"), "one IKE_SA all the time")
+	said := r.out.String()
+	r.stop()
+	if strings.Contains(said, "making new CHILD_SAs") {
+		return "same IKE_SA; ESP's silence is noticed, packets with new CHILD_SAs"
+	}
+	if strings.Contains(said, "telling it our addresses again") {
+		return "same IKE_SA; ESP's silence is noticed, packets once MOBIKE told the gateway"
+	}
+	return "same IKE_SA, ping through the new mapping"
 }
