@@ -24,8 +24,8 @@ func (a *Agent) probe() (groups pts.DHGroups, ok bool) {
 		log.Detailf(l, "  %s PTS measurement algorithm %v[%s] available", e.need, e.alg, provider)
 	}
 	groups = pts.SupportedGroups
-	if list := a.opt.dhGroups; list != "" {
-		set, unknown := pts.ParseDHGroups(list)
+	if names := a.opt.dhGroups; len(names) > 0 {
+		set, unknown := pts.ParseDHGroups(names)
 		if set != 0 {
 			groups = set
 		}

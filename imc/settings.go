@@ -7,7 +7,7 @@ import "github.com/gotnc/gotnc/internal/base/config/settings"
 type options struct {
 	hashAlgorithm string
 	nonceLength   int
-	dhGroups      string
+	dhGroups      []string
 	mandatory     bool // the mandatory D-H group must be there
 	osInfo        bool
 	pushInfo      bool
@@ -19,7 +19,7 @@ func readOptions(s Settings) options {
 	return options{
 		hashAlgorithm: settings.HashAlgorithm.Read(s),
 		nonceLength:   settings.NonceLen.Read(s),
-		dhGroups:      settings.DHGroups.Read(s),
+		dhGroups:      settings.Words(settings.DHGroups.Read(s)),
 		mandatory:     settings.MandatoryDHGroups.Read(s),
 		osInfo:        settings.OSInfo.Read(s),
 		pushInfo:      settings.PushInfo.Read(s),

@@ -70,21 +70,12 @@ func FromSettings(s Settings, logger *slog.Logger) Config {
 		Logger:     logger,
 		PCRInfo:    settings.PCRInfo.Read(s),
 		PCRPadding: settings.PCRPadding.Read(s),
-		IMASaved:   fileNames(settings.IMASaved.Read(s)),
+		IMASaved:   settings.Words(settings.IMASaved.Read(s)),
 		TrustedBoot: [...]TrustedBoot{
 			{settings.PCR17Before.Read(s), settings.PCR17Meas.Read(s), settings.PCR17After.Read(s)},
 			{settings.PCR18Before.Read(s), settings.PCR18Meas.Read(s), settings.PCR18After.Read(s)},
 		},
 	}
-}
-
-// fileNames splits a list at spaces and commas; nil where it is empty.
-func fileNames(list string) []string {
-	names := strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
-	if len(names) == 0 {
-		return nil
-	}
-	return names
 }
 
 // Component names and qualifiers of ITA-HSR.

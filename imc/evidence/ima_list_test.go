@@ -133,8 +133,3 @@ func TestListHash(t *testing.T) {
 		require.Equal(t, h, ListHash(name), name)
 	}
 }
-
-func TestFileNames(t *testing.T) {
-	require.Nil(t, fileNames(" "))
-	require.Equal(t, []string{"/var/lib/ima/1", "/var/lib/ima/2", "/x"}, fileNames("/var/lib/ima/1 /var/lib/ima/2,/x"))
-}

@@ -72,10 +72,7 @@ func NewPolicy(allow, deny []string) (Policy, error) {
 
 // policyFromSettings reads plugins.imc-attestation.measure_{allow,deny}.
 func policyFromSettings(s Settings) (Policy, error) {
-	list := func(setting settings.Text) []string {
-		return strings.FieldsFunc(setting.Read(s), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
-	}
-	return NewPolicy(list(settings.MeasureAllow), list(settings.MeasureDeny))
+	return NewPolicy(settings.Words(settings.MeasureAllow.Read(s)), settings.Words(settings.MeasureDeny.Read(s)))
 }
 
 // Check returns an error that wraps ErrRefused unless a verifier may ask for

@@ -70,11 +70,11 @@ func (g DHGroups) String() string {
 	return strings.Join(s, "|")
 }
 
-// ParseDHGroups reads names as strongswan.conf has them, "modp2048, ecp256",
-// separated by commas or blanks. Names that it does not know are returned.
-func ParseDHGroups(list string) (set DHGroups, unknown []string) {
+// ParseDHGroups reads names as strongswan.conf has them: modp2048, ecp256. Names that
+// it does not know are returned.
+func ParseDHGroups(names []string) (set DHGroups, unknown []string) {
 words:
-	for _, w := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(", \t\n", r) }) {
+	for _, w := range names {
 		for _, e := range groups {
 			if strings.EqualFold(w, e.setting) {
 				set |= e.group

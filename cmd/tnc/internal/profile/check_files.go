@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
@@ -54,7 +53,7 @@ func (c *checker) deviceFiles() {
 		}
 		names := []string{val.Text}
 		if val.Key == "ima_saved" {
-			names = strings.FieldsFunc(val.Text, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
+			names = settings.Words(val.Text)
 		}
 		for _, name := range names {
 			if name == "" {

@@ -338,3 +338,8 @@ func TestCheckOfTexts(t *testing.T) {
 	}
 	require.Greater(t, n, 20)
 }
+
+func TestWords(t *testing.T) {
+	require.Nil(t, Words(" ,\n"))
+	require.Equal(t, []string{"/var/lib/ima/1", "/var/lib/ima/2", "/x", "/y"}, Words("/var/lib/ima/1 /var/lib/ima/2,/x\n\t/y"))
+}

@@ -33,7 +33,7 @@ func oneWord(words ...string) problem {
 // listOf is a list at blanks and commas of words in any case.
 func listOf(words ...string) problem {
 	return func(text string) string {
-		for _, w := range fields(text) {
+		for _, w := range Words(text) {
 			if !slices.Contains(words, strings.ToLower(w)) {
 				return fmt.Sprintf("%s is none: write %s", strconv.Quote(w), strings.Join(words, ", "))
 			}
@@ -45,7 +45,7 @@ func listOf(words ...string) problem {
 // eachOf is a list at blanks and commas of which each element can be used.
 func eachOf(p problem) problem {
 	return func(text string) string {
-		for _, w := range fields(text) {
+		for _, w := range Words(text) {
 			if why := p(w); why != "" {
 				return why
 			}
@@ -136,6 +136,11 @@ func languages(text string) string {
 	return ""
 }
 
-func fields(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \t\n", r) })
+// Words splits a list at commas, blanks and ends of lines; nil where it is empty.
+func Words(text string) []string {
+	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \t\n", r) })
+	if len(words) == 0 {
+		return nil
+	}
+	return words
 }
