@@ -194,22 +194,27 @@ func TestCollisionsLoseNoPacket(t *testing.T) {
 	const wanted = 3
 	begun, counts := time.Now(), s.flood(8)
 	collided := func(what string) int { return r.count(what + " rekey collision") }
-	for i := range 100 {
-		if collided("CHILD_SA") >= wanted && collided("IKE_SA") >= wanted || time.Since(begun) > 20*time.Second && collided("CHILD_SA")+collided("IKE_SA") > 0 {
-			break
-		}
+	enough := func() bool {
+		children, ikes := collided("CHILD_SA"), collided("IKE_SA")
+		passed := time.Since(begun)
+		return children >= wanted && ikes >= wanted || passed > 20*time.Second && children+ikes > 0 || passed > patience
+	}
+	took := 20 * time.Millisecond // a call of swanctl: what it starts is under way some time before its end
+	for i := 0; !enough(); i++ {
 		what, word := "--ike", "rekey"
 		if i%2 == 0 {
 			what, word = "--child", "rekey-children"
 		}
 		done := make(chan struct{})
+		called := time.Now()
 		go func() {
 			_, _ = s.swanctl("--rekey", what, "rw")
 			close(done)
 		}()
-		time.Sleep(time.Duration(i%16/2) * 4 * time.Millisecond)
+		time.Sleep(took * time.Duration(i%16/2) / 6)
 		s.say(word)
 		<-done
+		took = min(time.Since(called), 200*time.Millisecond)
 		time.Sleep(60 * time.Millisecond)
 	}
 	sent, received := counts()
