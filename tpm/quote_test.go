@@ -221,6 +221,56 @@ func TestQuotesOfSwtpm(t *testing.T) {
 	}
 }
 
+// PCR 16 changes before and after each quote: what the quote covers is found among the
+// values that PCR 16 had.
+func TestQuoteWhosePCRsChange(t *testing.T) {
+	r := startTPMs(t)
+	for _, c := range cases() {
+		ordinal := map[string]byte{"tpm20-ecdsa-sha256": cmdQuote20 & 0xff, "tpm20-rsassa-sha384": cmdQuote20 & 0xff, "tpm12-key-quote2": 0x3e}[c.name]
+		if ordinal == 0 {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			x, err := device.OpenTransport(t.Context(), r.e[c.gen].Config)
+			require.NoError(t, err)
+			defer x.Close()
+			beside, err := tpm.Open(t.Context(), x, tpm.Config{})
+			require.NoError(t, err)
+			_, err = beside.Banks(t.Context())
+			require.NoError(t, err)
+			change := func() {
+				require.NoError(t, beside.(interface {
+					ExtendPCR(context.Context, int, map[pcr.Hash][]byte) error
+				}).ExtendPCR(t.Context(), 16, map[pcr.Hash][]byte{c.req.Bank: c.req.Bank.Sum([]byte("one more"))}))
+			}
+			var at []pcr.Values // of each quote
+			p, err := tpm.Open(t.Context(), tpmtest.Func(func(ctx context.Context, cmd []byte) ([]byte, error) {
+				if cmd[9] != ordinal {
+					return x.Exchange(ctx, cmd)
+				}
+				change()
+				values, err := beside.ReadPCRs(ctx, c.req.Bank, c.req.PCRs)
+				require.NoError(t, err)
+				at = append(at, values)
+				rsp, err := x.Exchange(ctx, cmd)
+				change()
+				return rsp, err
+			}), tpm.Config{})
+			require.NoError(t, err)
+			defer p.Close()
+			c.req.AIK = r.aik[c.key]
+			q, err := p.Quote(t.Context(), c.req)
+			require.NoError(t, err)
+			require.Nil(t, q.Values)
+			require.Len(t, at, 2, "it was tried again, once")
+			require.True(t, q.Covers(at[1]))
+			require.False(t, q.Covers(at[0]))
+			delete(at[1], 16)
+			require.Equal(t, at[1], q.Stable)
+		})
+	}
+}
+
 func transcript(c quoteCase) string { return filepath.Join("testdata", c.name+".txt") }
 
 // The same without swtpm.

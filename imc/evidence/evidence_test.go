@@ -8,9 +8,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,9 +148,67 @@ func replay(t testing.TB, as []patnc.Attribute, h pcr.Hash, locality uint8) (*pc
 
 func settle(t testing.TB, c *Collector, quoted pcr.Values) bool {
 	t.Helper()
-	ok, err := c.MatchQuote(context.Background(), quoted)
+	ok, err := c.MatchQuote(context.Background(), pts.Quote{Values: quoted})
 	require.NoError(t, err)
 	return ok
+}
+
+// unsettled is a quote of now whose PCR 10 changed while it was made.
+func (m *machine) unsettled() pts.Quote {
+	values := m.values(pcr.SHA256)
+	for i := 8; i < pcr.Count; i++ {
+		delete(values, i)
+	}
+	values[10] = bytes.Clone(m.banks[pcr.SHA256].Value(10))
+	composite := pcr.SHA256.Sum(values.Concat())
+	stable := maps.Clone(values)
+	delete(stable, 10)
+	return pts.Quote{Stable: stable, Covers: func(v pcr.Values) bool { return bytes.Equal(pcr.SHA256.Sum(v.Concat()), composite) }}
+}
+
+// Where files are measured all the time no value of PCR 10 is known that the quote
+// covers: the list is cut, or read on, to where it leads to the quote's composite.
+func TestEvidenceOfAQuoteWhosePCRsChanged(t *testing.T) {
+	for name, steps := range map[string]struct{ before, after int }{"as collected": {}, "entries came before": {before: 3}, "after": {after: 2}, "both": {2, 3}} {
+		t.Run(name, func(t *testing.T) {
+			m := boot(t, 3, true)
+			m.run(4)
+			var q pts.Quote
+			if steps.before == 0 {
+				q = m.unsettled()
+			}
+			m.run(steps.after * (1 - min(steps.before, 1)))
+			c := m.collect(m.config(), pts.SHA256)
+			if steps.before > 0 {
+				m.run(steps.before)
+				q = m.unsettled()
+				m.run(steps.after)
+			}
+			want := steps.before + 5 // boot_aggregate and 4
+			ok, err := c.MatchQuote(context.Background(), q)
+			require.NoError(t, err)
+			require.True(t, ok)
+			bank, all := replay(t, c.Drain(), pcr.SHA256, 3)
+			require.Equal(t, want, len(slices.DeleteFunc(all, func(e pts.SimpleComponentEvidence) bool { return e.PCR != 10 })))
+			values := pcr.Values{10: bank.Value(10)}
+			maps.Copy(values, q.Stable)
+			require.True(t, q.Covers(values))
+		})
+	}
+	m := boot(t, 3, true)
+	c := m.collect(m.config(), pts.SHA256)
+	q := m.unsettled()
+	q.Covers = func(pcr.Values) bool { return false }
+	ok, err := c.MatchQuote(context.Background(), q)
+	require.NoError(t, err)
+	require.False(t, ok, "another machine's")
+	delete(q.Stable, 3)
+	ok, err = c.MatchQuote(context.Background(), q)
+	require.NoError(t, err)
+	require.False(t, ok, "PCR 3 changed too, which no list tells")
+	ok, err = c.MatchQuote(context.Background(), pts.Quote{})
+	require.NoError(t, err)
+	require.False(t, ok)
 }
 
 func TestEvidenceLeadsToTheQuotedPCRs(t *testing.T) {
@@ -456,7 +516,7 @@ func TestBrokenList(t *testing.T) {
 	c := New(m.config())
 	b := pts.Bank{Algorithm: pts.SHA256, Locality: 3}
 	require.Error(t, c.Collect(context.Background(), imaName(qualifierOS), b))
-	_, err := c.MatchQuote(context.Background(), m.values(pcr.SHA256))
+	_, err := c.MatchQuote(context.Background(), pts.Quote{Values: m.values(pcr.SHA256)})
 	require.NoError(t, err)
 	require.Len(t, c.Drain(), 3)
 }
@@ -610,7 +670,7 @@ func BenchmarkEvidence(b *testing.B) {
 		if err := c.Collect(context.Background(), imaName(qualifierOS), pts.Bank{Algorithm: pts.SHA256}); err != nil {
 			b.Fatal(err)
 		}
-		if ok, err := c.MatchQuote(context.Background(), quoted); !ok || err != nil {
+		if ok, err := c.MatchQuote(context.Background(), pts.Quote{Values: quoted}); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
 		as := c.Drain()

@@ -74,9 +74,9 @@ func (c *Collector) collectIMA(ctx context.Context, n pts.ComponentName, tpm pts
 	return nil
 }
 
-// readIMA adds entries from where the last call ended: all, or with quoted up
+// readIMA adds entries from where the last call ended: all, or with q up
 // to the one after which all PCRs of the list have the quoted values.
-func (c *Collector) readIMA(ctx context.Context, s *imaSource, quoted pcr.Values) (matched bool, err error) {
+func (c *Collector) readIMA(ctx context.Context, s *imaSource, q *quoted) (matched bool, err error) {
 	f, err := openIMA(c.cfg, s.offset)
 	if err != nil {
 		return false, fmt.Errorf("opening ima measurements: %w", err)
@@ -122,7 +122,7 @@ func (c *Collector) readIMA(ctx context.Context, s *imaSource, quoted pcr.Values
 		}
 		s.pcrs |= 1 << e.PCR
 		s.offset, s.opts.Order = start+r.Offset(), r.Order()
-		if quoted != nil && agrees(c.bank, s.pcrs, quoted) {
+		if q != nil && q.agrees(c.bank, s.pcrs) {
 			return true, nil
 		}
 	}

@@ -85,7 +85,7 @@ func TestListThatTheKernelTrimmed(t *testing.T) {
 	cfg.IMASaved = []string{a, b}
 	c := m.collect(cfg, pts.SHA256)
 	m.run(1)
-	ok, err := c.MatchQuote(context.Background(), m.values(pcr.SHA256))
+	ok, err := c.MatchQuote(context.Background(), pts.Quote{Values: m.values(pcr.SHA256)})
 	require.NoError(t, err)
 	require.True(t, ok, "the list is read on")
 	require.Equal(t, pts.SHA256, c.Algorithm())

@@ -74,7 +74,7 @@ func TestUnifiedKernelImage(t *testing.T) {
 	require.True(t, c.PCRs().Has(11))
 	require.False(t, c.PCRs().Has(15), "no verifier asked for it")
 	require.NoError(t, c.Collect(context.Background(), imaName(qualifierOS), bank))
-	ok, err := c.MatchQuote(context.Background(), m.values(pcr.SHA256))
+	ok, err := c.MatchQuote(context.Background(), pts.Quote{Values: m.values(pcr.SHA256)})
 	require.NoError(t, err)
 	require.True(t, ok)
 	got, _ := replay(t, c.Drain(), pcr.SHA256, 0)

@@ -202,7 +202,7 @@ func (m *Machine) generate(ctx context.Context) ([]patnc.Attribute, error) {
 				break
 			}
 			final = q.Final
-			matched, err := c.MatchQuote(ctx, q.Values)
+			matched, err := c.MatchQuote(ctx, q)
 			if err != nil {
 				log.Infof(m.log, "evidence and quote: %v", err)
 			}

@@ -75,7 +75,7 @@ func (f *fakeCollector) PCRs() pcr.Selection {
 	}
 	return 1 << 10
 }
-func (f *fakeCollector) MatchQuote(context.Context, pcr.Values) (bool, error) {
+func (f *fakeCollector) MatchQuote(context.Context, Quote) (bool, error) {
 	f.matches++
 	return f.matches == f.matchAt, nil
 }

@@ -18,8 +18,13 @@ var (
 // Quote is a quote in the form in which it leaves, with what it covers.
 type Quote struct {
 	Final SimpleEvidenceFinal
-	// Values are the PCRs that the quote covers, as they were when it was made.
+	// Values are the PCRs that the quote covers, as they were when it was made; nil
+	// where they changed around it.
 	Values pcr.Values
+	// Where Values is nil, Stable are the PCRs that did not change, and Covers reports
+	// whether values of all PCRs are those of the quote.
+	Stable pcr.Values
+	Covers func(pcr.Values) bool
 }
 
 // Quoter is the TPM as a Machine uses it. It may be called by several Machines
@@ -61,11 +66,11 @@ type Collector interface {
 	Collect(ctx context.Context, c ComponentName, b Bank) error
 	// PCRs returns those that the evidence extends: what a quote has to cover.
 	PCRs() pcr.Selection
-	// MatchQuote makes the evidence that of the quoted PCR values: measurements
+	// MatchQuote makes the evidence that of the PCR values in the quote: measurements
 	// that the quote does not cover are left out, and those that came meanwhile are
 	// added. It reports false where evidence and quote do not agree, or the
 	// quote lacks a PCR of the evidence.
-	MatchQuote(ctx context.Context, quoted pcr.Values) (bool, error)
+	MatchQuote(ctx context.Context, q Quote) (bool, error)
 	// Drain returns the evidence in order and drops it.
 	Drain() []patnc.Attribute
 	// Reset drops all evidence.

@@ -5,6 +5,7 @@
 package attest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -119,6 +120,22 @@ type Quote struct {
 	// digest; they hash to Composite. nil where the PCRs changed each time they
 	// were read around the quote.
 	Values pcr.Values
+	// Where Values is nil, Stable are the PCRs that had one value before and after
+	// the quote, and Covers reports whether values of all PCRs hash to Composite.
+	Stable pcr.Values
+	Covers func(pcr.Values) bool
+}
+
+// Unsettled notes what a quote covers whose PCRs changed around it, as they were
+// before and after.
+func (q *Quote) Unsettled(before, after pcr.Values, composite func(pcr.Values) []byte) {
+	q.Stable = pcr.Values{}
+	for i, v := range before {
+		if bytes.Equal(v, after[i]) {
+			q.Stable[i] = v
+		}
+	}
+	q.Covers = func(v pcr.Values) bool { return bytes.Equal(composite(v), q.Composite) }
 }
 
 // Info describes a TPM, for logs and for people.

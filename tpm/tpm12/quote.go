@@ -12,8 +12,8 @@ import (
 	"github.com/gotnc/gotnc/tpm/pcr"
 )
 
-// quoteTries is how often a quote whose PCRs change around it is made again.
-const quoteTries = 8
+// quoteTries is how many quotes are made where the PCRs change around each.
+const quoteTries = 2
 
 // Quote signs PCRs and 20 octets of external data with TPM_Quote or TPM_Quote2
 // (TPM Main Part 3 sections 16.3 and 16.5). An AIK in a blob is loaded for as
@@ -89,7 +89,7 @@ func (s *session) loadKey(blob []byte, srk [nonceLen]byte) (handle uint32, err e
 
 // quoteWithValues makes a quote and finds the values of its PCRs, which it reads
 // before and after the quote. PCRs that change each time leave it without
-// Values.
+// Values, with what the caller can find them by.
 func (s *session) quoteWithValues(handle uint32, authorize bool, req attest.QuoteRequest) (q *attest.Quote, err error) {
 	for range quoteTries {
 		before, err := s.readPCRs(req.PCRs)
@@ -114,6 +114,7 @@ func (s *session) quoteWithValues(handle uint32, authorize bool, req attest.Quot
 			q.Values = after
 			return q, nil
 		}
+		q.Unsettled(before, after, Composite)
 	}
 	return q, nil
 }

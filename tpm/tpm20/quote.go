@@ -16,8 +16,8 @@ import (
 // maxExternal is how many octets of external data a quote signs.
 const maxExternal = 64
 
-// quoteTries is how often a quote whose PCRs change around it is made again.
-const quoteTries = 8
+// quoteTries is how many quotes are made where the PCRs change around each.
+const quoteTries = 2
 
 // Quote signs PCRs of one bank and up to 64 octets of external data (TPM Library
 // Part 3 section 18.4).
@@ -56,7 +56,7 @@ func checkRequest(req attest.QuoteRequest) error {
 
 // quoteWithValues makes a quote and finds the values of its PCRs, which it reads
 // before and after the quote. PCRs that change each time leave it without
-// Values.
+// Values, with what the caller can find them by.
 func (s *session) quoteWithValues(key *publicKey, req attest.QuoteRequest) (q *attest.Quote, err error) {
 	for range quoteTries {
 		before, err := s.readPCRs(req.Bank, req.PCRs)
@@ -78,6 +78,7 @@ func (s *session) quoteWithValues(key *publicKey, req attest.QuoteRequest) (q *a
 			q.Values = after
 			return q, nil
 		}
+		q.Unsettled(before, after, func(v pcr.Values) []byte { return PCRDigest(q.Hash, v) })
 	}
 	return q, nil
 }

@@ -289,7 +289,7 @@ func (q *Quoter) Quote(ctx context.Context, alg pts.HashAlgorithms, pcrs pcr.Sel
 				Kind: pts.QuoteKind(r.Kind), CompositeHash: pts.HashAlgorithmOf(r.Hash), Composite: r.Composite, Signature: r.Signature,
 				TPM20: pts.TPM20Quote{QualifiedSigner: r.QualifiedSigner, ClockInfo: r.ClockInfo, FirmwareVersion: r.FirmwareVersion, PCRSelection: r.PCRSelection},
 			},
-			Values: r.Values,
+			Values: r.Values, Stable: r.Stable, Covers: r.Covers,
 		}
 		return nil
 	})
