@@ -20,31 +20,41 @@ import (
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
+// upBeside runs `tnc up home -v` beside the test, and ends it with the test. What it
+// returns reports whether the log has a text that often.
+func upBeside(t *testing.T, s *site) (said func(text string, times int) func() bool) {
+	t.Helper()
+	t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
+	f, err := os.Create(s.path("log"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), io.Discard, f)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		require.Equal(t, report.ExitAllowed, <-ended)
+		f.Close()
+		if b, err := os.ReadFile(s.path("log")); err == nil && t.Failed() {
+			t.Logf("%s", b)
+		}
+	})
+	return func(text string, times int) func() bool {
+		return func() bool {
+			b, err := os.ReadFile(s.path("log"))
+			return err == nil && bytes.Count(b, []byte(text)) >= times
+		}
+	}
+}
+
 // A connection over TCP says so in tnc status, tries UDP now and then, and goes back
 // to UDP when that works again; there is a connection all the time.
 func TestBackToUDP(t *testing.T) {
 	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.ListenTCP = "127.0.0.1:0" })
 	s.gw.BlockUDP(true)
 	s.write("strongswan.conf", fmt.Sprintf("charon {\n port = 0\n port_nat_t = 0\n retransmit_timeout = 0.5\n retransmit_tries = 2\n}\ntnc {\n tcp_after = 1\n udp_again = 2\n tcp_port = %d\n}\n", s.gw.AddrTCP().Port()))
-	t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
-	f, err := os.Create(s.path("log"))
-	require.NoError(t, err)
-	defer f.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), io.Discard, f)
-	}()
-	defer func() {
-		cancel()
-		require.Equal(t, report.ExitAllowed, <-ended)
-	}()
-	said := func(text string) func() bool {
-		return func() bool {
-			b, err := os.ReadFile(s.path("log"))
-			return err == nil && bytes.Contains(b, []byte(text))
-		}
-	}
+	said := upBeside(t, s)
 	inJSON := func() string {
 		var out bytes.Buffer
 		var all []client.Status
@@ -65,12 +75,12 @@ func TestBackToUDP(t *testing.T) {
 		return before
 	}
 	require.Eventually(t, func() bool { return transport() == client.TransportTCP }, 30*time.Second, 50*time.Millisecond, "not over TCP")
-	require.Eventually(t, said("UDP does not work yet, staying with TCP"), 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, said("UDP does not work yet, staying with TCP", 1), 30*time.Second, 50*time.Millisecond)
 	require.Equal(t, client.TransportTCP, transport())
 
 	s.gw.BlockUDP(false)
 	require.Eventually(t, func() bool { return transport() == client.TransportUDP }, 30*time.Second, 50*time.Millisecond)
-	require.True(t, said("UDP works again, leaving TCP")())
+	require.True(t, said("UDP works again, leaving TCP", 1)())
 	require.Eventually(t, func() bool {
 		established := 0
 		for _, c := range s.gw.Report().Clients {
@@ -92,26 +102,7 @@ func TestBackToUDP(t *testing.T) {
 func TestTCPBoundGateway(t *testing.T) {
 	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.ListenTCP, c.TCPBound = "127.0.0.1:0", true })
 	s.write("strongswan.conf", fmt.Sprintf("charon {\n port = 0\n port_nat_t = 0\n}\ntnc {\n encap_tcp = yes\n tcp_port = %d\n}\n", s.gw.AddrTCP().Port()))
-	t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
-	f, err := os.Create(s.path("log"))
-	require.NoError(t, err)
-	defer f.Close()
-	t.Cleanup(func() {
-		if b, err := os.ReadFile(s.path("log")); err == nil && t.Failed() {
-			t.Logf("%s", b)
-		}
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), io.Discard, f)
-	}()
-	said := func(text string, times int) func() bool {
-		return func() bool {
-			b, err := os.ReadFile(s.path("log"))
-			return err == nil && bytes.Count(b, []byte(text)) >= times
-		}
-	}
+	said := upBeside(t, s)
 	require.Eventually(t, said("CHILD_SA home{1} established", 1), 30*time.Second, 20*time.Millisecond)
 	for n := 2; n <= 3; n++ {
 		require.NotZero(t, s.gw.DropTCP())
@@ -121,6 +112,4 @@ func TestTCPBoundGateway(t *testing.T) {
 		}, 30*time.Second, 20*time.Millisecond)
 	}
 	require.True(t, said("the gateway ends every new TCP connection", 2)())
-	cancel()
-	require.Equal(t, report.ExitAllowed, <-ended)
 }
