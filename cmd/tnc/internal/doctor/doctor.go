@@ -43,7 +43,7 @@ func Examine(files profile.Files, now time.Time) []profile.Finding {
 	}
 	charon, at := settings.ReadCharon(config.New()), device.Config{}
 	if p, err := files.LoadSettings(); err == nil {
-		charon, at = p.Charon, device.Config{Name: settings.TCTIName.In(p.Strongswan), Opts: settings.TCTIOpts.In(p.Strongswan)}
+		charon, at = p.Charon, p.TPM()
 	}
 	f.port(charon.Port)
 	f.port(charon.PortNATT)

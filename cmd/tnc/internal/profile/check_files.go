@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/gotnc/gotnc/cmd/tnc/internal/tpmkey"
 	"github.com/gotnc/gotnc/internal/base/config/settings"
 	"github.com/gotnc/gotnc/internal/base/config/swanctl"
 	"github.com/gotnc/gotnc/internal/base/ownership"
@@ -68,9 +69,12 @@ func (c *checker) deviceFiles() {
 	}
 }
 
+// TPM returns where the settings say that the TPM is.
+func (p *Profile) TPM() device.Config { return tpmkey.FromSettings(p.Strongswan, nil).Device }
+
 // tpm checks where the settings say that the TPM is.
 func (c *checker) tpm() {
-	d := device.Config{Name: settings.TCTIName.In(c.Strongswan), Opts: settings.TCTIOpts.In(c.Strongswan)}
+	d := c.TPM()
 	val, ok := settings.TCTIOpts.Lookup(c.Strongswan)
 	if !ok || val.Text == "" {
 		return
