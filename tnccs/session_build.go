@@ -23,6 +23,10 @@ func (s *Session) build() ([]byte, error) {
 		s.clearQueue()
 		s.mu.Lock()
 		s.clearResult()
+		select {
+		case <-s.wanted: // it is served
+		default:
+		}
 		s.mu.Unlock()
 		s.handshake()
 	}

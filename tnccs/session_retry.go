@@ -15,7 +15,7 @@ func (s *Session) KeepOpen() { s.keepOpen = true }
 func (s *Session) Resting() bool { return s.keepOpen && s.state() == pb.Decided }
 
 // Wanted returns a channel that receives a value when an IMC has asked for a
-// handshake retry.
+// handshake retry. A retry that the session makes takes the value back.
 func (s *Session) Wanted() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,6 +31,7 @@ func TestRetries(t *testing.T) {
 	b, err = s.Receive(server(t, pb.RESULT, pb.AssessmentResult{Result: pb.MajorFailure}, pb.AccessRecommendation{Code: pb.AccessDenied}))
 	require.NoError(t, err)
 	require.Equal(t, pb.Batch{Type: pb.CRETRY, Messages: []pb.Message{pb.PA{Vendor: 0x5597, Subtype: 1, Collector: 1, Validator: 0xffff, Body: []byte("2")}}}, decode(t, b))
+	require.Empty(t, s.Wanted(), "the CRETRY is what was wanted")
 	require.Equal(t, RecommendNone, s.Outcome().Recommendation)
 	require.Equal(t, AssessmentNone, s.Outcome().Assessment)
 

@@ -114,9 +114,7 @@ func TestIMCListOfForeignIMCs(t *testing.T) {
 		"CRASH_INIT":    "FAILS     the IMC crashed: its process ended (signal SIGABRT)",
 	}
 	for macro := range want {
-		so := filepath.Join(dir, macro+".so")
-		out, err := exec.Command("cc", "-shared", "-fPIC", "-pthread", "-D"+macro, "-o", so, "../../tnccs/dlimc/testdata/imc.c").CombinedOutput()
-		require.NoError(t, err, "%s", out)
+		so := buildIMC(t, macro)
 		lines.WriteString("IMC \"" + macro + "\" " + so + "\n")
 	}
 	require.NoError(t, os.WriteFile(list, []byte(lines.String()), 0o600))
@@ -129,6 +127,18 @@ func TestIMCListOfForeignIMCs(t *testing.T) {
 		require.Contains(t, strings.Split(after, "tnc_config:")[0], text)
 	}
 	noChildren(t)
+}
+
+// buildIMC compiles the IMC of C whose behaviour a macro chooses, and returns its file.
+func buildIMC(t *testing.T, macro string) string {
+	t.Helper()
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skip("SKIP needs a C compiler: apt-get install gcc")
+	}
+	so := filepath.Join(t.TempDir(), macro+".so")
+	out, err := exec.Command("cc", "-shared", "-fPIC", "-pthread", "-D"+macro, "-o", so, "../../tnccs/dlimc/testdata/imc.c").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return so
 }
 
 func TestExplain(t *testing.T) {
@@ -176,9 +186,7 @@ func TestIMCsThatMisbehave(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("hello"), 0o600))
 	for macro, says := range map[string]string{"CRASH": "SIGSEGV", "EXIT": "exit status 7", "HANG": "no return from TNC_IMC_BeginHandshake within 1s", "GARBAGE": "", "THREAD": ""} {
 		t.Run(macro, func(t *testing.T) {
-			so := filepath.Join(t.TempDir(), "imc.so")
-			out, err := exec.Command("cc", "-shared", "-fPIC", "-pthread", "-D"+macro, "-o", so, "../../tnccs/dlimc/testdata/imc.c").CombinedOutput()
-			require.NoError(t, err, "%s", out)
+			so := buildIMC(t, macro)
 			s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Files = map[string]string{file: ""} })
 			s.write("tnc_config", "IMC \"Tiny\" "+so+"\nIMC \"Attestation\" "+library+"\n")
 			s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  plugins {\n    tnc-imc {\n      call_timeout = 1s\n    }\n  }\n}\n")
@@ -194,13 +202,7 @@ func TestIMCsThatMisbehave(t *testing.T) {
 }
 
 func TestIMCsInProcess(t *testing.T) {
-	if _, err := exec.LookPath("cc"); err != nil {
-		t.Skip("SKIP needs a C compiler: apt-get install gcc")
-	}
-	// A C library: one of Go would stay in the process of the tests.
-	so := filepath.Join(t.TempDir(), "imc.so")
-	out, err := exec.Command("cc", "-shared", "-fPIC", "-pthread", "-DSHORT", "-o", so, "../../tnccs/dlimc/testdata/imc.c").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	so := buildIMC(t, "SHORT") // of C: one of Go would stay in the process of the tests
 	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = imv.Allow })
 	s.write("tnc_config", "IMC \"Tiny\" "+so+"\n")
 	s.write("strongswan.conf", "charon {\n  port = 0\n  port_nat_t = 0\n  plugins {\n    tnc-imc {\n      in_process = yes\n    }\n  }\n}\n")

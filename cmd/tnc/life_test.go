@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,9 +20,26 @@ import (
 	"github.com/gotnc/gotnc/internal/testpki"
 )
 
-// stay runs tnc up until the gateway has seen as many IKE_SAs that came
-// up, then ends it, and returns what was logged and the exit code.
+// stay runs tnc up until the gateway has seen as many IKE_SAs that came up, then ends
+// it, and returns what was logged and the exit code.
 func (s *site) stay(ikeSAs int, more ...string) (log string, code int) {
+	s.t.Helper()
+	return s.stayUntil(func() bool { return s.established() >= ikeSAs }, more...)
+}
+
+// established counts the IKE_SAs that came up.
+func (s *site) established() (n int) {
+	for _, c := range s.gw.Report().Clients {
+		if c.State == gateway.Established || c.State == gateway.Deleted {
+			n++
+		}
+	}
+	return n
+}
+
+// stayUntil runs tnc up until met says so, then ends it, and returns what was logged
+// and the exit code.
+func (s *site) stayUntil(met func() bool, more ...string) (log string, code int) {
 	s.t.Helper()
 	s.t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -33,24 +51,22 @@ func (s *site) stay(ikeSAs int, more ...string) (log string, code int) {
 	go func() {
 		ended <- run(ctx, append(append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), more...), io.Discard, f)
 	}()
-	established := func() (n int) {
-		for _, c := range s.gw.Report().Clients {
-			if c.State == gateway.Established || c.State == gateway.Deleted {
-				n++
-			}
-		}
-		return n
-	}
-	require.Eventually(s.t, func() bool { return established() >= ikeSAs }, 30*time.Second, 20*time.Millisecond, "IKE_SAs that came up")
+	require.Eventually(s.t, met, 30*time.Second, 20*time.Millisecond, "what tnc up is to do")
 	cancel()
 	select {
 	case code = <-ended:
 	case <-time.After(30 * time.Second):
 		require.Fail(s.t, "tnc up did not end")
 	}
+	return s.log(), code
+}
+
+// log returns what the last tnc up has logged so far.
+func (s *site) log() string {
+	s.t.Helper()
 	b, err := os.ReadFile(s.path("log"))
 	require.NoError(s.t, err)
-	return string(b), code
+	return string(b)
 }
 
 // --reattest makes a new IKE_SA with an attestation at that interval, and ends
@@ -108,14 +124,45 @@ func TestRedirectToNobodyIsForgotten(t *testing.T) {
 	}
 }
 
-// An IMC asks for a new handshake (RequestHandshakeRetry): the client attests
-// again over a new IKE_SA.
+// An IMC asks for a new handshake (RequestHandshakeRetry) after its session: the client
+// attests again over a new IKE_SA. Where it asks after each, the next ones are put off.
 func TestReattestWhenAnIMCAsks(t *testing.T) {
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = imv.Allow })
+	s.write("tnc_config", "IMC \"Asking\" "+buildIMC(t, "THREAD")+"\n") // 0.1 s after each session begins
+	log, code := s.stayUntil(func() bool {
+		return strings.Contains(s.log(), "an IMC asks for a new handshake again, which begins in 30s")
+	})
+	require.Equal(t, report.ExitAllowed, code, log)
+	require.Contains(t, log, "making a new IKE_SA for connection 'home': an IMC asks for a new handshake")
+	require.Equal(t, 2, s.established(), log)
+}
+
+// The retry that an IMC asks for at the decision is made in the same session, so that
+// no further IKE_SA follows.
+func TestRetryOfTheSession(t *testing.T) {
 	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = imv.Isolate })
 	b, err := os.ReadFile(s.path("strongswan.conf"))
 	require.NoError(t, err)
 	s.write("strongswan.conf", string(b)+"libimcv {\n plugins {\n  imc-attestation {\n   retry = yes\n  }\n }\n}\n")
-	log, code := s.stay(2)
+	var up time.Time
+	log, code := s.stayUntil(func() bool {
+		if up.IsZero() && s.established() > 0 {
+			up = time.Now()
+		}
+		return !up.IsZero() && time.Since(up) > 500*time.Millisecond
+	})
 	require.Equal(t, report.ExitIsolated, code, log)
-	require.Contains(t, log, "an IMC asks for a new handshake")
+	require.Equal(t, 1, strings.Count(log, "creating PB-TNC CRETRY batch"), log)
+	require.Equal(t, 1, s.established(), log)
+	require.NotContains(t, log, "an IMC asks for a new handshake")
+}
+
+// The exit code is that of the last decision, also where the end comes amid the next
+// attestation.
+func TestExitCodeAmidAnAttestation(t *testing.T) {
+	s := newSite(t, func(c *gateway.Config, _ *testpki.CA) { c.Policy.Force = imv.Isolate })
+	for n := range 5 {
+		log, code := s.stay(2*(n+1), "--reattest", "10ms")
+		require.Equal(t, report.ExitIsolated, code, log)
+	}
 }

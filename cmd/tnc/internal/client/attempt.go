@@ -21,6 +21,7 @@ type attempt struct {
 	newest  *ikeRun          // the one that was begun last; nil = it has ended
 	due     string           // why a new IKE_SA is to be made after the one that is being made, unless that comes up
 	retry   <-chan time.Time // when to try a new IKE_SA again; nil = not
+	asked   asked            // new IKE_SAs that IMCs ask for
 	result  error            // why the IKE_SA that carried the packets ended
 	silent  bool             // the gateway did not answer quickly
 
@@ -78,7 +79,10 @@ func (c *Client) attempt(ctx context.Context, e endpoint, patience time.Duration
 		case <-attest:
 			a.replace(ctx, "it is time to attest again")
 		case <-c.handshakeWanted():
-			a.replace(ctx, "an IMC asks for a new handshake")
+			a.handshakeAsked(ctx)
+		case <-a.asked.due:
+			a.asked.due = nil
+			a.replace(ctx, imcAsks)
 		case <-udpAgain:
 			a.tryUDP(ctx)
 		case <-a.udpSilent:
@@ -221,17 +225,6 @@ func (a *attempt) retryAttestation(err error) {
 	next := time.Now().Add(reauthRetry)
 	a.state.waitingToAttest(next)
 	a.happened(EventFailed, err, true, next)
-}
-
-// handshakeWanted receives when an IMC of the current session asks for a new
-// handshake; nil, which never receives, where there is none.
-func (c *Client) handshakeWanted() <-chan struct{} {
-	c.state.mu.Lock()
-	defer c.state.mu.Unlock()
-	if !c.cfg.Stay || c.state.current == nil || c.state.current.session == nil {
-		return nil
-	}
-	return c.state.current.session.Wanted()
 }
 
 // giveUp ends the connection because of err. The caller holds events.

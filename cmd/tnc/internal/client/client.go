@@ -180,19 +180,21 @@ func (c *Client) Run(ctx context.Context) (Result, error) {
 	if timeout := new(TimeoutError); errors.As(err, &timeout) && timeout.Last == nil {
 		err = &TimeoutError{timeout.After, c.unfinished()}
 	}
-	c.updateTotals()
-	if c.planeUp {
-		c.hooks.down()
-	}
-	c.warnPlane(c.plane.Close())
 	if c.failure != nil {
 		err = c.failure
 	}
 	res := c.result()
-	if (res.Up || res.Trapped) && (errors.Is(err, context.Canceled) || errors.Is(err, errDown)) {
-		err = nil // the user ended it
+	byUser := (res.Up || res.Trapped) && (errors.Is(err, context.Canceled) || errors.Is(err, errDown))
+	if byUser {
+		err = nil
 	}
+	c.updateTotals(byUser)
+	if c.planeUp {
+		c.hooks.down()
+	}
+	c.warnPlane(c.plane.Close())
 	c.happened(EventEnded, err, !res.Up, time.Time{})
+	res = c.result()
 	return res, c.cause(err)
 }
 
@@ -240,8 +242,10 @@ func (c *Client) result() Result {
 	return r
 }
 
-// updateTotals brings the figures and the attestation of the result up to date.
-func (c *Client) updateTotals() {
+// updateTotals brings the figures and the attestation of the result up to date. With
+// decided an attestation that was not decided, as one that was cut short or failed
+// while the connection was up, leaves the last decision in place.
+func (c *Client) updateTotals(decided bool) {
 	session, _ := c.state.newestSession()
 	var outcome tnccs.Outcome
 	var verdict MutualVerdict
@@ -257,7 +261,7 @@ func (c *Client) updateTotals() {
 			st := sock.Stats()
 			r.Exchanges, r.BytesSent, r.BytesReceived = st.Exchanges, st.BytesSent, st.BytesReceived
 		}
-		if session != nil {
+		if session != nil && (!decided || RecommendationOf(outcome.Recommendation) != None) {
 			r.Outcome, r.Mutual = outcome, verdict
 		}
 	})

@@ -205,7 +205,7 @@ func (c *Client) tunnelUp(r *ikeRun, child Child) {
 			h.Delete()
 		}
 	}
-	c.updateTotals()
+	c.updateTotals(false)
 	if replaced != nil {
 		c.happened(EventReattested, nil, true, time.Time{})
 	} else {
