@@ -132,6 +132,7 @@ func (s *site) gateway(o options) {
 	s.write("gw/strongswan.conf", `
 charon {
   cookie_threshold_ip = %[7]d
+  block_threshold = 100 # 5 clients that were killed while they connect make it silent for half a minute; 0 is 1
   hash_and_url = %[8]v
   load = random nonce openssl curl ml aes ctr ccm xcbc cmac curve25519 pem pkcs1 pkcs8 x509 pubkey revocation constraints hmac sha1 sha2 kdf gmp vici %[6]s kernel-netlink socket-default eap-identity eap-ttls eap-tls eap-peap eap-md5 eap-mschapv2 eap-gtc eap-dynamic xauth-generic updown
   filelog {
