@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -215,34 +214,10 @@ func startEnds(b testing.TB, pair *netns.Pair, kind string) (stop func()) {
 	}
 }
 
-// iperf measures how many bits a second TCP gets through the tunnel.
+// iperf measures how many Gbit/s TCP gets through the tunnel.
 func (w *tunnel) iperf(b testing.TB, more ...string) float64 {
 	b.Helper()
-	server := netns.Command(b.Context(), w.pair.Gateway, "iperf3", "-s", "-1", "-B", tunnelGateway)
-	require.NoError(b, server.Start())
-	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
-	var report struct {
-		End struct {
-			Received struct {
-				BitsPerSecond float64 `json:"bits_per_second"`
-			} `json:"sum_received"`
-		} `json:"end"`
-		Error string `json:"error"`
-	}
-	for range 50 { // until the server listens; iperf3 does not exit with an error then
-		args := append([]string{"iperf3", "-c", tunnelGateway, "-t", strconv.Itoa(tunnelSeconds), "-O", "1", "-J"}, more...)
-		ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
-		out, _ := netns.Command(ctx, w.pair.Client, args...).Output()
-		cancel()
-		require.NoError(b, json.Unmarshal(out, &report), "%s", out)
-		if report.Error == "" {
-			break
-		}
-		report.Error = ""
-		time.Sleep(100 * time.Millisecond)
-	}
-	require.NotZero(b, report.End.Received.BitsPerSecond)
-	return report.End.Received.BitsPerSecond / 1e9
+	return netns.Iperf(b, w.pair.Gateway, w.pair.Client, tunnelGateway, tunnelSeconds, more...) / 1e9
 }
 
 var pingTime = regexp.MustCompile(`time=([0-9.]+) ms`)

@@ -3,7 +3,6 @@ package strongswan
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gotnc/gotnc/internal/interop/netns"
 	"github.com/gotnc/gotnc/internal/need"
 )
 
@@ -22,33 +22,7 @@ type throughput struct{ up, down float64 }
 // iperf measures the tunnel that stands.
 func (r *rig) iperf() throughput {
 	r.t.Helper()
-	server := exec.Command("ip", "netns", "exec", "moon", "iperf3", "-s", "-B", "10.1.0.1", "-p", "5301")
-	require.NoError(r.t, server.Start())
-	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
-	one := func(more ...string) float64 {
-		var out []byte
-		var err error
-		for range 20 { // until the server listens
-			args := append([]string{"netns", "exec", "carol", "iperf3", "-c", "10.1.0.1", "-p", "5301", "-t", "4", "-O", "1", "-J"}, more...)
-			ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
-			out, err = exec.CommandContext(ctx, "ip", args...).Output()
-			cancel()
-			if err == nil {
-				break
-			}
-			time.Sleep(200 * time.Millisecond)
-		}
-		require.NoError(r.t, err, "%s", out)
-		var report struct {
-			End struct {
-				Received struct {
-					BitsPerSecond float64 `json:"bits_per_second"`
-				} `json:"sum_received"`
-			} `json:"end"`
-		}
-		require.NoError(r.t, json.Unmarshal(out, &report))
-		return report.End.Received.BitsPerSecond
-	}
+	one := func(more ...string) float64 { return netns.Iperf(r.t, "moon", "carol", "10.1.0.1", 4, more...) }
 	return throughput{up: one(), down: one("-R")}
 }
 
