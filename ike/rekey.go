@@ -141,7 +141,15 @@ func (set *saSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 	peer := set.peer
 	set.peer = nil
 	made, nr, err := set.build(sa, j, msg)
+	lost := peer != nil && (err != nil || bytes.Compare(lowest(j.nonce, nr), lowest(peer.ni, peer.nr)) < 0)
 	switch {
+	case lost && peer.deleted:
+		// What the peer deleted had taken the place of this IKE_SA.
+		if made != nil {
+			set.delete(made)
+		}
+		peer.sa.zero()
+		set.finish(Closed{ByPeer: set.state != stateDeleting})
 	case err != nil && peer != nil:
 		// The peer noticed the collision first; what it made counts.
 		log.Infof(set.ike, "our rekeying of IKE_SA failed (%v), the peer's stands", err)
@@ -158,7 +166,7 @@ func (set *saSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 			return
 		}
 		set.life.reauth(sa, "the gateway refused to rekey it")
-	case peer != nil && bytes.Compare(lowest(j.nonce, nr), lowest(peer.ni, peer.nr)) < 0:
+	case lost:
 		// "the SA created with the lowest of the four nonces … SHOULD be closed
 		// by the endpoint that created it"
 		set.ike.Info("IKE_SA rekey collision lost, deleting redundant IKE_SA")
@@ -166,7 +174,12 @@ func (set *saSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 		set.retire(made)
 		set.delete(made)
 	default:
-		if peer != nil {
+		switch {
+		case peer == nil:
+		case peer.deleted:
+			set.ike.Info("IKE_SA rekey collision won, the redundant IKE_SA is deleted")
+			peer.sa.zero()
+		default:
 			set.ike.Info("IKE_SA rekey collision won, waiting for delete for redundant IKE_SA")
 			set.retire(peer.sa)
 		}

@@ -13,6 +13,9 @@ import (
 type peerIKE struct {
 	sa     *ikeSA
 	ni, nr []byte
+	// deleted says that the peer has deleted it: because it lost the collision, or
+	// because it won and with it the peer deletes all. The answer to our rekeying tells.
+	deleted bool
 }
 
 // peerRekeys answers the peer's CREATE_CHILD_SA for a new IKE_SA.
@@ -23,7 +26,7 @@ func (set *saSet) peerRekeys(sa *ikeSA, msg *message.Message, offer *message.SA)
 	}
 	busy := sa.pending != nil && (sa.pending.what == doChild || sa.pending.what == doDeleteChild ||
 		sa.pending.exchange == message.IKEFollowupKE)
-	if busy || set.peer != nil {
+	if busy || set.peer != nil && !set.peer.deleted {
 		refuse(&message.Notify{NotifyType: message.TemporaryFailure})
 		return
 	}
@@ -109,6 +112,9 @@ func (set *saSet) finishOffer(sa *ikeSA, o *ikeOffer, additional [][]byte) {
 		return
 	}
 	if sa.pending != nil && sa.pending.what == doRekeyIKE {
+		if set.peer != nil {
+			set.peer.sa.zero()
+		}
 		set.peer = &peerIKE{sa: o.sa, ni: o.ni, nr: o.nr}
 		return
 	}

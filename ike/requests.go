@@ -235,13 +235,15 @@ func (m *Machine) peerDeletesIKE(sa *ikeSA, msg *message.Message) {
 	log.Infof(m.ike, "deleting IKE_SA %s between %s", sa.name(), m.ends())
 	sa.respond(msg.Header)
 	m.ike.Info("IKE_SA deleted")
+	peer := m.sas.peer
 	switch {
+	case peer != nil && peer.sa == sa:
+		peer.deleted = true
 	case sa.retired:
 		m.sas.forget(sa)
-	case m.sas.peer != nil:
+	case peer != nil && !peer.deleted:
 		// The peer won a collision whose answer was lost: what it made counts. A
 		// DELETE of ours that waits goes over that.
-		peer := m.sas.peer
 		m.sas.peer = nil
 		m.sas.rekeyed(peer.sa)
 		m.sas.forget(sa)

@@ -11,7 +11,7 @@ import (
 // none, or it is not there yet.
 func (l *life) gatewaySide() *client {
 	for _, c := range slices.Backward(l.g.clients) {
-		if !c.freed && c.report.State == Established && c.freeAt.IsZero() {
+		if !c.freed && c.report.State == Established && c.freeAt.IsZero() && !l.givenUp[c.spii] {
 			return c
 		}
 	}
@@ -132,7 +132,13 @@ func (l *life) sound(c *client, settled bool) error {
 	if len(c.old) > 0 {
 		return fmt.Errorf("the gateway has %d old IKE_SAs", len(c.old))
 	}
-	if n := l.g.active(); n != 1 {
+	n := 0
+	for _, c := range l.g.clients {
+		if !c.freed && !l.givenUp[c.spii] {
+			n++
+		}
+	}
+	if n != 1 {
 		return fmt.Errorf("the gateway has %d IKE_SAs of the client", n)
 	}
 	return nil

@@ -17,8 +17,9 @@ import (
 // session is one IKE_SA of the client, with those that rekeying made of it.
 type session struct {
 	m     *ike.Machine
-	first bool // of a run of the client: the gateway may forget others
-	up    bool // its first CHILD_SA was there
+	first bool        // of a run of the client: the gateway may forget others
+	up    bool        // its first CHILD_SA was there
+	init  message.SPI // of its IKE_SA_INIT
 	spi   message.SPI
 }
 
@@ -128,8 +129,13 @@ func (l *life) carry(s *session, out ike.Outputs) {
 	}
 	for _, p := range out.Packets {
 		l.open.sent(l.now, p.Data)
-		if h, err := message.ParseHeader(p.Data); err == nil && h.Exchange == message.IKEFollowupKE {
-			l.counts.followUps++
+		if h, err := message.ParseHeader(p.Data); err == nil {
+			switch h.Exchange {
+			case message.IKESAInit:
+				s.init = h.SPIi
+			case message.IKEFollowupKE:
+				l.counts.followUps++
+			}
 		}
 		l.wire.send(l.now, datagram{toGateway: true, from: p.From, to: p.To, data: append([]byte{0, 0, 0, 0}, p.Data...)})
 	}
@@ -168,6 +174,9 @@ func (l *life) event(s *session, e ike.Event) {
 		l.plane.ended(s)
 		if s.up && s == l.current && !l.lost(s) {
 			l.fail(fmt.Errorf("the IKE_SA failed: %w", e.Err))
+		}
+		if !s.up {
+			l.givenUp[s.init] = true
 		}
 		l.counts.retried++
 	case ike.Closed:

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gotnc/gotnc/ike"
+	"github.com/gotnc/gotnc/ike/message"
 	"github.com/gotnc/gotnc/internal/base/log"
 	"github.com/gotnc/gotnc/internal/testpki"
 )
@@ -98,6 +99,10 @@ type life struct {
 	next    *session   // that reauthentication replaces it with; nil = none
 	ending  []*session // that were replaced
 	limited bool       // the gateway has limited the authentication
+	// givenUp are IKE_SAs that the client gave up while it connected, because it moved or
+	// got no answer. The gateway keeps one whose IKE_AUTH still arrives: it asks for no
+	// sign of life, and the next try has no INITIAL_CONTACT beside the IKE_SA that is up.
+	givenUp map[message.SPI]bool
 
 	local, remote netip.AddrPort
 	plane         tunnel
@@ -137,7 +142,7 @@ var lifeProposals = []struct{ ike, esp, client []string }{
 }
 
 func newLife(seed uint64, cfg Config) *life {
-	l := &life{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: lifeBegin, open: exchanges{},
+	l := &life{seed: seed, givenUp: map[message.SPI]bool{}, rng: rand.New(rand.NewPCG(seed, 1)), now: lifeBegin, open: exchanges{},
 		local: netip.MustParseAddrPort("192.0.2.2:4500"), remote: netip.MustParseAddrPort("198.51.100.1:4500"), vip: netip.MustParseAddr("10.3.0.2")}
 	l.wire = wire{rng: l.rng, delay: time.Duration(5+l.rng.IntN(400)) * time.Millisecond}
 	if l.rng.IntN(4) > 0 {
