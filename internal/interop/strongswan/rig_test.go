@@ -62,6 +62,7 @@ func newRigFiles(t *testing.T) *rig {
 	t.Helper()
 	need.Root(t)
 	r := &rig{t: t, prefix: need.StrongSwan(t), dir: t.TempDir()}
+	t.Setenv("TNC_RUN_DIR", t.TempDir()) // beside somebody's tnc up home
 	r.script = os.Getenv("GOTNC_RIG")
 	if r.script == "" {
 		r.script, _ = filepath.Abs("../../../../shared/rig/rig")
@@ -89,10 +90,12 @@ func (r *rig) rig(args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, r.script, args...)
 	cmd.Env = append(os.Environ(), "STRONGSWAN_PREFIX="+r.prefix, "RIG_DIR="+r.dir)
 	// The rig leaves daemons behind that inherit its output: a file, not a pipe.
-	f, err := os.CreateTemp(r.t.TempDir(), "rig")
+	// It also runs while the test is cleaned up, when there is no t.TempDir any more.
+	f, err := os.CreateTemp("", "rig")
 	if err != nil {
 		return "", err
 	}
+	defer os.Remove(f.Name())
 	defer f.Close()
 	cmd.Stdout, cmd.Stderr = f, f
 	err = cmd.Run()
