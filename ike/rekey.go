@@ -146,6 +146,7 @@ func (set *saSet) answer(sa *ikeSA, j *createJob, msg *message.Message) {
 	case lost && peer.deleted:
 		// What the peer deleted had taken the place of this IKE_SA.
 		if made != nil {
+			set.retire(made)
 			set.delete(made)
 		}
 		peer.sa.zero()
