@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"time"
 
 	"github.com/gotnc/gotnc/internal/base/log"
@@ -13,7 +12,7 @@ import (
 type asked struct {
 	last  time.Time        // when the newest began, or will begin
 	pause time.Duration    // from last to the next one, at least
-	due   <-chan time.Time // receives when one that was put off begins; nil = none was
+	due   <-chan time.Time // receives when the next one begins; nil = none was asked for
 }
 
 // Pauses between new IKE_SAs that IMCs ask for.
@@ -21,9 +20,6 @@ const (
 	minAskedPause = 30 * time.Second
 	maxAskedPause = time.Hour
 )
-
-// imcAsks is why a new IKE_SA is made.
-const imcAsks = "an IMC asks for a new handshake"
 
 // wait counts a new IKE_SA that an IMC asks for, and returns when it may begin: the
 // time from now.
@@ -49,16 +45,14 @@ func (c *Client) handshakeWanted() <-chan struct{} {
 	return c.state.current.session.Wanted()
 }
 
-// handshakeAsked makes the new IKE_SA that an IMC asks for, now or after a pause.
-func (a *attempt) handshakeAsked(ctx context.Context) {
+// handshakeAsked sets when the new IKE_SA begins that an IMC asks for: now or after a pause.
+func (a *attempt) handshakeAsked() {
 	if a.asked.due != nil {
 		return // that one will do
 	}
 	wait := a.asked.wait(time.Now())
-	if wait == 0 {
-		a.replace(ctx, imcAsks)
-		return
+	if wait > 0 {
+		log.Infof(log.Group(a.logger, log.IKE), "an IMC asks for a new handshake again, which begins in %v", wait.Round(time.Second))
 	}
-	log.Infof(log.Group(a.logger, log.IKE), "an IMC asks for a new handshake again, which begins in %v", wait.Round(time.Second))
 	a.asked.due = time.After(wait)
 }

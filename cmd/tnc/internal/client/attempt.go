@@ -79,10 +79,10 @@ func (c *Client) attempt(ctx context.Context, e endpoint, patience time.Duration
 		case <-attest:
 			a.replace(ctx, "it is time to attest again")
 		case <-c.handshakeWanted():
-			a.handshakeAsked(ctx)
+			a.handshakeAsked()
 		case <-a.asked.due:
 			a.asked.due = nil
-			a.replace(ctx, imcAsks)
+			a.replace(ctx, "an IMC asks for a new handshake")
 		case <-udpAgain:
 			a.tryUDP(ctx)
 		case <-a.udpSilent:
