@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,20 +22,11 @@ import (
 // returns reports whether the log has a text that often.
 func upBeside(t *testing.T, s *site) (said func(text string, times int) func() bool) {
 	t.Helper()
-	t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
-	f, err := os.Create(s.path("log"))
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), io.Discard, f)
-	}()
+	end := s.begin()
 	t.Cleanup(func() {
-		cancel()
-		require.Equal(t, report.ExitAllowed, <-ended)
-		f.Close()
-		if b, err := os.ReadFile(s.path("log")); err == nil && t.Failed() {
-			t.Logf("%s", b)
+		require.Equal(t, report.ExitAllowed, end())
+		if t.Failed() {
+			t.Log(s.log())
 		}
 	})
 	return func(text string, times int) func() bool {

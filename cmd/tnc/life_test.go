@@ -41,24 +41,36 @@ func (s *site) established() (n int) {
 // and the exit code.
 func (s *site) stayUntil(met func() bool, more ...string) (log string, code int) {
 	s.t.Helper()
+	end := s.begin(more...)
+	require.Eventually(s.t, met, 30*time.Second, 20*time.Millisecond, "what tnc up is to do")
+	code = end()
+	return s.log(), code
+}
+
+// begin runs tnc up beside the test until end, which returns the exit code, or until
+// the test ends.
+func (s *site) begin(more ...string) (end func() (code int)) {
+	s.t.Helper()
 	s.t.Setenv("TNC_RUN_DIR", filepath.Join(s.dir, "run"))
-	ctx, cancel := context.WithCancel(s.t.Context())
-	defer cancel()
 	f, err := os.Create(s.path("log"))
 	require.NoError(s.t, err)
-	defer f.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	s.t.Cleanup(cancel)
 	ended := make(chan int, 1)
 	go func() {
+		defer f.Close()
 		ended <- run(ctx, append(append([]string{"up", "home", "-v", "--dataplane", "none"}, s.args...), more...), io.Discard, f)
 	}()
-	require.Eventually(s.t, met, 30*time.Second, 20*time.Millisecond, "what tnc up is to do")
-	cancel()
-	select {
-	case code = <-ended:
-	case <-time.After(30 * time.Second):
-		require.Fail(s.t, "tnc up did not end")
+	return func() (code int) {
+		s.t.Helper()
+		cancel()
+		select {
+		case code = <-ended:
+		case <-time.After(30 * time.Second):
+			require.Fail(s.t, "tnc up did not end")
+		}
+		return code
 	}
-	return s.log(), code
 }
 
 // log returns what the last tnc up has logged so far.
